@@ -1,0 +1,120 @@
+"""Do the intervals of `convarium compare` hold what they promise?
+
+    python benchmarks/intervals.py [--repeats 1000]
+
+Simulates differences of correctness between a compressed network and its dense one (seeds x images) with a known true
+difference, and prints, for each kind of interval, coverage, mean width in points, and the share of differences shown.
+`discordant`: share of images on which exactly one of the two networks is right. `seed sd`: how much the true accuracy
+differs from seed to seed, in points. `tilt sd`: how much some images favour one of the two networks whatever the seed.
+"""
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convarium.comparison.statistics import crossed, over_seeds
+
+Table = NDArray[np.float64]
+HARD = 0.1  # the share of images that are ever in doubt
+EFFECT = 0.01
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A world to draw differences from."""
+
+    seeds: int
+    images: int
+    discordant: float
+    seed_sd: float
+    tilt_sd: float
+
+    def draw(self, effect: float, rng: np.random.Generator) -> Table:
+        """Draw a table of -1, 0, 1 (seeds, images) whose expectation is `effect`."""
+        hard = rng.random(self.images) < HARD
+        rate = np.where(hard, self.discordant / HARD, 0.0)
+        bias = rng.uniform(-1, 1, self.images) * self.tilt_sd * np.sqrt(3)
+        shift = effect + rng.normal(0, self.seed_sd, (self.seeds, 1))
+        chance = rng.random((self.seeds, self.images))
+        gain = rate * (1 + np.clip(shift / self.discordant + bias, -1, 1)) / 2
+        return np.where(chance < gain, 1.0, np.where(chance < rate, -1.0, 0.0))
+
+
+SCENARIOS = [
+    Scenario(seeds, images, *world)
+    for seeds in (2, 3, 5, 10)
+    for images, *world in [
+        (1000, 0.02, 0.0, 0.0),
+        (1000, 0.03, 0.001, 0.25),
+        (1000, 0.04, 0.005, 0.25),
+        (10000, 0.02, 0.0, 0.0),
+        (10000, 0.03, 0.001, 0.25),
+        (10000, 0.04, 0.005, 0.25),
+    ]
+]
+
+
+def percentile(table: Table, rng: np.random.Generator, resamples: int = 1000) -> tuple[float, float]:
+    """Return the plain percentile interval of the pigeonhole bootstrap, drawn.
+
+    Images alike in all seeds are interchangeable, so their number in a resample is drawn at once.
+    """
+    seeds, images = table.shape
+    patterns, counts = np.unique(table, axis=1, return_counts=True)
+    by_image = rng.multinomial(images, counts / images, resamples) / images
+    by_seed = rng.multinomial(seeds, np.full(seeds, 1 / seeds), resamples) / seeds
+    low, high = np.quantile(((by_image @ patterns.T) * by_seed).sum(axis=1), [0.025, 0.975])
+    return float(low), float(high)
+
+
+def intervals(rng: np.random.Generator) -> dict[str, Callable[[Table], tuple[float, float]]]:
+    """Return the kinds of intervals to compare: ours, the paired t over seeds, the plain pigeonhole, images alone."""
+    return {
+        "crossed": lambda table: _ends(crossed(table)),
+        "paired t": lambda table: _ends(over_seeds(list(table.mean(axis=1)))),
+        "percentile": lambda table: percentile(table, rng),
+        "images": lambda table: _ends(crossed(table.mean(axis=0, keepdims=True))),
+    }
+
+
+def _ends(estimate: Any) -> tuple[float, float]:
+    return float(estimate.low), float(estimate.high)
+
+
+def score(scenario: Scenario, kind: str, effect: float, repeats: int, seed: int = 0) -> tuple[float, float, float]:
+    """Return coverage, mean width, and the share of draws that show a difference of the right sign."""
+    rng = np.random.default_rng(seed)
+    interval = intervals(rng)[kind]
+    found = np.array([interval(scenario.draw(effect, rng)) for _ in range(repeats)])
+    covered = (found[:, 0] <= effect) & (effect <= found[:, 1])
+    shown = found[:, 0] > 0 if effect > 0 else found[:, 1] < 0
+    return float(covered.mean()), float((found[:, 1] - found[:, 0]).mean()), float(shown.mean())
+
+
+def main() -> None:
+    """Print a table in Markdown."""
+    parser = argparse.ArgumentParser(description="coverage and power of the intervals of convarium compare")
+    parser.add_argument("--repeats", type=int, default=1000)
+    repeats = parser.parse_args().repeats
+    kinds = list(intervals(np.random.default_rng(0)))
+    print(
+        f"Nominal coverage 95 %; power: how often a difference of {100 * EFFECT:g} point is shown; {repeats} draws.\n"
+    )
+    print("| seeds | images | discordant % | seed sd | tilt sd |", end="")
+    print("".join(f" {kind}: coverage % / width / power % |" for kind in kinds))
+    print("|---|---|---|---|---|" + "---|" * len(kinds))
+    for world in SCENARIOS:
+        cells = [f"{100 * world.discordant:g}", f"{100 * world.seed_sd:g}", f"{world.tilt_sd:g}"]
+        for kind in kinds:
+            coverage, width, _ = score(world, kind, 0.0, repeats)
+            power = score(world, kind, EFFECT, repeats)[2]
+            cells.append(f"{100 * coverage:.1f} / {100 * width:.2f} / {100 * power:.0f}")
+        print(f"| {world.seeds} | {world.images} | {' | '.join(cells)} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+"""What the command line costs beside a bare Hydra program: medians of interleaved runs, and their ratios.
+
+usage: python benchmarks/startup.py [REPEATS]
+
+`--help`: at most 1.5 times a bare Hydra program's. `plan --fast` of 300 points: at most 5 s. 36 stored points: answered
+in at most 3 s beyond the interpreter's start and its imports (they are made, not trained: their done.json files lie in
+a store of their own).
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+
+BARE = """import hydra
+
+
+@hydra.main(version_base=None, config_path=None)
+def main(config):
+    pass
+
+
+main()
+"""
+CHAINS = "compression=magnitude,[magnitude,kmeans],[magnitude,kmeans,huffman]"
+MANY = [CHAINS, "compression.magnitude.sparsity=0.5,0.8", "recipe.lr=0.1,0.01", "seed=range(0,25)"]
+RESULT = {"metrics": {"accuracy": 0.9}}
+STORED = [CHAINS, "compression.magnitude.sparsity=0.5,0.8,0.9,0.95", "seed=0,1,2"]
+
+
+def seconds(command: list[str], folder: Path) -> float:
+    """Return the wall time of one run of a command that must succeed."""
+    start = time.perf_counter()
+    subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    return time.perf_counter() - start
+
+
+def medians(commands: dict[str, list[str]], folder: Path, repeats: int) -> dict[str, float]:
+    """Run the commands in turns, the first turn uncounted; return each one's median (s)."""
+    turns = [{name: seconds(command, folder) for name, command in commands.items()} for _ in range(repeats + 1)]
+    return {name: median(turn[name] for turn in turns[1:]) for name in commands}
+
+
+def pretend(folder: Path) -> None:
+    """Write a done.json for every stage of STORED, as if it had run."""
+    from convarium.cli.points import ask
+    from convarium.stages.graph import plan
+    from convarium.store.provenance import source
+    from convarium.store.store import Store
+
+    store = Store(folder / "outputs/store")
+    for node in plan(ask(STORED).points).nodes.values():
+        done = {"format": 1, "signature": node.signature, "stage": node.stage, "version": node.version, "own": node.own}
+        rest = {"parents": list(node.parents), "fingerprint": node.fingerprint, "name": node.name, "started": ""}
+        path = store.folder(node) / "done.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps({**done, **rest, "source": source(), "seconds": 1.0, "result": RESULT}))
+
+
+def main(repeats: int) -> None:
+    """Print the table."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "bare.py").write_text(BARE)
+        pretend(folder)
+        convarium = [sys.executable, "-m", "convarium"]
+        found = medians(
+            {
+                "bare --help": [sys.executable, "bare.py", "--help"],
+                "--help": [*convarium, "--help"],
+                "run --help": [*convarium, "run", "--help"],
+                "plan --fast of 300 points": [*convarium, "plan", "--fast", *MANY],
+                "imports": [sys.executable, "-c", "import convarium.cli.hydra, convarium.stages.graph, rich.table"],
+                "36 stored points": [*convarium, "run", *STORED],
+            },
+            folder,
+            repeats,
+        )
+    show(found, print)
+
+
+def show(found: dict[str, float], say: Callable[[str], None]) -> None:
+    """Say what was measured, with the bound of each figure."""
+    help_, plan, stored = found["--help"], found["plan --fast of 300 points"], found["36 stored points"]
+    say(f"convarium --help           {help_:6.2f} s, {help_ / found['bare --help']:.2f} x bare Hydra (at most 1.5)")
+    say(f"convarium run --help       {found['run --help']:6.2f} s, {found['run --help'] / found['bare --help']:.2f} x")
+    say(f"plan --fast of 300 points  {plan:6.2f} s (at most 5)")
+    say(f"36 stored points           {stored:6.2f} s, {stored - found['imports']:.2f} s beyond imports (at most 3)")
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 5)

@@ -1,0 +1,121 @@
+"""What the platform costs: images per second of `fit` against a bare PyTorch loop doing the same work.
+
+Both train the same network with the same optimiser on the same batches in the same order, on tensors in memory, one
+thread. Pairs are interleaved (bare, ours, ours, bare, …) in one warm process; the median of the paired ratios is the
+figure. Ours includes all that `fit` does (Lightning's trainer, seeding, schedule, sums, checkpoints), except looking at
+validation, which the bare loop doesn't do.
+
+    python benchmarks/throughput.py                      both networks, ten pairs
+    python benchmarks/throughput.py --pairs 3 --images 1280 --clock cpu     on a machine shared with others
+"""
+
+import argparse
+import math
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from convarium.architectures.library import build
+from convarium.datasets.memory import Sampler
+from convarium.datasets.splits import Splits, Tensors
+from convarium.tasks.fit import fit
+
+RECIPE: dict[str, Any] = {
+    "optimizer": "sgd", "lr": 0.01, "momentum": 0.9, "weight_decay": 5e-4, "schedule": "cosine", "warmup_epochs": 0,
+    "augmentation": "none", "label_smoothing": 0.0, "precision": "32", "early_stop": None, "keep": "last",
+}  # fmt: skip
+CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
+CASES = {"lenet5": (1, 28, 64), "resnet20": (3, 32, 128)}
+
+
+def network(name: str) -> nn.Module:
+    """Build the case's network from a fixed seed."""
+    channels, side, _ = CASES[name]
+    torch.manual_seed(0)
+    shape = {"in_chans": channels, "num_classes": 10, "img_size": side}
+    return build({"source": "own", "name": name, "stem": "native", "kwargs": {}, **shape})
+
+
+def data(name: str, images: int) -> Tensors:
+    """Random images and labels: their values don't change the work."""
+    channels, side, _ = CASES[name]
+    generator = torch.Generator().manual_seed(1)
+    pixels = torch.randn(images, channels, side, side, generator=generator)
+    return Tensors(pixels, torch.randint(10, (images,), generator=generator))
+
+
+def bare(name: str, train: Tensors, epochs: int, clock: Callable[[], float]) -> float:
+    """Train with a plain loop; return images per second."""
+    model, batch_size = network(name).train(), CASES[name][2]
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4)
+    sampler = Sampler(len(train), batch_size, seed=0)
+    steps, step, began = sampler.steps * epochs, 0, clock()
+    for epoch in range(epochs):
+        total = torch.zeros(())
+        for indices in sampler.batches(epoch):
+            optimizer.param_groups[0]["lr"] = 0.01 * 0.5 * (1 + math.cos(math.pi * step / steps))
+            images, labels = train.images[indices], train.labels[indices]
+            loss = nn.functional.cross_entropy(model(images), labels)
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            total += loss.detach() * len(labels)
+            step += 1
+        total.item()
+    return len(train) * epochs / (clock() - began)
+
+
+def ours(name: str, train: Tensors, epochs: int, clock: Callable[[], float]) -> float:
+    """Train with `fit`; return images per second."""
+    channels, _, batch_size = CASES[name]
+    model, splits = network(name), Splits(train, None, None, (0.0,) * channels, (1.0,) * channels)
+    with tempfile.TemporaryDirectory() as folder:
+        began = clock()
+        fit(
+            model, splits, {"name": "classification"}, {**RECIPE, "batch_size": batch_size}, epochs=epochs, lr=0.01,
+            seed=0, checkpoint=Path(folder) / "c.ckpt", structure={}, report=lambda **_: None, check=lambda: None,
+            threads=1, accelerator="cpu",
+        )  # fmt: skip
+        return len(train) * epochs / (clock() - began)
+
+
+def main() -> None:
+    """Print a markdown table; exit 1 where a median ratio is below 0.95."""
+    parser = argparse.ArgumentParser(description="Images per second of `fit` against a bare PyTorch loop.")
+    parser.add_argument("--pairs", type=int, default=10)
+    parser.add_argument("--images", type=int, default=6400, help="LeNet-5's images an epoch; ResNet-20 takes a fifth")
+    parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--networks", nargs="+", choices=CASES, default=list(CASES))
+    parser.add_argument("--clock", choices=CLOCKS, default="wall")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    print("| network | batch | bare images/s | ours images/s | median ratio | range of ratios |")
+    print("|---|---|---|---|---|---|")
+    ratios = [row(name, options) for name in options.networks]
+    raise SystemExit(0 if min(ratios) >= 0.95 else 1)
+
+
+def row(name: str, options: argparse.Namespace) -> float:
+    """Measure one network, print its row, return the median ratio."""
+    train = data(name, options.images if name == "lenet5" else max(256, options.images // 5))
+    pairs, runs = [], {"bare": bare, "ours": ours}
+    for pair in range(options.pairs + 1):
+        order = ("bare", "ours") if pair % 2 else ("ours", "bare")
+        rate = {which: runs[which](name, train, options.epochs, CLOCKS[options.clock]) for which in order}
+        pairs.append((rate["bare"], rate["ours"]))
+    pairs = pairs[1:]
+    ratios = sorted(mine / plain for plain, mine in pairs)
+    plain, mine = (statistics.median(side) for side in zip(*pairs, strict=True))
+    middle, spread = statistics.median(ratios), f"{ratios[0]:.3f} to {ratios[-1]:.3f}"
+    print(f"| {name} | {CASES[name][2]} | {plain:.0f} | {mine:.0f} | {middle:.3f} | {spread} |", flush=True)
+    return middle
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Networks: ours, a file a family, and those of torchvision and timm through `library.build`."""

@@ -1,0 +1,33 @@
+"""Classifiers of timm by name, never with pretrained weights."""
+
+from functools import cache
+from typing import Any
+
+from torch import nn
+
+from convarium.architectures.kwargs import choice, number
+
+ALLOWED = {
+    "drop_rate": number(0, 0.99),
+    "drop_path_rate": number(0, 0.99),
+    "global_pool": choice("avg", "max", "avgmax", "catavgmax", "token"),
+}
+
+
+@cache
+def names() -> tuple[str, ...]:
+    """Return every architecture name timm knows, without prefixes ("hf-hub:") and tags (".a1_in1k")."""
+    import timm
+
+    return tuple(timm.list_models())
+
+
+def make(name: str, in_chans: int, num_classes: int, img_size: int, **kwargs: Any) -> nn.Module:
+    """Build one; networks of a fixed input size (ViT, Swin, mixers) are told the image size."""
+    import timm
+
+    configuration = timm.get_pretrained_cfg(name, allow_unregistered=True)
+    if configuration is not None and configuration.fixed_input_size:
+        kwargs["img_size"] = img_size
+    network: nn.Module = timm.create_model(name, pretrained=False, in_chans=in_chans, num_classes=num_classes, **kwargs)
+    return network

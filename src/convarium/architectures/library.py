@@ -1,0 +1,152 @@
+"""Build a network from plain data: a source (own, torchvision, timm), a name, checked arguments; no weights fetched."""
+
+from collections.abc import Collection, Mapping
+from contextlib import nullcontext
+from functools import cache
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import Any
+
+import torch
+from torch import nn
+
+from convarium import architectures
+from convarium.architectures import stem
+from convarium.architectures.kwargs import Builder, check, choice, suggestion, whole
+from convarium.errors import UserError
+from convarium.names import find
+
+KEYS = {
+    "source": choice("own", "torchvision", "timm"),
+    "name": None,
+    "in_chans": whole(1, 4096),
+    "num_classes": whole(1, 1_000_000),
+    "img_size": whole(1, 4096),
+    "stem": choice("native", "small"),
+    "kwargs": None,
+}
+
+
+def build(architecture: Mapping[str, Any], device: str | None = None, allow: Collection[str] = ()) -> nn.Module:
+    """Build the network an architecture describes, with weights drawn from torch's current random state.
+
+    Args:
+        architecture: source, name, in_chans, num_classes, img_size, stem, kwargs; all complete.
+        device: where parameters are made; "meta" takes no memory.
+        allow: outside packages whose builders may be imported (source own, name "package.module:attribute").
+
+    Raises:
+        UserError: an unknown name or argument, a value out of bounds, a network that can't be built.
+    """
+    _check_keys(architecture)
+    source, name = architecture["source"], architecture["name"]
+    with torch.device(device) if device else nullcontext():
+        network = _own(architecture, allow) if source == "own" else _library(source, architecture)
+    if architecture["stem"] == "small":
+        if source == "own":
+            raise UserError(f"architecture.stem=small: {name} is made for small images already; use stem=native")
+        stem.shrink(network, name)
+    return network
+
+
+def trial(architecture: Mapping[str, Any]) -> nn.Module:
+    """Build on the meta device and run two images through, to see that the network takes images of this size.
+
+    Raises:
+        UserError: it can't be built, can't take such images, or doesn't return (N, num_classes).
+    """
+    network = build(architecture, "meta").eval()
+    side = architecture["img_size"]
+    owner = f"architecture {architecture['name']} with images of {architecture['in_chans']}x{side}x{side}"
+    try:
+        with torch.no_grad():
+            output = network(torch.empty(2, architecture["in_chans"], side, side, device="meta"))
+    except Exception as error:
+        raise UserError(f"{owner} fails: {_first_line(error)}") from None
+    if not isinstance(output, torch.Tensor) or tuple(output.shape) != (2, architecture["num_classes"]):
+        raise UserError(f"{owner} is not a classifier: its output isn't (images, classes)")
+    return network
+
+
+def names(source: str) -> list[str]:
+    """Return every name that `source` (own, torchvision, timm) can build, sorted."""
+    if source == "own":
+        return sorted(_builders())
+    return list(import_module(f"convarium.architectures.from_{source}").names())
+
+
+def _check_keys(architecture: Mapping[str, Any]) -> None:
+    for key, allowed in KEYS.items():
+        if key not in architecture:
+            raise UserError(f"architecture.{key} is missing")
+        if allowed and not allowed.test(architecture[key]):
+            raise UserError(f"architecture.{key}={str(architecture[key])[:80]!r}: expected {allowed.text}")
+    for key in architecture:
+        if key not in KEYS:
+            raise UserError(f"architecture.{key}: unknown key{suggestion(str(key), list(KEYS))}")
+    name = architecture["name"]
+    if not isinstance(name, str) or name in ("", "???"):
+        source = architecture["source"]
+        raise UserError(f"architecture.name is missing: name a network of {source}, such as {names(source)[0]}")
+
+
+@cache
+def _builders() -> dict[str, Builder]:
+    """Collect BUILDERS of the families in this folder; a new family is a new file."""
+    found: dict[str, Builder] = {}
+    for module in iter_modules(architectures.__path__, f"{architectures.__name__}."):
+        if not module.name.endswith((".library", ".stem", ".kwargs")) and ".from_" not in module.name:
+            found |= import_module(module.name).BUILDERS
+    return found
+
+
+def _own(architecture: Mapping[str, Any], allow: Collection[str]) -> nn.Module:
+    name = architecture["name"]
+    if "." in name:
+        builder = _outside(name, allow)
+    elif name in _builders():
+        builder = _builders()[name]
+    else:
+        raise _unknown("own", name)
+    check(architecture["kwargs"], builder.allowed, name)
+    network: nn.Module = builder.make(
+        architecture["in_chans"], architecture["num_classes"], architecture["img_size"], **architecture["kwargs"]
+    )
+    return network
+
+
+def _outside(name: str, allow: Collection[str]) -> Builder:
+    package = name.split(".")[0]
+    if package not in allow:
+        raise UserError(f"architecture.name={name!r}: package {package} is not allowed here")
+    builder = find("architectures", name)
+    if not isinstance(builder, Builder):
+        raise UserError(f"architecture.name={name!r} is not a convarium.architectures.kwargs.Builder")
+    return builder
+
+
+def _library(source: str, architecture: Mapping[str, Any]) -> nn.Module:
+    module = import_module(f"convarium.architectures.from_{source}")
+    name = architecture["name"]
+    if name not in module.names():
+        raise _unknown(source, name)
+    check(architecture["kwargs"], module.ALLOWED, name)
+    try:
+        network: nn.Module = module.make(
+            name,
+            architecture["in_chans"],
+            architecture["num_classes"],
+            architecture["img_size"],
+            **architecture["kwargs"],
+        )
+    except Exception as error:
+        raise UserError(f"architecture {name} of {source} can't be built so: {_first_line(error)}") from None
+    return network
+
+
+def _unknown(source: str, name: str) -> UserError:
+    return UserError(f"architecture.name={name[:80]!r}: {source} has no such network{suggestion(name, names(source))}")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

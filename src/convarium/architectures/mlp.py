@@ -1,0 +1,33 @@
+"""Multilayer perceptrons."""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from itertools import pairwise
+
+from torch import nn
+
+from convarium.architectures.kwargs import Builder, choice, many, whole
+
+ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "relu": nn.ReLU,
+    "tanh": nn.Tanh,
+    "sigmoid": nn.Sigmoid,
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
+}
+
+
+def mlp(
+    in_chans: int, num_classes: int, img_size: int, hidden: Sequence[int] = (256,), activation: str = "relu"
+) -> nn.Module:
+    """Linear layers fc1, fc2, … of `hidden` units over flattened pixels; no hidden layer makes softmax regression."""
+    widths = [in_chans * img_size * img_size, *hidden, num_classes]
+    layers: OrderedDict[str, nn.Module] = OrderedDict(flatten=nn.Flatten())
+    for index, (width, following) in enumerate(pairwise(widths), start=1):
+        if index > 1:
+            layers[f"{activation}{index - 1}"] = ACTIVATIONS[activation]()
+        layers[f"fc{index}"] = nn.Linear(width, following)
+    return nn.Sequential(layers)
+
+
+BUILDERS = {"mlp": Builder(mlp, {"hidden": many(whole(1, 65536), 0, 16), "activation": choice(*ACTIVATIONS)})}

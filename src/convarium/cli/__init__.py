@@ -1,0 +1,95 @@
+"""The command line: a module a sub-command, imported when it is called; nothing heavy for `--help`."""
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from convarium.errors import StageFailed, UserError
+
+COMMANDS = {
+    "run": "train, compress and measure every point that is not stored yet",
+    "plan": "what is stored, what would run, and what it would cost",
+    "compare": "table, Pareto front and paired statistics of what is stored",
+    "measure": "measure a network file",
+    "export": "write a stored network to a file",
+    "show": "what is stored at a signature",
+    "why": "how a result differs from its nearest neighbour",
+    "ls": "list what is stored",
+}
+HELP = f"""Convarium trains, compresses and fairly compares convolutional networks.
+
+usage: convarium COMMAND [key=value …] [options]
+
+{chr(10).join(f"  {name:<9} {text}" for name, text in COMMANDS.items())}
+
+Each command has its own --help. A comma sweeps; sweep=NAME is a saved command line:
+
+  convarium run compression=none,pruning/magnitude compression.magnitude.sparsity=0.8,0.9 seed=0,1,2
+  convarium compare sweep=demo
+
+Completion: eval "$(convarium --completion bash)"
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; return 0 done, 1 failed while running, 2 the user's mistake, 130 interrupted."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in arguments
+    try:
+        return _dispatch([text for text in arguments if text != "--debug"])
+    except KeyboardInterrupt:
+        return _ended("interrupted; what is done is stored, the same command continues", 130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 0
+    except (UserError, OSError) as error:
+        if debug:
+            raise
+        return _ended(_told(error), 2)
+    except Exception as error:
+        if debug:
+            raise
+        name = "" if isinstance(error, StageFailed) else f"{type(error).__name__}: "
+        hint = "" if isinstance(error, StageFailed) else " (--debug shows where)"
+        return _ended(f"{name}{' '.join(str(error).split())}{hint}", 1)
+
+
+def _dispatch(arguments: list[str]) -> int:
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(HELP, end="")
+        return 0
+    if arguments[0] == "--version":
+        from importlib.metadata import version
+
+        print(version("convarium"))
+        return 0
+    if arguments[0] in ("--completion", "--complete"):
+        return _completion(*arguments[:2])
+    name, *rest = arguments
+    if name not in COMMANDS:
+        from convarium.config.words import suggestion
+
+        raise UserError(f"{name}: no such command{suggestion(name, COMMANDS)}")
+    code: int = import_module(f"convarium.cli.{name}").main(rest)
+    return code
+
+
+def _completion(option: str, text: str = "") -> int:
+    from convarium.cli.completion import SCRIPT, complete
+
+    if option == "--completion" and text != "bash":
+        raise UserError("--completion: only bash is built (zsh: bashcompinit); write --completion bash")
+    print(SCRIPT if option == "--completion" else "\n".join(complete(text)), end="")
+    return 0
+
+
+def _told(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename or 'input/output'}: {error.strerror}"
+    return str(error)
+
+
+def _ended(line: str, code: int) -> int:
+    print(f"convarium: {line}", file=sys.stderr)
+    return code

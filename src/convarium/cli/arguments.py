@@ -1,0 +1,56 @@
+"""Parsing of a sub-command's own options; overrides stay as typed."""
+
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from collections.abc import Sequence
+from typing import NoReturn
+
+from convarium.cli.places import groups, options
+from convarium.errors import UserError
+
+
+class Arguments(ArgumentParser):
+    """An argument parser whose mistakes are one line."""
+
+    def __init__(self, command: str, description: str, points: bool = False) -> None:
+        super().__init__(
+            prog=f"convarium {command}",
+            description=description,
+            formatter_class=RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+        self.points = points
+        self.add_argument("--debug", action="store_true", help="show where an error comes from")
+        self.add_argument("overrides", nargs="*", metavar="key=value", help="choices and values, sweep=NAME")
+        if points:
+            self.add_argument("-m", "--multirun", action="store_true", help="accepted and ignored: a comma sweeps")
+
+    def format_help(self) -> str:
+        """Return the help, with the options of every group where the command takes points."""
+        if self.points:
+            self.epilog = "groups:\n" + "\n".join(f"  {name}: {', '.join(options(name))}" for name in groups())
+        return super().format_help()
+
+    def error(self, message: str) -> NoReturn:
+        """Raise UserError instead of printing the usage."""
+        raise UserError(f"{self.prog}: {message}; see {self.prog} --help")
+
+    def read(self, argv: Sequence[str]) -> Namespace:
+        """Parse `argv`; each override must be a `key=value`."""
+        parsed = self.parse_intermixed_args(argv)
+        _overrides(parsed.overrides)
+        return parsed
+
+    def read_with(self, name: str, argv: Sequence[str]) -> tuple[Namespace, str]:
+        """Parse `argv` whose first positional is no override but the `name` (a signature, a file)."""
+        parsed = self.parse_intermixed_args(argv)
+        if not parsed.overrides or "=" in parsed.overrides[0]:
+            raise UserError(f"{self.prog}: which {name}? usage: {self.prog} {name.upper()} [key=value …]")
+        first, *parsed.overrides = parsed.overrides
+        _overrides(parsed.overrides)
+        return parsed, first
+
+
+def _overrides(texts: Sequence[str]) -> None:
+    for text in texts:
+        if "=" not in text and not text.startswith("~"):
+            raise UserError(f"'{text}' is no override; write key=value, such as seed=0")

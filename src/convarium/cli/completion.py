@@ -1,0 +1,77 @@
+"""Completion: sub-commands, options, keys, group options with their sub-folders, and the inside of [..] lists.
+
+`eval "$(convarium --completion bash)"` (zsh: after `autoload bashcompinit && bashcompinit`). It lists folders and reads
+the first letters of lines; nothing is composed.
+"""
+
+import re
+from dataclasses import fields
+
+from convarium.cli.places import files, folders, groups, options
+from convarium.config.schema import CLOSED, Architecture, Dataset
+
+SCRIPT = """_convarium() {
+  local line="${COMP_LINE:0:$COMP_POINT}" cut="" reply
+  local word="${line##* }"
+  [[ "$word" == *=* ]] && cut="${word%"${word##*=}"}"
+  COMPREPLY=()
+  while IFS= read -r reply; do COMPREPLY+=("${reply#"$cut"}"); done < <(convarium --complete "$line" 2>/dev/null)
+}
+complete -o nospace -F _convarium convarium
+"""
+OPTIONS = {
+    "run": ["--json", "--cfg"],
+    "plan": ["--json", "--fast"],
+    "compare": ["--json", "--where", "--best"],
+    "measure": ["--json"],
+    "export": ["--format", "--output"],
+    "show": ["--json"],
+    "why": ["--json"],
+    "ls": ["--json", "--stage"],
+}
+KNOB = re.compile(r"^([a-z]\w*):", re.MULTILINE)
+
+
+def complete(line: str) -> list[str]:
+    """Return what the last word of a command line could become; what ends with a space is a whole word."""
+    *before, word = line.split(" ")
+    words = [text for text in before[1:] if text]
+    if "=" in word:
+        return _values(*word.split("=", 1))
+    if not words:
+        found = [f"{name} " for name in OPTIONS]
+    elif word.startswith("-"):
+        found = [f"{name} " for name in (*OPTIONS.get(words[0], []), "--help", "--debug")]
+    else:
+        found = [f"{name}=" for name in (*groups(), "seed", "sweep")] + _keys(words)
+    return sorted(name for name in found if name.startswith(word))
+
+
+def _values(key: str, typed: str) -> list[str]:
+    """Return the options of a group, after the last comma or bracket, by the start of their whole or last name."""
+    names = sorted({name for folder in folders("sweeps") for name in files(folder)}) if key == "sweep" else []
+    names = options(key) if key in groups() else names
+    place = max(typed.rfind(mark) for mark in "[,") + 1
+    given, start = typed[:place], typed[place:]
+    end = "" if given.count("[") > given.count("]") else " "
+    found = [name for name in names if name.startswith(start) or name.rpartition("/")[2].startswith(start)]
+    return [f"{key}={given}{name}{end}" for name in found if name not in re.split(r"[\[,]", given)]
+
+
+def _keys(words: list[str]) -> list[str]:
+    """Return the keys below the closed groups, and the knobs of the methods that are chosen on the line."""
+    schema = {**CLOSED, "architecture": Architecture, "dataset": Dataset}
+    keys = [f"{name}.{field.name}=" for name, group in schema.items() for field in fields(group)]
+    return keys + [f"compression.{knob}=" for method in _chosen(words) for knob in _knobs(method)]
+
+
+def _chosen(words: list[str]) -> list[str]:
+    text = ",".join(word.partition("=")[2] for word in words if word.startswith("compression="))
+    lasts = {name.rpartition("/")[2] for name in re.split(r"[\[\],]", text)}
+    return [name for name in options("compression") if name.rpartition("/")[2] in lasts - {"none"}]
+
+
+def _knobs(method: str) -> list[str]:
+    path = next(path for folder in folders("conf") if (path := folder / f"compression/{method}.yaml").is_file())
+    names = KNOB.findall(path.read_text(encoding="utf-8"))
+    return [f"{method.rpartition('/')[2]}.{name}" for name in names if name not in ("method", "version", "phases")]

@@ -1,0 +1,31 @@
+"""`convarium export SIG`: a stored network as a file of its own."""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from convarium.cli.arguments import Arguments
+from convarium.errors import UserError
+
+
+def main(argv: Sequence[str]) -> int:
+    """Copy the network at a signature (of a train, compress or measure result) to a file."""
+    parser = Arguments("export", "Write a stored network to a file; convarium.load(FILE) reads it.")
+    parser.add_argument("--format", choices=["cvm"], default="cvm", help="cvm: the file that was measured")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="where to write it")
+    options, prefix = parser.read_with("signature", argv)
+    from convarium.cli.stored import store_named
+
+    store = store_named(options.overrides)
+    signature = store.resolve(prefix)
+    done = store.done(signature)
+    if done is None:
+        raise UserError(f"{signature} is not done, there is no network to export")
+    owner = signature if done["stage"] not in ("measure", "time") else done["parents"][0]
+    folder = store.path(owner)
+    network = folder and folder / "network.cvm"
+    if network is None or not network.is_file():
+        raise UserError(f"{signature} has no network.cvm in {folder}")
+    shutil.copyfile(network, options.output)
+    print(options.output)
+    return 0

@@ -1,0 +1,34 @@
+"""Options may be typed short: `resnet20` for `cross_layer/resnet20`, also in lists."""
+
+from typing import Any
+
+from convarium.cli.places import full_name, options
+from convarium.config.steps import chosen
+from convarium.errors import UserError
+
+
+def option(group: str, value: Any) -> Any:
+    """Return the canonical choice of `group`: whole names; a compression list of one is its method, of none is "none".
+
+    Raises:
+        UserError: no such option, an ambiguous one, a list where one name is due, or a method twice.
+    """
+    if group == "compression":
+        return _compression(value)
+    if not isinstance(value, str):
+        raise UserError(f"{group}={value}: expected one name of {', '.join(options(group))}")
+    return full_name(group, value, options(group))
+
+
+def _compression(value: Any) -> Any:
+    names = value if isinstance(value, list) else [value]
+    if wrong := [name for name in names if not isinstance(name, str | None)]:
+        raise UserError(f"compression={value}: {wrong[0]!r} is no method; write compression=[first,second]")
+    known = [name for name in options("compression") if name != "none"]
+    if len(names) == 1 or "none" in names:
+        known.append("none")
+    methods = [full_name("compression", name, known) for name in names if name not in (None, "none")]
+    if "none" in names and methods:
+        raise UserError(f"compression=[{','.join(map(str, names))}]: none stands alone; leave it out of the list")
+    chosen(methods)
+    return methods if len(methods) > 1 else (methods or ["none"])[0]

@@ -1,0 +1,42 @@
+"""What goes where: one JSON document or the tables on stdout, everything else on stderr."""
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+@contextmanager
+def aside() -> Iterator[None]:
+    """Send what is printed meanwhile, by this process and its children, to stderr."""
+    if sys.stdout is not sys.__stdout__:
+        with redirect_stdout(sys.stderr):
+            yield
+        return
+    print(end="", flush=True)
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        print(end="", flush=True)
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
+def document(content: Any) -> None:
+    """Print one JSON document on stdout."""
+    print(json.dumps(content, indent=2, allow_nan=False))
+
+
+def console(error: bool = False) -> "Console":
+    """Return a console of rich: plain and never wrapped narrowly when its stream is no terminal."""
+    from rich.console import Console
+
+    stream = sys.stderr if error else sys.stdout
+    return Console(file=stream, highlight=False, soft_wrap=False, width=None if stream.isatty() else 200)

@@ -1,0 +1,69 @@
+"""Where configs and sweeps lie: the user's ./conf and ./sweeps, then ours. Only lists folders."""
+
+from functools import cache
+from pathlib import Path
+
+from convarium.config.words import suggestion
+from convarium.errors import UserError
+
+PACKAGE = Path(__file__).resolve().parents[1]
+
+
+def ours(name: str) -> Path:
+    """Return our folder `name` ("conf" or "sweeps"): inside the package (wheel), else in the source checkout."""
+    inside = PACKAGE / name
+    return inside if inside.is_dir() else PACKAGE.parents[1] / name
+
+
+def folders(name: str) -> list[Path]:
+    """Return the folders `name` that are searched, the user's own first."""
+    users = Path.cwd() / name
+    return [users, ours(name)] if users.is_dir() and users.resolve() != ours(name).resolve() else [ours(name)]
+
+
+def groups() -> list[str]:
+    """Return the names of the config groups."""
+    return sorted(path.name for path in ours("conf").iterdir() if path.is_dir() and path.name != "hydra")
+
+
+def files(folder: Path) -> list[str]:
+    """Return the names below `folder`, such as "cross_layer/resnet20"."""
+    return sorted(str(path.relative_to(folder).with_suffix("")) for path in folder.rglob("*.yaml"))
+
+
+def options(group: str) -> list[str]:
+    """Return the full names a group offers, ours and the user's."""
+    return _options(group, tuple(folders("conf")))
+
+
+@cache
+def _options(group: str, searched: tuple[Path, ...]) -> list[str]:
+    return sorted({name for folder in searched for name in files(folder / group)})
+
+
+def shadowed() -> list[str]:
+    """Return the options of ours, such as "recipe/adam", that the user's ./conf replaces."""
+    *users, own = folders("conf")
+    return [
+        f"{group}/{name}"
+        for group in groups()
+        for folder in users
+        for name in files(folder / group)
+        if (own / group / f"{name}.yaml").is_file()
+    ]
+
+
+def full_name(kind: str, name: str, known: list[str]) -> str:
+    """Return the whole name of `name`, which may be given by its last parts only.
+
+    Raises:
+        UserError: nothing, or more than one thing, is called so.
+    """
+    if name in known:
+        return name
+    found = [option for option in known if option.endswith(f"/{name}")]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise UserError(f"{kind}={name} could be {' or '.join(found)}; write the whole name")
+    raise UserError(f"{kind}={name}: no such {kind}{suggestion(name, known)}")

@@ -1,0 +1,133 @@
+"""`convarium run`: everything the points ask for that is not stored."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from convarium.cli.arguments import Arguments
+
+if TYPE_CHECKING:
+    from convarium.cli.points import Asked
+    from convarium.store.controller import Status
+    from convarium.store.plan import Plan, PlannedPoint
+    from convarium.store.store import Store
+
+Launch = Callable[[list[list[str]]], None]
+METRICS = (
+    "accuracy", "validation_accuracy", "loss", "file_bytes", "dense_bytes", "ratio", "xz_bytes", "parameters",
+    "nonzeros", "macs", "latency_ms", "latency_ratio", "peak_memory_bytes",
+)  # fmt: skip
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the points of a command line; exit code 1 if one failed."""
+    parser = Arguments("run", "Train, compress and measure every point that is not stored yet.", points=True)
+    parser.add_argument("--json", action="store_true", help="one JSON document")
+    parser.add_argument("--cfg", choices=["job"], help="print the composed config of each point, run nothing")
+    options = parser.read(argv)
+    from convarium.cli import output
+    from convarium.cli.points import ask
+
+    with output.aside():
+        asked = ask(options.overrides)
+        if not options.cfg:
+            runs = _run(asked, options.json)
+    if options.cfg:
+        return _print_configs(asked)
+    output.document({"runs": runs}) if options.json else _show(runs)
+    return int(any(one["status"] != "done" for one in runs))
+
+
+def _print_configs(asked: "Asked") -> int:
+    import yaml
+
+    for point in asked.accepted():
+        print(f"# convarium run {' '.join(point.overrides)}")
+        print(yaml.safe_dump(point.config, sort_keys=False, allow_unicode=True), end="")
+    return 0
+
+
+def _run(asked: "Asked", quiet: bool) -> list[dict[str, Any]]:
+    """Make what is missing; with nothing missing, neither validate on the meta device nor launch."""
+    asked = replace(asked, points=asked.accepted(), invalid=())
+    from convarium.store.progress import progress
+    from convarium.cli.stored import store_of, workers_of
+    from convarium.stages.graph import plan
+    from convarium.store.controller import run
+    from convarium.store.progress import progress
+
+    graph, store, workers = plan(asked.points), store_of(asked.runtime), workers_of(asked.runtime)
+    launch: Launch = _nothing
+    if len(store.finished(graph.nodes)) < len(graph.nodes):
+        from convarium.cli.validation import validated
+
+        graph = plan(validated(asked).accepted())
+        launch = asked.composer.launcher(asked.launcher, store.root.resolve(), workers)
+    statuses = run(graph, store, launch, workers, progress(quiet))
+    return [_described(point, graph, store, statuses) for point in graph.points]
+
+
+def _nothing(jobs: list[list[str]]) -> None:
+    """Launch no worker: all is stored."""
+
+
+def _described(
+    point: "PlannedPoint", graph: "Plan", store: "Store", statuses: Mapping[str, "Status"]
+) -> dict[str, Any]:
+    metrics = dict.fromkeys(METRICS)
+    for end in point.ends:
+        metrics |= {key: value for key, value in _metrics(store, end).items() if key in metrics}
+    path = store.path(point.network)
+    status, error = _status([*_ancestors(point.network, graph), point.network, *point.ends], point, statuses)
+    return {
+        "signature": point.network,
+        "path": str(path) if path else None,
+        "overrides": list(point.overrides),
+        "seed": point.config["seed"],
+        "status": status,
+        "error": error,
+        "metrics": metrics,
+    }
+
+
+def _status(chain: Sequence[str], point: "PlannedPoint", statuses: Mapping[str, "Status"]) -> tuple[str, str | None]:
+    """Return done, failed (the point's own network or figures), or blocked (something before it), and why."""
+    for signature in chain:
+        status = statuses[signature]
+        if status.state in ("failed", "unfinished"):
+            own = signature in (point.network, *point.ends)
+            return ("failed" if own else "blocked"), status.error
+    return "done", None
+
+
+def _ancestors(signature: str, graph: "Plan") -> list[str]:
+    parents = graph.nodes[signature].parents
+    return [ancestor for parent in parents for ancestor in (*_ancestors(parent, graph), parent)]
+
+
+def _metrics(store: "Store", signature: str) -> dict[str, Any]:
+    done = store.done(signature)
+    metrics: dict[str, Any] = done["result"]["metrics"] if done else {}
+    return metrics
+
+
+def _show(runs: list[dict[str, Any]]) -> None:
+    from rich.table import Table
+
+    from convarium.cli import output
+
+    table = Table("signature", "status", "accuracy", "bytes", "ratio", "overrides", box=None)
+    for one in runs:
+        metrics = one["metrics"]
+        figures = [
+            _figure(metrics[key], form) for key, form in (("accuracy", ".4f"), ("file_bytes", ","), ("ratio", ".1f"))
+        ]
+        table.add_row(one["signature"], one["status"], *figures, " ".join(one["overrides"]) or "the defaults")
+    output.console().print(table)
+    for one in runs:
+        if one["error"]:
+            output.console(error=True).print(f"{one['status']}: {one['error']}", markup=False)
+
+
+def _figure(value: float | None, form: str) -> str:
+    return "" if value is None else format(value, form)

@@ -1,0 +1,57 @@
+"""Saved command lines: sweeps/NAME.yaml, the user's first."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from convarium.cli.places import files, folders, full_name
+from convarium.config.checker import closed
+from convarium.config.schema import Sweep
+from convarium.errors import UserError
+
+
+@dataclass(frozen=True)
+class Saved:
+    """The lines a command stands for; without a sweep, one empty line that the typed overrides complete."""
+
+    name: str | None
+    grids: tuple[tuple[str, ...], ...]
+    skip_invalid: bool
+
+
+def saved(names: list[str]) -> Saved:
+    """Return the sweep that was asked for by `sweep=NAME`.
+
+    Raises:
+        UserError: two different sweeps, no such sweep, or a file that is none.
+    """
+    if not names:
+        return Saved(None, ((),), False)
+    if len(set(names)) > 1 or "," in names[0]:
+        raise UserError(f"sweep={','.join(names)}: one sweep at a time; put both sets of grids into one file")
+    known = sorted({name for folder in folders("sweeps") for name in files(folder)})
+    name = full_name("sweep", names[0], known)
+    path = next(path for folder in folders("sweeps") if (path := folder / f"{name}.yaml").is_file())
+    sweep = closed(_read(path), Sweep, str(path))
+    return Saved(name, tuple(_grid(grid, path) for grid in sweep["grids"]), sweep["skip_invalid"])
+
+
+def _read(path: Path) -> Any:
+    import yaml
+
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f" line {mark.line + 1}" if mark else ""
+        raise UserError(f"{path}{line}: no YAML: {getattr(error, 'problem', None) or 'unreadable'}") from None
+
+
+def _grid(grid: Any, path: Path) -> tuple[str, ...]:
+    lines = grid if isinstance(grid, list) else [grid]
+    for line in lines:
+        if not isinstance(line, str) or "=" not in line:
+            raise UserError(f"{path}: {line!r} in grids is no override; write 'key=value' (quoted if it has a colon)")
+        if line.startswith("sweep="):
+            raise UserError(f"{path}: {line} in grids: a sweep can't hold another")
+    return tuple(lines)

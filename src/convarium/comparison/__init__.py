@@ -1,0 +1,1 @@
+"""Stored results become a table that can be believed: means, intervals, paired differences, Pareto marks."""

@@ -1,0 +1,30 @@
+"""Pareto fronts: the rows that no other row beats in both of two figures."""
+
+from collections.abc import Mapping, Sequence
+
+COSTS = ("file_bytes", "macs", "latency_ms")
+QUALITY = "accuracy"
+SELECTION = {"accuracy": "validation_accuracy"}  # test is for reporting, never for choosing
+
+Means = Mapping[str, float | None]
+
+
+def marks(rows: Sequence[Means]) -> list[list[str]]:
+    """Return, for each row of means, the fronts it is on, such as "file_bytes/accuracy".
+
+    Low cost and high accuracy are wanted; the accuracy that decides is the one on the validation images.
+    """
+    result: list[list[str]] = [[] for _ in rows]
+    for cost in COSTS:
+        for place in _front([(row.get(cost), row.get(SELECTION[QUALITY])) for row in rows]):
+            result[place].append(f"{cost}/{QUALITY}")
+    return result
+
+
+def _front(points: Sequence[tuple[float | None, float | None]]) -> list[int]:
+    known = [(place, c, q) for place, (c, q) in enumerate(points) if c is not None and q is not None]
+    return [
+        place
+        for place, cost, quality in known
+        if not any(c <= cost and q >= quality and (c < cost or q > quality) for _, c, q in known)
+    ]

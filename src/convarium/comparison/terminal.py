@@ -1,0 +1,153 @@
+"""A comparison as a table for people."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+Row = Mapping[str, Any]
+
+AUDIT = {
+    "few_seeds": "fewer than 3 seeds: differences between seeds are hardly known",
+    "no_dense": "its dense network is not among the points: no difference is shown",
+    "unpaired_seeds": "some seeds lack their dense network: the difference is over the others",
+    "void_latency": "the machine was too busy: latency is not shown",
+    "other_images": "its seeds were measured on test sets of different sizes: no interval over images",
+}
+HEADINGS = ("test\n%", "valid.\n%", "points to dense\n", "bytes\n", "ratio\n")
+ROOMY = ("non-\nzeros", "MACs\n")
+ROOMY_WIDTH = 96
+COLOURS = {"better": "green", "worse": "red"}
+
+
+def show(document: Mapping[str, Any], console: Console) -> None:
+    """Print a comparison (as `rows.compare` makes it) and what its columns mean."""
+    rows = document["rows"]
+    if not rows:
+        console.print("No row to show.", highlight=False)
+    for heading, group in _groups(rows):
+        console.print(_table(heading, group, console.width >= ROOMY_WIDTH))
+    for line in _notes(document):
+        console.print(Text(line, style="dim"))
+
+
+def _groups(rows: Sequence[Row]) -> Iterator[tuple[str, list[Row]]]:
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(f"{row['architecture']} on {row['dataset']}", []).append(row)
+    yield from groups.items()
+
+
+def _table(heading: str, rows: Sequence[Row], roomy: bool) -> Table:
+    """Each network takes two lines: figures, then their intervals. Without room two columns are left out."""
+    timed = any(_mean(row, "latency_ms") is not None for row in rows)
+    seeds = {len(row["seeds"]) for row in rows}
+    title = f"{heading}, {_seeds(*seeds)}" if len(seeds) == 1 else heading
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.show_edge = False
+    table.add_column("", no_wrap=True)
+    table.add_column("network", overflow="fold", min_width=10)
+    for name in HEADINGS + (ROOMY if roomy else ()) + (("ms\nfaster",) if timed else ()):
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in rows:
+        extra = [_short(_mean(row, metric)) for metric in ("nonzeros", "macs") if roomy]
+        table.add_row(*_cells(row, len(seeds) > 1), *extra, *([_latency(row)] if timed else []))
+    return table
+
+
+def _cells(row: Row, with_seeds: bool) -> list[str | Text]:
+    label = Text(row["label"])
+    return [
+        "*" if row["pareto"] else "",
+        label.append(f"\n{_seeds(len(row['seeds']))}", style="dim") if with_seeds else label,
+        _accuracy(row["metrics"]["accuracy"]),
+        _percent(_mean(row, "validation_accuracy")),
+        _difference(row["versus_dense"].get("accuracy")),
+        _count(_mean(row, "file_bytes")),
+        _ratio(_mean(row, "ratio")),
+    ]
+
+
+def _seeds(count: int) -> str:
+    return f"{count} seed{'' if count == 1 else 's'}"
+
+
+def _notes(document: Mapping[str, Any]) -> Iterator[str]:
+    rows = document["rows"]
+    if rows:
+        yield (
+            "test %: mean over seeds, with the 95 % interval over seeds and test images. points to dense: test accuracy"
+            " less that of the dense network of the same seed; 'better' or 'worse' only where Holm-adjusted p < 0.05."
+        )
+        yield "bytes: the whole file that was decoded and measured. ratio: bytes of the dense network's file / bytes."
+        if xz := _xz(rows):
+            yield f"For scale: xz -9e makes the dense file {' to '.join(f'{x:.2f}' for x in xz)} times smaller."
+        if any(_mean(row, "latency_ms") is not None for row in rows):
+            yield "ms: one forward pass; faster: time of the dense network / this one's, taken in turns."
+        yield "*: on a Pareto front (bytes, MACs or latency against validation accuracy) of these rows."
+    for code, meaning in AUDIT.items():
+        if names := [row["label"] for row in rows if code in row["audit"]]:
+            yield f"{', '.join(names) if len(names) < len(rows) else 'all rows'}: {meaning}."
+    if missing := document["missing"]:
+        yield f"{missing} point{'s are' if missing > 1 else ' is'} not measured yet; convarium run with the same words."
+
+
+def _xz(rows: Sequence[Row]) -> list[float]:
+    """The smallest and largest ratio, to two digits, that a general compressor reaches on the dense networks."""
+    sizes = [(_mean(row, "dense_bytes"), _mean(row, "xz_bytes")) for row in rows]
+    ratios = {round(dense / xz, 2) for dense, xz in sizes if dense and xz}
+    return sorted({min(ratios), max(ratios)}) if ratios else []
+
+
+def _mean(row: Row, metric: str) -> float | None:
+    value: float | None = row["metrics"][metric]["mean"]
+    return value
+
+
+def _accuracy(summary: Mapping[str, float | None]) -> Text:
+    text = Text(_percent(summary["mean"]))
+    low, high = summary["low"], summary["high"]
+    return text if low is None or high is None else text.append(f"\n{100 * low:.1f}..{100 * high:.1f}", style="dim")
+
+
+def _difference(entry: Mapping[str, Any] | None) -> Text:
+    if entry is None:
+        return Text("")
+    interval = "" if entry["low"] is None else f" ({_points(entry['low'])}..{_points(entry['high'])})"
+    text = Text(f"{100 * entry['difference']:+.2f}{interval}\n")
+    return text.append(entry["verdict"], style=COLOURS.get(entry["verdict"], "dim"))
+
+
+def _points(value: float) -> str:
+    return f"{100 * value:+.2f}" if abs(value) < 0.0995 else f"{100 * value:+.1f}"
+
+
+def _latency(row: Row) -> Text:
+    value, ratio = _mean(row, "latency_ms"), _mean(row, "latency_ratio")
+    text = Text("" if value is None else f"{value:.3g}")
+    return text if ratio is None else text.append(f"\n{ratio:.2f}x", style="dim")
+
+
+def _percent(value: float | None) -> str:
+    return "" if value is None else f"{100 * value:.2f}"
+
+
+def _count(value: float | None) -> str:
+    return "" if value is None else f"{value:,.0f}"
+
+
+def _ratio(value: float | None) -> str:
+    return "" if value is None else f"{value:.1f}x"
+
+
+def _short(value: float | None) -> str:
+    """Three digits and a unit: 431k, 2.29M."""
+    if value is None:
+        return ""
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if value >= 0.9995 * size:
+            return f"{value / size:.3g}{unit}"
+    return f"{value:.0f}"

@@ -1,0 +1,36 @@
+"""Stored forms of a tensor. Kind `low_rank` is class `LowRank` in module `low_rank`: a new form is a new file."""
+
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+from convarium.compression.representations.base import Representation
+from convarium.errors import UserError
+
+
+def kind_class(kind: Any) -> type[Representation]:
+    """Return the class of a kind's name.
+
+    Raises:
+        UserError: there is no such kind.
+    """
+    if not isinstance(kind, str) or not kind.isidentifier() or not kind.isascii() or len(kind) > 40:
+        raise UserError(f"no representation is called {str(kind)[:40]!r}")
+    if find_spec(f"{__name__}.{kind}") is None:
+        raise UserError(f"no representation is called '{kind}'")
+    found = getattr(import_module(f"{__name__}.{kind}"), kind.title().replace("_", ""), None)
+    if not isinstance(found, type) or not issubclass(found, Representation) or found.kind != kind:
+        raise UserError(f"no representation is called '{kind}'")
+    return found
+
+
+def from_spec(spec: Mapping[str, Any], shape: Sequence[int]) -> Representation:
+    """Build the representation `spec` describes for a tensor of `shape`, with buffers of the right sizes but unfitted.
+
+    Raises:
+        UserError: an unknown kind, a key too many or too few, a size that doesn't fit `shape`.
+    """
+    if not isinstance(spec, Mapping):
+        raise UserError("a representation is not a mapping")
+    return kind_class(spec.get("kind")).from_spec(spec, shape)

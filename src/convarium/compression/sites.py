@@ -1,0 +1,80 @@
+"""Sites: which tensors of a network a method works on, resolved on the bare network."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+from torch import nn
+from torch.nn.utils.parametrize import is_parametrized
+
+from convarium.errors import UserError
+
+WEIGHTED = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.Linear)
+
+
+@dataclass(frozen=True)
+class Site:
+    """One weight tensor: its name in the state dict and its shape (outputs first)."""
+
+    name: str
+    shape: tuple[int, ...]
+
+
+def resolve(network: nn.Module, step: Mapping[str, Any]) -> tuple[Site, ...]:
+    """The weights of convolutions and linear layers that `step["sites"]` (a list of patterns) names.
+
+    Tied weights appear once, under their first name.
+
+    Raises:
+        UserError: a pattern of `sites` or `per_site` names no weight of this network.
+    """
+    weights = dict(_weights(network))
+    for knob in ("sites", "per_site"):
+        for pattern in step.get(knob) or ():
+            if not any(fnmatchcase(name, pattern) for name in weights):
+                raise UserError(
+                    f"compression.{_short(step)}.{knob}: '{pattern}' matches no weight of this network "
+                    f"(it has {_some(weights)})"
+                )
+    chosen = tuple(site for name, site in weights.items() if any(fnmatchcase(name, p) for p in step["sites"]))
+    if not chosen:
+        raise UserError(f"{step['method']} finds no convolution or linear layer in this network")
+    return chosen
+
+
+def check(network: nn.Module, step: Mapping[str, Any]) -> None:
+    """Refuse, in one line, a step that can't work on `network` (which may live on the meta device)."""
+    if "sites" in step:
+        resolve(network, step)
+
+
+def knob(step: Mapping[str, Any], name: str, site: Site) -> Any:
+    """The value of the method's main knob for `site`: the first matching pattern of `per_site`, else `step[name]`."""
+    for pattern, value in (step.get("per_site") or {}).items():
+        if fnmatchcase(site.name, pattern):
+            return value
+    return step[name]
+
+
+def _weights(network: nn.Module) -> Iterable[tuple[str, Site]]:
+    seen: set[int] = set()
+    for prefix, module in network.named_modules():
+        if isinstance(module, WEIGHTED) and id(owner := _held(module)) not in seen:
+            seen.add(id(owner))
+            name = f"{prefix}.weight" if prefix else "weight"
+            yield name, Site(name, tuple(module.weight.shape))
+
+
+def _held(module: nn.Module) -> object:
+    """What the owners of a tied weight have in common: the parameter, or its parametrization."""
+    return module.parametrizations["weight"] if is_parametrized(module, "weight") else module.weight  # type: ignore[index]
+
+
+def _short(step: Mapping[str, Any]) -> str:
+    return str(step.get("name") or step["method"].rpartition("/")[2])
+
+
+def _some(names: Iterable[str]) -> str:
+    shown = list(names)
+    return ", ".join(shown[:4]) + (", …" if len(shown) > 4 else "")

@@ -1,0 +1,68 @@
+"""One point: composed values become the plain, complete, checked dict that every later layer reads."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from convarium.config.checker import closed, open_set
+from convarium.config.rules import Rule, checked, known
+from convarium.config.schema import CLOSED, Architecture, Dataset
+from convarium.config.steps import steps
+from convarium.errors import UserError
+
+SEED = Rule(types=frozenset({int}), low=0)
+KEYS = ["architecture", "dataset", "task", "recipe", "compression", "measurement", "seed", "runtime", "tracking"]
+
+
+@dataclass(frozen=True)
+class Point:
+    """One experiment: the overrides that reproduce it, and its config (plain JSON types, complete)."""
+
+    overrides: tuple[str, ...]
+    config: dict[str, Any]
+
+
+def check(values: Mapping[str, Any], default: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the config of one point; `default` is the same composition before any value was set.
+
+    Raises:
+        UserError: the first mistake, by the override key that mends it.
+    """
+    known(values, KEYS, "")
+    dataset = _half_open(values.get("dataset"), default["dataset"], Dataset, "dataset")
+    config = {
+        "architecture": _half_open(values.get("architecture"), default["architecture"], Architecture, "architecture"),
+        "dataset": {**dataset, "img_size": dataset["img_size"] or dataset["native_size"]},
+        **{name: closed(values.get(name), group, name) for name, group in CLOSED.items()},
+        "compression": steps(values.get("compression"), default.get("compression") or {}),
+        "seed": checked(values.get("seed"), SEED, "seed"),
+    }
+    config["architecture"] = _filled(config["architecture"], config["dataset"])
+    if config["runtime"]["devices"] > 1:
+        raise UserError(f"runtime.devices={config['runtime']['devices']}: only one device is built so far")
+    return {key: config[key] for key in KEYS}
+
+
+def _half_open(values: Any, default: Mapping[str, Any], group: type, where: str) -> dict[str, Any]:
+    """A group of an open set: its dataclass's keys by the dataclass, all other keys by the YAML they came from."""
+    names = [field.name for field in fields(group)]
+    own = {key: value for key, value in default.items() if key not in names}
+    entries = {key: value for key, value in (own.get("_check_") or {}).items() if key not in names}
+    rest = {key: value for key, value in values.items() if key not in names}
+    if wrong := [key for key in rest if key not in own]:
+        known({wrong[0]: None}, [*names, *(key for key in own if not key.startswith("_"))], where)
+    common = closed({key: value for key, value in values.items() if key in names}, group, where)
+    return {**common, **open_set(rest, {**own, "_check_": entries}, where)}
+
+
+def _filled(architecture: dict[str, Any], dataset: Mapping[str, Any]) -> dict[str, Any]:
+    """Take channels, classes and image size from the dataset where the architecture leaves them open."""
+    filled = dict(architecture)
+    for key, of in (("in_chans", "channels"), ("num_classes", "classes"), ("img_size", "img_size")):
+        filled[key] = architecture[key] if architecture[key] is not None else dataset[of]
+        if filled[key] != dataset[of]:
+            raise UserError(
+                f"architecture.{key}={filled[key]} does not fit dataset.{of}={dataset[of]} of {dataset['name']};"
+                f" leave architecture.{key}=null"
+            )
+    return {**filled, "kwargs": filled.get("kwargs") or {}}

@@ -1,0 +1,102 @@
+"""The closed groups: every key, its type, its range. A default here is the value of a key that a YAML leaves out."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+Positive = Annotated[int, "1.."]
+Fraction = Annotated[float, "0..1"]
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A network by source and name; in_chans, num_classes and img_size are the dataset's where they are null."""
+
+    source: Literal["own", "timm", "torchvision"]
+    name: str
+    in_chans: Positive | None = None
+    num_classes: Positive | None = None
+    img_size: Positive | None = None
+    stem: Literal["native", "small"] = "native"
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """What every dataset's YAML says; a dataset may have knobs of its own beside these."""
+
+    name: str
+    channels: Positive
+    classes: Positive
+    native_size: Positive | None = None
+    img_size: Positive | None = None
+    train_size: Positive | None = None
+    fingerprint: str | None = None
+    root: str | None = None
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is learned."""
+
+    name: Literal["classification"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Optimiser, schedule, epochs, augmentation and precision under one name."""
+
+    optimizer: Literal["sgd", "adam"]
+    lr: Annotated[float, "0.."]
+    epochs: Positive
+    batch_size: Positive
+    momentum: Fraction = 0.0
+    weight_decay: Annotated[float, "0.."] = 0.0
+    schedule: Literal["constant", "cosine"] = "constant"
+    warmup_epochs: Annotated[int, "0.."] = 0
+    augmentation: Literal["none", "crop", "crop_flip"] = "none"
+    label_smoothing: Fraction = 0.0
+    precision: Literal["32", "bf16"] = "32"
+    early_stop: Positive | None = None
+    keep: Literal["last", "best"] = "last"
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Whether and how latency is measured; quality, bytes and MACs always are."""
+
+    time: bool = False
+    executor: Literal["eager"] = "eager"
+    batch: Positive = 1
+    threads: Positive = 1
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """Where and with what it runs; never part of a result's identity."""
+
+    store: str = "outputs/store"
+    workers: Positive | None = None
+    threads: Positive | None = None
+    devices: Positive = 1
+    accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"
+
+
+@dataclass(frozen=True)
+class Tracking:
+    """The view of the store that is kept beside it."""
+
+    name: Literal["none"] = "none"
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A saved command line: `grids` is a list of lists of overrides, of which the union is taken."""
+
+    description: str
+    expected_time: str
+    grids: list[Any]
+    skip_invalid: bool = False
+
+
+CLOSED: dict[str, type] = {
+    "task": Task, "recipe": Recipe, "measurement": Measurement, "runtime": Runtime, "tracking": Tracking,
+}  # fmt: skip

@@ -1,0 +1,48 @@
+"""The compression list: from Hydra's dict, a key a method, to a list of steps in order."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from convarium.config.checker import open_set
+from convarium.errors import UserError
+
+
+def chosen(methods: Sequence[str]) -> None:
+    """Check the names in a compression list.
+
+    Raises:
+        UserError: a method twice, or two methods whose knobs would have one name.
+    """
+    lasts: dict[str, str] = {}
+    for method in methods:
+        last = method.rpartition("/")[2]
+        other = lasts.setdefault(last, method) if last in lasts else None
+        lasts[last] = method
+        if other == method:
+            raise UserError(f"compression: {method} is there twice; to run it twice, write a YAML file with two steps")
+        if other:
+            raise UserError(
+                f"compression: {other} and {method} share the knobs compression.{last}.…; choose one of them"
+            )
+
+
+def steps(values: Any, default: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the steps of one point, checked against their methods' YAML.
+
+    Raises:
+        UserError: a step without a method, a knob's mistake, or an order that a method refuses.
+    """
+    result: list[dict[str, Any]] = []
+    for name, step in (values or {}).items():
+        if name not in (default or {}) or not isinstance(step, Mapping) or "method" not in step:
+            raise UserError(f"compression.{name}: this point has no method '{name}'; add it to compression=[…]")
+        checked = open_set(step, default[name], f"compression.{name}")
+        _order(checked["method"], default[name].get("_refuse_after_") or [], result)
+        result.append(checked)
+    return result
+
+
+def _order(method: str, refused: Sequence[str], before: Sequence[Mapping[str, Any]]) -> None:
+    for step in before:
+        if step["method"] in refused or step["method"].partition("/")[0] in refused:
+            raise UserError(f"compression: {method} can't come after {step['method']}; put it before")

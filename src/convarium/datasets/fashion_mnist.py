@@ -1,0 +1,15 @@
+"""Fashion-MNIST (Xiao, Rasul, Vollgraf 2017): 70,000 pieces of clothing; split 55,000 / 5,000 / its own 10,000."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from convarium.datasets import idx
+from convarium.datasets.splits import Pixels
+
+SHA256 = ("c59f468a2f672dc8", "bad3541b69d91243", "5b4141f0afbad91e", "0402a96d92fd2663")
+
+
+def fashion_mnist(dataset: Mapping[str, Any], root: Path | None, parts: tuple[str, ...]) -> dict[str, Pixels]:
+    """Read them from `root`/FashionMNIST/raw."""
+    return idx.read("FashionMNIST", dataset, root, parts, SHA256)

@@ -1,0 +1,87 @@
+"""Training batches of images in memory: an order an epoch, batches sliced and augmented whole, no worker processes.
+
+Lightning sees one "batch" for many optimiser steps (a chunk), which takes its cost per step to nothing.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from lightning.pytorch import LightningDataModule
+from torch import Tensor
+
+from convarium.datasets.augment import augmented
+from convarium.datasets.splits import Splits, Tensors
+from convarium.seeds import stream
+
+CHUNK = 50
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """The order of an epoch: one permutation from (seed, epoch), the same whatever happened before."""
+
+    images: int
+    batch_size: int
+    seed: int
+
+    @property
+    def steps(self) -> int:
+        """Batches in an epoch; the last may be short, a last batch of one image (no batch statistics) is left out."""
+        full, rest = divmod(self.images, self.batch_size)
+        return max(1, full + (rest > 1))
+
+    def batches(self, epoch: int) -> list[Tensor]:
+        """Return the image indices of each batch of `epoch`."""
+        generator = torch.Generator().manual_seed(stream(self.seed, "order", epoch))
+        order = torch.randperm(self.images, generator=generator)
+        return [order[step * self.batch_size : (step + 1) * self.batch_size] for step in range(self.steps)]
+
+
+class Chunk:
+    """A run of consecutive steps of one epoch (no dataclass: Lightning would walk through it to move tensors)."""
+
+    def __init__(
+        self, data: Tensors, indices: list[Tensor], epoch: int, first_step: int, augmentation: str, black: Tensor
+    ) -> None:
+        self.data, self.indices, self.epoch, self.first_step = data, indices, epoch, first_step
+        self.augmentation, self.black = augmentation, black
+
+    def batch(self, position: int) -> tuple[Tensor, Tensor]:
+        """Return images and labels of a step; augmentation draws from torch's global random state."""
+        chosen = self.indices[position].to(self.data.labels.device)
+        images = augmented(self.data.images[chosen], self.augmentation, self.black)
+        return images, self.data.labels[chosen]
+
+
+class Epochs:
+    """What Lightning iterates once an epoch; yields chunks."""
+
+    def __init__(self, data: Tensors, sampler: Sampler, augmentation: str, black: Tensor, epoch: int) -> None:
+        self.data, self.sampler, self.augmentation, self.black, self.epoch = data, sampler, augmentation, black, epoch
+
+    def __len__(self) -> int:
+        return -(-self.sampler.steps // CHUNK)
+
+    def __iter__(self) -> Iterator[Chunk]:
+        epoch, self.epoch = self.epoch, self.epoch + 1
+        batches, first = self.sampler.batches(epoch), epoch * self.sampler.steps
+        for start in range(0, len(batches), CHUNK):
+            part = batches[start : start + CHUNK]
+            yield Chunk(self.data, part, epoch, first + start, self.augmentation, self.black)
+
+
+class InMemory(LightningDataModule):
+    """The training part on the trainer's device, from `epoch` on."""
+
+    def __init__(self, splits: Splits, sampler: Sampler, augmentation: str, epoch: int) -> None:
+        super().__init__()
+        self.splits, self.sampler, self.augmentation, self.epoch = splits, sampler, augmentation, epoch
+
+    def train_dataloader(self) -> Epochs:
+        """Return the batches of all epochs to come."""
+        assert self.trainer is not None
+        assert self.splits.train is not None
+        device = self.trainer.strategy.root_device
+        black = -torch.tensor(self.splits.mean, device=device) / torch.tensor(self.splits.std, device=device)
+        return Epochs(self.splits.train.to(device), self.sampler, self.augmentation, black, self.epoch)

@@ -1,0 +1,15 @@
+"""MNIST (LeCun, Cortes, Burges 1998): 70,000 handwritten digits; split 55,000 / 5,000 / its own 10,000."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from convarium.datasets import idx
+from convarium.datasets.splits import Pixels
+
+SHA256 = ("ba891046e6505d7a", "65a50cbbf4e906d7", "0fa7898d509279e4", "ff7bcfd416de3373")
+
+
+def mnist(dataset: Mapping[str, Any], root: Path | None, parts: tuple[str, ...]) -> dict[str, Pixels]:
+    """Read them from `root`/MNIST/raw."""
+    return idx.read("MNIST", dataset, root, parts, SHA256)

@@ -1,0 +1,125 @@
+"""What a compressed network is worth: its quality and its bytes, from the file alone.
+
+`measure_file` runs in a fresh process (`runtime.fresh`) and is told paths, never objects.
+"""
+
+import lzma
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from convarium import datasets
+from convarium.architectures import library
+from convarium.compression.file import container
+from convarium.datasets.splits import Splits, Tensors
+from convarium.errors import UserError
+from convarium.measurement.macs import macs
+from convarium.tasks.evaluate import evaluate
+
+Json = dict[str, Any]
+
+
+def measure_file(
+    path: str,
+    dense_path: str | None,
+    dataset: Mapping[str, Any],
+    task: Mapping[str, Any],
+    root: str | None,
+    threads: int = 1,
+    accelerator: str = "cpu",
+) -> Json:
+    """Decode the network at `path` and measure it on `dataset`.
+
+    Args:
+        dense_path: the file of the comparison's dense network; None takes the size of this architecture's dense
+            float32 file, and leaves `xz_bytes` None.
+        root: where the data lie.
+
+    Returns:
+        `metrics` (accuracy and loss on test; loss in nats; sizes in bytes; MACs of one image), `correct` (hex of
+        np.packbits over the test images), `images` (of test), `bytes` by kind, which add up to `file_bytes`.
+
+    Raises:
+        UserError: the file is damaged, or its network does not fit the dataset.
+    """
+    torch.set_num_threads(threads)
+    file = container.read(Path(path))
+    network = container.network(file)
+    _check(file.header, dataset, task, path)
+    splits = datasets.load(dataset, root, ("validation", "test"))
+    network = network.to(_device(accelerator))
+    correct, loss = evaluate(network, _as_trained(splits.test, splits, file.header))
+    validation, _ = evaluate(network, _as_trained(splits.validation, splits, file.header))
+    size = Path(path).stat().st_size
+    dense_bytes = Path(dense_path).stat().st_size if dense_path else _dense_size(file.header)
+    return {
+        "metrics": {
+            "accuracy": _share(correct),
+            "validation_accuracy": _share(validation),
+            "loss": loss,
+            "file_bytes": size,
+            "dense_bytes": dense_bytes,
+            "ratio": dense_bytes / size,
+            "xz_bytes": _xz(Path(dense_path)) if dense_path else None,
+            "parameters": sum(parameter.numel() for parameter in network.parameters()),
+            "nonzeros": sum(int(parameter.count_nonzero()) for parameter in network.parameters()),
+            "macs": macs(network, file.header["input"]["shape"]),
+        },
+        "correct": np.packbits(correct.numpy()).tobytes().hex(),
+        "images": len(correct),
+        "bytes": file.bytes,
+    }
+
+
+def _check(header: Mapping[str, Any], dataset: Mapping[str, Any], task: Mapping[str, Any], path: str) -> None:
+    name = header["task"]["name"] if isinstance(header["task"], Mapping) else header["task"]
+    classes = header["classes"] if isinstance(header["classes"], int) else len(header["classes"])
+    size = dataset.get("img_size") or dataset.get("native_size")
+    shape = [dataset["channels"], size, size]
+    if name != task["name"]:
+        raise UserError(f"{path} holds a network for {name}, not for task={task['name']}")
+    if classes != dataset["classes"]:
+        raise UserError(f"{path} tells {classes} classes apart, dataset={dataset['name']} has {dataset['classes']}")
+    if list(header["input"]["shape"]) != shape:
+        takes, has = ("x".join(map(str, numbers)) for numbers in (header["input"]["shape"], shape))
+        raise UserError(f"{path} takes images of {takes}, dataset={dataset['name']} has {has}; see dataset.img_size")
+
+
+def _dense_size(header: Mapping[str, Any]) -> int:
+    """Return the bytes of the architecture in a dense float32 file; they do not depend on the values."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "dense.cvm"
+        container.write(path, library.build(header["architecture"]), {**header, "surgery": []}, {})
+        return path.stat().st_size
+
+
+def _device(accelerator: str) -> torch.device:
+    return torch.device("cuda" if accelerator in ("auto", "gpu") and torch.cuda.is_available() else "cpu")
+
+
+def _as_trained(tensors: Tensors | None, splits: Splits, header: Mapping[str, Any]) -> Tensors:
+    """Normalise the images as the network was trained, where that was on other data than these."""
+    if tensors is None:
+        raise UserError("the dataset has no such images to measure on")
+    mean, std = header["input"]["mean"], header["input"]["std"]
+    if [*mean, *std] == [*splits.mean, *splits.std]:
+        return tensors
+    pixels = tensors.images * _channels(splits.std) + _channels(splits.mean)
+    return Tensors((pixels - _channels(mean)) / _channels(std), tensors.labels)
+
+
+def _channels(values: Any) -> Tensor:
+    return torch.tensor(list(values), dtype=torch.float32).view(1, -1, 1, 1)
+
+
+def _share(correct: Tensor) -> float:
+    return float(correct.double().mean())
+
+
+def _xz(path: Path) -> int:
+    return len(lzma.compress(path.read_bytes(), preset=9 | lzma.PRESET_EXTREME))

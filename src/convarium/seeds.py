@@ -1,0 +1,9 @@
+"""One seed drives many independent, named random streams."""
+
+from hashlib import sha256
+
+
+def stream(seed: int, *names: str | int) -> int:
+    """Derive a 63-bit seed for the stream `names` of `seed` (such as "init", or "step", 2)."""
+    text = ":".join(str(part) for part in (seed, *names))
+    return int.from_bytes(sha256(text.encode()).digest()[:8], "big") >> 1

@@ -1,0 +1,32 @@
+"""Time a network against its dense one on this host."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from convarium.store.runtime import Parent, Runtime
+
+PROCESSES = 3
+ATTEMPTS = 3
+
+
+def time(own: Mapping[str, Any], parents: tuple[Parent, ...], runtime: Runtime) -> dict[str, Any]:
+    """Race `parents[0]` against the dense `parents[1]` in fresh processes, alone among all that time on this host.
+
+    A race that a busy machine made void is run again, at most three times; then the result is stored as void.
+    """
+    from convarium.measurement.exclusive import host_clock
+    from convarium.measurement.latency import summary
+
+    paths = [str(parent.folder / "network.cvm") for parent in parents]
+    result: dict[str, Any] = {"void": True}
+    with host_clock(runtime.check):
+        for _ in range(ATTEMPTS):
+            if result["void"]:
+                result = summary([_race(paths, own["measurement"], runtime) for _ in range(PROCESSES)])
+    return result
+
+
+def _race(paths: list[str], measurement: Mapping[str, Any], runtime: Runtime) -> dict[str, Any]:
+    runtime.check()
+    race: dict[str, Any] = runtime.fresh("convarium.measurement.latency:race", *paths, dict(measurement))
+    return race

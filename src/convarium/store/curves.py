@@ -1,0 +1,50 @@
+"""A stage's reports, a JSON line each, in `curves.jsonl`."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+TAIL_BYTES = 4096
+
+
+def reporter(path: Path) -> Callable[..., None]:
+    """Return `report(**figures)`, which appends a line."""
+
+    def report(**figures: Any) -> None:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(figures) + "\n")
+
+    return report
+
+
+def last(path: Path) -> dict[str, Any]:
+    """Return the latest report, {} if there is none."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - TAIL_BYTES))
+            lines = file.read().splitlines()
+        report: dict[str, Any] = json.loads(lines[-1])
+    except (OSError, IndexError, ValueError):
+        return {}
+    return report
+
+
+def tidy(path: Path) -> None:
+    """Keep one line of each report: a stage that was killed and taken up again may have made some twice.
+
+    Reports are the same if their words and whole numbers (phase, epoch) are; the later one counts.
+    """
+    if not path.exists():
+        return
+    kept: dict[str, str] = {}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            report = json.loads(line)
+        except ValueError:
+            continue
+        kept[json.dumps({key: value for key, value in report.items() if isinstance(value, str | int)})] = line
+    draft = path.with_name(f".{path.name}")
+    draft.write_text("".join(f"{line}\n" for line in kept.values()), encoding="utf-8")
+    draft.replace(path)

@@ -1,0 +1,89 @@
+"""Writes that a kill at any moment leaves either done or not begun."""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from convarium.errors import UserError
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` to `path` in one step: readers see the old file or the new one."""
+    draft = _draft(path, value)
+    try:
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+    sync_folder(path.parent)
+
+
+def publish_json(path: Path, value: Any) -> bool:
+    """Create `path` with `value`, unless it exists: of many writers the first wins. Return whether this one did."""
+    draft = _draft(path, value)
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        return False
+    except FileNotFoundError:  # the winner has cleared the folder, drafts and all
+        if path.exists():
+            return False
+        raise
+    finally:
+        draft.unlink(missing_ok=True)
+    sync_folder(path.parent)
+    return True
+
+
+def read_json(path: Path) -> Any:
+    """Return the content of a JSON file, None if there is no such file.
+
+    Raises:
+        UserError: the file is no JSON.
+    """
+    try:
+        return json.loads(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except ValueError as error:
+        raise UserError(f"{path} is damaged: {error}") from None
+
+
+def sync_file(path: Path) -> None:
+    """Wait until a file's content is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_folder(path: Path) -> None:
+    """Wait until a folder's list of names is on the disk, where the file system can say so."""
+    with suppress(OSError):
+        sync_file(path)
+
+
+@contextmanager
+def mistakes(root: Path) -> Iterator[None]:
+    """Say a disk's refusal (full, read-only, no permission, not a folder) in the user's one line."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"can't write to the store {root}: {error.strerror or error}") from error
+
+
+def _draft(path: Path, value: Any) -> Path:
+    draft = path.parent / f".{path.name}.{uuid4().hex}"
+    try:
+        with draft.open("w", encoding="utf-8") as file:
+            json.dump(value, file, indent=1, allow_nan=False)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+    return draft

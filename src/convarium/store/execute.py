@@ -1,0 +1,222 @@
+"""One stage under its lease: run it, publish its files and then its record, or write down why not."""
+
+import copy
+import os
+import shutil
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from convarium import names
+from convarium.errors import StageFailed, UserError
+from convarium.store import curves, disk, provenance
+from convarium.store.capture import captured
+from convarium.store.fresh import in_fresh
+from convarium.store.lease import Lease, LeaseLost
+from convarium.store.plan import Node
+from convarium.store.process import current
+from convarium.store.run_file import Run
+from convarium.store.runtime import Parent, Runtime
+from convarium.store.signature import canonical_json
+from convarium.store.store import Store
+
+FORMAT = 1
+LONGEST_LINE = 400
+DRAFTS = (".lease.*", ".done.json.*", ".failed.json.*", ".curves.jsonl")
+
+
+class Stopped(BaseException):
+    """The controller wants its workers to leave."""
+
+
+class Unrecorded(Exception):
+    """A failure that could not even be written down: the store's disk takes nothing."""
+
+
+@dataclass(frozen=True)
+class Execution:
+    """A node whose lease a worker holds."""
+
+    node: Node
+    lease: Lease
+    store: Store
+    run: Run
+    threads: int
+
+    @property
+    def folder(self) -> Path:
+        """The node's folder."""
+        return self.lease.folder
+
+    def make(self) -> str | None:
+        """Run the stage and publish its result; return the failure's line if there was one.
+
+        Raises:
+            Stopped: the worker was told to leave; the lease is released.
+            Unrecorded: the failure could not be written down.
+        """
+        try:
+            self._publish(self._result())
+        except LeaseLost:
+            self._leave()
+        except BaseException as error:
+            if _is_interrupt(error):
+                self._leave()
+                raise Stopped from None
+            return self.fail(one_line(error), "".join(traceback.format_exception(error)))
+        return None
+
+    def fail(self, line: str, trace: str = "") -> str | None:
+        """Write `failed.json`, unless the lease is lost; return the line."""
+        try:
+            self.lease.check()
+            before = disk.read_json(self.folder / "failed.json") or {"attempts": 0}
+            record = {
+                "format": FORMAT,
+                "signature": self.node.signature,
+                "stage": self.node.stage,
+                "name": self.node.name,
+                "error": line,
+                "traceback": trace,
+                "attempts": before["attempts"] + 1,
+                "run": self.run.id,
+                "host": current().host,
+                "ended": _now(),
+            }
+            disk.write_json(self.folder / "failed.json", record)
+        except LeaseLost:
+            return None
+        except OSError as error:
+            raise Unrecorded(f"{self.node.stage} {self.node.name}: {line} ({error.strerror})") from error
+        finally:
+            self._leave()
+        return line
+
+    def clear(self) -> None:
+        """Remove all that a finished result does not need."""
+        clear(self.folder)
+        self.lease.remove()
+
+    def _result(self) -> dict[str, Any]:
+        own, runtime = copy.deepcopy(self.node.own), self._runtime()
+        parents = tuple(self._parent(signature) for signature in self.node.parents)
+        started, clock = _now(), time.monotonic()
+        provenance.forget_peak_memory()
+        with captured(self.folder / "log", whole_process=self.run.controller != current()):
+            stage = _loaded(self.node.stage, self.threads)
+            result = stage(own, parents, runtime)
+        _check_result(result)
+        return {
+            "format": FORMAT,
+            "signature": self.node.signature,
+            "stage": self.node.stage,
+            "version": self.node.version,
+            "own": self.node.own,
+            "parents": list(self.node.parents),
+            "fingerprint": self.node.fingerprint,
+            "name": self.node.name,
+            "work": self.node.work,
+            "result": result,
+            "started": started,
+            "seconds": round(time.monotonic() - clock, 3),
+            "device": provenance.device(),
+            "threads": self.threads,
+            "peak_memory_bytes": provenance.peak_memory_bytes(),
+            **provenance.provenance(),
+        }
+
+    def _runtime(self) -> Runtime:
+        work, checkpoints = self.folder / f"work.{self.lease.number}", self.folder / "checkpoints"
+        for left in self.folder.glob("work.*"):
+            shutil.rmtree(left, ignore_errors=True)
+        work.mkdir()
+        checkpoints.mkdir(exist_ok=True)
+        return Runtime(
+            folder=work,
+            checkpoints=checkpoints,
+            threads=self.threads,
+            accelerator=self.node.runtime.get("accelerator", "auto"),
+            root=self.node.runtime.get("root"),
+            report=curves.reporter(self.folder / "curves.jsonl"),
+            check=self._check,
+            fresh=in_fresh(self.threads, self.folder / "log"),
+        )
+
+    def _check(self) -> None:
+        if self.run.is_stopped:
+            raise Stopped
+        self.lease.check()
+
+    def _parent(self, signature: str) -> Parent:
+        done, folder = self.store.done(signature), self.store.path(signature)
+        if done is None or folder is None:
+            raise StageFailed(f"the result {signature} it starts from is gone")
+        return Parent(signature, folder, done)
+
+    def _publish(self, record: dict[str, Any]) -> None:
+        """Put the files in place, then the record; the first record wins, and equals any other."""
+        self.lease.check()
+        curves.tidy(self.folder / "curves.jsonl")
+        for path in sorted((self.folder / f"work.{self.lease.number}").iterdir()):
+            disk.sync_file(path)
+            path.replace(self.folder / path.name)
+        disk.sync_folder(self.folder)
+        self.lease.check()
+        disk.publish_json(self.folder / "done.json", record)
+        self.clear()
+
+    def _leave(self) -> None:
+        shutil.rmtree(self.folder / f"work.{self.lease.number}", ignore_errors=True)
+        self.lease.release()
+
+
+def clear(folder: Path) -> None:
+    """Remove from a finished result's folder what was needed to make it."""
+    (folder / "failed.json").unlink(missing_ok=True)
+    for left in (*folder.glob("work.*"), folder / "checkpoints"):
+        shutil.rmtree(left, ignore_errors=True)
+    for pattern in DRAFTS:
+        for left in folder.glob(pattern):
+            left.unlink(missing_ok=True)
+
+
+def one_line(error: BaseException) -> str:
+    """Return what went wrong, in one line."""
+    text = str(error).strip()
+    first = text.splitlines()[0] if text else ""
+    if not isinstance(error, UserError | StageFailed | Unrecorded):
+        first = f"{type(error).__name__}: {first}" if first else type(error).__name__
+    return first[:LONGEST_LINE]
+
+
+def _loaded(stage: str, threads: int) -> Callable[..., Any]:
+    function: Callable[..., Any] = names.find("stages", stage)
+    os.environ.setdefault("OMP_NUM_THREADS", str(threads))
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(threads)
+    return function
+
+
+def _check_result(result: Any) -> None:
+    if not isinstance(result, dict) or "metrics" not in result:
+        raise StageFailed("a stage returns a dict with 'metrics'")
+    try:
+        canonical_json(result)
+    except UserError as error:
+        raise StageFailed(f"the result can't be stored: {error}") from None
+
+
+def _is_interrupt(error: BaseException | None) -> bool:
+    """Whether somebody wants the worker to leave; Lightning turns the keyboard's interrupt into an exit."""
+    if isinstance(error, SystemExit):
+        return _is_interrupt(error.__context__)
+    return isinstance(error, KeyboardInterrupt | Stopped)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -1,0 +1,195 @@
+"""One owner at a time: `lease.<n>` files of which the highest number owns.
+
+A lease is created whole (a draft with its content, linked to a name that must not exist yet) and taken over by creating
+the next number; so of many takers one wins, and a stale owner sees that it is one. The highest lease is never removed
+before the result is there.
+"""
+
+import json
+import os
+import threading
+import time
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from convarium.store.process import Process, current, is_alive, is_here
+
+BEAT_SECONDS = 10.0
+PATIENCE_SECONDS = 120.0
+CONTENT_BYTES = 1024
+
+
+class LeaseLost(Exception):
+    """Another worker owns the stage by now."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What the highest lease of a folder says.
+
+    Attributes:
+        number: its generation.
+        state: "alive", "dead" or "released".
+        run: the run its owner belonged to.
+        deaths: owners of this run that died before it.
+    """
+
+    number: int
+    state: str
+    run: str
+    deaths: int
+
+
+class Lease:
+    """A held lease; a thread beats while it is held."""
+
+    def __init__(self, folder: Path, number: int, content: dict[str, Any], beat: float) -> None:
+        self.folder, self.number, self.deaths = folder, number, int(content["deaths"])
+        self._content, self._beat, self._counter = content, beat, 0
+        self._path = folder / f"lease.{number}"
+        self._ended, self._writing = threading.Event(), threading.Lock()
+        self._descriptor = os.open(self._path, os.O_WRONLY)
+        threading.Thread(target=self._beats, daemon=True, name=f"beat {folder.name}").start()
+
+    def check(self) -> None:
+        """Return if this lease still owns the folder.
+
+        Raises:
+            LeaseLost: it does not.
+        """
+        if highest(self.folder) != self.number:
+            raise LeaseLost(f"another worker has taken over {self.folder.name}")
+
+    def release(self) -> None:
+        """Let another owner begin at once."""
+        self._end({**self._content, "released": True})
+
+    def remove(self) -> None:
+        """End the lease of a result that is there: nobody needs to own it any more."""
+        self._end(None)
+        for number in _numbers(self.folder):
+            (self.folder / f"lease.{number}").unlink(missing_ok=True)
+
+    def _end(self, last: dict[str, Any] | None) -> None:
+        with self._writing:
+            if not self._ended.is_set():
+                self._ended.set()
+                with suppress(OSError):
+                    self._write(last or self._content)
+                os.close(self._descriptor)
+
+    def _beats(self) -> None:
+        while not self._ended.wait(self._beat):
+            with self._writing, suppress(OSError):
+                if not self._ended.is_set():
+                    self._counter += 1
+                    self._write({**self._content, "counter": self._counter})
+
+    def _write(self, content: dict[str, Any]) -> None:
+        os.pwrite(self._descriptor, _text(content), 0)
+        os.fsync(self._descriptor)
+
+
+class Leases:
+    """Takes leases for a run, and remembers how long it has seen a foreign one unchanged."""
+
+    def __init__(self, run: str, beat: float = BEAT_SECONDS, patience: float = PATIENCE_SECONDS) -> None:
+        self.run, self._beat, self._patience = run, beat, patience
+        self._unchanged: dict[Path, tuple[bytes, float]] = {}
+
+    def look(self, folder: Path) -> Claim | None:
+        """Return what the highest lease of a folder says, None if there is none."""
+        number = highest(folder)
+        if number is None:
+            return None
+        path = folder / f"lease.{number}"
+        try:
+            text = path.read_bytes()
+        except FileNotFoundError:
+            return None
+        content = _parsed(text)
+        return Claim(number, self._state(path, text, content), content.get("run", ""), content.get("deaths", 0))
+
+    def take(self, folder: Path) -> Lease | None:
+        """Return a new lease of the folder, None if somebody owns it or was quicker."""
+        claim = self.look(folder)
+        if claim is not None and claim.state == "alive":
+            return None
+        number = 0 if claim is None else claim.number + 1
+        content = {**asdict(current()), "run": self.run, "deaths": self.deaths(claim), "counter": 0}
+        if not _create(folder, number, content):
+            return None
+        if highest(folder) != number:
+            (folder / f"lease.{number}").unlink(missing_ok=True)
+            return None
+        for older in _numbers(folder):
+            if older < number:
+                (folder / f"lease.{older}").unlink(missing_ok=True)
+        return Lease(folder, number, content, self._beat)
+
+    def deaths(self, claim: Claim | None) -> int:
+        """Return how many owners of this run have died over a stage, the one of `claim` included."""
+        if claim is None or claim.run != self.run:
+            return 0
+        return claim.deaths + (claim.state == "dead")
+
+    def _state(self, path: Path, text: bytes, content: dict[str, Any]) -> str:
+        if content.get("released"):
+            return "released"
+        owner = _owner(content)
+        if owner is not None and is_here(owner):
+            return "alive" if is_alive(owner) else "dead"
+        now = time.monotonic()
+        seen, since = self._unchanged.get(path, (b"", now))
+        if seen != text:
+            self._unchanged[path] = (text, now)
+            return "alive"
+        return "dead" if now - since >= self._patience else "alive"
+
+
+def highest(folder: Path) -> int | None:
+    """Return the number of the lease that owns a folder, None if there is none."""
+    return max(_numbers(folder), default=None)
+
+
+def _numbers(folder: Path) -> list[int]:
+    try:
+        names = [entry.name for entry in folder.iterdir()]
+    except FileNotFoundError:
+        return []
+    return [int(name[6:]) for name in names if name.startswith("lease.") and name[6:].isdigit()]
+
+
+def _create(folder: Path, number: int, content: dict[str, Any]) -> bool:
+    draft = folder / f".lease.{uuid4().hex}"
+    try:
+        draft.write_bytes(_text(content))
+        os.link(draft, folder / f"lease.{number}")
+    except (FileExistsError, FileNotFoundError):  # somebody was quicker, even to finish and clear
+        return False
+    finally:
+        draft.unlink(missing_ok=True)
+    return True
+
+
+def _text(content: dict[str, Any]) -> bytes:
+    """Always of one length, so that a reader meets the old or the new content."""
+    return json.dumps(content).encode().ljust(CONTENT_BYTES)
+
+
+def _parsed(text: bytes) -> dict[str, Any]:
+    with suppress(ValueError):
+        content = json.loads(text)
+        if isinstance(content, dict):
+            return content
+    return {}
+
+
+def _owner(content: dict[str, Any]) -> Process | None:
+    try:
+        return Process(**{key: content[key] for key in Process.__dataclass_fields__})
+    except KeyError:
+        return None

@@ -1,0 +1,113 @@
+"""What a command asks for: a graph of stages, frozen in a file that workers read."""
+
+from collections.abc import Mapping, Set
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from convarium.errors import UserError
+from convarium.store import disk
+from convarium.store.signature import canonical_json, signature
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Node:
+    """One stage to run.
+
+    Attributes:
+        own: everything the stage reads, and nothing else; hashed.
+        parents: signatures of the results it starts from; hashed.
+        fingerprint: the data's content; hashed.
+        name: for people, such as "lenet5-mnist5k-s0".
+        runtime: where and how to run (root, accelerator, threads); never hashed.
+        work: size of the stage in the unit of its kind (epochs x images), to estimate time.
+    """
+
+    stage: str
+    version: int
+    own: dict[str, Any]
+    parents: tuple[str, ...]
+    fingerprint: str | None
+    name: str
+    runtime: dict[str, Any] = field(default_factory=dict)
+    work: float = 0.0
+
+    @cached_property
+    def signature(self) -> str:
+        """The 12 digits that identify the result."""
+        return signature(self.stage, self.version, self.own, self.parents, self.fingerprint)
+
+
+@dataclass(frozen=True)
+class PlannedPoint:
+    """One point of a command line: its config, and the signatures of its network, dense network and figures."""
+
+    overrides: tuple[str, ...]
+    config: dict[str, Any]
+    network: str
+    dense: str
+    measure: str
+    time: str | None
+
+    @property
+    def ends(self) -> tuple[str, ...]:
+        """The stages whose results answer the point."""
+        return (self.measure, self.time) if self.time else (self.measure,)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All stages (by signature, parents first) of all points."""
+
+    nodes: dict[str, Node]
+    points: tuple[PlannedPoint, ...]
+
+    def needed(self, done: Set[str]) -> set[str]:
+        """Return the nodes that must run for every point to have its network and its figures.
+
+        What lies only behind results that are there is not needed; a plan without points wants all its nodes.
+        """
+        goals = {goal for point in self.points for goal in (point.network, *point.ends)} or set(self.nodes)
+        found: set[str] = set()
+        while goals:
+            found |= goals - done
+            goals = {parent for goal in goals - done for parent in self.nodes[goal].parents} - found
+        return found
+
+    @cached_property
+    def hash(self) -> str:
+        """Identity of the plan's content."""
+        return sha256(canonical_json(self._document()).encode()).hexdigest()[:16]
+
+    def write(self, path: Path) -> None:
+        """Write the plan to a file in one step."""
+        disk.write_json(path, self._document())
+
+    @staticmethod
+    def read(path: Path) -> "Plan":
+        """Read a plan.
+
+        Raises:
+            UserError: no file, no plan, or another format.
+        """
+        document = disk.read_json(path)
+        if document is None or document.get("format") != FORMAT:
+            raise UserError(f"{path} is no plan of format {FORMAT}")
+        nodes = [_node(fields) for fields in document["nodes"]]
+        points = tuple(
+            PlannedPoint(**{**fields, "overrides": tuple(fields["overrides"])}) for fields in document["points"]
+        )
+        return Plan(nodes={node.signature: node for node in nodes}, points=points)
+
+    def _document(self) -> dict[str, Any]:
+        nodes = [asdict(node) | {"parents": list(node.parents)} for node in self.nodes.values()]
+        points = [asdict(point) | {"overrides": list(point.overrides)} for point in self.points]
+        return {"format": FORMAT, "nodes": nodes, "points": points}
+
+
+def _node(fields: Mapping[str, Any]) -> Node:
+    return Node(**{**fields, "parents": tuple(fields["parents"])})

@@ -1,0 +1,40 @@
+"""A stored result is reused only for exactly what is asked."""
+
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+from convarium.errors import UserError
+from convarium.store.plan import Node, Plan
+from convarium.store.provenance import source
+from convarium.store.signature import canonical_json
+from convarium.store.store import Store
+
+
+def check(plan: Plan, store: Store, signatures: Iterable[str]) -> None:
+    """Compare what is stored at `signatures` with what the plan asks for.
+
+    Raises:
+        UserError: a result was made from something else than its signature says.
+    """
+    for signature in signatures:
+        record = store.done(signature)
+        if record is not None and _identity(record) != _asked(plan.nodes[signature]):
+            folder = store.path(signature)
+            raise UserError(f"{folder}: done.json tells another config than the one asked for; move the folder away")
+
+
+def tell_changed_source(store: Store, signatures: Iterable[str]) -> None:
+    """Print one line on stderr if stored results were made by other source than this."""
+    records = [store.done(signature) for signature in signatures]
+    changed = sum(record is not None and record["source"] != source() for record in records)
+    if changed:
+        print(f"convarium: {changed} stored results were made by other source code than this", file=sys.stderr)
+
+
+def _identity(record: dict[str, Any]) -> str:
+    return canonical_json([record[key] for key in ("stage", "version", "own", "parents", "fingerprint")])
+
+
+def _asked(node: Node) -> str:
+    return canonical_json([node.stage, node.version, node.own, list(node.parents), node.fingerprint])

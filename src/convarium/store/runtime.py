@@ -1,0 +1,38 @@
+"""What a stage is given besides what it hashes: where to write, how to run, whom to tell."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Parent:
+    """A finished stage: its folder holds the files it made, `done` is its record."""
+
+    signature: str
+    folder: Path
+    done: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """How and where a stage runs; no result may depend on it.
+
+    Attributes:
+        folder: write result files here under their final names; they are published together when the stage returns.
+        checkpoints: survives a kill, shared between successive owners; write in one step (draft, then os.replace).
+        report: `report(phase="train", epoch=1, loss=0.3, ...)` appends a line to the curves and feeds the progress.
+            A line with the same words and whole numbers as an earlier one replaces it (an epoch done twice).
+        check: raises LeaseLost when another worker owns the stage by now; call it before each checkpoint.
+        fresh: `fresh("module:function", *json)` runs a function in a process that never saw this one's objects.
+    """
+
+    folder: Path
+    checkpoints: Path
+    threads: int
+    accelerator: str
+    root: str | None
+    report: Callable[..., None]
+    check: Callable[[], None]
+    fresh: Callable[..., Any]

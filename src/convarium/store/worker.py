@@ -1,0 +1,129 @@
+"""A worker: takes what is ready and nobody owns, until nothing is left."""
+
+import os
+import threading
+import time
+import traceback
+from functools import lru_cache
+from pathlib import Path
+
+from convarium.errors import UserError
+from convarium.store.execute import Execution, Stopped, Unrecorded, one_line
+from convarium.store.lease import Leases
+from convarium.store.plan import Node, Plan
+from convarium.store.process import Process, current, is_alive, is_here
+from convarium.store.provenance import cores
+from convarium.store.run_file import Run
+from convarium.store.schedule import Schedule, Survey
+from convarium.store.store import Store
+
+SHORTEST_SLEEP, LONGEST_SLEEP = 0.1, 1.0
+WATCH_SECONDS = 0.5
+DEATHS_UNTIL_ALONE, DEATHS_UNTIL_FAILED = 2, 3
+KILLED = f"its worker was killed {DEATHS_UNTIL_FAILED} times: out of memory?"
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+def work(file: Path, worker: int) -> list[str]:
+    """Work for the run in `file` as worker number `worker`; return the lines of what failed here, never raise.
+
+    The results are in the store. A worker that has a process of its own dies with its controller.
+    """
+    failures: list[str] = []
+    try:
+        run = Run.read(file)
+    except UserError as error:
+        return [str(error)]
+    try:
+        if run.controller != current():
+            _die_with(run.controller)
+            run.enlist(worker)
+        Worker(run, failures).pull()
+    except (Stopped, KeyboardInterrupt):
+        failures.append("stopped")
+    except Exception as error:
+        if not isinstance(error, UserError | Unrecorded):
+            traceback.print_exc()
+        failures.append(one_line(error))
+        run.complain(worker, failures)
+    return failures
+
+
+class Worker:
+    """Works for one run; adds the lines of what fails to `failures`."""
+
+    def __init__(self, run: Run, failures: list[str]) -> None:
+        self.run, self.failures = run, failures
+        self.store, self.plan = Store(run.store), Plan.read(run.plan)
+        self.schedule, self.leases = Schedule(self.plan), Leases(run.id)
+
+    def pull(self) -> None:
+        """Take one ready node after another; sleep while others own all that is ready."""
+        self._limit_threads()
+        sleep, done = SHORTEST_SLEEP, frozenset[str]()
+        while not self.run.is_stopped:
+            survey = self.schedule.survey(self.store, self.run.id, done)
+            if survey.is_over:
+                return
+            if self._take_one(survey):
+                sleep = SHORTEST_SLEEP
+            else:
+                time.sleep(sleep)
+                sleep = SHORTEST_SLEEP if survey.done != done else min(2 * sleep, LONGEST_SLEEP)
+            done = survey.done
+
+    def _take_one(self, survey: Survey) -> bool:
+        """Make the first ready node that can be had; whether there was one."""
+        claims = {node.signature: self.leases.look(self.store.folder(node)) for node in survey.ready}
+        held = [claim for claim in claims.values() if claim and claim.state == "alive"]
+        if any(claim.run == self.run.id and claim.deaths >= DEATHS_UNTIL_ALONE for claim in held):
+            return False
+        for node in survey.ready:
+            claim = claims[node.signature]
+            is_held = claim is not None and claim.state == "alive"
+            has_to_wait = bool(held) and self.leases.deaths(claim) >= DEATHS_UNTIL_ALONE
+            if not is_held and not has_to_wait and self._make(node):
+                return True
+        return False
+
+    def _make(self, node: Node) -> bool:
+        folder = self.store.folder(node)
+        folder.mkdir(parents=True, exist_ok=True)
+        lease = self.leases.take(folder)
+        if lease is None:
+            return False
+        self._run(Execution(node, lease, self.store, self.run, self._threads(node)))
+        return True
+
+    def _run(self, execution: Execution) -> None:
+        """Make what is owned now, unless it was made or failed between looking and taking."""
+        lease, signature = execution.lease, execution.node.signature
+        if self.store.finished([signature]):
+            return execution.clear()
+        if self.store.failures([signature], self.run.id):
+            return lease.release()
+        failure = execution.fail(KILLED) if lease.deaths >= DEATHS_UNTIL_FAILED else execution.make()
+        if failure is not None:
+            self.failures.append(f"{execution.node.stage} {execution.node.name}: {failure}")
+        return None
+
+    def _threads(self, node: Node) -> int:
+        return int(node.runtime.get("threads") or max(1, cores() // self.run.workers))
+
+    def _limit_threads(self) -> None:
+        threads = {self._threads(node) for node in self.plan.nodes.values()}
+        for variable in THREAD_VARIABLES:
+            os.environ[variable] = str(max(threads, default=1))
+
+
+@lru_cache
+def _die_with(controller: Process) -> None:
+    """End this process at once when its controller has: the next run finds what it held by a dead owner's lease."""
+    if is_here(controller):
+        threading.Thread(target=_watch, args=(controller,), daemon=True, name="watch the controller").start()
+
+
+def _watch(controller: Process) -> None:
+    while is_alive(controller):
+        time.sleep(WATCH_SECONDS)
+    os._exit(1)

@@ -1,0 +1,94 @@
+"""What training needs to go on as if it had never stopped, in one file, replaced whole at the end of an epoch."""
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class State:
+    """`epoch` epochs are done; `best` holds the best network so far where the recipe keeps it."""
+
+    structure: str
+    epoch: int
+    finished: bool
+    network: dict[str, Tensor]
+    optimizer: dict[str, Any]
+    best: dict[str, Tensor] | None
+    best_accuracy: float
+    best_epoch: int
+
+
+def save(path: Path, state: State) -> None:
+    """Write `state`; the file is the old or the new one at any moment."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        torch.save(vars(state), temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read(path: Path) -> State | None:
+    """Return the state in `path`, None where there is no file or a damaged one: starting anew gives the same."""
+    if not path.is_file():
+        return None
+    try:
+        return State(**torch.load(path, map_location="cpu", weights_only=True))
+    except Exception:
+        return None
+
+
+def structure(path: Path) -> Any:
+    """Return the structure (JSON value) in `path`, to be attached to a bare network before `fit`; None without file."""
+    state = read(path)
+    return None if state is None else json.loads(state.structure)
+
+
+class Keeper:
+    """Follows the epochs of one phase: keeps the last state in a file, the best network, and knows when to stop."""
+
+    def __init__(
+        self,
+        path: Path,
+        structure: str,
+        recipe: Mapping[str, Any],
+        epochs: int,
+        report: Callable[..., None],
+        check: Callable[[], None],
+        state: State | None,
+    ) -> None:
+        self.path, self.structure, self.recipe, self.epochs = path, structure, recipe, epochs
+        self.report, self.check, self.state = report, check, state
+
+    @property
+    def epoch(self) -> int:
+        """Epochs done."""
+        return self.state.epoch if self.state else 0
+
+    @property
+    def finished(self) -> bool:
+        """Whether all epochs are done or validation has not improved for long enough."""
+        return self.state is not None and self.state.finished
+
+    def keep(self, network: nn.Module, optimizer: torch.optim.Optimizer, accuracy: float | None) -> None:
+        """Take in an epoch's end: `check()`, then write the state."""
+        epoch, last = self.epoch + 1, self.state
+        weights = {name: tensor.detach().cpu() for name, tensor in network.state_dict().items()}
+        best, best_accuracy, best_epoch = (last.best, last.best_accuracy, last.best_epoch) if last else (None, -1.0, 0)
+        if accuracy is not None and accuracy > best_accuracy:
+            best_accuracy, best_epoch = accuracy, epoch
+            best = {name: tensor.clone() for name, tensor in weights.items()} if self.recipe["keep"] == "best" else None
+        patience = self.recipe["early_stop"]
+        finished = epoch >= self.epochs or bool(patience and epoch - best_epoch >= patience)
+        state = State(self.structure, epoch, finished, weights, optimizer.state_dict(), best, best_accuracy, best_epoch)
+        self.check()
+        save(self.path, state)
+        self.state = state

@@ -1,0 +1,42 @@
+"""Optimisers and learning-rate schedules of a recipe."""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+
+def optimizer(recipe: Mapping[str, Any], parameters: Iterable[nn.Parameter], lr: float) -> torch.optim.Optimizer:
+    """Return the recipe's optimiser over the trainable parameters, one group: weight decay is for all of them."""
+    trainable = [parameter for parameter in parameters if parameter.requires_grad]
+    if recipe["optimizer"] == "adam":
+        return torch.optim.AdamW(trainable, lr=lr, weight_decay=recipe["weight_decay"])
+    return torch.optim.SGD(trainable, lr=lr, momentum=recipe["momentum"], weight_decay=recipe["weight_decay"])
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The learning rate of each step: linear warm-up over `warmup` steps, then constant or half a cosine down to 0."""
+
+    name: str
+    lr: float
+    steps: int
+    warmup: int
+
+    def at(self, step: int) -> float:
+        """Return the learning rate of `step` (from 0)."""
+        if step < self.warmup:
+            return self.lr * (step + 1) / self.warmup
+        if self.name == "constant":
+            return self.lr
+        return self.lr * 0.5 * (1 + math.cos(math.pi * (step - self.warmup) / max(1, self.steps - self.warmup)))
+
+
+def schedule(recipe: Mapping[str, Any], lr: float, steps_per_epoch: int, epochs: int) -> Schedule:
+    """Return the recipe's schedule over `epochs`; warm-up takes at most all steps but one."""
+    steps = steps_per_epoch * epochs
+    warmup = min(round(recipe["warmup_epochs"] * steps_per_epoch), steps - 1)
+    return Schedule(recipe["schedule"], lr, steps, warmup)

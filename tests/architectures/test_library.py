@@ -1,0 +1,105 @@
+"""Building by source and name: what is taken from timm and torchvision, and every kind of wrong description."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from convarium.architectures import library
+from convarium.errors import UserError
+
+GOOD: dict[str, Any] = {
+    "source": "own", "name": "lenet5", "in_chans": 1, "num_classes": 10, "img_size": 28, "stem": "native", "kwargs": {},
+}  # fmt: skip
+
+
+def side_after_stem(network: nn.Module, layer: str, side: int) -> int:
+    seen: list[int] = []
+    network.get_submodule(layer).register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].shape[-1]))
+    network.eval()(torch.zeros(1, 1, side, side))
+    return seen[0]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"name": "lenet6"}, "own has no such network; did you mean 'lenet5'"),
+        ({"source": "timm", "name": "resnet10"}, "did you mean 'resnet10t'"),
+        ({"source": "torchvision", "name": "resnet17"}, "torchvision has no such network; did you mean"),
+        ({"source": "timm", "name": "hf-hub:timm/resnet18"}, "timm has no such network"),
+        ({"source": "keras"}, "architecture.source='keras': expected one of own, torchvision, timm"),
+        ({"name": "os:system"}, "own has no such network"),
+        ({"name": "os.path:join"}, "package os is not allowed here"),
+        ({"name": "???"}, "architecture.name is missing"),
+        ({"name": 5}, "architecture.name is missing"),
+        ({"in_chans": 0}, "architecture.in_chans='0': expected a whole number in 1..4096"),
+        ({"img_size": True}, "architecture.img_size"),
+        ({"num_classes": 10**12}, "architecture.num_classes"),
+        ({"hidden": 3}, "architecture.hidden: unknown key"),
+        ({"kwargs": {"depth": 3}}, "architecture.kwargs.depth: lenet5 takes none"),
+        ({"kwargs": []}, "architecture.kwargs=.*expected a mapping"),
+        ({"name": "mlp", "kwargs": {"hiden": [3]}}, "did you mean 'hidden'"),
+        ({"name": "mlp", "kwargs": {"hidden": [0]}}, "expected a list of 0 to 16"),
+        ({"name": "mlp", "kwargs": {"hidden": [10**9]}}, "each a whole number in 1..65536"),
+        ({"name": "mlp", "kwargs": {"activation": "print"}}, "expected one of relu"),
+        ({"stem": "small"}, "architecture.stem=small: lenet5 is made for small images already"),
+        ({"source": "timm", "name": "resnet10t", "kwargs": {"pretrained": True}}, "resnet10t takes drop_rate"),
+        ({"source": "timm", "name": "vit_tiny_patch16_224", "stem": "small"}, "has no strided stem convolution"),
+        ({"source": "torchvision", "name": "vgg11", "stem": "small"}, "has no strided stem convolution"),
+        ({"source": "torchvision", "name": "vit_b_16"}, "vit_b_16 of torchvision can't be built so"),
+    ],
+)
+def test_a_wrong_description_ends_in_one_line(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message) as caught:
+        library.build({**GOOD, **change}, device="meta")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_network_that_cannot_take_such_images_is_found_without_memory() -> None:
+    with pytest.raises(UserError, match="alexnet with images of 1x28x28 fails"):
+        library.trial({**GOOD, "source": "torchvision", "name": "alexnet"})
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("timm", "resnet10t"), ("timm", "mobilenetv3_small_050"), ("timm", "vit_tiny_patch16_224"),
+        ("timm", "convnext_atto"), ("torchvision", "resnet18"), ("torchvision", "densenet121"),
+        ("torchvision", "googlenet"), ("torchvision", "vit_b_16"),
+    ],
+)  # fmt: skip
+def test_networks_of_others_take_channels_classes_and_size(source: str, name: str) -> None:
+    network = library.trial({**GOOD, "source": source, "name": name, "in_chans": 2, "num_classes": 7, "img_size": 32})
+    assert next(p for p in network.parameters() if p.dim() == 4).shape[1] == 2
+
+
+@pytest.mark.parametrize(("source", "name"), [("timm", "resnet10t"), ("torchvision", "resnet18")])
+def test_a_small_stem_keeps_the_resolution_and_the_weights(source: str, name: str) -> None:
+    described = {**GOOD, "source": source, "name": name, "img_size": 32}
+    native, small = (library.build({**described, "stem": stem}) for stem in ("native", "small"))
+    assert (side_after_stem(native, "layer1", 32), side_after_stem(small, "layer1", 32)) == (8, 32)
+    shapes = [{key: value.shape for key, value in network.state_dict().items()} for network in (native, small)]
+    assert shapes[0] == shapes[1]
+
+
+def test_timm_network_learns_on_the_cpu() -> None:
+    network = library.build({**GOOD, "source": "timm", "name": "resnet10t", "kwargs": {"drop_rate": 0.1}})
+    network(torch.randn(2, 1, 28, 28)).sum().backward()
+    assert all(parameter.grad is not None for parameter in network.parameters())
+
+
+def test_an_outside_package_builds_only_where_it_is_allowed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "outsider").mkdir()
+    (tmp_path / "outsider" / "nets.py").write_text(
+        "from torch import nn\nfrom convarium.architectures.kwargs import Builder, whole\n"
+        "def tiny(in_chans, num_classes, img_size, width=1):\n"
+        "    return nn.Sequential(nn.Flatten(), nn.Linear(in_chans * img_size**2, num_classes * width))\n"
+        "TINY = Builder(tiny, {'width': whole(1, 8)})\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    described = {**GOOD, "name": "outsider.nets:TINY", "img_size": 4, "kwargs": {"width": 2}}
+    assert library.build(described, allow=["outsider"])(torch.zeros(1, 1, 4, 4)).shape == (1, 20)
+    with pytest.raises(UserError, match="package outsider is not allowed here"):
+        library.build(described)

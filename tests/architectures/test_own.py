@@ -1,0 +1,73 @@
+"""Our own networks: their size, their shapes, what they refuse."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from convarium.architectures import library
+from convarium.errors import UserError
+
+
+def own(name: str, channels: int = 1, side: int = 28, **kwargs: Any) -> dict[str, Any]:
+    shape = {"in_chans": channels, "num_classes": 10, "img_size": side}
+    return {"source": "own", "name": name, "stem": "native", "kwargs": kwargs, **shape}
+
+
+def size(network: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+@pytest.mark.parametrize(
+    ("architecture", "parameters"),
+    [
+        (own("lenet5"), 431_080),
+        (own("lenet300_100"), 266_610),
+        (own("resnet20", 3, 32), 269_722),
+        (own("mlp", hidden=[256]), 203_530),
+        (own("mlp", side=8, hidden=[]), 650),
+    ],
+    ids=["lenet5", "lenet300_100", "resnet20", "mlp", "softmax"],
+)
+def test_parameters_are_those_published(architecture: dict[str, Any], parameters: int) -> None:
+    assert size(library.build(architecture)) == parameters
+    assert size(library.build(architecture, device="meta")) == parameters
+
+
+@pytest.mark.parametrize("name", library.names("own"))
+def test_every_network_learns_from_images_of_another_shape(name: str) -> None:
+    network = library.build(own(name, channels=3, side=24))
+    output = network(torch.randn(2, 3, 24, 24))
+    nn.functional.cross_entropy(output, torch.tensor([1, 7])).backward()
+    assert output.shape == (2, 10)
+    assert all(parameter.grad is not None for parameter in network.parameters())
+
+
+def test_the_same_random_state_gives_the_same_weights() -> None:
+    networks = []
+    for _ in range(2):
+        torch.manual_seed(3)
+        networks.append(library.build(own("resnet20")))
+    assert all(torch.equal(a, b) for a, b in zip(*(n.state_dict().values() for n in networks), strict=True))
+
+
+def test_resnet20_shortcut_takes_every_second_pixel_and_adds_zero_channels() -> None:
+    block = library.build(own("resnet20")).stage2[0]  # type: ignore[union-attr, index]
+    images = torch.arange(16.0 * 16).reshape(1, 16, 4, 4)
+    shortcut = block.shortcut(images)
+    assert shortcut.shape == (1, 32, 2, 2)
+    assert torch.equal(shortcut[:, 8:24], images[:, :, ::2, ::2])
+    assert shortcut[:, :8].count_nonzero() == shortcut[:, 24:].count_nonzero() == 0
+
+
+def test_lenet5_works_at_the_smallest_size_and_names_it_below() -> None:
+    assert library.trial(own("lenet5", side=16))
+    with pytest.raises(UserError, match="at least 16 pixels a side"):
+        library.build(own("lenet5", side=15))
+
+
+def test_mlp_has_the_layers_it_is_told() -> None:
+    network = library.build(own("mlp", side=8, hidden=[5, 4], activation="tanh"))
+    assert [m.out_features for m in network.modules() if isinstance(m, nn.Linear)] == [5, 4, 10]
+    assert sum(isinstance(m, nn.Tanh) for m in network.modules()) == 2

@@ -1,0 +1,64 @@
+"""Hydra's inside as we use it: these tests fail when an upgrade moves what cli/hydra.py takes."""
+
+import random
+from pathlib import Path
+
+import pytest
+
+from convarium.cli import places
+from convarium.cli.hydra import Composer
+from convarium.cli.points import ask
+
+SWEEP = [
+    "architecture=lenet5,lenet300_100,mlp,resnet20",
+    "compression=none,magnitude,random,[magnitude,kmeans],[random,kmeans,huffman]",
+    "compression.magnitude.sparsity=0.5,0.8",
+    "compression.kmeans.bits=3,5",
+    "recipe.lr=0.1,0.2",
+    "recipe.epochs=1,2",
+    "seed=range(0,3)",
+]
+
+
+@pytest.fixture
+def composer(here: Path) -> Composer:
+    return Composer(places.folders("conf"))
+
+
+def test_twenty_random_points_equal_hydra_s_own_composition(composer: Composer) -> None:
+    asked = ask(SWEEP)
+    groups = places.groups()
+    for point in random.Random(0).sample(asked.points, 20):
+        chosen = tuple(sorted(text for text in point.overrides if text.partition("=")[0] in groups))
+        values = [text for text in point.overrides if text not in chosen]
+        assert asked.composer.set(chosen, values) == composer.fully(point.overrides)
+
+
+def test_compositions_do_not_leak_into_each_other(composer: Composer) -> None:
+    before = composer.fully(["compression=pruning/magnitude"])
+    composer.compose(("compression=[pruning/magnitude,quantization/kmeans]",))
+    composer.set(("compression=pruning/magnitude",), ["compression.magnitude.sparsity=0.1", "recipe.lr=7"])
+    assert composer.compose(("compression=pruning/magnitude",)) == before
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [[], ["hydra/launcher=basic"], ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"], ["hydra.launcher.verbose=0"]],
+)
+def test_a_stock_launcher_runs_each_job_and_leaves_nothing_behind(
+    settings: list[str], composer: Composer, here: Path
+) -> None:
+    store = here / "a store, with = signs"
+    plan = here / "plan [1], it's.json"
+    launch = composer.launcher(settings, store, workers=2, task=note)
+    launch([[f"+runtime.plan={plan}", f"+runtime.worker={index}"] for index in range(2)])
+    launch([[f"+runtime.plan={plan}", "+runtime.worker=2"]])
+    assert sorted(path.name for path in here.iterdir()) == [store.name, *(f"{plan.name}.{index}" for index in range(3))]
+    assert list(store.iterdir()) == []
+
+
+def note(config: object) -> None:
+    from omegaconf import OmegaConf
+
+    plan, worker = OmegaConf.select(config, "runtime.plan"), OmegaConf.select(config, "runtime.worker")  # type: ignore[arg-type]
+    Path(f"{plan}.{worker}").touch()

@@ -1,0 +1,104 @@
+"""Help costs nothing, exit codes and streams are what scripts rely on."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import convarium.cli.ls
+from convarium.cli import COMMANDS, main
+from convarium.errors import StageFailed
+
+HEAVY = ("hydra", "omegaconf", "torch", "numpy", "rich", "yaml")
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["compare", "--help"]])
+def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
+    code = f"""
+import sys
+from convarium.cli import main
+try:
+    main({arguments!r})
+except SystemExit as end:
+    assert end.code == 0
+print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr == "[]\n"
+    assert "usage: convarium" in done.stdout
+
+
+def test_every_command_has_a_module_with_help(capsys: pytest.CaptureFixture[str]) -> None:
+    for name in COMMANDS:
+        with pytest.raises(SystemExit):
+            main([name, "--help"])
+        assert f"usage: convarium {name}" in capsys.readouterr().out
+
+
+def test_help_of_run_names_the_options_of_each_group(capsys: pytest.CaptureFixture[str], here: Path) -> None:
+    with pytest.raises(SystemExit):
+        main(["run", "--help"])
+    assert "pruning/magnitude" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("raised", "code", "said"),
+    [
+        (KeyboardInterrupt(), 130, "convarium: interrupted"),
+        (StageFailed("the loss is NaN"), 1, "convarium: the loss is NaN\n"),
+        (TypeError("a\nbug"), 1, "convarium: TypeError: a bug (--debug shows where)\n"),
+        (OSError(28, "No space left on device", "/x/y"), 2, "convarium: /x/y: No space left on device\n"),
+    ],
+)
+def test_how_a_command_ends_is_in_its_exit_code(
+    raised: BaseException, code: int, said: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(argv: object) -> int:
+        raise raised
+
+    monkeypatch.setattr(convarium.cli.ls, "main", fail)
+    assert main(["ls"]) == code
+    assert capsys.readouterr().err.startswith(said)
+
+
+def test_cfg_job_prints_the_config_of_each_point(call: Callable[..., tuple[int, str, str]]) -> None:
+    import yaml
+
+    code, out, error = call("run", "--cfg", "job", "compression=magnitude", "seed=3")
+    assert (code, error) == (0, "")
+    config = yaml.safe_load(out)
+    assert (config["seed"], config["compression"][0]["method"]) == (3, "pruning/magnitude")
+
+
+def test_python_m_convarium_is_convarium(here: Path) -> None:
+    done = subprocess.run([sys.executable, "-m", "convarium", "rum"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "convarium: rum: no such command (did you mean run?)\n"
+
+
+def test_a_fast_plan_of_a_sweep_is_one_document(call: Callable[..., tuple[int, str, str]]) -> None:
+    code, out, _ = call("plan", "--fast", "--json", "compression=none,magnitude", "seed=0,1", "-m")
+    assert code == 0
+    document = json.loads(out)
+    assert {key: document[key] for key in ("points", "stored", "to_run", "invalid", "stages")} == {
+        "points": 4,
+        "stored": 0,
+        "to_run": 4,
+        "invalid": [],
+        "stages": {
+            "train": {"stored": 0, "to_run": 2},
+            "compress": {"stored": 0, "to_run": 2},
+            "measure": {"stored": 0, "to_run": 4},
+        },
+    }
+
+
+def test_a_plan_lists_what_is_invalid_and_ends_with_2(call: Callable[..., tuple[int, str, str]]) -> None:
+    code, out, _ = call("plan", "--fast", "--json", "recipe.lr=0.1,-1")
+    assert code == 2
+    (one,) = json.loads(out)["invalid"]
+    assert one["overrides"] == ["recipe.lr=-1"]
+    assert "recipe.lr=-1.0 is out of range" in one["error"]

@@ -1,0 +1,118 @@
+"""Arguments become points: short names, sweeps, knobs where their method is, equal points merged."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from convarium.cli.points import Asked, ask
+from convarium.errors import UserError
+
+pytestmark = pytest.mark.usefixtures("here")
+
+
+def methods(asked: Asked) -> list[list[str]]:
+    return [[step["method"] for step in point.config["compression"]] for point in asked.points]
+
+
+def test_without_arguments_there_is_one_point_with_all_defaults() -> None:
+    (point,) = ask([]).points
+    assert point.overrides == ()
+    assert point.config["architecture"]["name"] == "lenet5"
+    assert point.config["architecture"]["img_size"] == 28
+    assert point.config["compression"] == []
+
+
+def test_short_names_are_found_in_lists_too() -> None:
+    asked = ask(["architecture=resnet20", "compression=[magnitude,kmeans],huffman"])
+    assert methods(asked) == [["pruning/magnitude", "quantization/kmeans"], ["coding/huffman"]]
+    assert asked.points[0].overrides == (
+        "architecture=cross_layer/resnet20",
+        "compression=[pruning/magnitude,quantization/kmeans]",
+    )
+
+
+def test_a_knob_applies_where_its_method_is_and_equal_points_merge() -> None:
+    methods = "compression=none,pruning/magnitude,[magnitude,kmeans]"
+    asked = ask([methods, "compression.magnitude.sparsity=0.8,0.9", "seed=0,1,2"])
+    assert len(asked.points) == (1 + 2 + 2) * 3
+    assert asked.points[0].overrides == ("compression=none", "seed=0")
+    sparsities = [step["sparsity"] for point in asked.points for step in point.config["compression"][:1]]
+    assert sparsities == [0.8] * 3 + [0.9] * 3 + [0.8] * 3 + [0.9] * 3
+
+
+def test_a_range_sweeps_and_no_m_is_needed() -> None:
+    assert [point.config["seed"] for point in ask(["seed=range(0,5)"]).points] == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("nothing", ["none", "[]", "null", "[none]"])
+def test_nothing_has_many_spellings_and_one_meaning(nothing: str) -> None:
+    assert ask([f"compression={nothing}"]).points[0].config == ask([]).points[0].config
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("recipe.lr=1", "recipe.lr=1.0"), ("compression=magnitude", "compression=[magnitude]")]
+)
+def test_two_spellings_of_one_point_are_one_config(one: str, other: str) -> None:
+    assert ask([one]).points[0].config == ask([other]).points[0].config
+
+
+def test_equal_points_of_one_sweep_are_one_point() -> None:
+    assert len(ask(["recipe.lr=1,1.0,1e0"]).points) == 1
+
+
+def test_the_overrides_of_a_point_reproduce_it() -> None:
+    for point in ask(["compression=none,[magnitude,kmeans]", "compression.kmeans.bits=3,4", "seed=0,1"]).points:
+        assert ask(point.overrides).points == (point,)
+
+
+def test_the_order_of_the_list_is_the_order_of_the_steps() -> None:
+    assert methods(ask(["compression=[pruning/magnitude,coding/huffman]"])) == [["pruning/magnitude", "coding/huffman"]]
+
+
+def test_a_network_of_timm_is_chosen_by_its_name() -> None:
+    names = ["architecture=timm", "architecture.name=resnet10t,resnet18", "architecture.kwargs.drop_rate=0.1"]
+    asked = ask([*names, "dataset.train_size=2000"])
+    assert [point.config["architecture"]["name"] for point in asked.points] == ["resnet10t", "resnet18"]
+    assert asked.points[0].config["architecture"]["kwargs"] == {"drop_rate": 0.1}
+
+
+def test_a_knob_that_takes_any_keys_is_set_by_one_of_them() -> None:
+    (point,) = ask(["compression=magnitude", "compression.magnitude.per_site={conv1*:0.3}"]).points
+    assert point.config["compression"][0]["per_site"] == {"conv1*": 0.3}
+
+
+def test_invalid_points_of_a_sweep_are_listed_each_with_its_reason() -> None:
+    asked = ask(["compression=magnitude", "compression.magnitude.sparsity=0.5,1.5,2.5"])
+    assert (len(asked.points), len(asked.invalid)) == (1, 2)
+    with pytest.raises(UserError) as error:
+        asked.accepted()
+    assert str(error.value).count("\n") == 2
+    assert "2 of 3 points are invalid" in str(error.value)
+
+
+def test_the_user_s_conf_offers_options_but_never_the_primary_config(write: Callable[[str, str], Path]) -> None:
+    write("conf/convarium.yaml", "seed: 77\n")
+    write("conf/recipe/mine.yaml", "defaults: [sgd_cosine]\nepochs: 1\n")
+    (point,) = ask(["recipe=mine"]).points
+    assert (point.config["seed"], point.config["recipe"]["epochs"]) == (0, 1)
+
+
+def test_two_files_may_stand_for_steps_of_one_method(write: Callable[[str, str], Path]) -> None:
+    write(
+        "conf/compression/chain/twice.yaml",
+        "defaults:\n  - /compression/pruning/magnitude@_global_.compression.first\n"
+        "  - /compression/pruning/magnitude@_global_.compression.second\n",
+    )
+    (point,) = ask(["compression=twice", "compression.first.sparsity=0.5"]).points
+    assert [step["sparsity"] for step in point.config["compression"]] == [0.5, 0.9]
+
+
+def test_300_points_take_less_than_two_seconds_of_work() -> None:
+    ask([])
+    start = time.process_time()
+    chains = "compression=magnitude,[magnitude,kmeans],[magnitude,kmeans,huffman]"
+    asked = ask([chains, "compression.magnitude.sparsity=0.5,0.8", "recipe.lr=0.1,0.01", "seed=range(0,25)"])
+    assert len(asked.points) == 300
+    assert time.process_time() - start < 2

@@ -1,0 +1,53 @@
+"""Results made up by hand, whose comparison can be checked by eye."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from convarium.comparison.result import TIMED, Result
+
+IMAGES = 400
+
+
+@pytest.fixture
+def magnitude() -> Callable[..., dict]:
+    return lambda sparsity=0.9, **knobs: {
+        "method": "pruning/magnitude", "version": 1, "phases": [], "sparsity": sparsity, "epochs": 2, **knobs,
+    }  # fmt: skip
+
+
+@pytest.fixture
+def kmeans() -> Callable[..., dict]:
+    return lambda bits=5: {"method": "quantization/kmeans", "version": 1, "phases": [], "bits": bits}
+
+
+@pytest.fixture
+def result() -> Callable[..., Result]:
+    """A result whose first `wrong` test images are wrong, the next ones shifted by seed."""
+
+    def make(*steps, seed=0, wrong=20, shift=0, size=100_000, metrics=None, config=None, signature="0123456789ab"):
+        correct = np.ones(IMAGES, dtype=bool)
+        correct[shift : shift + wrong] = False
+        base = {
+            "architecture": {"source": "own", "name": "lenet5"},
+            "dataset": {"name": "mnist5k", "root": None, "train_size": None},
+            "task": {"name": "classification"},
+            "recipe": {"epochs": 8, "lr": 0.1},
+        }
+        figures = {
+            "accuracy": float(correct.mean()), "validation_accuracy": 1 - wrong / IMAGES, "loss": 0.1,
+            "file_bytes": size, "dense_bytes": 100_000, "ratio": 100_000 / size, "xz_bytes": 90_000,
+            "parameters": 1000, "nonzeros": 900, "macs": 5000,
+        }  # fmt: skip
+        return Result(
+            config=base | (config or {}) | {"compression": list(steps), "seed": seed},
+            overrides=(),
+            signature=signature,
+            seed=seed,
+            metrics={**figures, **dict.fromkeys(TIMED), **(metrics or {})},
+            correct=np.packbits(correct).tobytes().hex(),
+            images=IMAGES,
+        )
+
+    return make

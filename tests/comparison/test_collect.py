@@ -1,0 +1,117 @@
+"""Results come out of a store as its stages put them in."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from convarium.comparison.collect import collect, collect_all
+from convarium.store.plan import Node, Plan, PlannedPoint
+from convarium.store.store import Store
+
+STEP = {"method": "pruning/magnitude", "version": 1, "sparsity": 0.9}
+TRAIN = {
+    "architecture": {"source": "own", "name": "lenet5"}, "dataset": {"name": "mnist5k"},
+    "task": {"name": "classification"}, "recipe": {"epochs": 8}, "seed": 0,
+}  # fmt: skip
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path)
+
+
+def put(store, stage, own, parents=(), result=None, started="2026-01-01T00:00:00", version=1):
+    node = Node(stage, version, own, tuple(parents), None, "x")
+    record = {
+        "format": 1, "signature": node.signature, "stage": stage, "version": version, "own": own,
+        "parents": list(parents), "fingerprint": None, "name": "x", "result": result or {"metrics": {}},
+        "started": started,
+    }  # fmt: skip
+    folder = store.folder(node)
+    folder.mkdir(parents=True)
+    (folder / "done.json").write_text(json.dumps(record))
+    return node.signature
+
+
+def measured(accuracy=0.75):
+    return {"metrics": {"accuracy": accuracy, "file_bytes": 10}, "correct": "e0", "images": 4, "bytes": {}}
+
+
+def timed(latency, void=False):
+    return {"metrics": {"latency_ms": latency, "latency_ratio": 1.0, "peak_memory_bytes": 5}, "void": void, "range": []}
+
+
+def chain(store, **options):
+    dense = put(store, "train", TRAIN, **options)
+    pruned = put(store, "compress", {"step": STEP, "seed": 99}, [dense])
+    return dense, pruned
+
+
+def planned(network, dense, measure, time=None, steps=(STEP,)):
+    runtime = {"runtime": {"store": "x"}, "tracking": {"name": "none"}, "measurement": {"time": bool(time)}}
+    config = TRAIN | runtime | {"compression": list(steps)}
+    return PlannedPoint((), config, network, dense, measure, time)
+
+
+def test_a_plan_gives_its_measured_points_and_counts_the_others(store):
+    dense, pruned = chain(store)
+    measure = put(store, "measure", {}, [pruned, dense], measured())
+    points = (planned(pruned, dense, measure), planned(dense, dense, "0" * 12, steps=()))
+    results, missing = collect(Plan({}, points), store)
+    assert missing == 1
+    assert results[0].signature == pruned
+    assert results[0].metrics["accuracy"] == 0.75
+    assert results[0].metrics["latency_ms"] is None
+    assert results[0].bits().tolist() == [1, 1, 1, 0]
+
+
+def test_latency_is_taken_from_the_time_stage_unless_it_is_void(store):
+    dense, pruned = chain(store)
+    measure = put(store, "measure", {}, [pruned, dense], measured())
+    good = put(store, "time", {"host": "a"}, [pruned, dense], timed(2.0))
+    void = put(store, "time", {"host": "b"}, [pruned, dense], timed(3.0, void=True))
+    points = (planned(pruned, dense, measure, good), planned(pruned, dense, measure, void))
+    (one, other), _ = collect(Plan({}, points), store)
+    assert (one.metrics["latency_ms"], one.void) == (2.0, False)
+    assert (other.metrics["latency_ms"], other.void) == (None, True)
+
+
+def test_a_store_tells_the_config_of_a_network_from_the_stages_that_made_it(store):
+    dense, pruned = chain(store)
+    put(store, "measure", {"of": "dense"}, [dense, dense], measured())
+    put(store, "measure", {}, [pruned, dense], measured())
+    found = {result.signature: result for result in collect_all(store)}
+    assert found[pruned].config == TRAIN | {"compression": [STEP]}
+    assert found[pruned].dense_row == found[dense].row
+
+
+def test_a_plan_and_the_whole_store_give_the_same_rows(store):
+    dense, pruned = chain(store)
+    measure = put(store, "measure", {}, [pruned, dense], measured())
+    (asked,), _ = collect(Plan({}, (planned(pruned, dense, measure),)), store)
+    (stored,) = collect_all(store)
+    assert asked.row == stored.row
+
+
+def test_a_network_whose_training_is_gone_is_left_out(store):
+    put(store, "measure", {}, ["0" * 12, "0" * 12], measured())
+    assert collect_all(store) == []
+
+
+def test_only_times_taken_like_the_latest_count(store):
+    dense, pruned = chain(store)
+    for network in (dense, pruned):
+        put(store, "measure", {"of": network}, [network, dense], measured())
+    put(store, "time", {"host": "old"}, [dense, dense], timed(9.0), started="2026-01-01T00:00:00")
+    put(store, "time", {"host": "new"}, [pruned, dense], timed(1.0), started="2026-01-02T00:00:00")
+    found = {result.signature: result.metrics["latency_ms"] for result in collect_all(store)}
+    assert found == {dense: None, pruned: 1.0}
+
+
+def test_of_two_versions_of_a_stage_the_latest_measured_counts(store):
+    old, new = put(store, "train", TRAIN), put(store, "train", TRAIN, version=2)
+    put(store, "measure", {"of": "old"}, [old, old], measured(0.5), started="2026-01-01T00:00:00")
+    put(store, "measure", {"of": "new"}, [new, new], measured(1.0), started="2026-01-02T00:00:00")
+    (found,) = collect_all(store)
+    assert found.signature == new

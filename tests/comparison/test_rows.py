@@ -1,0 +1,109 @@
+"""Rows hold what has all but the seed in common; each is compared with its own dense network, seed by seed."""
+
+import json
+
+import pytest
+
+from convarium.comparison.result import METRICS
+from convarium.comparison.rows import compare
+
+
+def test_seeds_of_one_config_are_one_row_and_the_document_is_json(result, magnitude):
+    results = [result(seed=seed, signature=f"{seed}" * 12) for seed in (2, 0, 1)]
+    results += [result(magnitude(), seed=seed, size=25_000) for seed in (0, 1, 2)]
+    document = json.loads(json.dumps(compare(results, 4), allow_nan=False))
+    dense, pruned = document["rows"]
+    assert (document["reference"], document["missing"]) == ("none", 4)
+    assert (dense["label"], pruned["label"]) == ("dense", "magnitude 0.9")
+    assert dense["architecture"] == "basic/lenet5"
+    assert (dense["seeds"], dense["signatures"]) == ([0, 1, 2], ["0" * 12, "1" * 12, "2" * 12])
+    assert list(pruned["metrics"]) == list(METRICS)
+    assert pruned["metrics"]["file_bytes"]["mean"] == 25_000
+    assert pruned["metrics"]["latency_ms"] == {"mean": None, "low": None, "high": None}
+    assert pruned["compression"] == [{"method": "pruning/magnitude", "version": 1, "sparsity": 0.9, "epochs": 2}]
+
+
+def test_where_the_data_lie_and_how_a_run_ran_do_not_part_rows(result):
+    elsewhere = {"dataset": {"name": "mnist5k", "root": "/data", "train_size": None}}
+    assert len(compare([result(seed=0), result(seed=1, config=elsewhere)], 0)["rows"]) == 1
+    other = {"dataset": {"name": "mnist5k", "root": None, "train_size": 100}}
+    assert len(compare([result(seed=0), result(seed=1, config=other)], 0)["rows"]) == 2
+
+
+def test_differences_are_paired_by_seed_and_told_as_better_or_worse(result, magnitude):
+    results = [result(seed=seed, wrong=20 + seed) for seed in range(3)]
+    results += [result(magnitude(), seed=seed, wrong=80 + seed, size=25_000) for seed in range(3)]
+    dense, pruned = compare(results, 0)["rows"]
+    assert dense["versus_dense"] == {}
+    accuracy = pruned["versus_dense"]["accuracy"]
+    assert accuracy["difference"] == pytest.approx(-0.15)
+    assert accuracy["low"] < -0.15 < accuracy["high"] < 0
+    assert (accuracy["verdict"], accuracy["seeds"]) == ("worse", 3)
+    assert pruned["versus_dense"]["file_bytes"]["difference"] == -75_000
+    assert pruned["versus_dense"]["file_bytes"]["verdict"] == "better"
+    assert "xz_bytes" not in pruned["versus_dense"]
+
+
+def test_a_small_difference_is_not_shown_and_says_with_how_many_seeds(result, magnitude):
+    results = [result(seed=seed) for seed in range(3)] + [result(magnitude(), seed=seed, wrong=21) for seed in range(3)]
+    assert compare(results, 0)["rows"][1]["versus_dense"]["accuracy"]["verdict"] == "not shown with 3 seeds"
+
+
+def test_one_seed_never_shows_anything(result, magnitude):
+    row = compare([result(), result(magnitude(), wrong=300)], 0)["rows"][1]
+    assert row["versus_dense"]["accuracy"]["verdict"] == "not shown with 1 seed"
+    assert row["versus_dense"]["accuracy"]["high"] < 0
+    assert row["versus_dense"]["file_bytes"]["low"] is None
+    assert row["metrics"]["loss"] == {"mean": 0.1, "low": None, "high": None}
+    assert row["audit"] == ["few_seeds"]
+
+
+def test_the_reference_has_the_same_recipe(result, magnitude):
+    other = {"recipe": {"epochs": 1, "lr": 0.1}}
+    row = compare([result(config=other), result(magnitude())], 0)["rows"][1]
+    assert row["versus_dense"] == {}
+    assert row["audit"] == ["few_seeds", "no_dense"]
+
+
+def test_seeds_without_a_dense_network_are_told(result, magnitude):
+    results = [result(seed=0), result(seed=1), *(result(magnitude(), seed=seed, wrong=40) for seed in range(3))]
+    row = compare(results, 0)["rows"][1]
+    assert row["versus_dense"]["accuracy"]["seeds"] == 2
+    assert row["audit"] == ["unpaired_seeds"]
+
+
+def test_p_values_are_adjusted_for_the_number_of_rows(result, magnitude):
+    dense = [result(seed=seed) for seed in range(3)]
+    rows = [[result(magnitude(s), seed=seed, wrong=26) for seed in range(3)] for s in (0.1, 0.2, 0.3, 0.4)]
+    alone = compare([*dense, *rows[0]], 0)["rows"][1]["versus_dense"]["accuracy"]
+    among = compare([*dense, *(one for row in rows for one in row)], 0)["rows"][1]["versus_dense"]["accuracy"]
+    assert among["p"] == pytest.approx(4 * alone["p"])
+    assert (alone["verdict"], among["verdict"]) == ("worse", "not shown with 3 seeds")
+    assert among["low"] == alone["low"]
+
+
+def test_differs_holds_the_keys_whose_values_are_not_the_same(result, magnitude, kmeans):
+    rows = compare([result(magnitude(0.8)), result(magnitude(0.9)), result(magnitude(0.9), kmeans())], 0)["rows"]
+    assert rows[0]["differs"] == {"compression": ["pruning/magnitude"], "compression.magnitude.sparsity": 0.8}
+    assert rows[2]["differs"]["compression"] == ["pruning/magnitude", "quantization/kmeans"]
+    assert compare([result(magnitude(0.8)), result(magnitude(0.9))], 0)["rows"][0]["differs"] == {
+        "compression.magnitude.sparsity": 0.8
+    }
+
+
+def test_pareto_marks_go_by_validation_never_by_test(result, magnitude):
+    better_on_test = {"accuracy": 0.99, "validation_accuracy": 0.90}
+    results = [result(size=100_000), result(magnitude(0.5), size=100_000, metrics=better_on_test)]
+    results.append(result(magnitude(0.9), size=10_000, wrong=40))
+    marks = [row["pareto"] for row in compare(results, 0)["rows"]]
+    assert marks == [["file_bytes/accuracy", "macs/accuracy"], [], ["file_bytes/accuracy"]]
+
+
+def test_fronts_of_two_datasets_do_not_mix(result):
+    other = {"dataset": {"name": "digits", "root": None}}
+    rows = compare([result(), result(config=other, size=5, wrong=0)], 0)["rows"]
+    assert all("file_bytes/accuracy" in row["pareto"] for row in rows)
+
+
+def test_nothing_stored_gives_no_rows():
+    assert compare([], 3) == {"reference": "none", "missing": 3, "rows": []}

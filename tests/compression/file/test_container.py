@@ -1,0 +1,245 @@
+"""Files of networks that are dense, compressed, tied, or built by others' libraries."""
+
+import json
+import subprocess
+import sys
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+import convarium
+from convarium.architectures import library
+from convarium.compression import host
+from convarium.compression.file import container
+from convarium.compression.representations.shared import Shared
+from convarium.compression.representations.sparse import Sparse
+from convarium.errors import UserError
+
+LENET = {"source": "own", "name": "lenet300_100", "in_chans": 1, "num_classes": 10, "img_size": 12, "stem": "native"}
+RESNET = {"source": "own", "name": "resnet20", "in_chans": 3, "num_classes": 10, "img_size": 8, "stem": "native"}
+
+
+def header(architecture: dict[str, Any]) -> dict[str, Any]:
+    channels, size = architecture["in_chans"], architecture["img_size"]
+    return {
+        "architecture": {"kwargs": {}, **architecture},
+        "task": "classification",
+        "classes": architecture["num_classes"],
+        "input": {"shape": [channels, size, size], "mean": [0.1307] * channels, "std": [0.3081] * channels},
+        "surgery": [],
+    }
+
+
+def built(architecture: dict[str, Any]) -> nn.Module:
+    torch.manual_seed(0)
+    network = library.build({"kwargs": {}, **architecture})
+    for buffer in network.buffers():
+        buffer.copy_(torch.rand(buffer.shape) * 9)
+    return network
+
+
+def compress(network: nn.Module) -> dict[str, str]:
+    """Prune and share every weight; return Huffman as the coder of each."""
+    for name, weight in list(network.named_parameters()):
+        if weight.dim() > 1:
+            kept = weight.detach().abs().flatten().topk(weight.numel() // 12 + 1).indices
+            values = Shared.of(torch.randn(16).sort().values, torch.randn(len(kept)).mul(3).add(8).long().clamp(0, 15))
+            host.attach(network, {name: Sparse.of(kept, weight.shape, values)})
+    return dict.fromkeys(host.structure(network), "huffman")
+
+
+def images(architecture: dict[str, Any]) -> torch.Tensor:
+    return torch.randn(3, architecture["in_chans"], architecture["img_size"], architecture["img_size"])
+
+
+@pytest.mark.parametrize("architecture", [LENET, RESNET], ids=lambda given: given["name"])
+def test_a_dense_network_comes_back_bit_for_bit(architecture: dict[str, Any], tmp_path: Path) -> None:
+    network = built(architecture)
+    container.write(tmp_path / "net.cvm", network, header(architecture), {})
+    again = convarium.load(tmp_path / "net.cvm")
+    assert not again.training
+    assert list(again.state_dict()) == list(network.state_dict())
+    for name, tensor in network.state_dict().items():
+        assert again.state_dict()[name].dtype == tensor.dtype
+        assert torch.equal(again.state_dict()[name], tensor)
+
+
+@pytest.mark.parametrize("coder", ["huffman", "fixed"])
+@pytest.mark.parametrize("architecture", [LENET, RESNET], ids=lambda given: given["name"])
+def test_a_compressed_network_comes_back_bit_for_bit(architecture, coder, tmp_path: Path) -> None:
+    network = built(architecture)
+    coders = dict.fromkeys(compress(network), coder)
+    container.write(tmp_path / "net.cvm", network, header(architecture), coders)
+    file = container.read(tmp_path / "net.cvm")
+    plain, hosted = container.network(file), container.hosted(file)
+    assert host.structure(hosted) == host.structure(network)
+    assert not host.represented(plain)
+    for site in host.stored(network):
+        assert torch.equal(host.materialised(plain, site), host.materialised(network, site))
+        assert torch.equal(host.materialised(hosted, site), host.materialised(network, site))
+    given = images(architecture)
+    assert torch.equal(plain(given), network.eval()(given))
+
+
+def test_the_same_network_gives_the_same_bytes_and_so_does_what_was_read(tmp_path: Path) -> None:
+    for name in "ab":
+        network = built(RESNET)
+        container.write(tmp_path / name, network, header(RESNET), compress(network))
+    file = container.read(tmp_path / "a")
+    container.write(tmp_path / "c", container.hosted(file), file.header, file.coders)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes() == (tmp_path / "c").read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b", "c"]
+
+
+def test_a_hosted_network_trains_and_leaves_the_file_alone(tmp_path: Path) -> None:
+    network = built(LENET)
+    container.write(tmp_path / "a", network, header(LENET), compress(network))
+    file = container.read(tmp_path / "a")
+    hosted = container.hosted(file)
+    assert hosted.training
+    hosted(images(LENET)).square().sum().backward()
+    torch.optim.SGD(hosted.parameters(), lr=0.1).step()
+    assert not torch.equal(hosted.fc1.weight, network.fc1.weight)
+    container.write(tmp_path / "b", container.hosted(file), file.header, file.coders)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_bytes_split_by_kind_add_up_to_the_file(tmp_path: Path) -> None:
+    network = built(RESNET)
+    container.write(tmp_path / "dense.cvm", network, header(RESNET), {})
+    dense = container.read(tmp_path / "dense.cvm").bytes
+    assert sum(dense.values()) == (tmp_path / "dense.cvm").stat().st_size
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    assert dense["batch_norm"] == sum(16 * norm.num_features + 8 for norm in norms)
+    assert dense["biases"] == 4 * 10
+    assert dense["weights"] == 4 * sum(p.numel() for p in network.parameters() if p.dim() > 1)
+    container.write(tmp_path / "small.cvm", network, header(RESNET), compress(network))
+    small = container.read(tmp_path / "small.cvm").bytes
+    assert sum(small.values()) == (tmp_path / "small.cvm").stat().st_size
+    assert small["codebooks"] == 4 * 16 * len(host.structure(network))
+    assert small["indices"] > small["codebooks"]
+    assert small["batch_norm"] == dense["batch_norm"]
+
+
+def test_a_huffman_file_is_smaller_than_one_of_fixed_width(tmp_path: Path) -> None:
+    network = built(LENET)
+    coders = compress(network)
+    container.write(tmp_path / "fixed", network, header(LENET), {})
+    container.write(tmp_path / "huffman", network, header(LENET), coders)
+    assert container.read(tmp_path / "huffman").coders == coders
+    coded, fixed = (container.read(tmp_path / name).bytes for name in ("huffman", "fixed"))
+    assert coded["weights"] < 0.98 * fixed["weights"]
+    assert coded["indices"] < 0.97 * fixed["indices"]
+
+
+class Tied(nn.Sequential):
+    def __init__(self) -> None:
+        super().__init__(nn.Flatten(), nn.Linear(16, 16), nn.Linear(16, 16))
+        self[2].weight = self[1].weight
+        self.register_buffer("scale", torch.full((1,), 3.0), persistent=False)
+
+    def forward(self, given: torch.Tensor) -> torch.Tensor:
+        return super().forward(given) * self.scale
+
+
+@pytest.fixture
+def tied(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    def build(architecture: Any, device: str | None = None) -> nn.Module:
+        with torch.device(device or "cpu"):
+            return Tied()
+
+    monkeypatch.setattr(library, "build", build)
+    return {**LENET, "name": "tied", "img_size": 4}
+
+
+def test_tied_tensors_are_stored_once_and_stay_tied(tied: dict[str, Any], tmp_path: Path) -> None:
+    network = Tied()
+    container.write(tmp_path / "net.cvm", network, header(tied), {})
+    file = container.read(tmp_path / "net.cvm")
+    assert list(file.sites) == ["1.bias", "1.weight", "2.bias"]
+    again = container.network(file)
+    assert again[1].weight is again[2].weight
+    host.attach(network, {"2.weight": Shared.of(torch.ones(2), torch.zeros(16, 16, dtype=torch.int64))})
+    container.write(tmp_path / "net.cvm", network, header(tied), {"1.weight": "huffman"})
+    again = container.hosted(container.read(tmp_path / "net.cvm"))
+    assert list(host.represented(again)) == ["1.weight"]
+    assert torch.equal(again[1].weight, again[2].weight)
+
+
+def test_tensors_that_no_state_dict_holds_are_built_and_random_state_is_kept(tied, tmp_path: Path) -> None:
+    network = Tied()
+    container.write(tmp_path / "net.cvm", network, header(tied), {})
+    before = torch.random.get_rng_state()
+    again = convarium.load(tmp_path / "net.cvm")
+    assert torch.equal(torch.random.get_rng_state(), before)
+    given = torch.randn(2, 1, 4, 4)
+    assert torch.equal(again(given), network(given))
+
+
+def test_a_network_of_timm_comes_back(tmp_path: Path) -> None:
+    architecture = {**RESNET, "source": "timm", "name": "test_byobnet", "img_size": 32}
+    network = built(architecture).eval()
+    container.write(tmp_path / "net.cvm", network, header(architecture), compress(network))
+    given = images(architecture)
+    assert torch.equal(convarium.load(tmp_path / "net.cvm")(given), network(given))
+
+
+def test_the_layout_is_the_one_described(tmp_path: Path) -> None:
+    container.write(tmp_path / "net.cvm", built(LENET), header(LENET), {})
+    data = (tmp_path / "net.cvm").read_bytes()
+    length = int.from_bytes(data[4:8], "little")
+    described = json.loads(data[8 : 8 + length])
+    assert data[:4] == b"CVM1"
+    assert sorted(described) == ["architecture", "classes", "format", "input", "sites", "surgery", "task"]
+    assert described["sites"][0] == {
+        "length": 1200,
+        "name": "fc1.bias",
+        "offset": 0,
+        "representation": {"kind": "dense"},
+        "shape": [300],
+    }
+    assert data[-32:] == sha256(data[:-32]).digest()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"surgery": [{"op": "cut"}]},
+        {"classes": None},
+        {"task": ""},
+        {"architecture": {}},
+        {"input": {"shape": [1, 12, 12], "mean": [0.1], "std": [0.0]}},
+        {"input": {"shape": [1, 12, 13], "mean": [0.1], "std": [0.1]}},
+        {"more": 1},
+    ],
+    ids=lambda wrong: next(iter(wrong)),
+)
+def test_a_header_that_can_not_be_read_is_not_written(wrong: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(UserError):
+        container.write(tmp_path / "net.cvm", built(LENET), header(LENET) | wrong, {})
+    assert not list(tmp_path.iterdir())
+
+
+def test_values_that_a_file_can_not_hold_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="float64"):
+        container.write(tmp_path / "net.cvm", built(LENET).double(), header(LENET), {})
+    network = built(LENET)
+    coders = dict.fromkeys(compress(network), "zip")
+    with pytest.raises(UserError, match="no coder"):
+        container.write(tmp_path / "net.cvm", network, header(LENET), coders)
+
+
+def test_a_file_that_is_not_there_is_said_in_one_line(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "none.cvm"):
+        with pytest.raises(ValueError, match="can't be read") as caught:
+            convarium.load(path)
+        assert "\n" not in str(caught.value)
+
+
+def test_importing_the_package_imports_nothing_heavy() -> None:
+    code = "import sys, convarium; print([name for name in ('torch', 'numpy', 'hydra') if name in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

@@ -1,0 +1,310 @@
+"""Files of strangers: whatever the bytes, a `ValueError` in one line or a valid network, soon and in bounded memory."""
+
+import json
+import random
+import resource
+import time
+from collections.abc import Callable
+from hashlib import sha256
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from convarium.architectures import library
+from convarium.compression import host
+from convarium.compression.file import container, skeleton
+from convarium.compression.file.header import canonical
+from convarium.compression.file.streams import Writer
+from convarium.compression.file.varint import varint
+from convarium.compression.representations.shared import Shared
+from convarium.compression.representations.sparse import Sparse
+from convarium.errors import UserError
+
+SECONDS = 5.0
+
+
+def header(name: str, size: int, **kwargs: Any) -> dict[str, Any]:
+    architecture = {"source": "own", "name": name, "in_chans": 1, "num_classes": 10, "img_size": size, "stem": "native"}
+    return {
+        "architecture": {**architecture, "kwargs": kwargs},
+        "task": "classification",
+        "classes": 10,
+        "input": {"shape": [1, size, size], "mean": [0.1307], "std": [0.3081]},
+        "surgery": [],
+    }
+
+
+@pytest.fixture(scope="module", params=["fixed", "huffman"])
+def honest(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A LeNet-5 with every kind of representation."""
+    torch.manual_seed(0)
+    given = header("lenet5", 16)
+    network = library.build(given["architecture"])
+    chosen = {}
+    for name, weight in network.named_parameters():
+        if weight.dim() == 1:
+            chosen[name] = Shared.of(torch.randn(3), torch.randint(0, 3, weight.shape))
+        else:
+            kept = torch.randperm(weight.numel())[: weight.numel() // 50 + 2]
+            values = Shared.of(torch.randn(11), torch.randn(len(kept)).mul(2).add(5).long().clamp(0, 10))
+            chosen[name] = Sparse.at(kept, weight) if "conv1" in name else Sparse.of(kept, weight.shape, values)
+    host.attach(network, chosen)
+    path = tmp_path_factory.mktemp("honest") / "net.cvm"
+    container.write(path, network, given, dict.fromkeys(host.structure(network), request.param))
+    return path.read_bytes()
+
+
+def sealed(data: bytes) -> bytes:
+    """The same bytes with the digest of what comes before it."""
+    return data[:-32] + sha256(data[:-32]).digest()
+
+
+def loaded(data: bytes) -> nn.Module | None:
+    """The network, if there is one; fails for any other end, or one that took too long."""
+    begin = time.monotonic()
+    try:
+        network = container.network(container.parse(memoryview(data)))
+    except UserError:
+        network = None
+    assert time.monotonic() - begin < SECONDS
+    return network
+
+
+def assert_valid(network: nn.Module) -> None:
+    """Everything is there, and gives an answer of the right shape."""
+    assert not any(tensor.is_meta for tensor in network.state_dict().values())
+    with torch.no_grad():
+        assert network(torch.zeros(1, 1, 16, 16)).shape == (1, 10)
+
+
+def test_the_honest_file_is_a_network(honest: bytes) -> None:
+    network = loaded(honest)
+    assert network is not None
+    assert_valid(network)
+    assert sealed(honest) == honest
+
+
+def test_every_truncation_is_refused(honest: bytes) -> None:
+    for end in range(len(honest)):
+        assert loaded(honest[:end]) is None
+
+
+def test_every_truncation_is_refused_though_its_digest_is_right(honest: bytes) -> None:
+    for end in set(range(len(honest))) - {len(honest) - 32}:
+        cut = honest[:end]
+        assert loaded(cut + sha256(cut).digest()) is None
+
+
+def changed(honest: bytes, seed: int) -> bytes:
+    """One to three bytes changed anywhere."""
+    drawn, data = random.Random(seed), bytearray(honest)
+    for _ in range(drawn.choice([1, 1, 2, 3])):
+        data[drawn.randrange(len(data))] ^= drawn.randrange(1, 256)
+    return bytes(data)
+
+
+def test_a_thousand_random_changes_are_refused(honest: bytes) -> None:
+    for seed in range(1000):
+        assert loaded(changed(honest, seed)) is None
+
+
+def test_a_thousand_random_changes_with_the_right_digest_are_refused_or_harmless(honest: bytes) -> None:
+    networks = [network for seed in range(1000) if (network := loaded(sealed(changed(honest, seed)))) is not None]
+    for network in networks[:100]:
+        assert_valid(network)
+    assert 10 < len(networks) < 990
+
+
+def test_a_thousand_changes_of_the_blobs_alone(honest: bytes) -> None:
+    begin = 8 + int.from_bytes(honest[4:8], "little")
+    for seed in range(1000):
+        drawn, data = random.Random(seed), bytearray(honest)
+        data[drawn.randrange(begin, len(data) - 32)] = drawn.choice([0, 1, 127, 128, 255, drawn.randrange(256)])
+        loaded(sealed(bytes(data)))
+
+
+def with_header(honest: bytes, change: Callable[[Any], Any]) -> bytes:
+    """The file with a header that was changed as JSON, in canonical form, with the right length and digest."""
+    length = int.from_bytes(honest[4:8], "little")
+    text = change(json.loads(honest[8 : 8 + length]))
+    text = text if isinstance(text, bytes) else canonical(text)
+    data = honest[:4] + len(text).to_bytes(4, "little") + text + honest[8 + length :]
+    return sealed(data)
+
+
+def replaced(header: Any, path: tuple[Any, ...], value: Any) -> Any:
+    place = header
+    for step in path[:-1]:
+        place = place[step]
+    place[path[-1]] = value
+    return header
+
+
+PLACES: list[tuple[Any, ...]] = [
+    ("architecture",),
+    ("architecture", "source"),
+    ("architecture", "name"),
+    ("architecture", "in_chans"),
+    ("architecture", "num_classes"),
+    ("architecture", "img_size"),
+    ("architecture", "stem"),
+    ("architecture", "kwargs"),
+    ("architecture", "_target_"),
+    ("architecture", "pretrained"),
+    ("classes",),
+    ("format",),
+    ("input",),
+    ("input", "shape"),
+    ("input", "mean"),
+    ("input", "std"),
+    ("sites",),
+    ("sites", 1),
+    ("sites", 1, "name"),
+    ("sites", 1, "shape"),
+    ("sites", 1, "offset"),
+    ("sites", 1, "length"),
+    ("sites", 1, "representation"),
+    ("sites", 1, "representation", "kind"),
+    ("sites", 1, "representation", "coder"),
+    ("sites", 3, "representation", "nonzeros"),
+    ("sites", 3, "representation", "inner"),
+    ("sites", 3, "representation", "inner", "size"),
+    ("surgery",),
+    ("task",),
+]
+VALUES = [
+    None,
+    True,
+    -1,
+    10**40,
+    1.5,
+    "",
+    "os.system",
+    "hf-hub:x\ny",
+    "../x",
+    [],
+    [[]],
+    {},
+    {"kind": "sparse"},
+    [2**62] * 4,
+]
+
+
+@pytest.mark.parametrize("path", PLACES, ids=lambda path: ".".join(map(str, path)))
+def test_another_type_or_size_anywhere_in_the_header_is_refused(honest: bytes, path: tuple[Any, ...]) -> None:
+    for value in VALUES:
+        data = with_header(honest, lambda header, value=value: replaced(header, path, value))
+        network = loaded(data)
+        assert network is None or data == honest or path == ("task",)
+
+
+def nested(depth: int) -> Any:
+    inner: Any = {"kind": "dense"}
+    for _ in range(depth):
+        inner = {"kind": "sparse", "nonzeros": 2, "inner": inner}
+    return inner
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda header: b"[" * 200_000,
+        lambda header: b'{"a":' * 150_000,
+        lambda header: b"\xff\xfe",
+        lambda header: canonical(header).replace(b"10", b"NaN", 1),
+        lambda header: canonical(header).replace(b"0.1307", b"1e999"),
+        lambda header: canonical(header).replace(b"10", b"1" * 5000, 1),
+        lambda header: canonical(header).replace(b'"classes":10', b'"classes":10,"classes":10'),
+        lambda header: canonical(header).replace(b":", b": "),
+        lambda header: canonical(header).replace(b"lenet5", b"\\ud800"),
+        lambda header: canonical(header) + b" " * (1 << 20),
+        lambda header: replaced(header, ("sites", 3, "representation", "inner"), nested(20)),
+        lambda header: replaced(header, ("sites", 3, "representation"), nested(900)),
+        lambda header: replaced(header, ("sites",), header["sites"][::-1]),
+        lambda header: replaced(header, ("sites",), header["sites"] * 2),
+        lambda header: replaced(header, ("architecture", "kwargs"), {"pretrained": True}),
+    ],
+)
+def test_headers_made_to_hurt_are_refused(honest: bytes, change: Callable[[Any], Any]) -> None:
+    assert loaded(with_header(honest, change)) is None
+
+
+def test_an_error_is_one_line_and_names_the_file(honest: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "strange.cvm"
+    name = "x\n\n\x1b[31m" * 50
+    path.write_bytes(with_header(honest, lambda header: replaced(header, ("architecture", "name"), name)))
+    with pytest.raises(ValueError, match=r"strange\.cvm") as caught:
+        container.read(path)
+    assert str(caught.value).isprintable()
+
+
+def test_a_network_larger_than_the_limit_is_refused_before_memory_is_taken() -> None:
+    given = header("mlp", 4096, hidden=[65536])
+    with pytest.raises(UserError, match="larger than"):
+        skeleton.expected(given)
+
+
+def bomb(given: dict[str, Any], represent: Callable[[tuple[int, ...], Writer], dict[str, Any]]) -> bytes:
+    """A file whose weights are all what `represent` declares and writes; biases are dense."""
+    sites, blobs = [], b""
+    for name, expected in sorted(skeleton.expected(given).items()):
+        writer = Writer()
+        spec = {"kind": "dense"}
+        if len(expected.shape) > 1:
+            spec = represent(expected.shape, writer)
+        else:
+            writer.values("weights", torch.zeros(expected.shape))
+        place = {"offset": len(blobs), "length": len(writer.data)}
+        sites.append({"name": name, "shape": list(expected.shape), "representation": spec} | place)
+        blobs += writer.data
+    text = canonical({**given, "format": 1, "sites": sites})
+    return sealed(b"CVM1" + len(text).to_bytes(4, "little") + text + blobs + b"\0" * 32)
+
+
+def one_entry(shape: tuple[int, ...], writer: Writer) -> dict[str, Any]:
+    Shared(shape, 1).encode((torch.zeros(1),), writer)
+    return {"kind": "shared", "size": 1}
+
+
+def nothing_kept(shape: tuple[int, ...], writer: Writer) -> dict[str, Any]:
+    return {"kind": "sparse", "nonzeros": 0, "inner": {"kind": "dense"}}
+
+
+def last_kept_in_a_bitmap(shape: tuple[int, ...], writer: Writer) -> dict[str, Any]:
+    size = shape[0] * shape[1]
+    writer.data += b"\x01" + varint(size - 1) + b"\xff" * (size // 8 - 1) + b"\xfe" + b"\0" * 4
+    return {"kind": "sparse", "nonzeros": 1, "inner": {"kind": "dense"}}
+
+
+def all_kept(shape: tuple[int, ...], writer: Writer) -> dict[str, Any]:
+    size = shape[0] * shape[1]
+    writer.data += b"\x01\x00" + b"\0" * (size // 8) + b"\0" * 4
+    return {"kind": "sparse", "nonzeros": size, "inner": {"kind": "shared", "size": 1}}
+
+
+def _load_and_measure(data: bytes, results: Any) -> None:
+    torch.set_num_threads(1)
+    begin, before = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    network = container.network(container.parse(memoryview(data)))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    results.put((time.monotonic() - begin, peak * 1024, int(network.fc1.weight.count_nonzero())))
+
+
+@pytest.mark.parametrize("represent", [one_entry, nothing_kept, last_kept_in_a_bitmap, all_kept])
+def test_a_small_file_of_a_large_network_takes_at_most_twice_what_it_declares(represent) -> None:
+    given = header("mlp", 128, hidden=[1024])
+    data = bomb(given, represent)
+    declared = sum(map(skeleton.declared, container.parse(memoryview(data)).sites.values()))
+    assert len(data) < declared / 20
+    context = get_context("fork")
+    results = context.SimpleQueue()
+    process = context.Process(target=_load_and_measure, args=(data, results))
+    process.start()
+    process.join(60)
+    seconds, peak, _ = results.get()
+    assert seconds < SECONDS
+    assert peak <= 2 * declared

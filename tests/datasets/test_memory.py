@@ -1,0 +1,72 @@
+"""Batches of images in memory: the order of an epoch, and augmentation of whole batches."""
+
+import torch
+
+from convarium.datasets.augment import augmented, cropped, flipped
+from convarium.datasets.memory import CHUNK, Epochs, Sampler
+from convarium.datasets.splits import Tensors
+
+
+def test_an_epoch_shows_every_image_once_in_an_order_of_its_own() -> None:
+    sampler = Sampler(images=50, batch_size=16, seed=1)
+    first, second = (torch.cat(sampler.batches(epoch)) for epoch in (0, 1))
+    assert sorted(first.tolist()) == sorted(second.tolist()) == list(range(50))
+    assert first.tolist() != second.tolist()
+    assert [len(batch) for batch in sampler.batches(0)] == [16, 16, 16, 2]
+
+
+def test_the_order_depends_on_seed_and_epoch_only() -> None:
+    torch.manual_seed(9)
+    first = torch.cat(Sampler(40, 8, seed=1).batches(3))
+    torch.manual_seed(10)
+    assert torch.equal(first, torch.cat(Sampler(40, 8, seed=1).batches(3)))
+    assert not torch.equal(first, torch.cat(Sampler(40, 8, seed=2).batches(3)))
+
+
+def test_a_last_batch_of_one_image_is_left_out() -> None:
+    assert [len(batch) for batch in Sampler(33, 16, seed=0).batches(0)] == [16, 16]
+    assert [len(batch) for batch in Sampler(1, 16, seed=0).batches(0)] == [1]
+
+
+def test_chunks_number_the_steps_through_all_epochs() -> None:
+    count = (CHUNK + 3) * 2
+    data = Tensors(torch.zeros(count, 1, 2, 2), torch.arange(count))
+    epochs = Epochs(data, Sampler(count, 2, seed=0), "none", torch.zeros(1), epoch=1)
+    chunks = [*epochs, *epochs]
+    assert len(epochs) == 2
+    assert [(chunk.epoch, chunk.first_step, len(chunk.indices)) for chunk in chunks] == [
+        (1, CHUNK + 3, CHUNK), (1, 2 * CHUNK + 3, 3), (2, 2 * CHUNK + 6, CHUNK), (2, 3 * CHUNK + 6, 3),
+    ]  # fmt: skip
+    assert torch.equal(chunks[0].batch(0)[1], chunks[0].indices[0])
+
+
+def test_crop_shifts_each_image_and_fills_with_black() -> None:
+    images = torch.arange(1.0, 17).reshape(1, 1, 4, 4).repeat(200, 2, 1, 1)
+    black = torch.tensor([-5.0, -6.0])
+    result = cropped(images, 1, black)
+    canvas = black.reshape(1, 2, 1, 1).expand(1, 2, 6, 6).clone()
+    canvas[:, :, 1:5, 1:5] = images[:1]
+    allowed = [canvas[0, :, y : y + 4, x : x + 4] for y in range(3) for x in range(3)]
+    found = {next(i for i, one in enumerate(allowed) if torch.equal(one, image)) for image in result}
+    assert found == set(range(9))
+
+
+def test_flip_mirrors_about_half_of_the_images() -> None:
+    torch.manual_seed(0)
+    images = torch.randn(400, 1, 3, 3)
+    result = flipped(images)
+    mirrored = [torch.equal(a, b.flip(-1)) for a, b in zip(result, images, strict=True)]
+    kept = [torch.equal(a, b) for a, b in zip(result, images, strict=True)]
+    assert sum(mirrored) + sum(kept) == 400
+    assert 150 < sum(mirrored) < 250
+
+
+def test_augmentation_repeats_with_the_random_state_and_leaves_the_images_alone() -> None:
+    images = torch.randn(8, 3, 8, 8)
+    copy, results = images.clone(), []
+    for _ in range(2):
+        torch.manual_seed(4)
+        results.append(augmented(images, "crop_flip", torch.zeros(3)))
+    assert torch.equal(*results)
+    assert torch.equal(images, copy)
+    assert augmented(images, "none", torch.zeros(3)) is images

@@ -1,0 +1,111 @@
+"""Plans of fake stages, ways to launch their workers, and a program that runs such a plan."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from convarium.store import controller
+from convarium.store.controller import Status
+from convarium.store.plan import Node, Plan
+from convarium.store.progress import progress
+from convarium.store.store import Store
+from convarium.store.worker import work
+
+Launch = controller.Launch
+ROOT = Path(__file__).resolve().parents[2]
+ENVIRONMENT = os.environ | {"PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT / 'tests'}"}
+
+
+def node(
+    name: str, parents: Iterable[Node] = (), *, stage: str = "step", journal: Path | None = None, **own: Any
+) -> Node:
+    """A fake stage; `own` overrides its knobs."""
+    knobs: dict[str, Any] = {"name": name, "seed": 0, "epochs": 1, "seconds": 0.0, "fresh": False}
+    return Node(
+        stage=f"store.fake_stage:{stage}",
+        version=1,
+        own=knobs | own,
+        parents=tuple(parent.signature for parent in parents),
+        fingerprint=None,
+        name=name,
+        runtime={"root": str(journal) if journal else None},
+        work=1.0,
+    )
+
+
+def plan(*nodes: Node) -> Plan:
+    """A plan that wants all its nodes, parents given first."""
+    return Plan({node.signature: node for node in nodes}, ())
+
+
+def sweep(journal: Path | None = None, *, width: int = 3, seconds: float = 0.1, epochs: int = 3) -> Plan:
+    """As many chains of three stages as `width`, two of which share their first stage; one uses fresh processes."""
+    nodes: list[Node] = []
+    for index in range(width):
+        knobs: dict[str, Any] = {"journal": journal, "epochs": epochs, "seconds": seconds}
+        first = node(f"train-{max(index - 1, 0)}", **knobs)
+        second = node(f"compress-{index}", [first], **knobs)
+        third = node(f"measure-{index}", [second, first], **{**knobs, "epochs": 1}, fresh=True)
+        nodes += [first, second, third]
+    return plan(*nodes)
+
+
+def run(plan: Plan, root: Path, launch: Launch, workers: int = 2) -> dict[str, Status]:
+    """Run a plan silently."""
+    return controller.run(plan, Store(root), launch, workers, progress(True))
+
+
+def in_threads(jobs: list[list[str]]) -> None:
+    """All workers are threads of this process."""
+    threads = [threading.Thread(target=work, args=_arguments(job)) for job in jobs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def in_processes(jobs: list[list[str]]) -> None:
+    """A process for each worker."""
+    code = "import sys, pathlib; from convarium.store.worker import work; work(pathlib.Path(sys.argv[1]), 0)"
+    processes = [subprocess.Popen([sys.executable, "-c", code, _arguments(job)[0]], env=ENVIRONMENT) for job in jobs]
+    for process in processes:
+        process.wait()
+
+
+def in_joblib(jobs: list[list[str]]) -> None:
+    """Joblib's pool, as Hydra's launcher uses it."""
+    from joblib import Parallel, delayed
+
+    Parallel(n_jobs=len(jobs))(delayed(work)(*_arguments(job)) for job in jobs)
+
+
+def results(root: Path) -> dict[str, Any]:
+    """All that is stored and must not depend on kills: result and files by name, curves included."""
+    found: dict[str, Any] = {}
+    for done in Store(root).results():
+        folder = Store(root).path(done["signature"])
+        assert folder is not None
+        files = {path.name: path.read_bytes() for path in folder.iterdir() if path.name not in ("done.json", "log")}
+        found[done["signature"]] = (done["name"], done["result"], files)
+    return found
+
+
+def _arguments(job: list[str]) -> tuple[Path, int]:
+    values = dict(text.lstrip("+").split("=", 1) for text in job)
+    return Path(values["runtime.plan"]), int(values["runtime.worker"])
+
+
+def main() -> None:
+    """`python -m store.fake_run STORE JOURNAL LAUNCH`: run the sweep; print how its nodes ended."""
+    root, journal, launch = Path(sys.argv[1]), Path(sys.argv[2]), globals()[sys.argv[3]]
+    statuses = run(sweep(journal), root, launch)
+    print(json.dumps(sorted(status.state for status in statuses.values())))
+
+
+if __name__ == "__main__":
+    main()

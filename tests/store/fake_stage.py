@@ -1,0 +1,99 @@
+"""Stages without networks: a digest grows by epochs, sleeps, resumes, fails, kills itself.
+
+`runtime.root` names a journal (not hashed) that tells which stage was begun, and by which process.
+"""
+
+import json
+import os
+import signal
+import time
+from collections.abc import Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from convarium.errors import StageFailed, UserError
+from convarium.store.runtime import Parent, Runtime
+
+MISTAKES = {"user": UserError("no such thing: take another"), "stage": StageFailed("the loss is NaN")}
+
+
+def step(own: Mapping[str, Any], parents: tuple[Parent, ...], runtime: Runtime) -> dict[str, Any]:
+    """Hash the seed and the parents' files `epochs` times, with a checkpoint after each."""
+    tell(runtime, own["name"])
+    state = {"epoch": 0, "digest": _start(own, parents)}
+    checkpoint = runtime.checkpoints / "state.json"
+    if checkpoint.exists():
+        state = json.loads(checkpoint.read_text())
+    while state["epoch"] < own["epochs"]:
+        time.sleep(own["seconds"])
+        digest = runtime.fresh("store.fake_stage:further", state["digest"], own["seconds"], runtime.root) if own[
+            "fresh"
+        ] else further(state["digest"])
+        state = {"epoch": state["epoch"] + 1, "digest": digest}
+        runtime.report(phase="fake", epoch=state["epoch"], epochs=own["epochs"], loss=1 / state["epoch"])
+        runtime.check()
+        draft = runtime.checkpoints / f"draft.{os.getpid()}"
+        draft.write_text(json.dumps(state))
+        draft.replace(checkpoint)
+    (runtime.folder / "network.cvm").write_text(state["digest"] * 50)
+    print("printed", own["name"])
+    return {"metrics": {"value": int(state["digest"][:6], 16)}, "digest": state["digest"]}
+
+
+def fail(own: Mapping[str, Any], parents: tuple[Parent, ...], runtime: Runtime) -> dict[str, Any]:
+    """Fail as `own["how"]` says."""
+    tell(runtime, own["name"])
+    if own["how"] in MISTAKES:
+        raise MISTAKES[own["how"]]
+    if own["how"] == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if own["how"] == "nan":
+        return {"metrics": {"loss": float("nan")}}
+    if own["how"] == "large":
+        (runtime.folder / "network.cvm").write_bytes(bytes(1 << 22))
+    if own["how"] == "exit":
+        raise SystemExit(3)
+    raise ValueError("first line\nsecond line")
+
+
+def echo(own: Mapping[str, Any], parents: tuple[Parent, ...], runtime: Runtime) -> dict[str, Any]:
+    """Return what was received."""
+    return {"metrics": {}, "own": dict(own), "runtime": runtime.threads, "parents": [p.signature for p in parents]}
+
+
+def further(digest: str, seconds: float = 0.0, journal: str | None = None) -> str:
+    """Hash once more; tell the journal which process does."""
+    if journal:
+        _append(journal, f"child {os.getpid()}")
+    time.sleep(seconds)
+    return sha256(digest.encode()).hexdigest()
+
+
+def misbehave(how: str) -> Any:
+    """What a function in a fresh process can do wrong."""
+    if how == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if how == "large":
+        return "x" * 3_000_000
+    if how == "pids":
+        return [os.getpid(), os.getppid()]
+    raise MISTAKES.get(how) or RuntimeError("it broke\nbadly")
+
+
+def tell(runtime: Runtime, text: str) -> None:
+    """Append to the journal, if there is one."""
+    if runtime.root:
+        _append(runtime.root, f"{text} {os.getpid()}")
+
+
+def _append(journal: str, text: str) -> None:
+    with Path(journal).open("a") as file:
+        file.write(text + "\n")
+
+
+def _start(own: Mapping[str, Any], parents: tuple[Parent, ...]) -> str:
+    digest = sha256(f"{own['name']} {own['seed']}".encode())
+    for parent in parents:
+        digest.update((parent.folder / "network.cvm").read_bytes())
+    return digest.hexdigest()
