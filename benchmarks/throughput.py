@@ -23,7 +23,7 @@ from torch import nn
 
 from convarium.architectures.library import build
 from convarium.datasets.memory import Sampler
-from convarium.datasets.splits import Splits, Tensors
+from convarium.datasets.splits import Splits, Tensors, channels_last
 from convarium.tasks.fit import fit
 
 RECIPE: dict[str, Any] = {
@@ -47,7 +47,7 @@ def data(name: str, images: int) -> Tensors:
     channels, side, _ = CASES[name]
     generator = torch.Generator().manual_seed(1)
     pixels = torch.randn(images, channels, side, side, generator=generator)
-    return Tensors(pixels, torch.randint(10, (images,), generator=generator))
+    return Tensors(channels_last(pixels), torch.randint(10, (images,), generator=generator))
 
 
 def bare(name: str, train: Tensors, epochs: int, clock: Callable[[], float]) -> float:

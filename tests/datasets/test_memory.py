@@ -1,10 +1,11 @@
 """Batches of images in memory: the order of an epoch, and augmentation of whole batches."""
 
+import pytest
 import torch
 
 from convarium.datasets.augment import augmented, cropped, flipped
 from convarium.datasets.memory import CHUNK, Epochs, Sampler
-from convarium.datasets.splits import Tensors
+from convarium.datasets.splits import Tensors, channels_last
 
 
 def test_an_epoch_shows_every_image_once_in_an_order_of_its_own() -> None:
@@ -70,3 +71,12 @@ def test_augmentation_repeats_with_the_random_state_and_leaves_the_images_alone(
     assert torch.equal(*results)
     assert torch.equal(images, copy)
     assert augmented(images, "none", torch.zeros(3)) is images
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_images_are_channels_last_in_memory_and_stay_so_in_batches(channels: int) -> None:
+    images = torch.randn(10, channels, 8, 8)
+    stored = channels_last(images)
+    assert torch.equal(stored, images)
+    for batch in (stored, stored[torch.tensor([3, 1, 2])], augmented(stored, "crop_flip", torch.zeros(channels))):
+        assert batch.stride() == (64 * channels, 1, 8 * channels, channels)

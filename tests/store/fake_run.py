@@ -69,6 +69,12 @@ def in_threads(jobs: list[list[str]]) -> None:
         thread.join()
 
 
+def in_this_thread(jobs: list[list[str]]) -> None:
+    """One worker after the other, as Hydra's basic launcher does."""
+    for job in jobs:
+        work(*_arguments(job))
+
+
 def in_processes(jobs: list[list[str]]) -> None:
     """A process for each worker."""
     code = "import sys, pathlib; from convarium.store.worker import work; work(pathlib.Path(sys.argv[1]), 0)"

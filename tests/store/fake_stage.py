@@ -27,9 +27,11 @@ def step(own: Mapping[str, Any], parents: tuple[Parent, ...], runtime: Runtime) 
         state = json.loads(checkpoint.read_text())
     while state["epoch"] < own["epochs"]:
         time.sleep(own["seconds"])
-        digest = runtime.fresh("store.fake_stage:further", state["digest"], own["seconds"], runtime.root) if own[
-            "fresh"
-        ] else further(state["digest"])
+        digest = (
+            runtime.fresh("store.fake_stage:further", state["digest"], own["seconds"], runtime.root)
+            if own["fresh"]
+            else further(state["digest"])
+        )
         state = {"epoch": state["epoch"] + 1, "digest": digest}
         runtime.report(phase="fake", epoch=state["epoch"], epochs=own["epochs"], loss=1 / state["epoch"])
         runtime.check()

@@ -1,5 +1,6 @@
 """Training: learns, resumes bit for bit from any kill, keeps the best, stops early, says when the loss breaks."""
 
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -266,6 +267,17 @@ def test_without_validation_images_training_works_but_nothing_can_be_chosen(spli
     assert run.reports[0]["validation_accuracy"] is None
     with pytest.raises(UserError, match="need validation images"):
         Run(blind, tmp_path / "b.ckpt", keep="best")(plain())
+
+
+def test_an_interrupt_stays_one_and_the_next_is_heard_too(splits: Splits, tmp_path: Path) -> None:
+    def interrupt() -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    run = Run(splits, tmp_path / "a.ckpt")
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            run(plain(), check=interrupt)
+    assert equal(run(plain()), Run(splits, tmp_path / "b.ckpt")(plain()))
 
 
 def test_zero_epochs_change_nothing(splits: Splits, tmp_path: Path) -> None:

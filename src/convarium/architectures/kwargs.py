@@ -46,7 +46,10 @@ def many(item: Allowed, low: int, high: int) -> Allowed:
 
 @dataclass(frozen=True)
 class Builder:
-    """One network of ours: `make(in_chans, num_classes, img_size, **kwargs)` and what its kwargs may be."""
+    """One network: `make(in_chans, num_classes, img_size, **kwargs)` and what its kwargs may be.
+
+    Images come channels-last: flatten them with `flatten` or `reshape`, not with `view`.
+    """
 
     make: Callable[..., nn.Module]
     allowed: Mapping[str, Allowed]

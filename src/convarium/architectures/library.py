@@ -13,6 +13,7 @@ from torch import nn
 from convarium import architectures
 from convarium.architectures import stem
 from convarium.architectures.kwargs import Builder, check, choice, suggestion, whole
+from convarium.datasets.splits import channels_last
 from convarium.errors import UserError
 from convarium.names import find
 
@@ -60,7 +61,8 @@ def trial(architecture: Mapping[str, Any]) -> nn.Module:
     owner = f"architecture {architecture['name']} with images of {architecture['in_chans']}x{side}x{side}"
     try:
         with torch.no_grad():
-            output = network(torch.empty(2, architecture["in_chans"], side, side, device="meta"))
+            images = torch.empty(2, architecture["in_chans"], side, side, device="meta")
+            output = network(channels_last(images))
     except Exception as error:
         raise UserError(f"{owner} fails: {_first_line(error)}") from None
     if not isinstance(output, torch.Tensor) or tuple(output.shape) != (2, architecture["num_classes"]):

@@ -63,7 +63,7 @@ def _stage(inputs: int, outputs: int, stride: int, blocks: int) -> nn.Sequential
     return nn.Sequential(Block(inputs, outputs, stride), *rest)
 
 
-def resnet_cifar(depth: int, in_chans: int, num_classes: int, img_size: int) -> nn.Module:  # noqa: ARG001
+def resnet_cifar(depth: int, in_chans: int, num_classes: int, img_size: int) -> nn.Module:
     """ResNet of depth 6n + 2; depth 20 has 269,722 parameters at 3x32x32x10; takes images of any size."""
     return CifarResNet((depth - 2) // 6, in_chans, num_classes)
 

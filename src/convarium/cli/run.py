@@ -50,7 +50,6 @@ def _print_configs(asked: "Asked") -> int:
 def _run(asked: "Asked", quiet: bool) -> list[dict[str, Any]]:
     """Make what is missing; with nothing missing, neither validate on the meta device nor launch."""
     asked = replace(asked, points=asked.accepted(), invalid=())
-    from convarium.store.progress import progress
     from convarium.cli.stored import store_of, workers_of
     from convarium.stages.graph import plan
     from convarium.store.controller import run

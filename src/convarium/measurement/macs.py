@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from copy import deepcopy
 
 import torch
+import torch._dynamo  # FlopCounterMode imports it when first used: two seconds, once here, else in every forked process
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 

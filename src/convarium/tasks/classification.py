@@ -52,7 +52,7 @@ class Classification(LightningModule):
         self.began, self.total, self.images = time.perf_counter(), 0.0, 0
         self.network.train()
 
-    def training_step(self, chunk: Chunk, index: int) -> None:  # noqa: ARG002
+    def training_step(self, chunk: Chunk, index: int) -> None:
         """Take all steps of a chunk."""
         total = torch.zeros((), device=self.device)
         for position in range(len(chunk.indices)):

@@ -61,7 +61,7 @@ class EpochEnd(Callback):
     def __init__(self, keeper: Keeper) -> None:
         self.keeper = keeper
 
-    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock."""
         self.began = time.perf_counter()
 

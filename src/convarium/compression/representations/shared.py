@@ -55,11 +55,11 @@ class Shared(Representation):
         values: Tensor = _LookUp.apply(tensors[0], self.ids)
         return values.view(self.shape)
 
-    def innermost(self, dense: Tensor) -> Tensor:  # noqa: ARG002
+    def innermost(self, dense: Tensor) -> Tensor:
         """Refused: shared values are no longer dense."""
         raise UserError("its weights are already shared by a codebook: no dense values are left to work on")
 
-    def refit(self, inner: Representation) -> Representation:  # noqa: ARG002
+    def refit(self, inner: Representation) -> Representation:
         """Refused, as `innermost`."""
         raise UserError("its weights are already shared by a codebook: no dense values are left to replace")
 

@@ -1,0 +1,92 @@
+"""A small network in a file, dense and sparse, and digits to measure it on."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from convarium.architectures import library
+from convarium.compression import host
+from convarium.compression.file import container
+from convarium.compression.representations.sparse import Sparse
+from convarium.store.fresh import fresh
+from convarium.store.runtime import Parent, Runtime
+
+ARCHITECTURE = {
+    "source": "own", "name": "mlp", "in_chans": 1, "num_classes": 10, "img_size": 8, "stem": "native",
+    "kwargs": {"hidden": [32], "activation": "relu"},
+}  # fmt: skip
+HEADER = {
+    "architecture": ARCHITECTURE, "task": "classification", "classes": 10, "surgery": [],
+    "input": {"shape": [1, 8, 8], "mean": [0.30513625], "std": [0.37596626]},
+}  # fmt: skip
+DIGITS = {
+    "name": "digits", "channels": 1, "classes": 10, "native_size": 8, "img_size": 8, "train_size": None,
+    "images": {"train": 1297, "validation": 200, "test": 300}, "mean": [0.30513625], "std": [0.37596626],
+    "fingerprint": "03d55907d291540a",
+}  # fmt: skip
+
+
+@pytest.fixture
+def digits() -> dict[str, Any]:
+    return dict(DIGITS)
+
+
+@pytest.fixture
+def network() -> nn.Module:
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    return library.build(ARCHITECTURE)
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[..., Path]:
+    """Write a network into a folder of its own; returns the file."""
+
+    def make(name: str, network: nn.Module, **header: Any) -> Path:
+        (tmp_path / name).mkdir()
+        container.write(tmp_path / name / "network.cvm", network, HEADER | header, {})
+        return tmp_path / name / "network.cvm"
+
+    return make
+
+
+@pytest.fixture
+def dense_file(write: Callable[..., Path], network: nn.Module) -> Path:
+    return write("dense", network)
+
+
+@pytest.fixture
+def sparse_network() -> nn.Module:
+    torch.manual_seed(0)
+    bare = library.build(ARCHITECTURE)
+    name, weight = next((n, p) for n, p in bare.named_parameters() if p.dim() == 2)
+    largest = weight.detach().abs().flatten().topk(100).indices
+    host.attach(bare, {name: Sparse.at(largest, weight.detach())})
+    return bare
+
+
+@pytest.fixture
+def sparse_file(write: Callable[..., Path], sparse_network: nn.Module) -> Path:
+    return write("sparse", sparse_network)
+
+
+@pytest.fixture
+def runtime(tmp_path: Path) -> Runtime:
+    return Runtime(
+        folder=tmp_path, checkpoints=tmp_path, threads=1, accelerator="cpu", root=None,
+        report=lambda **figures: None, check=lambda: None, fresh=fresh,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def parents(sparse_file: Path, dense_file: Path) -> tuple[Parent, ...]:
+    return tuple(Parent("0" * 12, path.parent, {}) for path in (sparse_file, dense_file))
+
+
+@pytest.fixture
+def task() -> dict[str, str]:
+    return {"name": "classification"}

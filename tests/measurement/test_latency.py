@@ -1,0 +1,118 @@
+"""Latency is a race in turns, in fresh processes, and void where the clock can't be trusted."""
+
+import time as clock
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from convarium.measurement import exclusive, latency
+from convarium.measurement.memory import peak_bytes
+from convarium.stages import time as stage
+from convarium.stages.time import time
+
+SETTINGS = {"executor": "eager", "batch": 1, "threads": 1}
+
+
+@pytest.fixture(autouse=True)
+def short_turns(monkeypatch):
+    monkeypatch.setattr(latency, "TURN_SECONDS", 0.001)
+
+
+def race(latency_ms=1.0, ratio=2.0, spread=1.1, peak=100):
+    return {
+        "latency_ms": latency_ms, "dense_ms": 1.0, "ratio": ratio, "spread": spread, "peak_memory_bytes": peak,
+    }  # fmt: skip
+
+
+def test_a_network_against_itself_takes_as_long(dense_file):
+    found = latency.race(str(dense_file), str(dense_file), SETTINGS)
+    assert 0.5 < found["ratio"] < 2
+    assert found["latency_ms"] > 0
+    assert found["spread"] >= 1
+
+
+def test_a_call_that_sleeps_longer_loses_by_as_much():
+    times, dense_times = latency._turns(lambda: clock.sleep(0.002), lambda: clock.sleep(0.006))
+    ratios = sorted(dense / own for own, dense in zip(times, dense_times, strict=True))
+    assert 2 < ratios[len(ratios) // 2] < 4
+
+
+def test_both_take_turns_and_each_begins_as_often():
+    order: list[str] = []
+    latency._turns(
+        lambda: order.append("own") or clock.sleep(0.001), lambda: order.append("dense") or clock.sleep(0.001)
+    )
+    turns = [name for name, before in zip(order[20:], order[19:], strict=False) if name != before]
+    assert abs(turns.count("own") - turns.count("dense")) <= 1
+    assert len(turns) >= latency.TURNS - 2
+
+
+def test_medians_and_ranges_over_processes_are_told():
+    found = latency.summary([race(3.0, 1.5, peak=7), race(1.0, 1.0), race(2.0, 2.0)])
+    assert found["metrics"] == {"latency_ms": 2.0, "latency_ratio": 1.5, "peak_memory_bytes": 100}
+    assert found["range"] == [1.0, 3.0]
+    assert found["ratio_range"] == [1.0, 2.0]
+    assert found["void"] is False
+
+
+def test_a_busy_machine_makes_it_void():
+    assert latency.summary([race(), race(spread=2.01), race()])["void"] is True
+
+
+def test_peak_memory_is_weights_and_the_activations_held_at_once():
+    class Two(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(1000))
+
+        def forward(self, images):
+            first = images + self.weight
+            second = first * 2
+            del first
+            return second.sum()
+
+    network, images = Two(), torch.zeros(1000)
+    with torch.inference_mode():
+        assert 4000 + 8000 <= peak_bytes(network, lambda: network(images)) < 4000 + 8000 + 1000
+
+
+def test_the_stage_races_in_three_fresh_processes(parents, runtime, monkeypatch):
+    monkeypatch.setattr(stage, "ATTEMPTS", 1)
+    asked = []
+
+    class Counting:
+        def __call__(self, target, *arguments):
+            asked.append(target)
+            return runtime.fresh(target, *arguments)
+
+    found = time({"measurement": SETTINGS, "host": {}}, parents, replace(runtime, fresh=Counting()))
+    assert asked == ["convarium.measurement.latency:race"] * 3
+    assert len(found["races"]) == 3
+    assert found["metrics"]["latency_ms"] > 0
+    assert found["range"][0] <= found["metrics"]["latency_ms"] <= found["range"][1]
+
+
+def test_a_void_race_is_run_again_and_at_last_stored_as_void(parents, runtime):
+    answers = iter([race(spread=9)] * 3 + [race()] * 3)
+    found = time({"measurement": SETTINGS}, parents, replace(runtime, fresh=lambda *_: next(answers)))
+    assert found["void"] is False
+    assert next(answers, None) is None
+    found = time({"measurement": SETTINGS}, parents, replace(runtime, fresh=lambda *_: race(spread=9)))
+    assert found["void"] is True
+
+
+def test_one_process_at_a_time_has_the_clock(tmp_path: Path, monkeypatch):
+    class Waited(Exception):
+        pass
+
+    def give_up():
+        raise Waited
+
+    lock = tmp_path / "lock"
+    with exclusive.host_clock(give_up, lock), pytest.raises(Waited), exclusive.host_clock(give_up, lock):
+        pass
+    with exclusive.host_clock(give_up, lock):
+        pass

@@ -1,0 +1,42 @@
+from pathlib import Path
+
+import pytest
+
+from convarium.errors import UserError
+from convarium.store.plan import Node, Plan, PlannedPoint
+from store.fake_run import node
+
+
+def _plan() -> tuple[Plan, Node, Node, Node]:
+    train = node("train")
+    network = node("network", [train])
+    measure = node("measure", [network, train])
+    point = PlannedPoint(("seed=0",), {"seed": 0}, network.signature, train.signature, measure.signature, None)
+    return Plan({one.signature: one for one in (train, network, measure)}, (point,)), train, network, measure
+
+
+def test_a_plan_comes_back_from_its_file_as_it_was(tmp_path: Path) -> None:
+    plan = _plan()[0]
+    plan.write(tmp_path / "plan.json")
+    again = Plan.read(tmp_path / "plan.json")
+    assert again == plan
+    assert again.hash == plan.hash
+    assert [path.name for path in tmp_path.iterdir()] == ["plan.json"]
+
+
+def test_where_a_stage_runs_is_no_part_of_its_signature() -> None:
+    assert node("a", journal=Path("here")).signature == node("a").signature
+    assert node("a").signature != node("a", seed=1).signature
+
+
+def test_what_is_no_plan_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "plan.json").write_text('{"format": 0}')
+    with pytest.raises(UserError, match="no plan of format 1"):
+        Plan.read(tmp_path / "plan.json")
+
+
+def test_only_what_leads_to_missing_results_is_needed() -> None:
+    plan, train, network, measure = _plan()
+    assert plan.needed(set()) == {train.signature, network.signature, measure.signature}
+    assert plan.needed({train.signature}) == {network.signature, measure.signature}
+    assert plan.needed({network.signature, measure.signature}) == set(), "the dense network is behind what is there"

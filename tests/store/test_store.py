@@ -1,0 +1,104 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from convarium.errors import UserError
+from convarium.store import disk
+from convarium.store.store import Store
+from store.fake_run import in_threads, node, plan, run
+
+THREE = [node(f"n{index}") for index in range(3)]
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("store")
+    run(plan(*THREE), root, in_threads, workers=1)
+    return root
+
+
+def test_results_are_found_by_signature_whatever_the_folder_is_called(filled: Path, tmp_path: Path) -> None:
+    node_ = THREE[0]
+    folder = Store(filled).folder(node_)
+    assert folder.name == f"n0-{node_.signature}"
+    renamed = tmp_path / folder.parent.name / f"other-name-{node_.signature}"
+    renamed.parent.mkdir()
+    renamed.mkdir()
+    (renamed / "done.json").write_bytes((folder / "done.json").read_bytes())
+    assert Store(tmp_path).folder(node_) == renamed
+    assert Store(tmp_path).done(node_.signature) == Store(filled).done(node_.signature)
+
+
+def test_a_result_made_by_another_process_is_found_later(filled: Path, tmp_path: Path) -> None:
+    store, done = Store(tmp_path), Store(filled).done(THREE[0].signature)
+    assert store.done(THREE[0].signature) is None
+    for index, one in enumerate(THREE):
+        folder = store.folder(one)
+        folder.mkdir(parents=True)
+        assert store.path(one.signature) == folder
+        assert store.done(one.signature) is None, "the folder alone is no result"
+        disk.publish_json(folder / "done.json", done)
+        assert store.done(one.signature) == done
+        assert len(list(store.results())) == index + 1
+
+
+def test_results_of_a_stage(filled: Path) -> None:
+    store = Store(filled)
+    assert [done["name"] for done in store.results("store.fake_stage:step")] == ["n0", "n1", "n2"]
+    assert list(store.results("train")) == []
+
+
+def test_a_unique_prefix_is_enough(filled: Path) -> None:
+    store, signature = Store(filled), THREE[1].signature
+    assert store.resolve(signature[:9]) == signature
+    for prefix in ("zz", "", signature + "0"):
+        with pytest.raises(UserError, match=f"starts with '{prefix}'"):
+            store.resolve(prefix)
+
+
+def test_an_ambiguous_prefix_names_what_it_could_mean(tmp_path: Path) -> None:
+    for tail in "ab":
+        (tmp_path / "train" / f"x-00000000000{tail}").mkdir(parents=True)
+    with pytest.raises(UserError, match="'0000' is short for 2 signatures: 00000000000a, 00000000000b"):
+        Store(tmp_path).resolve("0000")
+
+
+def test_a_store_that_is_not_there_holds_nothing_and_is_not_made(tmp_path: Path) -> None:
+    store = Store(tmp_path / "none")
+    assert list(store.results()) == []
+    assert store.done("0" * 12) is None
+    assert not (tmp_path / "none").exists()
+
+
+def test_another_format_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "store.json").write_text(json.dumps({"format": 7}))
+    with pytest.raises(UserError, match="has format 7, this version reads 1"):
+        Store(tmp_path)
+
+
+def test_a_file_in_the_stores_place_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "store").write_text("")
+    with pytest.raises(UserError, match="is no folder"):
+        Store(tmp_path / "store")
+
+
+def test_a_folder_that_cant_be_made_is_told_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=r"can't write to the store .*: Not a directory"):
+        Store(tmp_path / "file" / "store").prepare()
+
+
+def test_a_damaged_record_is_told_with_its_path(filled: Path, tmp_path: Path) -> None:
+    folder = Store(tmp_path).folder(THREE[0])
+    folder.mkdir(parents=True)
+    (folder / "done.json").write_text('{"format": 1, "sig')
+    with pytest.raises(UserError, match=r"n0-[0-9a-f]{12}/done.json is damaged"):
+        Store(tmp_path).done(THREE[0].signature)
+
+
+def test_of_two_publishers_the_first_wins(tmp_path: Path) -> None:
+    assert disk.publish_json(tmp_path / "done.json", {"by": 1})
+    assert not disk.publish_json(tmp_path / "done.json", {"by": 2})
+    assert disk.read_json(tmp_path / "done.json") == {"by": 1}
+    assert [path.name for path in tmp_path.iterdir()] == ["done.json"]

@@ -1,0 +1,196 @@
+import threading
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from convarium.store.lease import Leases
+from convarium.store.plan import Node, Plan
+from convarium.store.run_file import Run
+from convarium.store.schedule import Schedule
+from convarium.store.store import Store
+from convarium.store.worker import KILLED, work
+from store.fake_run import in_processes, in_threads, node, plan, results, run, sweep
+
+
+def test_every_stage_gets_exactly_what_is_hashed(tmp_path: Path) -> None:
+    one = node("echo", stage="echo", journal=tmp_path / "journal")
+    run(plan(one), tmp_path, in_threads, workers=1)
+    result = Store(tmp_path).done(one.signature)
+    assert result is not None
+    assert result["result"]["own"] == result["own"] == one.own
+
+
+def test_eight_workers_make_the_one_parent_of_all_once(tmp_path: Path) -> None:
+    journal = tmp_path / "journal"
+    parent = node("parent", journal=journal, seconds=0.2)
+    children = [node(f"child{index}", [parent], journal=journal) for index in range(16)]
+    statuses = run(plan(parent, *children), tmp_path / "store", in_threads, workers=8)
+    assert {status.state for status in statuses.values()} == {"done"}
+    made = Counter(line.split()[0] for line in journal.read_text().splitlines())
+    assert made == {"parent": 1, **{f"child{index}": 1 for index in range(16)}}
+
+
+def test_eight_processes_make_the_one_parent_of_all_once(tmp_path: Path) -> None:
+    journal = tmp_path / "journal"
+    parent = node("parent", journal=journal, seconds=0.5)
+    run(plan(parent, *(node(f"c{i}", [parent], journal=journal) for i in range(8))), tmp_path, in_processes, workers=8)
+    made = Counter(line.split()[0] for line in journal.read_text().splitlines())
+    assert set(made.values()) == {1}
+    assert len(made) == 9
+
+
+def test_three_hundred_stages_are_made_once_each(tmp_path: Path) -> None:
+    journal = tmp_path / "journal"
+    parents = [node(f"p{index}", journal=journal) for index in range(20)]
+    children = [node(f"c{index}", [parents[index % 20]], journal=journal) for index in range(280)]
+    statuses = run(plan(*parents, *children), tmp_path, in_threads, workers=4)
+    assert {status.state for status in statuses.values()} == {"done"}
+    assert len(journal.read_text().splitlines()) == len(statuses) == 300
+
+
+def test_the_longest_path_comes_first_then_parents_of_many() -> None:
+    alone, lean, broad = node("alone"), node("lean"), node("broad")
+    short = [node("s", [lean]), *(node(f"b{index}", [broad]) for index in range(3))]
+    head = node("head")
+    chain = [head, node("middle", [head])]
+    chain.append(node("tail", [chain[1]]))
+    survey = Schedule(plan(alone, lean, broad, *short, *chain)).survey(Store(Path("nowhere")), "run")
+    assert [ready.name for ready in survey.ready] == ["head", "broad", "lean", "alone"]
+
+
+def test_a_failing_stage_blocks_only_what_comes_after_it(tmp_path: Path) -> None:
+    good, bad = node("good"), node("bad", stage="fail", how="stage")
+    after_good = node("after-good", [good])
+    after_bad = node("after-bad", [bad])
+    last = node("last", [after_bad, good])
+    statuses = run(plan(good, bad, after_good, after_bad, last), tmp_path, in_threads)
+    states = {one.name: statuses[one.signature].state for one in (good, bad, after_good, after_bad, last)}
+    assert states == {"good": "done", "bad": "failed", "after-good": "done", "after-bad": "blocked", "last": "blocked"}
+    assert statuses[last.signature].error == "bad: the loss is NaN"
+
+
+@pytest.mark.parametrize(
+    ("how", "line"),
+    [
+        ("user", "no such thing: take another"),
+        ("stage", "the loss is NaN"),
+        ("else", "ValueError: first line"),
+        ("exit", "SystemExit: 3"),
+        ("nan", "the result can't be stored: metrics.loss: nan is no number that can be stored"),
+    ],
+)
+def test_a_failure_is_written_down_and_tried_again_by_the_next_run(tmp_path: Path, how: str, line: str) -> None:
+    bad = node("bad", stage="fail", how=how, journal=tmp_path / "journal")
+    for attempt in (1, 2):
+        run(plan(bad), tmp_path / "store", in_threads)
+        failed = Store(tmp_path / "store").failed(bad.signature)
+        assert failed is not None
+        assert (failed["error"], failed["attempts"]) == (line, attempt)
+    assert len((tmp_path / "journal").read_text().splitlines()) == 2, "once in each run, though two workers ran"
+
+
+def test_a_stage_that_kills_its_worker_fails_after_three_workers(tmp_path: Path) -> None:
+    bad = node("bad", stage="fail", how="killed", journal=tmp_path / "journal")
+    good = [node(f"good{index}", seconds=0.2) for index in range(3)]
+    statuses = run(plan(bad, *good), tmp_path, in_processes)
+    assert statuses[bad.signature].error == f"bad: {KILLED}"
+    assert {statuses[one.signature].state for one in good} == {"done"}
+    assert len((tmp_path / "journal").read_text().splitlines()) == 3
+
+
+def test_a_suspect_runs_alone(tmp_path: Path) -> None:
+    """What has died twice with others around gets the machine for itself, and others wait for it."""
+    journal = tmp_path / "journal"
+    suspect, other = node("suspect", journal=journal, seconds=0.3), node("other", journal=journal)
+    begun = _begin(tmp_path, plan(suspect, other), workers=2)
+    folder = Store(begun.store).folder(suspect)
+    folder.mkdir(parents=True)
+    for _ in range(2):
+        _die_as_owner(folder, begun.id)
+    workers = [threading.Thread(target=work, args=(begun.file, number)) for number in range(2)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert [line.split()[0] for line in journal.read_text().splitlines()] in (
+        ["suspect", "other"],
+        ["other", "suspect"],
+    )
+    ends = {done["name"]: done for done in Store(begun.store).results()}
+    first, second = sorted(ends.values(), key=lambda done: str(done["started"]))
+    assert second["started"] >= first["started"]
+    assert not (folder / "lease.2").exists()
+
+
+def test_a_stale_owner_publishes_nothing(tmp_path: Path) -> None:
+    """Its lease is taken over while it computes; it notices at its next checkpoint and leaves no trace."""
+    one = node("slow", seconds=0.2, epochs=3, journal=tmp_path / "journal")
+    begun = _begin(tmp_path, plan(one), workers=1)
+    folder = Store(begun.store).folder(one)
+    worker = threading.Thread(target=work, args=(begun.file, 0))
+    worker.start()
+    while not (folder / "checkpoints" / "state.json").exists():
+        pass
+    (folder / "lease.1").write_bytes(_foreign_lease(folder))
+    (folder / "work.1").mkdir()
+    begun.stop()
+    worker.join()
+    assert not (folder / "done.json").exists()
+    assert not (folder / "failed.json").exists()
+    assert not (folder / "work.0").exists()
+    assert (folder / "lease.1").exists(), "the new owner's lease stands"
+    assert (folder / "work.1").exists(), "and so does its work"
+
+
+def test_what_is_resumed_equals_what_was_never_stopped(tmp_path: Path) -> None:
+    one = node("long", epochs=6, seconds=0.05)
+    run(plan(one), tmp_path / "whole", in_threads)
+    begun = _begin(tmp_path / "parts", plan(one), workers=1)
+    worker = threading.Thread(target=work, args=(begun.file, 0))
+    worker.start()
+    checkpoint = Store(begun.store).folder(one) / "checkpoints" / "state.json"
+    while not checkpoint.exists():
+        pass
+    begun.stop()
+    worker.join()
+    assert Store(begun.store).done(one.signature) is None
+    assert checkpoint.exists()
+    run(plan(one), begun.store, in_threads)
+    assert results(begun.store) == results(tmp_path / "whole")
+    assert not checkpoint.exists()
+
+
+def test_a_finished_folder_holds_results_only(tmp_path: Path) -> None:
+    run(sweep(seconds=0.0), tmp_path, in_threads, workers=4)
+    for done in Store(tmp_path).results():
+        folder = Store(tmp_path).path(done["signature"])
+        assert folder is not None
+        assert {path.name for path in folder.iterdir()} == {"done.json", "network.cvm", "curves.jsonl", "log"}
+    assert not list((tmp_path / "runs").iterdir())
+
+
+def test_a_worker_of_a_run_that_is_over_leaves_quietly(tmp_path: Path) -> None:
+    assert work(tmp_path / "runs" / "x" / "run.json", 0) == [f"{tmp_path}/runs/x/run.json: the run is over"]
+
+
+def _begin(root: Path, plan: Plan, workers: int) -> Run:
+    store = Store(root)
+    store.prepare()
+    return Run.begin(plan, store, workers)
+
+
+def _foreign_lease(folder: Path) -> bytes:
+    return (folder / "lease.0").read_bytes().replace(b'"host": "', b'"host": "elsewhere-')
+
+
+def _die_as_owner(folder: Path, run: str) -> None:
+    lease = Leases(run).take(folder)
+    assert lease is not None
+    lease._ended.set()
+    path = folder / f"lease.{lease.number}"
+    path.write_bytes(path.read_bytes().replace(b'"start": "', b'"start": "9'))
+
+
+def _names(nodes: list[Node]) -> list[str]:
+    return [one.name for one in nodes]
