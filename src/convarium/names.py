@@ -7,7 +7,7 @@ from convarium.errors import UserError
 
 
 def find(room: str, name: str) -> Any:
-    """Return the noun called `name` in `convarium.<room>`; a dotted name ("package.module:attribute") is an outside one.
+    """Return the noun called `name` in `convarium.<room>`; a dotted name is an outside one, "package.module:attribute".
 
     Ours are found by convention: module `convarium.<room>.<name>` holds an attribute `<name>`.
 
@@ -15,11 +15,14 @@ def find(room: str, name: str) -> Any:
         UserError: there is no such module or attribute.
     """
     module, _, attribute = name.partition(":") if "." in name else (f"convarium.{room}.{name}", "", name)
+    if module.startswith(".") or not attribute:
+        raise UserError(f"{room} has no '{name}': write a name of ours, or package.module:attribute")
     try:
-        return getattr(import_module(module), attribute)
+        found = import_module(module)
     except ModuleNotFoundError as error:
         if error.name is None or not module.startswith(error.name):
             raise
         raise UserError(f"{room} has no '{name}'") from None
-    except (AttributeError, ValueError):
-        raise UserError(f"'{name}': module {module} has no attribute '{attribute}'") from None
+    if not hasattr(found, attribute):
+        raise UserError(f"'{name}': module {module} has no attribute '{attribute}'")
+    return getattr(found, attribute)

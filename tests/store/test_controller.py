@@ -80,7 +80,7 @@ def test_nothing_is_lost_by_a_kill_at_a_random_moment(tmp_path: Path, undisturbe
         _wait_for(lambda: not any(is_here(process) and is_alive(process) for process in crew))
     if who == "worker":
         assert set(states) == {"done"}, "the controller launched another"
-    assert set(Command(tmp_path).states()) == {"done"}
+    assert set(_again(command, seed)) == {"done"}
     assert results(command.store) == results(undisturbed)
 
 
@@ -101,7 +101,7 @@ def test_an_interrupt_stops_all_workers_and_loses_nothing(tmp_path: Path, undist
     assert command.process.wait(timeout=20) != 0
     _wait_for(lambda: not any(is_alive(process) for process in crew), 3)
     assert not list((command.store / "runs").iterdir())
-    assert set(Command(tmp_path).states()) == {"done"}
+    assert set(_again(command, 1)) == {"done"}
     assert results(command.store) == results(undisturbed)
 
 
@@ -248,6 +248,13 @@ def test_a_disk_that_fills_up_harms_nothing_stored(tmp_path: Path, limit: int, s
 def test_all_launchers_give_one_result(tmp_path: Path, undisturbed: Path, launch: Callable[..., None]) -> None:
     run(sweep(), tmp_path, launch)
     assert results(tmp_path) == results(undisturbed)
+
+
+def _again(command: Command, seed: int) -> list[str]:
+    """The same command, or the same plan in this process, which is sooner ready."""
+    if seed == 0:
+        return Command(command.store.parent).states()
+    return [status.state for status in run(sweep(command.journal), command.store, in_threads).values()]
 
 
 def _kill(pid: int | None) -> None:

@@ -111,6 +111,7 @@ def _metrics(store: "Store", signature: str) -> dict[str, Any]:
 
 
 def _show(runs: list[dict[str, Any]]) -> None:
+    from rich.markup import escape
     from rich.table import Table
 
     from convarium.cli import output
@@ -121,7 +122,7 @@ def _show(runs: list[dict[str, Any]]) -> None:
         figures = [
             _figure(metrics[key], form) for key, form in (("accuracy", ".4f"), ("file_bytes", ","), ("ratio", ".1f"))
         ]
-        table.add_row(one["signature"], one["status"], *figures, " ".join(one["overrides"]) or "the defaults")
+        table.add_row(one["signature"], one["status"], *figures, escape(" ".join(one["overrides"])) or "the defaults")
     output.console().print(table)
     for one in runs:
         if one["error"]:

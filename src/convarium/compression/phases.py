@@ -58,8 +58,8 @@ def run(file: container.File, own: Json, runtime: Runtime) -> tuple[nn.Module, d
     Returns the network with its representations attached, and the coder of each coded site.
     """
     todo = phases(own["step"])
-    begun = _begun(todo, runtime)
-    network = _restored(file, _checkpoint(begun, runtime)) if begun else container.hosted(file)
+    begun, structure = _begun(todo, runtime)
+    network = _restored(file, structure) if begun else container.hosted(file)
     splits = _splits(todo, own, runtime)
     coders = dict(file.coders)
     for phase in todo[begun.index if begun else 0 :]:
@@ -97,7 +97,7 @@ def _retrain(network: nn.Module, phase: Phase, own: Json, splits: Any, runtime: 
         own["task"],
         own["recipe"],
         epochs=phase.epochs,
-        lr=step["lr"] if step["lr"] is not None else own["recipe"]["lr"],
+        lr=own["recipe"]["lr"] if step.get("lr") is None else step["lr"],
         seed=stream(own["seed"], "phase", phase.index),
         checkpoint=_checkpoint(phase, runtime),
         structure=host.structure(network),
@@ -118,12 +118,16 @@ def _checkpoint(phase: Phase, runtime: Runtime) -> Path:
     return runtime.checkpoints / f"phase-{phase.index}.ckpt"
 
 
-def _begun(todo: tuple[Phase, ...], runtime: Runtime) -> Phase | None:
-    """The last phase that has a checkpoint: all before it need not be done again."""
-    return next((phase for phase in reversed(todo) if _checkpoint(phase, runtime).exists()), None)
+def _begun(todo: tuple[Phase, ...], runtime: Runtime) -> tuple[Phase | None, Json]:
+    """The last phase with a sound checkpoint, and its structure: all before it need not be done again."""
+    for phase in reversed(todo):
+        structure = checkpoints.structure(_checkpoint(phase, runtime))
+        if structure is not None:
+            return phase, structure
+    return None, {}
 
 
-def _restored(file: container.File, checkpoint: Path) -> nn.Module:
+def _restored(file: container.File, structure: Json) -> nn.Module:
     network = library.build(file.header["architecture"])
-    host.restore(network, checkpoints.structure(checkpoint))
+    host.restore(network, structure)
     return network

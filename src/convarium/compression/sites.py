@@ -27,26 +27,27 @@ def resolve(network: nn.Module, step: Mapping[str, Any]) -> tuple[Site, ...]:
     Tied weights appear once, under their first name.
 
     Raises:
-        UserError: a pattern of `sites` or `per_site` names no weight of this network.
+        UserError: `sites` is empty, or one of its patterns, or of `per_site`'s, names none of these weights.
     """
     weights = dict(_weights(network))
-    for knob in ("sites", "per_site"):
-        for pattern in step.get(knob) or ():
-            if not any(fnmatchcase(name, pattern) for name in weights):
-                raise UserError(
-                    f"compression.{_short(step)}.{knob}: '{pattern}' matches no weight of this network "
-                    f"(it has {_some(weights)})"
-                )
-    chosen = tuple(site for name, site in weights.items() if any(fnmatchcase(name, p) for p in step["sites"]))
-    if not chosen:
+    if not weights:
         raise UserError(f"{step['method']} finds no convolution or linear layer in this network")
-    return chosen
+    if not step["sites"]:
+        raise UserError(f"compression.{_short(step)}.sites=[] names no weight: write patterns, ['*'] for all")
+    chosen = _matched(step, "sites", weights)
+    _matched(step, "per_site", chosen)
+    return tuple(chosen.values())
 
 
 def check(network: nn.Module, step: Mapping[str, Any]) -> None:
     """Refuse, in one line, a step that can't work on `network` (which may live on the meta device)."""
     if "sites" in step:
         resolve(network, step)
+    for pattern, value in (step.get("per_site") or {}).items():
+        if type(value) not in (int, float):
+            raise UserError(f"compression.{_short(step)}.per_site: '{pattern}' has {value!r}, expected a number")
+    if step.get("per_site") and step.get("scope") == "global":
+        raise UserError(f"compression.{_short(step)}.per_site says nothing with scope=global; leave one of them out")
 
 
 def knob(step: Mapping[str, Any], name: str, site: Site) -> Any:
@@ -55,6 +56,19 @@ def knob(step: Mapping[str, Any], name: str, site: Site) -> Any:
         if fnmatchcase(site.name, pattern):
             return value
     return step[name]
+
+
+def _matched(step: Mapping[str, Any], knob: str, weights: Mapping[str, Site]) -> dict[str, Site]:
+    """The weights that the patterns of a knob match; a pattern that matches none is refused."""
+    found: set[str] = set()
+    for pattern in step.get(knob) or ():
+        matches = {name for name in weights if isinstance(pattern, str) and fnmatchcase(name, pattern)}
+        if not matches:
+            raise UserError(
+                f"compression.{_short(step)}.{knob}: {pattern!r} matches no weight (there are {_some(weights)})"
+            )
+        found |= matches
+    return {name: site for name, site in weights.items() if name in found}
 
 
 def _weights(network: nn.Module) -> Iterable[tuple[str, Site]]:

@@ -88,8 +88,12 @@ def _node(
         parents=parents,
         fingerprint=dataset.get("fingerprint"),
         name=readable(config, steps),
-        runtime={"root": dataset.get("root"), "accelerator": config["runtime"]["accelerator"]},
-        work=float(epochs * (dataset.get("train_size") or dataset["images"]["train"])),
+        runtime={
+            "root": dataset.get("root"),
+            "accelerator": config["runtime"]["accelerator"],
+            "threads": config["runtime"]["threads"],
+        },
+        work=float(epochs * (dataset.get("train_size") or dataset.get("images", {}).get("train", 1))),
     )
 
 

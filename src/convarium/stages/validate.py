@@ -1,38 +1,55 @@
-"""The second tier of validation: build every distinct network on the meta device and fit each method to it."""
+"""The second tier of validation: try every distinct network on the meta device and fit each method to it."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from convarium.errors import UserError
 from convarium.stages.graph import Json, Point
 from convarium.store.signature import canonical_json
 
+if TYPE_CHECKING:
+    from torch import nn
+
 
 def validate(points: Sequence[Point]) -> dict[int, str]:
-    """Return the one-line reason for every point (by index) whose network or methods can't work.
+    """Return the one-line reason for every point (by index) whose data, network or methods can't work.
 
     Each distinct architecture is built once, each distinct (architecture, step) tried once; no memory is taken.
     """
+    networks: dict[str, nn.Module] = {}
     answers: dict[str, str | None] = {}
     found: dict[int, str] = {}
     for index, point in enumerate(points):
+        architecture = point.config["architecture"]
+        if reason := _too_few_images(point.config["dataset"]):
+            found[index] = reason
         for step in [None, *point.config["compression"]]:
-            key = canonical_json([point.config["architecture"], step])
+            key = canonical_json([architecture, step])
             if key not in answers:
-                answers[key] = _trouble(point.config["architecture"], step)
-            reason = answers[key]
-            if reason:
+                answers[key] = _trouble(architecture, step, networks)
+            if reason := answers[key]:
                 found.setdefault(index, reason)
     return found
 
 
-def _trouble(architecture: Json, step: Json | None) -> str | None:
+def _too_few_images(dataset: Json) -> str | None:
+    asked, there = dataset["train_size"], dataset.get("images", {}).get("train")
+    if asked is None or there is None or asked <= there:
+        return None
+    return f"dataset.train_size={asked}: {dataset['name']} has 1..{there} training images"
+
+
+def _trouble(architecture: Json, step: Json | None, networks: dict[str, "nn.Module"]) -> str | None:
+    """Try the network (no step), or a step on the network that was tried before it."""
     from convarium.architectures import library
     from convarium.compression.sites import check
 
+    key = canonical_json(architecture)
     try:
-        network = library.build(architecture, device="meta")
-        if step is not None:
-            check(network, step)
+        if step is None:
+            networks[key] = library.trial(architecture)
+        elif key in networks:
+            check(networks[key], step)
     except UserError as error:
         return str(error)
     return None

@@ -86,6 +86,7 @@ class Launching(threading.Thread):
         super().__init__(daemon=True, name="launch")
         self._launch, self._jobs = launch, jobs
         self.error: BaseException | None = None
+        self.ended = threading.Event()  # an interrupted join() takes the thread for ended
 
     def run(self) -> None:
         """Launch, and keep what was raised."""
@@ -93,6 +94,8 @@ class Launching(threading.Thread):
             self._launch(self._jobs)
         except BaseException as error:
             self.error = error
+        finally:
+            self.ended.set()
 
     def interrupt(self) -> None:
         """Raise KeyboardInterrupt in the launcher, at its next step."""
@@ -136,9 +139,9 @@ class Controller:
     def stop(self) -> None:
         """Leave no worker behind."""
         self.run.stop()
-        if self._launching is not None and self._launching.is_alive():
+        if self._launching is not None and not self._launching.ended.is_set():
             self._launching.interrupt()
-            self._launching.join(GRACE_SECONDS)
+            self._launching.ended.wait(GRACE_SECONDS)
         for process in self.run.crew():
             with suppress(ProcessLookupError):
                 os.kill(process.pid, signal.SIGKILL)
@@ -146,13 +149,13 @@ class Controller:
     def _wait(self, launching: Launching) -> Survey:
         """Follow the store until the launcher returns, or a while after there is nothing left to do."""
         over_since: float | None = None
-        while launching.is_alive():
+        while not launching.ended.is_set():
             survey = self._look()
             now = time.monotonic()
             over_since = (over_since or now) if survey.is_over else None
             if over_since is not None and now - over_since > GRACE_SECONDS:
                 break
-            launching.join(TICK_SECONDS)
+            launching.ended.wait(TICK_SECONDS)
         return self._look()
 
     def _look(self) -> Survey:

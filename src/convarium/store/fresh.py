@@ -91,7 +91,7 @@ class Server:
 
 
 @lru_cache(maxsize=1)
-def _server(process: int) -> Server:  # noqa: ARG001  a forked process starts its own
+def _server(process: int) -> Server:
     server = Server()
     atexit.register(server.end)
     return server

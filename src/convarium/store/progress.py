@@ -101,12 +101,15 @@ class LiveTable:
         """Draw the table again, if the last time is long enough ago."""
         if self._live is None or (time.monotonic() - self._shown < REFRESH_SECONDS and survey.ready):
             return
+        from rich.console import Group
+
         self._shown = time.monotonic()
         for signature in survey.failed.keys() - self._failed:
             self._failed.add(signature)
             line = ending(self._plan.nodes[signature], signature, survey, self._store)
             self._live.console.print(line, markup=False, highlight=False)
-        self._live.update(self._drawn(survey), refresh=True)
+        running = [node for node in survey.ready if self._runs(node)]
+        self._live.update(Group(self._title(survey, running), self._table(running)), refresh=True)
 
     def end(self) -> None:
         """Leave the table as it is."""
@@ -114,16 +117,14 @@ class LiveTable:
             self._live.stop()
             self._live = None
 
-    def _drawn(self, survey: Survey) -> "Table":
+    def _table(self, running: list[Node]) -> "Table":
         from rich.table import Table
 
-        running = [node for node in survey.ready if self._runs(node)]
-        title = self._title(survey, running)
-        table = Table("stage", "name", "phase", "epoch", "figures", "since", box=None, title=title)
+        table = Table("stage", "name", "phase", "epoch", "figures", "since", box=None)
         for node in running[:SHOWN]:
             report = curves.last(self._store.folder(node) / "curves.jsonl")
             epoch = f"{report['epoch']}/{report.get('epochs', '?')}" if "epoch" in report else ""
-            since = duration(time.monotonic() - self._since.setdefault(node.signature, time.monotonic()))
+            since = duration(self._shown - self._since.setdefault(node.signature, self._shown))
             table.add_row(node.stage, node.name, str(report.get("phase", "")), epoch, figures(report, REPORTED), since)
         return table
 
@@ -133,7 +134,7 @@ class LiveTable:
         missing = self._plan.needed(survey.done) - survey.blocked - survey.failed.keys()
         nodes = [node for key, node in self._plan.nodes.items() if key in missing]
         seconds = estimated_seconds(self._plan, self._store, nodes, self._workers)
-        spent = sum(time.monotonic() - self._since.get(node.signature, time.monotonic()) for node in running)
+        spent = sum(self._shown - self._since.get(node.signature, self._shown) for node in running)
         left = max(0.0, seconds - spent / self._workers)
         failed = f", {len(survey.failed)} failed" if survey.failed else ""
         return f"{done} of {len(points)} points done{failed}, {len(missing)} stages left, about {duration(left)}"

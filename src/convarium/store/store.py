@@ -133,7 +133,7 @@ class Store:
                 self._read(stage.name)
 
     def _read(self, stage: str) -> None:
-        for name in sorted(os.listdir(self.root / stage)):  # noqa: PTH208  ten times as fast
+        for name in sorted(os.listdir(self.root / stage)):
             match = RESULT.fullmatch(name)
             known = self._folders.get(match[1]) if match else None
             if match and (known is None or (known.name != name and (self.root / stage / name / "done.json").exists())):

@@ -1,6 +1,7 @@
 """A worker: takes what is ready and nobody owns, until nothing is left."""
 
 import os
+import random
 import threading
 import time
 import traceback
@@ -9,7 +10,7 @@ from pathlib import Path
 
 from convarium.errors import UserError
 from convarium.store.execute import Execution, Stopped, Unrecorded, one_line
-from convarium.store.lease import Leases
+from convarium.store.lease import Claim, Lease, Leases
 from convarium.store.plan import Node, Plan
 from convarium.store.process import Process, current, is_alive, is_here
 from convarium.store.provenance import cores
@@ -22,6 +23,8 @@ WATCH_SECONDS = 0.5
 DEATHS_UNTIL_ALONE, DEATHS_UNTIL_FAILED = 2, 3
 KILLED = f"its worker was killed {DEATHS_UNTIL_FAILED} times: out of memory?"
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+Claims = dict[str, Claim | None]
 
 
 def work(file: Path, worker: int) -> list[str]:
@@ -68,32 +71,42 @@ class Worker:
             if self._take_one(survey):
                 sleep = SHORTEST_SLEEP
             else:
-                time.sleep(sleep)
+                time.sleep(random.uniform(0.5, 1.0) * sleep)
                 sleep = SHORTEST_SLEEP if survey.done != done else min(2 * sleep, LONGEST_SLEEP)
             done = survey.done
 
     def _take_one(self, survey: Survey) -> bool:
         """Make the first ready node that can be had; whether there was one."""
-        claims = {node.signature: self.leases.look(self.store.folder(node)) for node in survey.ready}
-        held = [claim for claim in claims.values() if claim and claim.state == "alive"]
-        if any(claim.run == self.run.id and claim.deaths >= DEATHS_UNTIL_ALONE for claim in held):
-            return False
+        claims = self._claims(survey)
         for node in survey.ready:
             claim = claims[node.signature]
-            is_held = claim is not None and claim.state == "alive"
-            has_to_wait = bool(held) and self.leases.deaths(claim) >= DEATHS_UNTIL_ALONE
-            if not is_held and not has_to_wait and self._make(node):
-                return True
+            if (claim is None or claim.state != "alive") and self._may_run(node, claims):
+                lease = self._lease(node, claims, survey)
+                if lease is not None:
+                    self._run(Execution(node, lease, self.store, self.run, self._threads(node)))
+                    return True
         return False
 
-    def _make(self, node: Node) -> bool:
+    def _lease(self, node: Node, claims: Claims, survey: Survey) -> Lease | None:
         folder = self.store.folder(node)
         folder.mkdir(parents=True, exist_ok=True)
         lease = self.leases.take(folder)
-        if lease is None:
-            return False
-        self._run(Execution(node, lease, self.store, self.run, self._threads(node)))
-        return True
+        has_suspects = any(self._is_suspect(claim) for claim in claims.values())
+        if lease is not None and has_suspects and not self._may_run(node, self._claims(survey)):
+            lease.release()  # another took one in the same moment
+            return None
+        return lease
+
+    def _claims(self, survey: Survey) -> Claims:
+        return {node.signature: self.leases.look(self.store.folder(node)) for node in survey.ready}
+
+    def _may_run(self, node: Node, claims: Claims) -> bool:
+        """What killed its worker twice, or was killed along with the one that did, runs alone."""
+        others = [claim for key, claim in claims.items() if key != node.signature and claim and claim.state == "alive"]
+        return not others or not any(map(self._is_suspect, [claims[node.signature], *others]))
+
+    def _is_suspect(self, claim: Claim | None) -> bool:
+        return self.leases.deaths(claim) >= DEATHS_UNTIL_ALONE
 
     def _run(self, execution: Execution) -> None:
         """Make what is owned now, unless it was made or failed between looking and taking."""

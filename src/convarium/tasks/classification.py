@@ -65,7 +65,7 @@ class Classification(LightningModule):
     def step(self, chunk: Chunk, position: int) -> Tensor:
         """Take one optimiser step; return the summed loss of its images."""
         step = chunk.first_step + position
-        torch.manual_seed(stream(self.seed, "step", step))
+        self.reseed(stream(self.seed, "step", step))
         for group in self.optimizer.param_groups:
             group["lr"] = self.schedule.at(step)
         images, labels = chunk.batch(position)
@@ -74,6 +74,13 @@ class Classification(LightningModule):
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
         return loss.detach() * len(labels)
+
+    def reseed(self, seed: int) -> None:
+        """Set the random state that this step draws from; on the CPU without a tenth of a millisecond of ceremony."""
+        if self.device.type == "cpu":
+            torch.default_generator.manual_seed(seed)
+        else:
+            torch.manual_seed(seed)
 
     def loss(self, images: Tensor, labels: Tensor) -> Tensor:
         """Return mean cross-entropy (label smoothing as the recipe says) plus the terms."""

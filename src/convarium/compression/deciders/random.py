@@ -9,6 +9,4 @@ from convarium.compression.representations.base import Representation
 
 def random(view: View) -> dict[str, Representation]:
     """Score every weight by a uniform number."""
-    return keep_highest(
-        view, {site.name: torch.rand(site.shape, generator=view.generator) for site in view.sites}
-    )
+    return keep_highest(view, {site.name: torch.rand(site.shape, generator=view.generator) for site in view.sites})

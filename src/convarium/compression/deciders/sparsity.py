@@ -14,14 +14,16 @@ from convarium.compression.sites import knob
 def keep_highest(view: View, scores: Mapping[str, Tensor]) -> dict[str, Representation]:
     """Keep the weights with the highest scores: per site by its own sparsity, or over all sites (`scope: global`).
 
-    After round r of n a share (1 - sparsity) ** (r / n) is kept. What is pruned already scores below all else, so it
-    stays pruned. A site never loses its last weight.
+    After round r of n a share (1 - sparsity) ** (r / n) is kept. What is pruned already (zero) is never kept, so it
+    stays pruned, even where less is asked for than was pruned before. A site never loses its last weight.
 
     Args:
         scores: one finite score per weight, shaped as the site.
     """
-    ranked = {name: score.flatten().masked_fill(view.weights[name].flatten() == 0, -torch.inf)
-              for name, score in scores.items()}
+    ranked = {
+        name: score.flatten().masked_fill(view.weights[name].flatten() == 0, -torch.inf)
+        for name, score in scores.items()
+    }
     counts = _global_counts(view, ranked) if view.step["scope"] == "global" else _layer_counts(view)
     return {name: Sparse.at(_highest(ranked[name], counts[name]), view.weights[name]) for name in ranked}
 
@@ -46,5 +48,6 @@ def _kept(size: int, sparsity: float, progress: float) -> int:
 
 
 def _highest(scores: Tensor, count: int) -> Tensor:
-    """Positions of the `count` highest scores in ascending order; ties go to the earlier position."""
+    """Positions of the `count` highest finite scores (one at least) in ascending order; ties go to the earlier one."""
+    count = max(1, min(count, int(scores.isfinite().sum())))
     return torch.sort(scores, descending=True, stable=True).indices[:count].sort().values

@@ -1,0 +1,43 @@
+"""What a decider sees, made by hand."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from convarium.compression.deciders.view import View
+from convarium.compression.representations.base import Representation
+from convarium.compression.sites import Site
+
+KNOBS = {
+    "sparsity": 0.75, "scope": "layer", "per_site": {},
+    "bits": 2, "initialisation": "linear", "iterations": 100,
+}  # fmt: skip
+
+
+def make_view(
+    weights: Mapping[str, Tensor],
+    represented: Mapping[str, Representation] | None = None,
+    progress: float = 1.0,
+    seed: int = 0,
+    **knobs: Any,
+) -> View:
+    sites = tuple(Site(name, tuple(weight.shape)) for name, weight in weights.items())
+    generator = torch.Generator().manual_seed(seed)
+    return View(sites, weights, represented or {}, {**KNOBS, **knobs}, progress, generator)
+
+
+@pytest.fixture(scope="session")
+def view() -> Callable[..., View]:
+    """Return `view(weights, represented, progress, seed, **knobs)`."""
+    torch.set_num_threads(1)
+    return make_view
+
+
+@pytest.fixture
+def weights() -> dict[str, Tensor]:
+    """Two layers, the second with weights ten times as large."""
+    torch.manual_seed(0)
+    return {"a.weight": torch.randn(8, 10), "b.weight": 10 * torch.randn(4, 5)}
