@@ -1,4 +1,6 @@
+import json
 import threading
+import time
 from collections import Counter
 from datetime import datetime
 from errno import ENOSPC
@@ -146,13 +148,15 @@ def test_a_stale_owner_publishes_nothing(tmp_path: Path) -> None:
     worker.start()
     while not (folder / "checkpoints" / "state.json").exists():
         pass
-    (folder / "lease.1").write_bytes(_foreign_lease(folder))
     (folder / "work.1").mkdir()
+    (folder / "lease.1").write_bytes(_foreign_lease(folder))
+    while (folder / "work.0").exists():
+        time.sleep(0.01)
     begun.stop()
     worker.join()
     assert not (folder / "done.json").exists()
     assert not (folder / "failed.json").exists()
-    assert not (folder / "work.0").exists()
+    assert json.loads((folder / "checkpoints" / "state.json").read_text())["epoch"] < 3
     assert (folder / "lease.1").exists(), "the new owner's lease stands"
     assert (folder / "work.1").exists(), "and so does its work"
 

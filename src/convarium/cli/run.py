@@ -1,6 +1,6 @@
 """`convarium run`: everything the points ask for that is not stored."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ METRICS = (
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run the points of a command line; exit code 1 if one failed."""
+    """Run the points of a command line; exit code 1 if one failed, 2 if what failed is the user's to mend."""
     parser = Arguments("run", "Train, compress and measure every point that is not stored yet.", points=True)
     parser.add_argument("--json", action="store_true", help="one JSON document")
     parser.add_argument("--cfg", choices=["job"], help="print the composed config of each point, run nothing")
@@ -31,11 +31,11 @@ def main(argv: Sequence[str]) -> int:
     with output.aside():
         asked = ask(options.overrides)
         if not options.cfg:
-            runs = _run(asked, options.json)
+            runs, code = _run(asked, options.json)
     if options.cfg:
         return _print_configs(asked)
     output.document({"runs": runs}) if options.json else _show(runs)
-    return int(any(one["status"] != "done" for one in runs))
+    return code
 
 
 def _print_configs(asked: "Asked") -> int:
@@ -47,15 +47,19 @@ def _print_configs(asked: "Asked") -> int:
     return 0
 
 
-def _run(asked: "Asked", quiet: bool) -> list[dict[str, Any]]:
-    """Make what is missing; with nothing missing, neither validate on the meta device nor launch."""
+def _run(asked: "Asked", quiet: bool) -> tuple[list[dict[str, Any]], int]:
+    """Make what is missing; with nothing missing, neither validate on the meta device nor launch.
+
+    Returns the runs as JSON, and the exit code.
+    """
     asked = replace(asked, points=asked.accepted(), invalid=())
     from convarium.cli.stored import store_of, workers_of
     from convarium.stages.graph import plan
     from convarium.store.controller import run
     from convarium.store.progress import progress
 
-    graph, store, workers = plan(asked.points), store_of(asked.runtime), workers_of(asked.runtime)
+    graph, store = plan(asked.points), store_of(asked.runtime)
+    workers = 1 if "hydra/launcher=basic" in asked.launcher else workers_of(asked.runtime)
     launch: Launch = _nothing
     if len(store.finished(graph.nodes)) < len(graph.nodes):
         from convarium.cli.validation import validated
@@ -63,7 +67,13 @@ def _run(asked: "Asked", quiet: bool) -> list[dict[str, Any]]:
         graph = plan(validated(asked).accepted())
         launch = asked.composer.launcher(asked.launcher, store.root.resolve(), workers)
     statuses = run(graph, store, launch, workers, progress(quiet))
-    return [_described(point, graph, store, statuses) for point in graph.points]
+    return [_described(point, graph, store, statuses) for point in graph.points], _code(statuses.values())
+
+
+def _code(statuses: Iterable["Status"]) -> int:
+    """Return 1 if something failed while running, 2 if only mistakes of the user's did, 0 if all is done."""
+    mistakes = [status.mistake for status in statuses if status.state != "done"]
+    return 0 if not mistakes else 2 if all(mistakes) else 1
 
 
 def _nothing(jobs: list[list[str]]) -> None:

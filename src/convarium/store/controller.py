@@ -15,7 +15,7 @@ from convarium.store import reuse
 from convarium.store.execute import Execution, clear, one_line
 from convarium.store.lease import Leases, highest
 from convarium.store.plan import Plan
-from convarium.store.run_file import Run
+from convarium.store.run_file import Run, forget_dead
 from convarium.store.schedule import Schedule, Survey
 from convarium.store.store import Store
 from convarium.store.worker import DEATHS_UNTIL_FAILED, KILLED
@@ -42,10 +42,14 @@ class Progress(Protocol):
 
 @dataclass(frozen=True)
 class Status:
-    """How a node ended: "done", "failed", "blocked" (by a failed one before it) or "unfinished"; why, if not done."""
+    """How a node ended: "done", "failed", "blocked" (by a failed one before it) or "unfinished"; why, if not done.
+
+    A failure is a `mistake` where the user can mend it (data that are missing or corrupt).
+    """
 
     state: str
     error: str | None = None
+    mistake: bool = False
 
 
 def run(plan: Plan, store: Store, launch: Launch, workers: int, progress: Progress) -> dict[str, Status]:
@@ -63,6 +67,7 @@ def run(plan: Plan, store: Store, launch: Launch, workers: int, progress: Progre
     survey = schedule.survey(store, "")
     reuse.check(plan, store, survey.done)
     reuse.tell_changed_source(store, survey.done)
+    forget_dead(store)
     _tidy(store, survey)
     if survey.is_over:
         return _statuses(plan, survey, "")
@@ -200,10 +205,11 @@ def _statuses(plan: Plan, survey: Survey, reason: str) -> dict[str, Status]:
     statuses: dict[str, Status] = {}
     for signature, node in plan.nodes.items():
         if signature in survey.failed:
-            statuses[signature] = Status("failed", f"{node.name}: {survey.failed[signature]['error']}")
+            failure = survey.failed[signature]
+            statuses[signature] = Status("failed", f"{node.name}: {failure['error']}", failure["mistake"])
         elif signature in survey.blocked:
             cause = next(parent for parent in node.parents if parent in survey.failed or parent in survey.blocked)
-            statuses[signature] = Status("blocked", statuses[cause].error)
+            statuses[signature] = Status("blocked", statuses[cause].error, statuses[cause].mistake)
         elif signature in survey.done or survey.is_over:
             statuses[signature] = Status("done")
         else:

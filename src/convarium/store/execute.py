@@ -68,10 +68,11 @@ class Execution:
             if _is_interrupt(error):
                 self._leave()
                 raise Stopped from None
-            return self.fail(one_line(error), "".join(traceback.format_exception(error)))
+            trace = "".join(traceback.format_exception(error))
+            return self.fail(one_line(error), trace, mistake=isinstance(error, UserError))
         return None
 
-    def fail(self, line: str, trace: str = "") -> str | None:
+    def fail(self, line: str, trace: str = "", mistake: bool = False) -> str | None:
         """Write `failed.json`, unless the lease is lost; return the line."""
         try:
             self.lease.check()
@@ -82,6 +83,7 @@ class Execution:
                 "stage": self.node.stage,
                 "name": self.node.name,
                 "error": line,
+                "mistake": mistake,
                 "traceback": trace,
                 "attempts": before["attempts"] + 1,
                 "run": self.run.id,

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import lru_cache
@@ -14,6 +15,7 @@ from typing import Any
 
 from convarium.errors import StageFailed, UserError
 
+SETTLING_SECONDS = 0.5
 START = """import json, sys
 sys.path[:] = json.loads(sys.argv[1])
 from convarium.store.fork_server import serve
@@ -32,6 +34,7 @@ def fresh(target: str, *arguments: Any, threads: int | None = None, log: Path | 
     request = {"target": target, "arguments": arguments, "threads": threads, "log": str(log) if log else None}
     answer = _server(os.getpid()).ask(json.dumps(request))
     if "signal" in answer:
+        time.sleep(SETTLING_SECONDS)  # a pool that kills a whole family begins with the youngest: then this one is next
         raise StageFailed(f"{target}: the process was killed by signal {answer['signal']}")
     if "error" in answer:
         raise (UserError if answer["kind"] == "user" else StageFailed)(answer["error"])

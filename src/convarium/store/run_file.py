@@ -26,10 +26,8 @@ class Run:
 
     @staticmethod
     def begin(plan: Plan, store: Store, workers: int) -> "Run":
-        """Write the plan and the run's own file; clear away what runs left whose controllers died."""
+        """Write the plan and the run's own file."""
         root = store.root.resolve()
-        for old in _left(root / "runs"):
-            shutil.rmtree(old, ignore_errors=True)
         run = Run(uuid4().hex[:16], root, root / "plans" / f"{plan.hash}.json", workers, current())
         with disk.mistakes(root):
             run.plan.parent.mkdir(exist_ok=True)
@@ -76,6 +74,8 @@ class Run:
         """Say which process is worker number `worker`."""
         if self.folder.is_dir():
             disk.write_json(self.folder / f"worker.{worker}.json", asdict(current()))
+        if not self.file.exists():
+            self.end()
 
     def complain(self, worker: int, lines: list[str]) -> None:
         """Leave word of what went wrong with worker number `worker`, if it can be written."""
@@ -84,22 +84,32 @@ class Run:
 
     def complaints(self) -> list[str]:
         """Return what workers left word of."""
-        return [line for file in sorted(self.folder.glob("complaint.*.json")) for line in disk.read_json(file)]
+        return [line for file in sorted(self.folder.glob("complaint.*.json")) for line in disk.read_json(file) or []]
 
     def crew(self) -> Iterator[Process]:
         """Yield the living workers of this host that have a process of their own."""
         for file in self.folder.glob("worker.*.json"):
-            process = Process(**disk.read_json(file))
+            fields = disk.read_json(file)
+            process = Process(**fields) if fields else current()
             if is_here(process) and is_alive(process) and process != current():
                 yield process
 
     def end(self) -> None:
         """Forget the run; the plan and the results stay."""
+        self.file.unlink(missing_ok=True)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def forget_dead(store: Store) -> None:
+    """Clear away what runs left whose controllers were killed."""
+    for folder in list(_left(store.root / "runs")):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _left(runs: Path) -> Iterator[Path]:
     for file in runs.glob("*/run.json"):
-        controller = Process(**disk.read_json(file)["controller"])
-        if is_here(controller) and not is_alive(controller):
-            yield file.parent
+        fields = disk.read_json(file)
+        if fields is not None:
+            controller = Process(**fields["controller"])
+            if is_here(controller) and not is_alive(controller):
+                yield file.parent

@@ -62,7 +62,9 @@ def test_one_threshold_over_all_layers(view: Make, weights: Weights) -> None:
 
 @pytest.mark.parametrize("scope", ["layer", "global"])
 @pytest.mark.parametrize("decider", [magnitude, random])
-def test_no_layer_loses_its_last_weight(decider: Callable[..., dict[str, Representation]], scope: str, view: Make) -> None:
+def test_no_layer_loses_its_last_weight(
+    decider: Callable[..., dict[str, Representation]], scope: str, view: Make
+) -> None:
     weights = {"small": torch.full((3, 3), 1e-6), "zero": torch.zeros(4), "large": torch.ones(50)}
     found = decider(view(weights, scope=scope, sparsity=1.0))
     assert {name: len(places) for name, places in kept(found).items()} == {"small": 1, "zero": 1, "large": 1}

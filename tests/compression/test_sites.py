@@ -1,0 +1,106 @@
+"""Which weights a method works on."""
+
+from collections import OrderedDict
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from convarium.compression import host
+from convarium.compression.representations.sparse import Sparse
+from convarium.compression.sites import Site, check, knob, resolve
+from convarium.errors import UserError
+
+
+def network() -> nn.Module:
+    layers = OrderedDict(
+        conv1=nn.Conv2d(1, 2, 3),
+        norm=nn.BatchNorm2d(2),
+        conv2=nn.Conv2d(2, 4, 3),
+        flat=nn.Flatten(),
+        fc=nn.Linear(4, 3),
+    )
+    return nn.Sequential(layers)
+
+
+def step(**knobs: Any) -> dict[str, Any]:
+    return {"method": "pruning/magnitude", "sparsity": 0.9, "per_site": {}, "scope": "layer", "sites": ["*"], **knobs}
+
+
+def names(found: tuple[Site, ...]) -> list[str]:
+    return [site.name for site in found]
+
+
+def test_sites_are_the_weights_of_convolutions_and_linear_layers_in_the_network_s_order() -> None:
+    found = resolve(network(), step())
+    assert found == (
+        Site("conv1.weight", (2, 1, 3, 3)), Site("conv2.weight", (4, 2, 3, 3)), Site("fc.weight", (3, 4)),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("patterns", "chosen"),
+    [
+        (["conv*"], ["conv1.weight", "conv2.weight"]),
+        (["fc*", "conv1.weight"], ["conv1.weight", "fc.weight"]),
+        (["*1*", "conv*"], ["conv1.weight", "conv2.weight"]),
+    ],
+)
+def test_patterns_choose_sites(patterns: list[str], chosen: list[str]) -> None:
+    assert names(resolve(network(), step(sites=patterns))) == chosen
+
+
+def test_a_tied_weight_is_one_site_represented_or_not() -> None:
+    bare = nn.Sequential(OrderedDict(a=nn.Linear(4, 4), b=nn.Linear(4, 4), c=nn.Linear(4, 4)))
+    bare.b.weight = bare.a.weight
+    assert names(resolve(bare, step())) == ["a.weight", "c.weight"]
+    host.attach(bare, {"a.weight": Sparse.at(torch.tensor([0, 5]), bare.a.weight.detach())})
+    assert names(resolve(bare, step())) == ["a.weight", "c.weight"]
+
+
+def test_a_network_that_is_itself_a_layer_has_a_site() -> None:
+    assert names(resolve(nn.Linear(2, 3), step())) == ["weight"]
+
+
+def test_the_first_pattern_that_matches_sets_a_site_s_knob() -> None:
+    method = step(per_site={"conv1*": 0.1, "conv*": 0.2})
+    values = {site.name: knob(method, "sparsity", site) for site in resolve(network(), method)}
+    assert values == {"conv1.weight": 0.1, "conv2.weight": 0.2, "fc.weight": 0.9}
+
+
+MISTAKES = {
+    "no such site": (
+        {"sites": ["conv9*"]},
+        "compression.magnitude.sites: 'conv9*' matches no weight (there are conv1.w",
+    ),
+    "one of two": ({"sites": ["*", "bn*"]}, "compression.magnitude.sites: 'bn*' matches no weight"),
+    "a bias": ({"sites": ["fc.bias"]}, "'fc.bias' matches no weight"),
+    "no text": ({"sites": [5]}, "compression.magnitude.sites: 5 matches no weight"),
+    "no pattern": ({"sites": []}, "compression.magnitude.sites=[] names no weight"),
+    "a knob for no site": ({"per_site": {"fc2*": 0.5}}, "compression.magnitude.per_site: 'fc2*' matches no weight"),
+    "a knob for a site left out": (
+        {"sites": ["conv*"], "per_site": {"fc*": 0.5}},
+        "per_site: 'fc*' matches no weight (there are conv1.weight, conv2.weight)",
+    ),
+    "a knob that is no number": ({"per_site": {"fc*": "high"}}, "per_site: 'fc*' has 'high', expected a number"),
+    "two ways at once": ({"per_site": {"fc*": 0.5}, "scope": "global"}, "per_site says nothing with scope=global"),
+}
+
+
+@pytest.mark.parametrize("kind", MISTAKES)
+def test_a_method_that_does_not_fit_is_refused_in_one_line(kind: str) -> None:
+    knobs, said = MISTAKES[kind]
+    with pytest.raises(UserError) as error:
+        check(network().to("meta"), step(**knobs))
+    assert said in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_network_without_layers_to_work_on_is_refused() -> None:
+    with pytest.raises(UserError, match="pruning/magnitude finds no convolution or linear layer"):
+        check(nn.Sequential(nn.BatchNorm2d(3)), step())
+
+
+def test_a_method_without_sites_fits_every_network() -> None:
+    check(nn.ReLU(), {"method": "coding/huffman"})

@@ -1,0 +1,126 @@
+"""From points to the graph of stages: what is shared, what is told apart, what does not matter."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from convarium.stages.graph import readable
+from convarium.store.plan import Node
+from stages.in_process import TINY, nodes, planned
+
+GOLDEN = Path(__file__).with_name("golden_signatures.json")
+CHAINS = "compression=none,magnitude,[magnitude,kmeans],[magnitude,kmeans,huffman]"
+
+
+def stages(found: list[Node]) -> list[str]:
+    return [node.stage for node in found]
+
+
+def test_a_chain_is_a_stage_a_step_each_on_the_one_before() -> None:
+    plan = planned(*TINY, "compression=[magnitude,kmeans,huffman]")
+    train, prune, share, code, measure = plan.nodes.values()
+    assert stages(list(plan.nodes.values())) == ["train", "compress", "compress", "compress", "measure"]
+    assert [node.parents for node in (train, prune, share, code)] == [
+        (), (train.signature,), (prune.signature,), (share.signature,),
+    ]  # fmt: skip
+    assert [node.own["step"]["method"] for node in (prune, share, code)] == [
+        "pruning/magnitude", "quantization/kmeans", "coding/huffman",
+    ]  # fmt: skip
+    assert measure.parents == (code.signature, train.signature)
+    (point,) = plan.points
+    assert (point.network, point.dense, point.measure, point.time) == (
+        code.signature, train.signature, measure.signature, None,
+    )  # fmt: skip
+
+
+def test_the_dense_network_is_measured_against_itself() -> None:
+    train, measure = nodes(*TINY)
+    assert measure.parents == (train.signature, train.signature)
+
+
+def test_shared_prefixes_appear_once() -> None:
+    found = nodes(*TINY, CHAINS, "seed=0,1")
+    assert {stage: stages(found).count(stage) for stage in set(stages(found))} == {
+        "train": 2,
+        "compress": 6,
+        "measure": 8,
+    }
+    assert [node.signature for node in found] == list({node.signature: None for node in found})
+
+
+def test_parents_come_before_their_children() -> None:
+    seen: set[str] = set()
+    for node in nodes(*TINY, CHAINS):
+        assert seen.issuperset(node.parents)
+        seen.add(node.signature)
+
+
+def test_a_seed_changes_every_stage() -> None:
+    zero, one = ({node.signature for node in nodes(*TINY, CHAINS, f"seed={seed}")} for seed in (0, 1))
+    assert zero.isdisjoint(one)
+
+
+def test_steps_draw_from_streams_of_their_own() -> None:
+    chain = nodes(*TINY, "compression=[random,kmeans]")[:-1]
+    assert len({node.own["seed"] for node in chain}) == len(chain)
+
+
+def test_a_knob_changes_its_step_and_what_follows_only() -> None:
+    plain, sparser = (
+        nodes(*TINY, "compression=[magnitude,kmeans]", f"compression.magnitude.sparsity={sparsity}")
+        for sparsity in (0.8, 0.9)
+    )
+    same = [one.signature == other.signature for one, other in zip(plain, sparser, strict=True)]
+    assert same == [True, False, False, False]
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "dataset.root=elsewhere",
+        "runtime.store=elsewhere",
+        "runtime.accelerator=cpu",
+        "runtime.workers=7",
+        "runtime.threads=3",
+        "tracking=none",
+    ],
+)
+def test_where_and_how_it_runs_changes_no_signature(override: str) -> None:
+    command = (*TINY, CHAINS, "measurement.time=true")
+    assert [node.signature for node in nodes(*command, override)] == [node.signature for node in nodes(*command)]
+
+
+def test_what_is_not_hashed_reaches_the_stage_beside() -> None:
+    (train, _) = nodes(*TINY, "dataset.root=elsewhere", "runtime.accelerator=cpu", "runtime.threads=3")
+    assert train.runtime == {"root": "elsewhere", "accelerator": "cpu", "threads": 3}
+
+
+def test_time_is_a_stage_of_its_own_that_changes_no_other() -> None:
+    without, timed = nodes(*TINY), nodes(*TINY, "measurement.time=true")
+    assert stages(timed) == ["train", "measure", "time"]
+    assert [node.signature for node in timed[:2]] == [node.signature for node in without]
+    batched = nodes(*TINY, "measurement.time=true", "measurement.batch=8")
+    assert batched[2].signature != timed[2].signature
+    assert batched[2].parents == timed[2].parents == timed[1].parents
+
+
+def test_work_is_epochs_times_images() -> None:
+    train, prune, measure = nodes(*TINY, "compression=magnitude", "compression.magnitude.rounds=3")
+    assert (train.work, prune.work, measure.work) == (2 * 200, 3 * 2 * 200, 0)
+
+
+def test_names_are_for_people_and_for_folders() -> None:
+    names = [node.name for node in nodes(*TINY, "compression=[magnitude,kmeans,huffman]", "seed=3")]
+    assert names[0] == "mlp-digits-s3"
+    assert names[-1] == "mlp-digits-magnitude0.9-kmeans5-huffman-s3"
+    config = {"architecture": {"name": "a/b c" * 99}, "dataset": {"name": "d"}, "seed": 0}
+    assert readable(config, []).startswith("a_b_ca_b_c")
+    assert len(readable(config, [])) == 100
+
+
+@pytest.mark.parametrize("line", json.loads(GOLDEN.read_text()), ids=lambda line: " ".join(line["command"]))
+def test_signatures_of_today_are_those_of_yesterday(line: dict[str, list[str]]) -> None:
+    """The list may only grow. A line that fails here means that stored results are not found any more: bump a version
+    if what is computed has changed, and add a line; else undo what moved it."""
+    assert [f"{node.stage} {node.signature}" for node in nodes(*line["command"])] == line["stages"]

@@ -1,0 +1,238 @@
+"""Mistakes that show only when data, networks and the store are touched: one line each, nothing stored harmed."""
+
+import json
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+from urllib.error import URLError
+
+import pytest
+import torch
+
+from convarium.architectures import library
+from convarium.cli import main
+from convarium.compression.file import container
+
+HERE = ("hydra/launcher=basic", "runtime.workers=1", "runtime.threads=1", "runtime.store=store")
+TINY = (
+    "architecture=mlp",
+    "architecture.kwargs.hidden=[16]",
+    "dataset=digits",
+    "dataset.train_size=100",
+    "recipe.epochs=1",
+)
+ARCHITECTURE = {
+    "source": "own", "name": "mlp", "in_chans": 1, "num_classes": 10, "img_size": 8, "stem": "native",
+    "kwargs": {"hidden": [16], "activation": "relu"},
+}  # fmt: skip
+HEADER = {
+    "architecture": ARCHITECTURE, "task": "classification", "classes": 10, "surgery": [],
+    "input": {"shape": [1, 8, 8], "mean": [0.30513625], "std": [0.37596626]},
+}  # fmt: skip
+Called = tuple[int, str, str]
+Call = Callable[..., Called]
+Json = dict[str, Any]
+
+
+@pytest.fixture
+def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
+    """Call convarium in an empty folder; returns exit code, stdout, stderr."""
+    monkeypatch.chdir(tmp_path)
+    torch.set_num_threads(1)
+
+    def called(*arguments: str) -> Called:
+        code = main(arguments)
+        return code, *capsys.readouterr()
+
+    return called
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """A small network in a file."""
+    torch.manual_seed(0)
+    container.write(tmp_path / "net.cvm", library.build(ARCHITECTURE), HEADER, {})
+    return tmp_path / "net.cvm"
+
+
+def one_line(error: str) -> str:
+    assert error.count("convarium: ") == 1, error
+    assert error.count("\n") == 1, error
+    assert "Traceback" not in error
+    return error
+
+
+def told(out: str) -> list[tuple[str, str]]:
+    """Status and reason of each point in the document of `run --json`."""
+    found = [(one["status"], one["error"]) for one in json.loads(out)["runs"]]
+    assert all("\n" not in (error or "") for _, error in found)
+    return found
+
+
+@pytest.mark.parametrize("command", ["run", "plan"])
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["compression.magnitude.sites=[conv9*]"], "compression.magnitude.sites: 'conv9*' matches no weight"),
+        (["compression.magnitude.per_site={conv9*:0.5}"], "compression.magnitude.per_site: 'conv9*' matches no weight"),
+        (["compression.magnitude.per_site={fc*:high}"], "per_site"),
+        (["compression.magnitude.per_site={fc*:1.5}"], "per_site"),
+        (["dataset.train_size=5000"], "dataset.train_size=5000: digits has 1..1297 training images"),
+    ],
+)
+def test_a_method_that_does_not_fit_is_refused_before_anything_is_stored(
+    command: str, overrides: list[str], said: str, call: Call
+) -> None:
+    kept = [text for text in TINY if text.split("=")[0] != overrides[0].split("=")[0]]
+    code, _, error = call(command, *kept, "compression=magnitude", *overrides, *HERE)
+    assert code == 2
+    assert said in one_line(error)
+    assert not Path("store").exists()
+
+
+@pytest.fixture
+def unplugged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing can be downloaded."""
+
+    def unreachable(*_: Any, **__: Any) -> NoReturn:
+        raise URLError("no network here")
+
+    monkeypatch.setattr(urllib.request, "urlopen", unreachable)
+
+
+@pytest.mark.usefixtures("unplugged")
+def test_data_that_is_neither_there_nor_to_be_had(call: Call) -> None:
+    code, out, _ = call("run", "--json", *TINY, "dataset=mnist", "dataset.root=nowhere", *HERE)
+    ((status, reason),) = told(out)
+    assert (code, status) == (2, "failed")
+    assert "dataset mnist is not in nowhere/MNIST/raw: put train-images-idx3-ubyte" in reason
+    assert "set dataset.root" in reason
+
+
+@pytest.mark.usefixtures("unplugged")
+def test_data_that_is_damaged(call: Call) -> None:
+    folder = Path("data/MNIST/raw")
+    folder.mkdir(parents=True)
+    for name in ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1"):
+        (folder / f"{name}-ubyte").write_bytes(b"no digits")
+    code, out, _ = call("run", "--json", *TINY, "dataset=mnist", *HERE)
+    ((status, reason),) = told(out)
+    assert (code, status) == (2, "failed")
+    assert "data/MNIST/raw/train-images-idx3-ubyte is damaged or not the genuine file of mnist" in reason
+
+
+@pytest.mark.usefixtures("unplugged")
+def test_a_point_without_data_costs_no_other_its_result(call: Call) -> None:
+    code, out, _ = call("run", "--json", *TINY, "dataset=digits,mnist", *HERE)
+    assert [status for status, _ in told(out)] == ["done", "failed"]
+    assert code in (1, 2)
+    assert call("run", "--json", *TINY, *HERE)[0] == 0
+
+
+def test_a_loss_that_is_no_number_fails_the_point_in_one_line(call: Call) -> None:
+    command = ("run", *TINY, "compression=none,magnitude", "recipe.warmup_epochs=0", *HERE)
+    code, out, error = call(*command, "recipe.lr=1e30")
+    assert code == 1
+    assert "Traceback" not in out + error
+    for status in ("failed", "blocked"):
+        (line,) = (line for line in error.splitlines() if line.startswith(f"{status}: "))
+        assert "loss became NaN in epoch 1" in line
+        assert "lower the learning rate (now 1e+30)" in line
+    code, out, _ = call(*command, "recipe.lr=1e30", "--json")
+    assert code == 1
+    assert [status for status, _ in told(out)] == ["failed", "blocked"]
+    assert not list(Path("store").rglob("done.json"))
+    assert call(*command, "recipe.lr=0.05", "compression.magnitude.epochs=0")[0] == 0
+
+
+def test_a_store_that_is_no_folder(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "store").write_text("mine")
+    code, out, error = call("run", *TINY, *HERE)
+    assert (code, out) == (2, "")
+    assert "store" in one_line(error)
+    assert (tmp_path / "store").read_text() == "mine"
+
+
+def test_a_store_in_a_place_that_can_t_be_written(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    code, out, error = call("run", *TINY, *HERE[:-1], "runtime.store=file/store")
+    assert (code, out) == (2, "")
+    assert "file/store" in one_line(error)
+
+
+def test_a_disk_that_is_full_before_anything_runs(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(self: Path, data: bytes) -> NoReturn:
+        raise OSError(28, "No space left on device", str(self))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    code, out, error = call("run", *TINY, *HERE)
+    assert (code, out) == (2, "")
+    assert "No space left on device" in one_line(error)
+
+
+def test_a_disk_that_fills_up_loses_nothing_that_was_stored(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert call("run", *TINY, *HERE)[0] == 0
+    before = {path: path.read_bytes() for path in Path("store").rglob("*") if path.is_file()}
+
+    def full(*_: Any) -> NoReturn:
+        raise OSError(28, "No space left on device", "network.cvm")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(container, "write", full)
+        code, out, _ = call("run", "--json", *TINY, "seed=0,1", *HERE)
+    assert code in (1, 2)
+    (first, (status, reason)) = told(out)
+    assert (first, status) == (("done", None), "failed")
+    assert "No space left on device" in reason
+    assert before.items() <= {path: path.read_bytes() for path in Path("store").rglob("*") if path.is_file()}.items()
+    assert call("run", *TINY, "seed=0,1", *HERE)[0] == 0
+
+
+DAMAGE: dict[str, Callable[[bytes], bytes]] = {
+    "foreign": lambda data: b"PK\x03\x04" + data[4:],
+    "empty": lambda data: b"",
+    "truncated": lambda data: data[:-1],
+    "half": lambda data: data[: len(data) // 2],
+    "altered": lambda data: data[:-200] + bytes([data[-200] ^ 1]) + data[-199:],
+    "longer": lambda data: data + b"\0",
+    "pickled": lambda data: b"\x80\x04\x95" + data,
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_a_file_that_is_no_network_is_not_measured(kind: str, call: Call, file: Path) -> None:
+    file.write_bytes(DAMAGE[kind](file.read_bytes()))
+    code, out, error = call("measure", str(file), "dataset=digits")
+    assert (code, out) == (2, "")
+    assert f"{file} is no valid .cvm file" in one_line(error)
+
+
+def test_a_file_measured_on_data_it_is_not_for(call: Call, file: Path) -> None:
+    code, out, error = call("measure", str(file), "dataset=mnist5k")
+    assert (code, out) == (2, "")
+    assert "takes images of 1x8x8, dataset=mnist5k has 1x28x28; see dataset.img_size" in one_line(error)
+
+
+@pytest.fixture
+def damaged(call: Call) -> Json:
+    """What `run --json` said of a point whose stored network was damaged afterwards."""
+    (one,) = json.loads(call("run", "--json", *TINY, *HERE)[1])["runs"]
+    stored = Path(one["path"], "network.cvm")
+    stored.write_bytes(stored.read_bytes()[:-50])
+    return dict(one)
+
+
+def test_a_damaged_network_in_the_store_is_not_compressed(damaged: Json, call: Call) -> None:
+    code, out, _ = call("run", "--json", *TINY, "compression=magnitude", *HERE)
+    ((status, reason),) = told(out)
+    assert (code, status) == (2, "failed")
+    assert f"{damaged['path']}/network.cvm is no valid .cvm file" in reason
+
+
+@pytest.mark.xfail(strict=True, reason="export copies without looking at the digest")
+def test_a_damaged_network_in_the_store_is_not_exported(damaged: Json, call: Call) -> None:
+    code, out, error = call("export", damaged["signature"], "-o", "net.cvm", HERE[-1])
+    assert (code, out) == (2, "")
+    assert "is no valid .cvm file" in one_line(error)
+    assert not Path("net.cvm").exists()

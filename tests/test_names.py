@@ -1,0 +1,51 @@
+"""Open sets are found by name: ours by convention, others by their import path."""
+
+from pathlib import Path
+
+import pytest
+
+from convarium.errors import UserError
+from convarium.names import find
+
+
+def test_a_plain_name_is_the_module_of_that_name() -> None:
+    from convarium.compression.deciders.magnitude import magnitude
+
+    assert find("compression.deciders", "magnitude") is magnitude
+
+
+def test_a_dotted_name_is_an_outside_one() -> None:
+    assert find("compression.deciders", "os.path:join")("a", "b") == str(Path("a") / "b")
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("magnitud", "compression.deciders has no 'magnitud'"),
+        ("", "compression.deciders has no ''"),
+        ("view", "has no attribute 'view'"),
+        ("no_such_package.deciders:mine", "compression.deciders has no 'no_such_package.deciders:mine'"),
+        ("os.path:no_such", "module os.path has no attribute 'no_such'"),
+        ("os.path", "write a name of ours, or package.module:attribute"),
+        ("..sites:check", "write a name of ours, or package.module:attribute"),
+    ],
+)
+def test_a_name_that_is_not_there_is_one_line(name: str, said: str) -> None:
+    with pytest.raises(UserError) as error:
+        find("compression.deciders", name)
+    assert said in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "bug", ["raise AttributeError('a bug')", "raise ValueError('a bug')", "import no_such_package"]
+)
+def test_a_bug_of_an_outside_module_is_not_mistaken_for_a_wrong_name(
+    bug: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside/broken.py").write_text(bug)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(Exception, match=r"a bug|no_such_package") as error:
+        find("compression.deciders", "outside.broken:mine")
+    assert not isinstance(error.value, UserError)
