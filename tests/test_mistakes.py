@@ -230,7 +230,6 @@ def test_a_damaged_network_in_the_store_is_not_compressed(damaged: Json, call: C
     assert f"{damaged['path']}/network.cvm is no valid .cvm file" in reason
 
 
-@pytest.mark.xfail(strict=True, reason="export copies without looking at the digest")
 def test_a_damaged_network_in_the_store_is_not_exported(damaged: Json, call: Call) -> None:
     code, out, error = call("export", damaged["signature"], "-o", "net.cvm", HERE[-1])
     assert (code, out) == (2, "")

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from convarium.cli.points import ask
+from convarium.compression.file.header import FORMAT, wrap
 from convarium.stages.graph import plan
 from convarium.store.plan import Node
 from convarium.store.provenance import source
@@ -14,7 +15,16 @@ from convarium.store.store import Store
 
 Call = Callable[..., tuple[int, str, str]]
 SWEEP = ["compression=none,magnitude", "compression.magnitude.sparsity=0.5,0.8", "seed=0,1"]
+ARCHITECTURE = {"num_classes": 1, "in_chans": 1, "img_size": 1}
+INPUT = {"shape": [1, 1, 1], "mean": [0.0], "std": [1.0]}
 METRICS = {"accuracy": 0.5, "validation_accuracy": 0.5, "file_bytes": 9}
+
+
+def network(signature: str) -> bytes:
+    """A file with a sound envelope and nothing in it but a signature."""
+    site = {"name": "w", "shape": [3], "representation": {"kind": "dense"}, "offset": 0, "length": len(signature)}
+    given = {"architecture": ARCHITECTURE, "task": "none", "classes": 1, "input": INPUT, "surgery": []}
+    return wrap({**given, "format": FORMAT, "sites": [site]}, signature.encode())
 
 
 @pytest.fixture
@@ -24,7 +34,7 @@ def nodes(here: Path) -> list[Node]:
     for index, node in enumerate(found):
         folder = store.folder(node)
         folder.mkdir(parents=True)
-        (folder / "network.cvm").write_bytes(node.signature.encode())
+        (folder / "network.cvm").write_bytes(network(node.signature))
         done = {"format": 1, "signature": node.signature, "stage": node.stage, "version": node.version, "own": node.own}
         rest = {"parents": list(node.parents), "fingerprint": node.fingerprint, "name": node.name, "seconds": 1.5}
         result = {
@@ -104,7 +114,7 @@ def test_export_copies_the_file_that_was_measured(nodes: list[Node], call: Call,
     measured = next(node for node in nodes if node.stage == "measure")
     code, _, _ = call("export", measured.signature, "--format", "cvm", "-o", "net.cvm")
     assert code == 0
-    assert (here / "net.cvm").read_text() == measured.parents[0]
+    assert (here / "net.cvm").read_bytes() == network(measured.parents[0])
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """`convarium export SIG`: a stored network as a file of its own."""
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,6 +25,18 @@ def main(argv: Sequence[str]) -> int:
     network = folder and folder / "network.cvm"
     if network is None or not network.is_file():
         raise UserError(f"{signature} has no network.cvm in {folder}")
-    shutil.copyfile(network, options.output)
+    options.output.write_bytes(_sound(network))
     print(options.output)
     return 0
+
+
+def _sound(network: Path) -> bytes:
+    """Return the bytes of a network file whose digest is right."""
+    from convarium.compression.file.header import unwrap
+
+    data = network.read_bytes()
+    try:
+        unwrap(memoryview(data))
+    except UserError as error:
+        raise UserError(f"{network} is no valid .cvm file: {error}") from None
+    return data

@@ -1,1 +1,1 @@
-"""Section 4 as six nouns: sites, representations, edits, deciders, terms and phases; a method is a YAML that lists them."""
+"""Section 4 as six nouns: sites, representations, edits, deciders, terms, phases; a method is a YAML listing them."""

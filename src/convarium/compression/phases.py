@@ -16,7 +16,8 @@ from convarium import datasets, names
 from convarium.architectures import library
 from convarium.compression import host, sites
 from convarium.compression.deciders.view import View
-from convarium.compression.file import container
+from convarium.compression.file import container, streams
+from convarium.errors import UserError
 from convarium.seeds import stream
 from convarium.store.runtime import Runtime
 from convarium.tasks import checkpoint as checkpoints
@@ -50,6 +51,23 @@ def _unroll(step: Json) -> Iterator[tuple[str | None, str | None, int, float]]:
 
 def _number(step: Json, value: int | str) -> int:
     return int(step[value] if isinstance(value, str) else value)
+
+
+def check(network: nn.Module, step: Json) -> None:
+    """Refuse, in one line, a step that can't work on `network` (which may live on the meta device).
+
+    Raises:
+        UserError: a phase names a decider, a coder or a knob that is not there, or the sites don't fit the network.
+    """
+    for phase in step["phases"]:
+        for key in ("repeat", "epochs"):
+            if isinstance(phase.get(key), str) and phase[key] not in step:
+                raise UserError(f"{step['method']}: its phases name a knob '{phase[key]}' that it does not have")
+        if phase.get("decider"):
+            names.find("compression.deciders", phase["decider"])
+        if phase.get("coder"):
+            streams.coder_module(phase["coder"])
+    sites.check(network, step)
 
 
 def run(file: container.File, own: Json, runtime: Runtime) -> tuple[nn.Module, dict[str, str]]:

@@ -43,9 +43,11 @@ def check(network: nn.Module, step: Mapping[str, Any]) -> None:
     """Refuse, in one line, a step that can't work on `network` (which may live on the meta device)."""
     if "sites" in step:
         resolve(network, step)
+    kinds = (int,) if "bits" in step else (int, float)
     for pattern, value in (step.get("per_site") or {}).items():
-        if type(value) not in (int, float):
-            raise UserError(f"compression.{_short(step)}.per_site: '{pattern}' has {value!r}, expected a number")
+        if type(value) not in kinds:
+            kind = "a whole number" if kinds == (int,) else "a number"
+            raise UserError(f"compression.{_short(step)}.per_site: '{pattern}' has {value!r}, expected {kind}")
     if step.get("per_site") and step.get("scope") == "global":
         raise UserError(f"compression.{_short(step)}.per_site says nothing with scope=global; leave one of them out")
 

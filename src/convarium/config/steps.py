@@ -38,11 +38,21 @@ def steps(values: Any, default: Mapping[str, Any]) -> list[dict[str, Any]]:
             raise UserError(f"compression.{name}: this point has no method '{name}'; add it to compression=[…]")
         checked = open_set(step, default[name], f"compression.{name}")
         _order(checked["method"], default[name].get("_refuse_after_") or [], result)
+        _needed(checked["method"], default[name].get("_needs_before_") or [], result)
         result.append(checked)
     return result
 
 
 def _order(method: str, refused: Sequence[str], before: Sequence[Mapping[str, Any]]) -> None:
     for step in before:
-        if step["method"] in refused or step["method"].partition("/")[0] in refused:
+        if _is_one(step["method"], refused):
             raise UserError(f"compression: {method} can't come after {step['method']}; put it before")
+
+
+def _needed(method: str, needed: Sequence[str], before: Sequence[Mapping[str, Any]]) -> None:
+    if needed and not any(_is_one(step["method"], needed) for step in before):
+        raise UserError(f"compression: {method} has nothing to work on; put {' or '.join(needed)} before it")
+
+
+def _is_one(method: str, names: Sequence[str]) -> bool:
+    return method in names or method.partition("/")[0] in names

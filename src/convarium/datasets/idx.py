@@ -81,4 +81,4 @@ def _download(kind: str, root: Path, name: str) -> None:
 
 
 def _reason(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
+    return (" ".join(str(error).split()) or type(error).__name__)[:120]

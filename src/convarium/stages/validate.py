@@ -42,7 +42,7 @@ def _too_few_images(dataset: Json) -> str | None:
 def _trouble(architecture: Json, step: Json | None, networks: dict[str, "nn.Module"]) -> str | None:
     """Try the network (no step), or a step on the network that was tried before it."""
     from convarium.architectures import library
-    from convarium.compression.sites import check
+    from convarium.compression.phases import check
 
     key = canonical_json(architecture)
     try:
