@@ -25,8 +25,8 @@ def test_without_arguments_there_is_one_point_with_all_defaults() -> None:
 
 
 def test_short_names_are_found_in_lists_too() -> None:
-    asked = ask(["architecture=resnet20", "compression=[magnitude,kmeans],huffman"])
-    assert methods(asked) == [["pruning/magnitude", "quantization/kmeans"], ["coding/huffman"]]
+    asked = ask(["architecture=resnet20", "compression=[magnitude,kmeans],[kmeans,huffman]"])
+    assert methods(asked) == [["pruning/magnitude", "quantization/kmeans"], ["quantization/kmeans", "coding/huffman"]]
     assert asked.points[0].overrides == (
         "architecture=cross_layer/resnet20",
         "compression=[pruning/magnitude,quantization/kmeans]",

@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -60,15 +59,6 @@ def run(plan: Plan, root: Path, launch: Launch, workers: int = 2) -> dict[str, S
     return controller.run(plan, Store(root), launch, workers, progress(True))
 
 
-def in_threads(jobs: list[list[str]]) -> None:
-    """All workers are threads of this process."""
-    threads = [threading.Thread(target=work, args=_arguments(job)) for job in jobs]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-
-
 def in_this_thread(jobs: list[list[str]]) -> None:
     """One worker after the other, as Hydra's basic launcher does."""
     for job in jobs:
@@ -77,8 +67,9 @@ def in_this_thread(jobs: list[list[str]]) -> None:
 
 def in_processes(jobs: list[list[str]]) -> None:
     """A process for each worker."""
-    code = "import sys, pathlib; from convarium.store.worker import work; work(pathlib.Path(sys.argv[1]), 0)"
-    processes = [subprocess.Popen([sys.executable, "-c", code, _arguments(job)[0]], env=ENVIRONMENT) for job in jobs]
+    code = "import sys, pathlib; from convarium.store.worker import work; work(pathlib.Path(sys.argv[1]), sys.argv[2])"
+    commands = [[sys.executable, "-c", code, *map(str, _arguments(job))] for job in jobs]
+    processes = [subprocess.Popen(command, env=ENVIRONMENT) for command in commands]
     for process in processes:
         process.wait()
 

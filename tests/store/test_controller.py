@@ -14,7 +14,7 @@ from convarium.errors import UserError
 from convarium.store.process import is_alive, is_here
 from convarium.store.run_file import Run
 from convarium.store.store import Store
-from store.fake_run import ENVIRONMENT, in_joblib, in_processes, in_threads, node, plan, results, run, sweep
+from store.fake_run import ENVIRONMENT, in_joblib, in_processes, node, plan, results, run, sweep
 
 Victim = Callable[["Command"], int | None]
 
@@ -63,7 +63,7 @@ def _runs(store: Path) -> list[Run]:
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("undisturbed")
-    run(sweep(), root, in_threads)
+    run(sweep(), root, in_processes)
     return root
 
 
@@ -143,7 +143,7 @@ def test_two_commands_at_once_share_the_work(tmp_path: Path, undisturbed: Path) 
 
 def test_a_launcher_that_raises_is_not_believed(tmp_path: Path) -> None:
     def launch(jobs: list[list[str]]) -> None:
-        in_threads(jobs)
+        in_processes(jobs)
         raise RuntimeError("a job failed, says the cluster")
 
     assert {status.state for status in run(sweep(seconds=0), tmp_path, launch).values()} == {"done"}
@@ -155,7 +155,7 @@ def test_a_launcher_that_returns_too_early_is_called_again(tmp_path: Path) -> No
     def launch(jobs: list[list[str]]) -> None:
         calls.append(len(jobs))
         if len(calls) > 1:
-            in_threads(jobs)
+            in_processes(jobs)
 
     assert {status.state for status in run(sweep(seconds=0), tmp_path, launch).values()} == {"done"}
     assert calls == [2, 2]
@@ -185,33 +185,33 @@ def test_a_launchers_refusal_is_the_users_line(tmp_path: Path) -> None:
 
 def test_a_stored_result_of_another_config_is_a_hard_error(tmp_path: Path) -> None:
     one = node("one")
-    run(plan(one), tmp_path, in_threads)
+    run(plan(one), tmp_path, in_processes)
     folder = Store(tmp_path).path(one.signature)
     assert folder is not None
     record = json.loads((folder / "done.json").read_text())
     record["own"]["seed"] = 1
     (folder / "done.json").write_text(json.dumps(record))
     with pytest.raises(UserError, match=str(folder)):
-        run(plan(one), tmp_path, in_threads)
+        run(plan(one), tmp_path, in_processes)
 
 
 def test_reuse_over_changed_source_is_told_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ones = [node(f"n{index}") for index in range(3)]
-    run(plan(*ones), tmp_path, in_threads, workers=1)
+    run(plan(*ones), tmp_path, in_processes, workers=1)
     capsys.readouterr()
-    run(plan(*ones), tmp_path, in_threads)
+    run(plan(*ones), tmp_path, in_processes)
     assert capsys.readouterr().err == ""
     for one in ones:
         path = Store(tmp_path).folder(one) / "done.json"
         path.write_text(path.read_text().replace('"source": "', '"source": "0'))
-    run(plan(*ones), tmp_path, in_threads)
+    run(plan(*ones), tmp_path, in_processes)
     assert capsys.readouterr().err == "convarium: 3 stored results were made by other source code than this\n"
 
 
 def test_a_store_that_cant_be_written_to_is_the_users_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="can't write to the store"):
-        run(plan(node("one")), tmp_path / "file" / "store", in_threads)
+        run(plan(node("one")), tmp_path / "file" / "store", in_processes)
 
 
 LIMITED = """
@@ -254,7 +254,7 @@ def _again(command: Command, seed: int) -> list[str]:
     """The same command, or the same plan in this process, which is sooner ready."""
     if seed == 0:
         return Command(command.store.parent).states()
-    return [status.state for status in run(sweep(command.journal), command.store, in_threads).values()]
+    return [status.state for status in run(sweep(command.journal), command.store, in_processes).values()]
 
 
 def _kill(pid: int | None) -> None:

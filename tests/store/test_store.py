@@ -6,7 +6,7 @@ import pytest
 from convarium.errors import UserError
 from convarium.store import disk
 from convarium.store.store import Store
-from store.fake_run import in_threads, node, plan, run
+from store.fake_run import in_processes, node, plan, run
 
 THREE = [node(f"n{index}") for index in range(3)]
 
@@ -14,7 +14,7 @@ THREE = [node(f"n{index}") for index in range(3)]
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("store")
-    run(plan(*THREE), root, in_threads, workers=1)
+    run(plan(*THREE), root, in_processes, workers=1)
     return root
 
 

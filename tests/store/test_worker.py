@@ -16,12 +16,12 @@ from convarium.store.run_file import Run
 from convarium.store.schedule import Schedule
 from convarium.store.store import Store
 from convarium.store.worker import KILLED, work
-from store.fake_run import in_processes, in_threads, node, plan, results, run, sweep
+from store.fake_run import in_processes, in_this_thread, node, plan, results, run, sweep
 
 
 def test_every_stage_gets_exactly_what_is_hashed(tmp_path: Path) -> None:
     one = node("echo", stage="echo", journal=tmp_path / "journal")
-    run(plan(one), tmp_path, in_threads, workers=1)
+    run(plan(one), tmp_path, in_processes, workers=1)
     result = Store(tmp_path).done(one.signature)
     assert result is not None
     assert result["result"]["own"] == result["own"] == one.own
@@ -31,7 +31,7 @@ def test_eight_workers_make_the_one_parent_of_all_once(tmp_path: Path) -> None:
     journal = tmp_path / "journal"
     parent = node("parent", journal=journal, seconds=0.2)
     children = [node(f"child{index}", [parent], journal=journal) for index in range(16)]
-    statuses = run(plan(parent, *children), tmp_path / "store", in_threads, workers=8)
+    statuses = run(plan(parent, *children), tmp_path / "store", in_processes, workers=8)
     assert {status.state for status in statuses.values()} == {"done"}
     made = Counter(line.split()[0] for line in journal.read_text().splitlines())
     assert made == {"parent": 1, **{f"child{index}": 1 for index in range(16)}}
@@ -50,7 +50,7 @@ def test_three_hundred_stages_are_made_once_each(tmp_path: Path) -> None:
     journal = tmp_path / "journal"
     parents = [node(f"p{index}", journal=journal) for index in range(20)]
     children = [node(f"c{index}", [parents[index % 20]], journal=journal) for index in range(280)]
-    statuses = run(plan(*parents, *children), tmp_path, in_threads, workers=4)
+    statuses = run(plan(*parents, *children), tmp_path, in_processes, workers=4)
     assert {status.state for status in statuses.values()} == {"done"}
     assert len(journal.read_text().splitlines()) == len(statuses) == 300
 
@@ -70,7 +70,7 @@ def test_a_failing_stage_blocks_only_what_comes_after_it(tmp_path: Path) -> None
     after_good = node("after-good", [good])
     after_bad = node("after-bad", [bad])
     last = node("last", [after_bad, good])
-    statuses = run(plan(good, bad, after_good, after_bad, last), tmp_path, in_threads)
+    statuses = run(plan(good, bad, after_good, after_bad, last), tmp_path, in_processes)
     states = {one.name: statuses[one.signature].state for one in (good, bad, after_good, after_bad, last)}
     assert states == {"good": "done", "bad": "failed", "after-good": "done", "after-bad": "blocked", "last": "blocked"}
     assert statuses[last.signature].error == "bad: the loss is NaN"
@@ -89,7 +89,7 @@ def test_a_failing_stage_blocks_only_what_comes_after_it(tmp_path: Path) -> None
 def test_a_failure_is_written_down_and_tried_again_by_the_next_run(tmp_path: Path, how: str, line: str) -> None:
     bad = node("bad", stage="fail", how=how, journal=tmp_path / "journal")
     for attempt in (1, 2):
-        run(plan(bad), tmp_path / "store", in_threads)
+        run(plan(bad), tmp_path / "store", in_processes)
         failed = Store(tmp_path / "store").failed(bad.signature)
         assert failed is not None
         assert (failed["error"], failed["attempts"]) == (line, attempt)
@@ -133,7 +133,7 @@ def test_a_failure_that_cant_be_written_down_ends_the_run(tmp_path: Path, monkey
     write_json = disk.write_json
     monkeypatch.setattr(disk, "write_json", full)
     bad = node("bad", stage="fail", how="stage")
-    statuses = run(plan(bad), tmp_path, in_threads)
+    statuses = run(plan(bad), tmp_path, in_this_thread)
     assert statuses[bad.signature].state == "unfinished"
     assert statuses[bad.signature].error is not None
     assert "the loss is NaN (No space left on device)" in statuses[bad.signature].error
@@ -163,7 +163,7 @@ def test_a_stale_owner_publishes_nothing(tmp_path: Path) -> None:
 
 def test_what_is_resumed_equals_what_was_never_stopped(tmp_path: Path) -> None:
     one = node("long", epochs=6, seconds=0.05)
-    run(plan(one), tmp_path / "whole", in_threads)
+    run(plan(one), tmp_path / "whole", in_processes)
     begun = _begin(tmp_path / "parts", plan(one), workers=1)
     worker = threading.Thread(target=work, args=(begun.file, 0))
     worker.start()
@@ -174,13 +174,13 @@ def test_what_is_resumed_equals_what_was_never_stopped(tmp_path: Path) -> None:
     worker.join()
     assert Store(begun.store).done(one.signature) is None
     assert checkpoint.exists()
-    run(plan(one), begun.store, in_threads)
+    run(plan(one), begun.store, in_processes)
     assert results(begun.store) == results(tmp_path / "whole")
     assert not checkpoint.exists()
 
 
 def test_a_finished_folder_holds_results_only(tmp_path: Path) -> None:
-    run(sweep(seconds=0.0), tmp_path, in_threads, workers=4)
+    run(sweep(seconds=0.0), tmp_path, in_processes, workers=4)
     for done in Store(tmp_path).results():
         folder = Store(tmp_path).path(done["signature"])
         assert folder is not None
