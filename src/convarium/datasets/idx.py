@@ -2,7 +2,7 @@
 
 import socket
 from collections.abc import Mapping, Sequence
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -63,6 +63,7 @@ def _download(kind: str, root: Path, name: str) -> None:
     from torchvision import datasets
 
     home = root / kind / "raw"
+    ours = [folder for folder in (home, home.parent, root) if not folder.exists()]
     timeout = socket.getdefaulttimeout()
     try:
         socket.setdefaulttimeout(CONNECT_SECONDS)
@@ -72,6 +73,9 @@ def _download(kind: str, root: Path, name: str) -> None:
             for file in FILES:
                 (Path(folder) / kind / "raw" / file).replace(home / file)
     except Exception as error:
+        for made in ours:
+            with suppress(OSError):
+                made.rmdir()
         raise UserError(
             f"dataset {name} is not in {home}: put {', '.join(FILES)} (not gzipped) there or set dataset.root;"
             f" downloading failed: {_reason(error)}"
