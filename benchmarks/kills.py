@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -47,11 +48,7 @@ def descendants(pid: int) -> Iterator[tuple[int, int, str]]:
     todo = [(pid, 0)]
     while todo:
         parent, depth = todo.pop()
-        try:
-            children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
-        except OSError:
-            continue
-        for child in map(int, children):
+        for child in children(parent):
             try:
                 line = Path(f"/proc/{child}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
             except OSError:
@@ -60,12 +57,21 @@ def descendants(pid: int) -> Iterator[tuple[int, int, str]]:
             todo.append((child, depth + 1))
 
 
+def children(parent: int) -> list[int]:
+    """Return the processes that any thread of `parent` started."""
+    found: list[int] = []
+    for tasks in Path(f"/proc/{parent}/task").glob("*/children"):
+        with suppress(OSError):
+            found += map(int, tasks.read_text().split())
+    return found
+
+
 def victim(controller: int, role: str) -> int | None:
     """Choose a process of the role; None while there is none."""
     if role == "controller":
         return controller
     found = list(descendants(controller))
-    workers = [pid for pid, depth, line in found if depth == 1 and "loky" in line]
+    workers = [pid for pid, depth, line in found if depth == 1 and "LokyProcess" in line]
     below = {pid for worker in workers for pid, _, line in descendants(worker)}
     pool = workers if role == "worker" else sorted(below)
     return random.choice(pool) if pool else None
