@@ -21,6 +21,7 @@ from pathlib import Path
 ARGUMENTS = (
     "architecture=lenet5",
     "dataset=mnist5k",
+    "dataset.train_size=1500",
     "recipe.epochs=6",
     "compression=none,magnitude,random,[magnitude,kmeans],[magnitude,kmeans,huffman]",
     "seed=0,1",

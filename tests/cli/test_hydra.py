@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from convarium.cli import places
 from convarium.cli.hydra import Composer
 from convarium.cli.points import ask
+from convarium.config import places
 
 SWEEP = [
     "architecture=lenet5,lenet300_100,mlp,resnet20",

@@ -4,7 +4,7 @@ from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 from typing import NoReturn
 
-from convarium.cli.places import groups, options
+from convarium.config.places import groups, options
 from convarium.errors import UserError
 
 

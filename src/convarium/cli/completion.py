@@ -7,7 +7,7 @@ the first letters of lines; nothing is composed.
 import re
 from dataclasses import fields
 
-from convarium.cli.places import files, folders, groups, options
+from convarium.config.places import files, folders, groups, options
 from convarium.config.schema import CLOSED, Architecture, Dataset
 
 SCRIPT = """_convarium() {

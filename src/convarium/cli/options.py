@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from convarium.cli.places import full_name, options
+from convarium.config.places import full_name, options
 from convarium.config.steps import chosen
 from convarium.errors import UserError
 

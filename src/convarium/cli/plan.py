@@ -43,7 +43,8 @@ def _document(asked: "Asked") -> dict[str, Any]:
 def _show(found: dict[str, Any]) -> None:
     from rich.table import Table
 
-    from convarium.cli import output, places
+    from convarium.cli import output
+    from convarium.config import places
 
     console = output.console()
     table = Table("stage", "stored", "to run", box=None)

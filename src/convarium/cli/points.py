@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from convarium.cli import places
 from convarium.cli.options import option
 from convarium.cli.sweeps import saved
+from convarium.config import places
 from convarium.config.point import KEYS, Point, check
 from convarium.config.words import suggestion
 from convarium.errors import UserError

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from convarium.cli.places import files, folders, full_name
 from convarium.config.checker import closed
+from convarium.config.places import files, folders, full_name
 from convarium.config.schema import Sweep
 from convarium.errors import UserError
 

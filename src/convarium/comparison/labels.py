@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from convarium.cli.places import options
+from convarium.config.places import options
 
 Config = Mapping[str, Any]
 ALWAYS = "sparsity"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from convarium.cli.places import folders, full_name, groups, options, shadowed
+from convarium.config.places import folders, full_name, groups, options, shadowed
 from convarium.errors import UserError
 
 
