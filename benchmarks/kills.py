@@ -78,6 +78,16 @@ def victim(controller: int, role: str) -> int | None:
     return random.choice(pool) if pool else None
 
 
+def kill(pid: int | None) -> bool:
+    """Kill a process; whether it was still there."""
+    try:
+        if pid is not None:
+            os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return False
+    return pid is not None
+
+
 def running(store: Path) -> str:
     """Name the stages that hold a lease."""
     held = {path.parent for path in store.glob("*/*/lease.*")}
@@ -133,15 +143,10 @@ def _round(number: int, store: Path, busy: float) -> None:
         time.sleep(0.05)
     wait = random.uniform(0, busy)
     time.sleep(wait)
-    pid = victim(process.pid, role)
-    while process.poll() is None and pid is None:
-        time.sleep(0.02)
-        pid = victim(process.pid, role)
     before, held = set(contents(store)), running(store)
-    if process.poll() is not None or pid is None:
-        print(f"| {number + 1} | {role} | {wait:.1f} | the sweep had ended | {len(before)} |", flush=True)
-        return
-    os.kill(pid, signal.SIGKILL)
+    while process.poll() is None and not kill(victim(process.pid, role)):
+        before, held = set(contents(store)), running(store)
+        time.sleep(0.02)
     code = process.wait()
     time.sleep(1)
     how = "killed" if role == "controller" else f"went on, exit code {code}, {len(contents(store))} done"

@@ -28,7 +28,7 @@ PIPELINES: dict[str, list[str]] = {
     "random, kmeans, huffman": ["compression=[random,kmeans,huffman]"],
     "kmeans, huffman": ["compression=[kmeans,huffman]"],
 }
-COMMON = ["architecture=lenet5", "dataset=mnist5k", "recipe.epochs=20"]
+COMMON = ["architecture=lenet5", "dataset=mnist5k", "dataset.train_size=1500", "recipe.epochs=20"]
 KNOBS = {
     "magnitude": ["compression.magnitude.epochs=10", "compression.magnitude.rounds=1"],
     "random": ["compression.random.epochs=10", "compression.random.rounds=1"],

@@ -2,10 +2,12 @@ import json
 import threading
 import time
 from collections import Counter
+from dataclasses import replace
 from datetime import datetime
 from errno import ENOSPC
 from os import strerror
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -122,6 +124,20 @@ def test_a_suspect_runs_alone(_: int, tmp_path: Path) -> None:
     first, second = sorted(Store(begun.store).results(), key=lambda done: str(done["started"]))
     pause = datetime.fromisoformat(second["started"]) - datetime.fromisoformat(first["started"])
     assert pause.total_seconds() >= first["seconds"] - 0.01
+
+
+def test_what_takes_the_time_runs_alone(tmp_path: Path) -> None:
+    clock = replace(node("clock", seconds=0.3), runtime={"root": None, "alone": True})
+    others = [node(f"other{index}", seconds=0.3) for index in range(4)]
+    run(plan(clock, *others), tmp_path, in_processes, workers=3)
+    spans = {done["name"]: _span(done) for done in Store(tmp_path).results()}
+    start, end = spans.pop("clock")
+    assert all(ended <= start + 0.01 or end <= started + 0.01 for started, ended in spans.values())
+
+
+def _span(done: dict[str, Any]) -> tuple[float, float]:
+    started = datetime.fromisoformat(done["started"]).timestamp()
+    return started, started + done["seconds"]
 
 
 def test_a_failure_that_cant_be_written_down_ends_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -115,8 +115,9 @@ def _ancestors(signature: str, graph: "Plan") -> list[str]:
 
 
 def _metrics(store: "Store", signature: str) -> dict[str, Any]:
+    """Return a stored stage's figures; a latency that is void is none."""
     done = store.done(signature)
-    metrics: dict[str, Any] = done["result"]["metrics"] if done else {}
+    metrics: dict[str, Any] = done["result"]["metrics"] if done and not done["result"].get("void") else {}
     return metrics
 
 

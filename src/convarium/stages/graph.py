@@ -92,6 +92,7 @@ def _node(
             "root": dataset.get("root"),
             "accelerator": config["runtime"]["accelerator"],
             "threads": config["runtime"]["threads"],
+            "alone": stage == "time",
         },
         work=float(epochs * (dataset.get("train_size") or dataset.get("images", {}).get("train", 1))),
     )

@@ -91,8 +91,8 @@ class Worker:
         folder = self.store.folder(node)
         folder.mkdir(parents=True, exist_ok=True)
         lease = self.leases.take(folder)
-        has_suspects = any(self._is_suspect(claim) for claim in claims.values())
-        if lease is not None and has_suspects and not self._may_run(node, self._claims(survey)):
+        some_alone = any(self._is_alone(signature, claim) for signature, claim in claims.items())
+        if lease is not None and some_alone and not self._may_run(node, self._claims(survey)):
             lease.release()  # another took one in the same moment
             return None
         return lease
@@ -101,12 +101,14 @@ class Worker:
         return {node.signature: self.leases.look(self.store.folder(node)) for node in survey.ready}
 
     def _may_run(self, node: Node, claims: Claims) -> bool:
-        """What killed its worker twice, or was killed along with the one that did, runs alone."""
-        others = [claim for key, claim in claims.items() if key != node.signature and claim and claim.state == "alive"]
-        return not others or not any(map(self._is_suspect, [claims[node.signature], *others]))
+        """What is alone has the run's workers to itself: it waits for others, and others wait for it."""
+        others = [key for key, claim in claims.items() if key != node.signature and claim and claim.state == "alive"]
+        return not others or not any(self._is_alone(key, claims[key]) for key in [node.signature, *others])
 
-    def _is_suspect(self, claim: Claim | None) -> bool:
-        return self.leases.deaths(claim) >= DEATHS_UNTIL_ALONE
+    def _is_alone(self, signature: str, claim: Claim | None) -> bool:
+        """Whether a node takes the clock's time, or was running twice when its worker was killed."""
+        wants = self.plan.nodes[signature].runtime.get("alone", False)
+        return wants or self.leases.deaths(claim) >= DEATHS_UNTIL_ALONE
 
     def _run(self, execution: Execution) -> None:
         """Make what is owned now, unless it was made or failed between looking and taking."""
