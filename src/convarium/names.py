@@ -7,15 +7,16 @@ from convarium.errors import UserError
 
 
 def find(room: str, name: str) -> Any:
-    """Return the noun called `name` in `convarium.<room>`; a dotted name is an outside one, "package.module:attribute".
+    """Return the noun `name` of `convarium.<room>`; with a dot or colon it is outside ("package.module:attribute").
 
     Ours are found by convention: module `convarium.<room>.<name>` holds an attribute `<name>`.
 
     Raises:
         UserError: there is no such module or attribute.
     """
-    module, _, attribute = name.partition(":") if "." in name else (f"convarium.{room}.{name}", "", name)
-    if module.startswith(".") or not attribute:
+    is_outside = "." in name or ":" in name
+    module, _, attribute = name.partition(":") if is_outside else (f"convarium.{room}.{name}", "", name)
+    if module.startswith(".") or not module or not attribute:
         raise UserError(f"{room} has no '{name}': write a name of ours, or package.module:attribute")
     try:
         found = import_module(module)

@@ -36,6 +36,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return 0 done, 1 failed while running, 2 the user's mistake, 130 interrupted."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments
+    if (here := os.getcwd()) not in sys.path:  # noqa: PTH109
+        sys.path.append(here)  # a user's own modules, named in a YAML of ./conf
     try:
         return _dispatch([text for text in arguments if text != "--debug"])
     except KeyboardInterrupt:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convarium.cli.options import option
+from convarium.cli.references import references
 from convarium.cli.sweeps import saved
 from convarium.config import places
 from convarium.config.point import KEYS, Point, check
@@ -192,9 +193,16 @@ def _choices(overrides: Sequence[str]) -> tuple[str, ...]:
 
 
 def _point(composer: "Composer", overrides: tuple[str, ...]) -> Point:
+    config, default = _checked(composer, overrides)
+    return Point(overrides, config, references(overrides, config, default, lambda texts: _checked(composer, texts)[0]))
+
+
+def _checked(composer: "Composer", overrides: tuple[str, ...]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return a point's config, and the composition of its groups alone."""
     groups = _choices(overrides)
     values = [text for text in overrides if text not in groups]
-    return Point(overrides, check(composer.set(groups, values), composer.compose(groups)))
+    default = composer.compose(groups)
+    return check(composer.set(groups, values), default), default
 
 
 def _identity(config: dict[str, Any]) -> str:

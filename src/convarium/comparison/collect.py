@@ -67,7 +67,8 @@ def _config(signature: str, store: Store) -> dict[str, Any] | None:
     steps: list[Mapping[str, Any]] = []
     done = store.done(signature)
     while done is not None and done["stage"] == "compress":
-        steps.insert(0, done["own"]["step"])
+        others = done["parents"][1:]
+        steps.insert(0, {**done["own"]["step"], **({"references": others} if others else {})})
         done = store.done(done["parents"][0])
     return None if done is None else {**done["own"], "compression": steps}
 

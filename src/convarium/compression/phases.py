@@ -70,7 +70,9 @@ def check(network: nn.Module, step: Json) -> None:
     sites.check(network, step)
 
 
-def run(file: container.File, own: Json, runtime: Runtime) -> tuple[nn.Module, dict[str, str]]:
+def run(
+    file: container.File, own: Json, runtime: Runtime, references: tuple[Path, ...] = ()
+) -> tuple[nn.Module, dict[str, str]]:
     """Run all phases of `own["step"]` on the network of `file`, from where an earlier owner was stopped.
 
     Returns the network with its representations attached, and the coder of each coded site.
@@ -82,7 +84,7 @@ def run(file: container.File, own: Json, runtime: Runtime) -> tuple[nn.Module, d
     coders = dict(file.coders)
     for phase in todo[begun.index if begun else 0 :]:
         if phase is not begun:
-            decide(network, phase, own)
+            decide(network, phase, own, references)
         if phase.epochs:
             _retrain(network, phase, own, splits, runtime)
     for phase in todo:
@@ -91,7 +93,7 @@ def run(file: container.File, own: Json, runtime: Runtime) -> tuple[nn.Module, d
     return network, coders
 
 
-def decide(network: nn.Module, phase: Phase, own: Json) -> None:
+def decide(network: nn.Module, phase: Phase, own: Json, references: tuple[Path, ...]) -> None:
     """Let the phase's decider choose, and attach what it chose."""
     if phase.decider is None:
         return
@@ -103,6 +105,7 @@ def decide(network: nn.Module, phase: Phase, own: Json) -> None:
         step=own["step"],
         progress=phase.progress,
         generator=torch.Generator().manual_seed(stream(own["seed"], "decider", phase.index)),
+        references=references,
     )
     host.attach(network, names.find("compression.deciders", phase.decider)(view))
 

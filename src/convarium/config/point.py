@@ -15,11 +15,28 @@ KEYS = ["architecture", "dataset", "task", "recipe", "compression", "measurement
 
 
 @dataclass(frozen=True)
+class Reference:
+    """Another network that a step needs: the config of a dense one, or the stored stages that made it.
+
+    Attributes:
+        step: the step's position in the compression list.
+        name: the step's knob that names the network, such as "teacher".
+        chain: fields of nodes (stage, version, own, parents, fingerprint, name), parents first, the network last.
+    """
+
+    step: int
+    name: str
+    config: dict[str, Any] | None = None
+    chain: tuple[dict[str, Any], ...] = ()
+
+
+@dataclass(frozen=True)
 class Point:
-    """One experiment: the overrides that reproduce it, and its config (plain JSON types, complete)."""
+    """One experiment: the overrides that reproduce it, its config (plain JSON types, complete), other networks."""
 
     overrides: tuple[str, ...]
     config: dict[str, Any]
+    references: tuple[Reference, ...] = ()
 
 
 def check(values: Mapping[str, Any], default: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from typing import Any, Protocol
 
+from convarium.config.point import Reference
 from convarium.seeds import stream
 from convarium.store.plan import Node, Plan, PlannedPoint
 from convarium.store.provenance import cpu_model
@@ -21,6 +22,8 @@ class Point(Protocol):
     def overrides(self) -> tuple[str, ...]: ...
     @property
     def config(self) -> Json: ...
+    @property
+    def references(self) -> tuple[Reference, ...]: ...
 
 
 def plan(points: Iterable[Point]) -> Plan:
@@ -35,7 +38,10 @@ def _plan_point(point: Point, nodes: dict[str, Node]) -> PlannedPoint:
     dense = _add(nodes, _train(config))
     network = dense
     for position in range(len(config["compression"])):
-        network = _add(nodes, _compress(config, position, network))
+        references = sorted((one for one in point.references if one.step == position), key=lambda one: one.name)
+        others = [_refer(nodes, one, config) for one in references]
+        left_out = {"name", *(one.name for one in references)}
+        network = _add(nodes, _compress(config, position, (network, *others), left_out))
     parents = (network, dense)
     measure = _add(nodes, _measure(config, parents))
     time = _add(nodes, _time(config, parents)) if config["measurement"]["time"] else None
@@ -53,17 +59,27 @@ def _train(config: Json) -> Node:
     return _node("train", config, own, (), config["recipe"]["epochs"], ())
 
 
-def _compress(config: Json, position: int, parent: str) -> Node:
+def _refer(nodes: dict[str, Node], reference: Reference, config: Json) -> str:
+    """Add the network a step refers to, and return its signature: the same however it was named."""
+    if reference.config is not None:
+        return _add(nodes, _train(reference.config))
+    for fields in reference.chain:
+        chain = {**fields, "parents": tuple(fields["parents"])}
+        signature = _add(nodes, Node(**chain, runtime=_runtime(config, fields["stage"])))
+    return signature
+
+
+def _compress(config: Json, position: int, parents: tuple[str, ...], left_out: set[str]) -> Node:
     steps = config["compression"][: position + 1]
     own = {
-        "step": {key: value for key, value in steps[-1].items() if key != "name"},
+        "step": {key: value for key, value in steps[-1].items() if key not in left_out},
         "dataset": _data(config),
         "task": config["task"],
         "recipe": {key: value for key, value in config["recipe"].items() if key != "epochs"},
         "seed": stream(config["seed"], "step", position),
     }
     epochs = steps[-1].get("epochs", 0) * steps[-1].get("rounds", 1)
-    return _node("compress", config, own, (parent,), epochs, steps)
+    return _node("compress", config, own, parents, epochs, steps)
 
 
 def _measure(config: Json, parents: tuple[str, ...]) -> Node:
@@ -88,14 +104,19 @@ def _node(
         parents=parents,
         fingerprint=dataset.get("fingerprint"),
         name=readable(config, steps),
-        runtime={
-            "root": dataset.get("root"),
-            "accelerator": config["runtime"]["accelerator"],
-            "threads": config["runtime"]["threads"],
-            "alone": stage == "time",
-        },
+        runtime=_runtime(config, stage),
         work=float(epochs * (dataset.get("train_size") or dataset.get("images", {}).get("train", 1))),
     )
+
+
+def _runtime(config: Json, stage: str) -> Json:
+    """Where and how a stage runs: no part of what it is."""
+    return {
+        "root": config["dataset"].get("root"),
+        "accelerator": config["runtime"]["accelerator"],
+        "threads": config["runtime"]["threads"],
+        "alone": stage == "time",
+    }
 
 
 def _data(config: Json) -> Json:

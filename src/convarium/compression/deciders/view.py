@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from torch import Generator, Tensor
@@ -21,6 +22,7 @@ class View:
         step: the method's knobs.
         progress: share of the method's rounds that are done when this one is, in (0, 1].
         generator: the decider's own random stream.
+        references: files of the networks the step refers to (`_references_` of its YAML), by the knobs' names in order.
     """
 
     sites: tuple[Site, ...]
@@ -29,3 +31,4 @@ class View:
     step: Mapping[str, Any]
     progress: float
     generator: Generator
+    references: tuple[Path, ...] = ()
