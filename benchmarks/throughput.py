@@ -1,9 +1,9 @@
 """What the platform costs: images per second of `fit` against a bare PyTorch loop doing the same work.
 
 Both train the same network with the same optimiser on the same batches in the same order, on tensors in memory, one
-thread. A pair is bare, ours, ours, bare in one warm process (two bare runs in a row differ by up to 14 % on a shared
-machine); the median of the paired ratios is the figure. Ours includes all that `fit` does (Lightning's trainer,
-seeding, schedule, sums, checkpoints), except looking at validation, which the bare loop doesn't do.
+thread. A pair is bare, ours, ours, bare in one warm process, since the speed of a shared machine drifts; the median of
+the paired ratios is the figure. Ours includes all that `fit` does (Lightning's trainer, seeding, schedule, sums,
+checkpoints), except looking at validation, which the bare loop doesn't do.
 
     python benchmarks/throughput.py                      both networks, ten pairs
     python benchmarks/throughput.py --pairs 3 --images 1280 --clock cpu     on a machine shared with others

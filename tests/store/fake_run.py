@@ -67,7 +67,8 @@ def in_this_thread(jobs: list[list[str]]) -> None:
 
 def in_processes(jobs: list[list[str]]) -> None:
     """A process for each worker."""
-    code = "import sys, pathlib; from convarium.store.worker import work; work(pathlib.Path(sys.argv[1]), sys.argv[2])"
+    code = "import sys; from pathlib import Path; from convarium.store.worker import work; "
+    code += "work(Path(sys.argv[1]), int(sys.argv[2]))"
     commands = [[sys.executable, "-c", code, *map(str, _arguments(job))] for job in jobs]
     processes = [subprocess.Popen(command, env=ENVIRONMENT) for command in commands]
     for process in processes:
