@@ -1,14 +1,16 @@
-.PHONY: demo test lint bench install
+.PHONY: demo test lint bench install browser nncodec
 
 PYTHON ?= python3
 BIN := .venv/bin
 JOBS ?= 2
+ROOT := $(shell test "$$(id -u)" = 0 || echo sudo -n)
+DEBIAN := timeout 600 $(ROOT) env DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends --yes
 
 demo: .venv/installed
 	$(BIN)/convarium run sweep=demo
 	$(BIN)/convarium compare sweep=demo
 
-test: .venv/installed
+test: .venv/installed browser
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
@@ -21,10 +23,25 @@ bench: .venv/installed
 
 install: .venv/installed
 
+# What the report's tests open it with; where it can't be installed they are skipped.
+browser:
+	@command -v chromium >/dev/null && command -v chromedriver >/dev/null || $(DEBIAN) chromium chromium-driver >/dev/null 2>&1 \
+	|| { timeout 120 $(ROOT) apt-get -qq update && $(DEBIAN) chromium chromium-driver; } >/dev/null 2>&1 \
+	|| echo "no chromium could be installed: the tests that open a report in a browser are skipped"
+
 .venv/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Convarium needs Python 3.11 or newer: apt-get install python3"; exit 2; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "python3 -m venv is missing: apt-get install python3-venv"; exit 2; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+nncodec: .venv-nncodec/installed  # the ISO coder, a control: an environment of its own, since it pins numpy below 2
+
+.venv-nncodec/installed:
+	@command -v g++ >/dev/null || { echo "nncodec is compiled: apt-get install g++ python3-dev"; exit 2; }
+	test -x .venv-nncodec/bin/python || $(PYTHON) -m venv .venv-nncodec
+	.venv-nncodec/bin/python -m pip install --quiet torch==2.14.1 torchvision==0.29.1
+	.venv-nncodec/bin/python -m pip install --quiet nncodec==2.1.3
 	touch $@

@@ -3,9 +3,11 @@
     python benchmarks/intervals.py [--repeats 1000]
 
 Simulates differences of correctness between a compressed network and its dense one (seeds x images) with a known true
-difference, and prints, for each kind of interval, coverage, mean width in points, and the share of differences shown.
+difference, and prints, for each kind of interval, coverage, mean width in points, and the share of differences shown;
+then, for the margin test ("no worse than"), how often it claims so of a true loss of just the margin, and of no loss.
 `discordant`: share of images on which exactly one of the two networks is right. `seed sd`: how much the true accuracy
 differs from seed to seed, in points. `tilt sd`: how much some images favour one of the two networks whatever the seed.
+`hard`: the share of images that are ever in doubt; where it is near `discordant`, all seeds differ on the same images.
 """
 
 import argparse
@@ -16,11 +18,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from convarium.comparison.equivalence import loss
 from convarium.comparison.statistics import crossed, over_seeds
 
 Table = NDArray[np.float64]
-HARD = 0.1  # the share of images that are ever in doubt
 EFFECT = 0.01
+MARGINS = (0.002, 0.003)
 
 
 @dataclass(frozen=True)
@@ -32,11 +35,12 @@ class Scenario:
     discordant: float
     seed_sd: float
     tilt_sd: float
+    hard: float = 0.1
 
     def draw(self, effect: float, rng: np.random.Generator) -> Table:
         """Draw a table of -1, 0, 1 (seeds, images) whose expectation is `effect`."""
-        hard = rng.random(self.images) < HARD
-        rate = np.where(hard, self.discordant / HARD, 0.0)
+        hard = rng.random(self.images) < self.hard
+        rate = np.where(hard, self.discordant / self.hard, 0.0)
         bias = rng.uniform(-1, 1, self.images) * self.tilt_sd * np.sqrt(3)
         shift = effect + rng.normal(0, self.seed_sd, (self.seeds, 1))
         chance = rng.random((self.seeds, self.images))
@@ -54,6 +58,22 @@ SCENARIOS = [
         (10000, 0.02, 0.0, 0.0),
         (10000, 0.03, 0.001, 0.25),
         (10000, 0.04, 0.005, 0.25),
+    ]
+]
+
+
+SMALL_LOSSES = [
+    Scenario(seeds, images, *world)
+    for seeds in (3, 5)
+    for images, *world in [
+        (1000, 0.004, 0.0, 0.0, 0.005),
+        (1000, 0.01, 0.0005, 0.25, 0.1),
+        (10000, 0.004, 0.0, 0.0, 0.005),
+        (10000, 0.006, 0.0005, 0.1, 0.02),
+        (10000, 0.01, 0.0005, 0.25, 0.1),
+        (10000, 0.01, 0.001, 0.25, 0.02),
+        (10000, 0.02, 0.002, 0.25, 0.1),
+        (10000, 0.04, 0.005, 0.25, 0.1),
     ]
 ]
 
@@ -97,11 +117,23 @@ def score(scenario: Scenario, kind: str, effect: float, repeats: int, seed: int 
     return float(covered.mean()), float((found[:, 1] - found[:, 0]).mean()), float(shown.mean())
 
 
+def equivalent(scenario: Scenario, margin: float, effect: float, repeats: int, seed: int = 0) -> float:
+    """Return the share of draws of which the margin test says "no worse than `margin`"."""
+    rng = np.random.default_rng(seed)
+    return float(np.mean([loss(scenario.draw(effect, rng), margin).p < 0.05 for _ in range(repeats)]))
+
+
 def main() -> None:
-    """Print a table in Markdown."""
+    """Print both tables in Markdown."""
     parser = argparse.ArgumentParser(description="coverage and power of the intervals of convarium compare")
     parser.add_argument("--repeats", type=int, default=1000)
     repeats = parser.parse_args().repeats
+    print_intervals(repeats)
+    print_margins(repeats)
+
+
+def print_intervals(repeats: int) -> None:
+    """Print coverage, width and power of each kind of interval."""
     kinds = list(intervals(np.random.default_rng(0)))
     print(
         f"Nominal coverage 95 %; power: how often a difference of {100 * EFFECT:g} point is shown; {repeats} draws.\n"
@@ -116,6 +148,19 @@ def main() -> None:
             power = score(world, kind, EFFECT, repeats)[2]
             cells.append(f"{100 * coverage:.1f} / {100 * width:.2f} / {100 * power:.0f}")
         print(f"| {world.seeds} | {world.images} | {' | '.join(cells)} |", flush=True)
+
+
+def print_margins(repeats: int) -> None:
+    """Print how often the margin test claims equivalence where it must not, and where it should."""
+    print(f"\nMargin test at 5 %: false: claims at a true loss of the margin; power: at no loss; {repeats} draws.\n")
+    heads = "".join(f" {100 * margin:g} points: false % / power % |" for margin in MARGINS)
+    print(f"| seeds | images | discordant % | seed sd | tilt sd | hard % |{heads}")
+    print("|---|---|---|---|---|---|" + "---|" * len(MARGINS))
+    for world in SMALL_LOSSES:
+        cells = [100 * world.discordant, 100 * world.seed_sd, world.tilt_sd, 100 * world.hard]
+        shares = [[equivalent(world, margin, effect, repeats) for effect in (-margin, 0.0)] for margin in MARGINS]
+        claims = [f"{100 * false:.1f} / {100 * power:.0f}" for false, power in shares]
+        print(f"| {world.seeds} | {world.images} | {' | '.join([f'{c:g}' for c in cells] + claims)} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -26,8 +26,9 @@ SWEEP = (
     "compression.magnitude.rounds=1", "compression.magnitude.epochs=1", "compression.kmeans.epochs=1",
 )  # fmt: skip
 METRICS = [
-    "accuracy", "validation_accuracy", "loss", "file_bytes", "dense_bytes", "ratio", "xz_bytes", "parameters",
-    "nonzeros", "macs", "latency_ms", "latency_ratio", "peak_memory_bytes",
+    "accuracy", "validation_accuracy", "balanced_accuracy", "validation_balanced_accuracy", "loss", "file_bytes",
+    "dense_bytes", "ratio", "xz_bytes", "parameters", "nonzeros", "macs", "latency_ms", "latency_ratio",
+    "peak_memory_bytes",
 ]  # fmt: skip
 Json = dict[str, Any]
 
@@ -133,12 +134,12 @@ def test_plan_counts_what_is_stored(command: Command) -> None:
 
 def test_compare_has_a_row_for_everything_equal_but_the_seed(runs: list[Json], command: Command) -> None:
     document = command.json("compare", *SWEEP)
-    assert list(document) == ["reference", "missing", "rows"]
+    assert list(document) == ["reference", "missing", "margin", "audit", "rows"]
     assert (document["reference"], document["missing"], len(document["rows"])) == ("none", 0, 3)
     for row in document["rows"]:
         assert list(row) == [
-            "label", "architecture", "dataset", "compression", "differs", "seeds", "metrics", "versus_dense", "audit",
-            "pareto", "signatures",
+            "label", "status", "architecture", "dataset", "compression", "differs", "seeds", "training_steps",
+            "metrics", "versus_dense", "audit", "pareto", "signatures", "dense",
         ]  # fmt: skip
         assert (row["architecture"], row["dataset"], row["seeds"]) == ("basic/mlp", "digits", [0, 1])
         assert list(row["metrics"]) == METRICS

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from convarium.errors import UserError
-from convarium.names import find
+from convarium.names import allowed, allowing, find, find_allowed, packages
 
 
 def test_a_plain_name_is_the_module_of_that_name() -> None:
@@ -49,3 +49,29 @@ def test_a_bug_of_an_outside_module_is_not_mistaken_for_a_wrong_name(
     with pytest.raises(Exception, match=r"a bug|no_such_package") as error:
         find("compression.deciders", "outside.broken:mine")
     assert not isinstance(error.value, UserError)
+
+
+def test_what_a_file_names_is_found_only_where_its_package_is_allowed() -> None:
+    with allowing(["os"]), allowing(["json"]):
+        assert allowed() == ["json", "os"]
+        assert find_allowed("compression.deciders", "os.path:join")("a", "b") == str(Path("a") / "b")
+        with pytest.raises(UserError, match="shutil:rmtree: package shutil is not allowed here"):
+            find_allowed("compression.deciders", "shutil:rmtree")
+    assert allowed() == []
+
+
+@pytest.mark.parametrize("name", ["os.path", "..os:x", "os:", ":x", "os:a.b", "os.path:join\n", "a" * 300 + ":x"])
+def test_what_is_no_import_path_is_refused_in_one_line(name: str) -> None:
+    with pytest.raises(UserError, match="write a name of ours") as error:
+        find_allowed("compression.deciders", name)
+    assert str(error.value).isprintable()
+
+
+def test_the_packages_that_a_config_names() -> None:
+    config = {
+        "name": "acme.nets:STAR",
+        "steps": [{"decider": "other:f"}, {"a": 3, "b": None}],
+        "lr": "1e-3",
+        "x": "a: b",
+    }
+    assert packages(config) == {"acme", "other"}

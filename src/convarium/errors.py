@@ -1,8 +1,25 @@
-"""The two ways a command can end badly."""
+"""The ways a command can end badly."""
 
 
 class UserError(ValueError):
-    """The user's mistake, said in one line: what is wrong, where, what would be right. Exit code 2."""
+    """The user's mistake, said in one line: what is wrong, where, what would be right. Exit code 2.
+
+    In a sweep of many points an error with a `kind` is no failure but a value: what the table says of that point.
+    """
+
+    kind: str | None = None
+
+
+class NotReachable(UserError):
+    """No value of a method's knob meets the budget; the line names what can be reached."""
+
+    kind = "not_reachable"
+
+
+class NotInstalled(UserError):
+    """A control needs a program that is not here."""
+
+    kind = "not_installed"
 
 
 class StageFailed(Exception):

@@ -1,9 +1,23 @@
-"""Open sets are found by name, without a registry."""
+"""Open sets are found by name, without a registry.
 
+What a config names is its author's word. What a file names is a stranger's: it is imported only from packages that are
+allowed while the file is read (`allowing`), and these are the packages that the config of the stage names (`packages`).
+"""
+
+import re
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from importlib import import_module
 from typing import Any
 
 from convarium.errors import UserError
+
+OUTSIDE = re.compile(r"([^\W\d]\w*)(\.[^\W\d]\w*)*:[^\W\d]\w*", re.ASCII)
+LONGEST = 200
+
+_allowed: ContextVar[frozenset[str]] = ContextVar("allowed", default=frozenset())
 
 
 def find(room: str, name: str) -> Any:
@@ -27,3 +41,47 @@ def find(room: str, name: str) -> Any:
     if not hasattr(found, attribute):
         raise UserError(f"'{name}': module {module} has no attribute '{attribute}'")
     return getattr(found, attribute)
+
+
+@contextmanager
+def allowing(packages: Iterable[str]) -> Iterator[None]:
+    """Let what is read meanwhile name nouns of these packages, besides those that are allowed already."""
+    token = _allowed.set(_allowed.get() | frozenset(packages))
+    try:
+        yield
+    finally:
+        _allowed.reset(token)
+
+
+def allowed() -> list[str]:
+    """Return the packages that are allowed here."""
+    return sorted(_allowed.get())
+
+
+def find_allowed(room: str, name: str) -> Any:
+    """Return the outside noun `name` ("package.module:attribute") of an allowed package.
+
+    Raises:
+        UserError: it is of another package, or is not there.
+    """
+    match = OUTSIDE.fullmatch(name) if len(name) <= LONGEST else None
+    if match is None:
+        raise UserError(f"{room} has no {name[:80]!r}: write a name of ours, or package.module:attribute")
+    if match[1] not in _allowed.get():
+        how = f"name it in a config, or convarium.load(FILE, allow=['{match[1]}'])"
+        raise UserError(f"{name}: package {match[1]} is not allowed here; {how}")
+    return find(room, name)
+
+
+def packages(value: Any) -> set[str]:
+    """Return the packages of all outside names in a JSON value."""
+    if isinstance(value, str):
+        match = OUTSIDE.fullmatch(value)
+        return {match[1]} if match else set()
+    inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
+    return set().union(*map(packages, inner))
+
+
+def beside(found: Any, attribute: str) -> Any:
+    """Return what the module of `found` holds under another name, None where it holds nothing."""
+    return getattr(sys.modules[found.__module__], attribute, None)

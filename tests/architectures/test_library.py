@@ -9,6 +9,7 @@ from torch import nn
 
 from convarium.architectures import library
 from convarium.errors import UserError
+from convarium.names import allowing
 
 GOOD: dict[str, Any] = {
     "source": "own", "name": "lenet5", "in_chans": 1, "num_classes": 10, "img_size": 28, "stem": "native", "kwargs": {},
@@ -30,7 +31,7 @@ def side_after_stem(network: nn.Module, layer: str, side: int) -> int:
         ({"source": "torchvision", "name": "resnet17"}, "torchvision has no such network; did you mean"),
         ({"source": "timm", "name": "hf-hub:timm/resnet18"}, "timm has no such network"),
         ({"source": "keras"}, "architecture.source='keras': expected one of own, torchvision, timm"),
-        ({"name": "os:system"}, "own has no such network"),
+        ({"name": "os:system"}, "package os is not allowed here"),
         ({"name": "os.path:join"}, "package os is not allowed here"),
         ({"name": "???"}, "architecture.name is missing"),
         ({"name": 5}, "architecture.name is missing"),
@@ -100,6 +101,7 @@ def test_an_outside_package_builds_only_where_it_is_allowed(tmp_path: Path, monk
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     described = {**GOOD, "name": "outsider.nets:TINY", "img_size": 4, "kwargs": {"width": 2}}
-    assert library.build(described, allow=["outsider"])(torch.zeros(1, 1, 4, 4)).shape == (1, 20)
+    with allowing(["outsider"]):
+        assert library.build(described)(torch.zeros(1, 1, 4, 4)).shape == (1, 20)
     with pytest.raises(UserError, match="package outsider is not allowed here"):
         library.build(described)

@@ -13,8 +13,11 @@ from convarium.cli.completion import OPTIONS, SCRIPT, complete
     [
         ("convarium co", ["compare "]),
         ("convarium run comp", ["compression="]),
-        ("convarium run compression=pru", ["compression=pruning/magnitude ", "compression=pruning/random "]),
-        ("convarium run compression=[pruning/magnitude,quan", ["compression=[pruning/magnitude,quantization/kmeans"]),
+        ("convarium run compression=pruning/m", ["compression=pruning/magnitude "]),
+        (
+            "convarium run compression=[pruning/magnitude,quantization/k",
+            ["compression=[pruning/magnitude,quantization/kmeans"],
+        ),
         ("convarium run compression=[mag", ["compression=[pruning/magnitude"]),
         ("convarium run compression=[magnitude,kmeans] compression.magnitude.sp", ["compression.magnitude.sparsity="]),
         ("convarium run recipe.ep", ["recipe.epochs="]),

@@ -53,6 +53,20 @@ MISTAKES = {
     "a setting of the launcher": (["hydra.launcher.jobs=3"], "hydra.launcher.jobs"),
     "other hydra settings": (["hydra.run.dir=x"], "only hydra/launcher and hydra.launcher.… are read"),
     "channels that do not fit": (["architecture.in_chans=3"], "in_chans=3 does not fit dataset.channels=1 of mnist5k"),
+    "no bits": (["compression=uniform", "compression.uniform.bits=0"], "uniform.bits=0 is out of range, expected int"),
+    "too many bits": (
+        ["compression=uniform", "compression.uniform.bits=33"],
+        "uniform.bits=33 is out of range, expected",
+    ),
+    "one bit": (["compression=uniform", "compression.uniform.bits=1"], "from 2 to 8 (1 bit is quantization/bwn)"),
+    "one bit for a site": (
+        ["compression=uniform", "compression.uniform.per_site={fc1*:1}"],
+        "from 2 to 8 (1 bit is quantization/bwn)",
+    ),
+    "no such grid": (["compression=levels", "compression.levels.largest=4"], "largest=4: expected one of 1, 3, 7, 15"),
+    "a grid of no size": (["compression=levels", "compression.levels.start=0"], "start=0.0 is out of range"),
+    "biases of one bit": (["compression=levels", "compression.levels.biases=1"], "biases=1: expected one of 0, 2, 3"),
+    "quantised twice": (["compression=[kmeans,levels]"], "quantization/levels can't come after quantization/kmeans"),
     "unknown option of run": (["--jsn"], "unrecognized arguments: --jsn; see convarium run --help"),
 }
 

@@ -32,7 +32,7 @@ from convarium.compression.representations.sparse import Sparse
 
 
 def imitate(view):
-    teacher = container.network(container.read(view.references[0])).state_dict()
+    teacher = container.network(container.read(view.references["teacher"])).state_dict()
     largest = {site.name: teacher[site.name].abs().flatten().topk(50).indices for site in view.sites}
     return {name: Sparse.at(positions, view.weights[name]) for name, positions in largest.items()}
 """

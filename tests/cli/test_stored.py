@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from convarium.cli.points import ask
-from convarium.compression.file.header import FORMAT, wrap
+from convarium.compression.file.header import wrap
 from convarium.stages.graph import plan
 from convarium.store.plan import Node
 from convarium.store.provenance import source
@@ -22,9 +22,8 @@ METRICS = {"accuracy": 0.5, "validation_accuracy": 0.5, "file_bytes": 9}
 
 def network(signature: str) -> bytes:
     """A file with a sound envelope and nothing in it but a signature."""
-    site = {"name": "w", "shape": [3], "representation": {"kind": "dense"}, "offset": 0, "length": len(signature)}
     given = {"architecture": ARCHITECTURE, "task": "none", "classes": 1, "input": INPUT, "surgery": []}
-    return wrap({**given, "format": FORMAT, "sites": [site]}, signature.encode())
+    return wrap(given, [], signature.encode())
 
 
 @pytest.fixture
@@ -89,6 +88,15 @@ def test_compare_without_overrides_is_about_all_that_is_stored(nodes: list[Node]
     assert "magnitude" in call("compare", "runtime.store=outputs/store")[1]
 
 
+def test_compare_finds_the_dense_network_that_it_was_not_asked_for(nodes: list[Node], call: Call) -> None:
+    _, out, _ = call("compare", "--json", "--margin", "1.5", *SWEEP[1:], "compression=magnitude")
+    found = json.loads(out)
+    assert (found["margin"], len(found["rows"])) == (0.015, 2)
+    for row in found["rows"]:
+        assert (row["versus_dense"]["accuracy"]["seeds"], row["versus_dense"]["accuracy"]["margin"]) == (2, 0.015)
+        assert "no_dense" not in row["audit"]
+
+
 def test_ls_lists_results_oldest_first(nodes: list[Node], call: Call) -> None:
     code, out, _ = call("ls", "--json")
     assert code == 0
@@ -129,6 +137,9 @@ def test_export_copies_the_file_that_was_measured(nodes: list[Node], call: Call,
         (["ls", "runtime.store=[1]"], "runtime.store="),
         (["compare", "--where", "acuracy>1"], "acuracy"),
         (["compare", "--best", "latency_ms"], "latency_ms"),
+        (["compare", "--margin", "0"], "--margin 0: expected points of accuracy, more than 0 and less than 100"),
+        (["compare", "--margin", "nan"], "--margin nan: expected points of accuracy"),
+        (["compare", "--margin", "little"], "argument --margin: invalid float value: 'little'"),
     ],
 )
 def test_what_is_not_there_is_told_in_one_line(arguments: list[str], said: str, nodes: list[Node], call: Call) -> None:

@@ -1,13 +1,33 @@
 """Results made up by hand, whose comparison can be checked by eye."""
 
+import sys
 from collections.abc import Callable
+from hashlib import sha256
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 
-from convarium.comparison.result import TIMED, Result
+from convarium.comparison.result import TIMED, Facts, Result
+from convarium.store.signature import canonical_json
 
 IMAGES = 400
+
+
+@pytest.fixture(scope="module")
+def intervals() -> ModuleType:
+    spec = spec_from_file_location("intervals", Path(__file__).parents[2] / "benchmarks" / "intervals.py")
+    module = module_from_spec(spec)
+    sys.modules["intervals"] = module
+    spec.loader.exec_module(module)
+    yield module
+    del sys.modules["intervals"]
+
+
+def signed(config) -> str:
+    return sha256(canonical_json(config).encode()).hexdigest()[:12]
 
 
 @pytest.fixture
@@ -24,9 +44,11 @@ def kmeans() -> Callable[..., dict]:
 
 @pytest.fixture
 def result() -> Callable[..., Result]:
-    """A result whose first `wrong` test images are wrong, the next ones shifted by seed."""
+    """A result whose first `wrong` test images are wrong, the next ones shifted by seed; signed by its config."""
 
-    def make(*steps, seed=0, wrong=20, shift=0, size=100_000, metrics=None, config=None, signature="0123456789ab"):
+    def make(
+        *steps, seed=0, wrong=20, shift=0, size=100_000, metrics=None, config=None, void=False, dense=None, facts=None
+    ):
         correct = np.ones(IMAGES, dtype=bool)
         correct[shift : shift + wrong] = False
         base = {
@@ -40,14 +62,18 @@ def result() -> Callable[..., Result]:
             "file_bytes": size, "dense_bytes": 100_000, "ratio": 100_000 / size, "xz_bytes": 90_000,
             "parameters": 1000, "nonzeros": 900, "macs": 5000,
         }  # fmt: skip
+        whole = base | (config or {}) | {"compression": list(steps), "seed": seed}
         return Result(
-            config=base | (config or {}) | {"compression": list(steps), "seed": seed},
+            config=whole,
             overrides=(),
-            signature=signature,
+            signature=signed(whole),
             seed=seed,
             metrics={**figures, **dict.fromkeys(TIMED), **(metrics or {})},
             correct=np.packbits(correct).tobytes().hex(),
             images=IMAGES,
+            void=void,
+            dense=dense or signed(whole | {"compression": []}),
+            facts=facts or Facts(),
         )
 
     return make

@@ -22,11 +22,13 @@ def store(tmp_path: Path) -> Store:
 
 
 def put(store, stage, own, parents=(), result=None, started="2026-01-01T00:00:00", version=1):
+    if stage == "measure":
+        own = {"dataset": {"name": "mnist5k"}, **own}
     node = Node(stage, version, own, tuple(parents), None, "x")
     record = {
         "format": 1, "signature": node.signature, "stage": stage, "version": version, "own": own,
         "parents": list(parents), "fingerprint": None, "name": "x", "result": result or {"metrics": {}},
-        "started": started,
+        "started": started, "versions": {"convarium": "1", "torch": "2", "numpy": "3"}, "host": {"name": "here"},
     }  # fmt: skip
     folder = store.folder(node)
     folder.mkdir(parents=True)
@@ -40,6 +42,13 @@ def measured(accuracy=0.75):
 
 def timed(latency, void=False):
     return {"metrics": {"latency_ms": latency, "latency_ratio": 1.0, "peak_memory_bytes": 5}, "void": void, "range": []}
+
+
+def refuse(store, step, parents, kind, error):
+    node = Node("compress", 1, {"step": step, "seed": 99}, tuple(parents), None, "x")
+    store.folder(node).mkdir(parents=True)
+    (store.folder(node) / "failed.json").write_text(json.dumps({"kind": kind, "error": error, "run": "r"}))
+    return node
 
 
 def chain(store, **options):
@@ -58,12 +67,54 @@ def test_a_plan_gives_its_measured_points_and_counts_the_others(store):
     dense, pruned = chain(store)
     measure = put(store, "measure", {}, [pruned, dense], measured())
     points = (planned(pruned, dense, measure), planned(dense, dense, "0" * 12, steps=()))
-    results, missing = collect(Plan({}, points), store)
-    assert missing == 1
-    assert results[0].signature == pruned
-    assert results[0].metrics["accuracy"] == 0.75
-    assert results[0].metrics["latency_ms"] is None
-    assert results[0].bits().tolist() == [1, 1, 1, 0]
+    found = collect(Plan({}, points), store)
+    (result,) = found.results
+    assert (found.missing, found.refused, found.references) == (1, (), ())
+    assert (result.signature, result.dense, result.is_dense) == (pruned, dense, False)
+    assert (result.metrics["accuracy"], result.metrics["latency_ms"]) == (0.75, None)
+    assert result.bits().tolist() == [1, 1, 1, 0]
+
+
+def test_a_dense_network_that_is_measured_is_a_reference_though_nobody_asked_for_it(store):
+    dense, pruned = chain(store)
+    measure = put(store, "measure", {}, [pruned, dense], measured())
+    time = put(store, "time", {"threads": 1}, [pruned, dense], timed(1.0))
+    put(store, "measure", {}, [dense, dense], measured(0.5))
+    put(store, "time", {"threads": 1}, [dense, dense], timed(2.0))
+    found = collect(Plan({}, (planned(pruned, dense, measure, time),)), store)
+    (reference,) = found.references
+    assert (reference.signature, reference.is_dense, len(found.results)) == (dense, True, 1)
+    assert (reference.metrics["accuracy"], reference.metrics["latency_ms"]) == (0.5, 2.0)
+    assert reference.config == TRAIN | {"compression": []}
+
+
+def test_a_dense_network_measured_on_other_data_is_no_reference(store):
+    dense, pruned = chain(store)
+    measure = put(store, "measure", {"dataset": {"name": "digits"}}, [pruned, dense], measured())
+    put(store, "measure", {"dataset": {"name": "mnist5k"}}, [dense, dense], measured())
+    assert collect(Plan({}, (planned(pruned, dense, measure),)), store).references == ()
+
+
+def test_what_can_t_be_made_is_told_with_its_reason_whichever_step_refused(store):
+    dense, _ = chain(store)
+    first = refuse(store, {"bits": 1}, [dense], "not_reachable", "not reachable (least 9,120 bytes)")
+    last = Node("compress", 1, {"step": {"method": "coding/huffman"}, "seed": 98}, (first.signature,), None, "x")
+    broken = refuse(store, {"bits": 2}, [dense], None, "the loss is not a number any more")
+    nodes = {node.signature: node for node in (first, last, broken)}
+    points = (planned(last.signature, dense, "0" * 12), planned(broken.signature, dense, "1" * 12))
+    found = collect(Plan(nodes, points), store)
+    assert [one.reason for one in found.refused] == ["not reachable (least 9,120 bytes)"]
+    assert (found.results, found.missing) == ((), 1)
+
+
+def test_facts_are_read_off_all_stages(store):
+    dense, pruned = chain(store)
+    measure = put(store, "measure", {"dataset": {"name": "x", "images": {"test": 4}}}, [pruned, dense], measured())
+    time = put(store, "time", {"threads": 1}, [pruned, dense], timed(1.0))
+    (result,) = collect(Plan({}, (planned(pruned, dense, measure, time),)), store).results
+    assert result.facts.versions == ("convarium 1", "torch 2")
+    assert '"test":4' in result.facts.protocol
+    assert result.facts.host == "here"
 
 
 def test_latency_is_taken_from_the_time_stage_unless_it_is_void(store):
@@ -72,7 +123,7 @@ def test_latency_is_taken_from_the_time_stage_unless_it_is_void(store):
     good = put(store, "time", {"host": "a"}, [pruned, dense], timed(2.0))
     void = put(store, "time", {"host": "b"}, [pruned, dense], timed(3.0, void=True))
     points = (planned(pruned, dense, measure, good), planned(pruned, dense, measure, void))
-    (one, other), _ = collect(Plan({}, points), store)
+    one, other = collect(Plan({}, points), store).results
     assert (one.metrics["latency_ms"], one.void) == (2.0, False)
     assert (other.metrics["latency_ms"], other.void) == (None, True)
 
@@ -81,22 +132,22 @@ def test_a_store_tells_the_config_of_a_network_from_the_stages_that_made_it(stor
     dense, pruned = chain(store)
     put(store, "measure", {"of": "dense"}, [dense, dense], measured())
     put(store, "measure", {}, [pruned, dense], measured())
-    found = {result.signature: result for result in collect_all(store)}
+    found = {result.signature: result for result in collect_all(store).results}
     assert found[pruned].config == TRAIN | {"compression": [STEP]}
-    assert found[pruned].dense_row == found[dense].row
+    assert (found[pruned].dense, found[dense].is_dense) == (dense, True)
 
 
 def test_a_plan_and_the_whole_store_give_the_same_rows(store):
     dense, pruned = chain(store)
     measure = put(store, "measure", {}, [pruned, dense], measured())
-    (asked,), _ = collect(Plan({}, (planned(pruned, dense, measure),)), store)
-    (stored,) = collect_all(store)
+    (asked,) = collect(Plan({}, (planned(pruned, dense, measure),)), store).results
+    (stored,) = collect_all(store).results
     assert asked.row == stored.row
 
 
 def test_a_network_whose_training_is_gone_is_left_out(store):
     put(store, "measure", {}, ["0" * 12, "0" * 12], measured())
-    assert collect_all(store) == []
+    assert collect_all(store).results == ()
 
 
 def test_only_times_taken_like_the_latest_count(store):
@@ -105,7 +156,7 @@ def test_only_times_taken_like_the_latest_count(store):
         put(store, "measure", {"of": network}, [network, dense], measured())
     put(store, "time", {"host": "old"}, [dense, dense], timed(9.0), started="2026-01-01T00:00:00")
     put(store, "time", {"host": "new"}, [pruned, dense], timed(1.0), started="2026-01-02T00:00:00")
-    found = {result.signature: result.metrics["latency_ms"] for result in collect_all(store)}
+    found = {result.signature: result.metrics["latency_ms"] for result in collect_all(store).results}
     assert found == {dense: None, pruned: 1.0}
 
 
@@ -113,5 +164,5 @@ def test_of_two_versions_of_a_stage_the_latest_measured_counts(store):
     old, new = put(store, "train", TRAIN), put(store, "train", TRAIN, version=2)
     put(store, "measure", {"of": "old"}, [old, old], measured(0.5), started="2026-01-01T00:00:00")
     put(store, "measure", {"of": "new"}, [new, new], measured(1.0), started="2026-01-02T00:00:00")
-    (found,) = collect_all(store)
+    (found,) = collect_all(store).results
     assert found.signature == new

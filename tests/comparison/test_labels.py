@@ -38,6 +38,15 @@ def test_a_knob_that_only_some_have_does_not_differ_by_being_absent(magnitude, k
     assert list(first) == list(second) == ["compression"]
 
 
+def test_a_budget_stands_in_place_of_the_knob_that_it_decides(magnitude):
+    def ordered(value, quantity="bytes"):
+        return magnitude(budget={"quantity": quantity, "value": value, "knob": "sparsity", "candidates": [0.0, 1.0]})
+
+    configs = [config(ordered(8_000)), config(ordered(128_000)), config(ordered(0.5, "macs"))]
+    assert labels(configs) == ["magnitude ≤8,000 bytes", "magnitude ≤128,000 bytes", "magnitude ≤0.5 macs"]
+    assert differing(configs[:2])[0] == {"budget.bytes": 8_000}
+
+
 def test_two_steps_of_one_method_keep_their_own_names(magnitude):
     steps = [magnitude(0.5, name="first"), magnitude(0.9, name="second")]
     assert labels([config(*steps)]) == ["first 0.5 → second 0.9"]

@@ -2,6 +2,7 @@
 
 import pytest
 
+from convarium.comparison.result import Refused
 from convarium.comparison.rows import compare
 from convarium.comparison.select import best, where
 from convarium.errors import UserError
@@ -65,6 +66,30 @@ def test_a_metric_that_some_rows_lack_keeps_the_others(result, magnitude):
 def test_the_best_accuracy_is_chosen_on_validation(result, magnitude):
     lucky = result(magnitude(), metrics={"accuracy": 1.0, "validation_accuracy": 0.5})
     assert names(best(compare([lucky, result()], 0), "accuracy")) == ["dense"]
+
+
+@pytest.mark.parametrize(
+    ("choose", "marked"),
+    [
+        (lambda document: where(document, ["accuracy>0.9"]), True),
+        (lambda document: where(document, ["loss<1"]), True),
+        (lambda document: best(document, "loss"), True),
+        (lambda document: best(where(document, ["accuracy>0.9"]), "ratio"), True),
+        (lambda document: where(document, ["validation_accuracy>0.9", "file_bytes<1e6"]), False),
+        (lambda document: best(document, "accuracy"), False),
+    ],
+)
+def test_what_was_chosen_by_a_figure_of_the_test_images_is_marked(document, choose, marked):
+    chosen = choose(document)
+    assert chosen["rows"]
+    assert all(("chosen_on_test" in row["audit"]) == marked for row in chosen["rows"])
+    assert ("chosen_on_test" in chosen["audit"]) == marked
+
+
+def test_rows_that_can_t_be_made_meet_no_condition_and_are_never_best(result, magnitude):
+    refused = [Refused(result(magnitude()).config, (), 0, "not installed")]
+    document = compare([result()], 0, refused=refused)
+    assert names(where(document, ["file_bytes>0"])) == names(best(document, "ratio")) == ["dense"]
 
 
 def test_small_is_best_for_bytes_and_large_for_ratios(document):

@@ -1,26 +1,12 @@
 """Intervals cover what they promise, p-values agree with scipy, and the bootstrap is the one that is drawn."""
 
-import sys
-from importlib.util import module_from_spec, spec_from_file_location
-from pathlib import Path
 from time import perf_counter
-from types import ModuleType
 
 import numpy as np
 import pytest
 from scipy import stats
 
 from convarium.comparison.statistics import crossed, holm, over_seeds, unpack
-
-
-@pytest.fixture(scope="module")
-def intervals() -> ModuleType:
-    spec = spec_from_file_location("intervals", Path(__file__).parents[2] / "benchmarks" / "intervals.py")
-    module = module_from_spec(spec)
-    sys.modules["intervals"] = module
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules["intervals"]
 
 
 def draw(seeds, images, rng):

@@ -5,6 +5,7 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
+from convarium.comparison.result import Refused
 from convarium.comparison.rows import compare
 from convarium.comparison.terminal import show
 
@@ -69,9 +70,34 @@ def test_unequal_numbers_of_seeds_stand_at_their_rows(result, magnitude):
 
 def test_it_says_what_can_not_be_said(result, magnitude):
     text = " ".join(printed(compare([result(magnitude())], 1)).split())
-    assert "its dense network is not among the points" in text
+    assert "all rows, no_dense: its dense network is not measured" in text
     assert "1 point is not measured yet" in text
 
 
 def test_nothing_stored_is_said(document):
-    assert printed({"reference": "none", "missing": 0, "rows": []}) == "No row to show.\n"
+    assert printed(compare([], 0)) == "No row to show.\n"
+
+
+def test_audit_codes_are_letters_at_the_rows_and_lines_below(result, magnitude):
+    results = [result(seed=seed) for seed in range(3)] + [result(magnitude(), seed=seed) for seed in range(2)]
+    text = printed(compare(results, 0))
+    assert "\nab " in text
+    assert "\na, few_seeds: fewer than 3 seeds" in text
+    assert "other_data" not in text
+
+
+def test_rows_that_can_t_be_made_show_their_reason(result, magnitude, document):
+    refused = [Refused(result(magnitude(0.99)).config, (), 0, "not reachable (least 9,120 bytes)")]
+    text = printed(compare([result()], 0, refused=refused), 80)
+    assert "not reachable" in text
+    assert "magnitude 0.99" in text
+    assert max(map(len, text.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("width", [80, 100])
+def test_the_margin_s_verdict_fits(result, magnitude, width):
+    results = [result(seed=seed) for seed in range(3)] + [result(magnitude(), seed=seed, wrong=28) for seed in range(3)]
+    text = printed(compare(results, 0, margin=0.09), width)
+    assert "worse, by < 9" in text
+    same = [result(seed=seed) for seed in range(3)] + [result(magnitude(), seed=seed) for seed in range(3)]
+    assert "no worse than 9" in printed(compare(same, 0, margin=0.09), width)

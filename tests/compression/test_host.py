@@ -65,9 +65,17 @@ def test_only_stored_tensors_are_trained() -> None:
     assert len(bare.b.weight.unique()) == 3
 
 
+def test_the_order_of_parameters_does_not_depend_on_which_was_represented_first() -> None:
+    """An optimiser's state in a checkpoint goes by this order, and a restored network is represented by name."""
+    one, other = represent(network()), represent(network())
+    host.attach(one, {"a.weight": sparse(one.a.weight.detach())})
+    host.attach(other, {"a.bias": shared(other.a.bias.detach())})
+    assert [name for name, _ in one.named_parameters()] == [name for name, _ in other.named_parameters()]
+
+
 def test_sites_are_named_as_in_the_bare_network() -> None:
     bare = represent(network())
-    assert list(host.represented(bare)) == ["a.weight", "a.bias", "b.weight"]
+    assert list(host.represented(bare)) == ["a.bias", "a.weight", "b.weight"]
     assert list(host.stored(bare)) == sorted(network().state_dict())
     assert host.tensors(bare, "a.weight")[0].shape == (16,)
     assert host.tensors(bare, "c.weight")[0] is bare.c.weight

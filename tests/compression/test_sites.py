@@ -9,7 +9,7 @@ from torch import nn
 
 from convarium.compression import host
 from convarium.compression.representations.sparse import Sparse
-from convarium.compression.sites import Site, check, knob, resolve
+from convarium.compression.sites import Site, biases, check, knob, resolve
 from convarium.errors import UserError
 
 
@@ -61,6 +61,25 @@ def test_a_tied_weight_is_one_site_represented_or_not() -> None:
 
 def test_a_network_that_is_itself_a_layer_has_a_site() -> None:
     assert names(resolve(nn.Linear(2, 3), step())) == ["weight"]
+
+
+def test_biases_are_those_of_the_layers_whose_weights_are_named() -> None:
+    found = biases(network(), step(sites=["conv2*", "fc*"]))
+    assert found == (Site("conv2.bias", (4,)), Site("fc.bias", (3,)))
+
+
+def test_a_layer_without_bias_has_none_and_a_tied_one_is_named_once() -> None:
+    bare = nn.Sequential(OrderedDict(a=nn.Linear(4, 4), b=nn.Linear(4, 4), c=nn.Linear(4, 4, bias=False)))
+    bare.b.bias = bare.a.bias
+    assert names(biases(bare, step())) == ["a.bias"]
+    host.attach(bare, {"a.bias": Sparse.at(torch.tensor([0]), bare.a.bias.detach())})
+    assert names(biases(bare, step())) == ["a.bias"]
+
+
+def test_a_tied_weight_s_layers_all_show_their_biases() -> None:
+    bare = nn.Sequential(OrderedDict(a=nn.Linear(4, 4), b=nn.Linear(4, 4)))
+    bare.b.weight = bare.a.weight
+    assert names(biases(bare, step(sites=["a*"]))) == ["a.bias", "b.bias"]
 
 
 def test_the_first_pattern_that_matches_sets_a_site_s_knob() -> None:

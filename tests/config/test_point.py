@@ -14,6 +14,7 @@ VALUES: dict[str, Any] = {
     "task": {"name": "classification"},
     "recipe": {"optimizer": "sgd", "lr": 1, "epochs": 2, "batch_size": 4},
     "compression": {},
+    "budget": {},
     "measurement": {},
     "seed": 0,
     "runtime": {},

@@ -66,6 +66,14 @@ def test_an_open_set_s_default_gives_the_type(default: Any, entry: Any, good: li
             checked(value, rule, "knob")
 
 
+@pytest.mark.parametrize(("default", "bad"), [(5, 1), ({}, {"fc*": 1})])
+def test_a_check_line_s_hint_is_told_to_who_breaks_it(default: Any, bad: Any) -> None:
+    kind = "dict " if isinstance(default, dict) else ""
+    rule = from_default(default, f"{kind}2..8; 1 bit is another method", "knob")
+    with pytest.raises(UserError, match=r"is out of range, expected int from 2 to 8 \(1 bit is another method\)$"):
+        checked(bad, rule, "knob")
+
+
 @pytest.mark.parametrize("entry", ["0..one", "number", "0..1"])
 def test_a_check_line_that_says_nothing_clear_is_an_error_of_the_yaml(entry: str) -> None:
     with pytest.raises(UserError, match="_check_"):

@@ -1,16 +1,8 @@
-"""Runs the stages of a command line in this process, one after the other, without store and workers."""
+"""Runs the stages of a command line in this process: the suites' bench, and a command line that trains in a moment."""
 
-import shutil
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
+from convarium.conformance.bench import Bench, Killed, nodes, planned
 
-from convarium import names
-from convarium.cli.points import ask
-from convarium.stages.graph import plan
-from convarium.store.plan import Node, Plan
-from convarium.store.runtime import Parent, Runtime
+__all__ = ["TINY", "Bench", "Killed", "nodes", "planned"]
 
 TINY = (
     "architecture=mlp",
@@ -19,57 +11,3 @@ TINY = (
     "recipe.epochs=2",
     "architecture.kwargs.hidden=[16]",
 )
-
-
-class Killed(BaseException):
-    """What a stage sees of a kill: nothing of its own runs afterwards."""
-
-
-def planned(*overrides: str) -> Plan:
-    """Compose, check and plan a command line."""
-    return plan(ask(overrides).accepted())
-
-
-def nodes(*overrides: str) -> list[Node]:
-    """The stages of a command line, parents first."""
-    return list(planned(*overrides).nodes.values())
-
-
-@dataclass(frozen=True)
-class Bench:
-    """Where stages are made: `<root>/<signature>/` for each, and the checkpoints beside."""
-
-    root: Path
-    report: Callable[..., None] = lambda **figures: None
-    check: Callable[[], None] = lambda: None
-
-    def file(self, node: Node) -> Path:
-        """The network a stage has made."""
-        return self.root / node.signature / "network.cvm"
-
-    def checkpoints(self, node: Node) -> Path:
-        """What a killed stage has left."""
-        return self.root / f"{node.signature}.checkpoints"
-
-    def make(self, node: Node, own: dict[str, Any] | None = None) -> bytes:
-        """Run a stage (on other `own` if given), remove its checkpoints, and return the network it wrote."""
-        for folder in (self.file(node).parent, self.checkpoints(node)):
-            folder.mkdir(parents=True, exist_ok=True)
-        runtime = Runtime(
-            folder=self.file(node).parent, checkpoints=self.checkpoints(node), threads=1, accelerator="cpu", root=None,
-            report=self.report, check=self.check, fresh=lambda *_: None,
-        )  # fmt: skip
-        parents = tuple(Parent(signature, self.root / signature, {}) for signature in node.parents)
-        names.find("stages", node.stage)(node.own if own is None else own, parents, runtime)
-        shutil.rmtree(self.checkpoints(node))
-        return self.file(node).read_bytes()
-
-    def killed_at(self, call: int) -> "Bench":
-        """The same, but killed at the `call`-th checkpoint, just before it is written."""
-        count = iter(range(1, 1000))
-
-        def check() -> None:
-            if next(count) == call:
-                raise Killed
-
-        return replace(self, check=check)

@@ -56,7 +56,7 @@ def test_every_stage_of_a_chain_reads_only_its_own_and_its_parent_s_file(bench: 
 def test_what_a_stage_may_not_know_is_not_in_what_it_gets() -> None:
     train, compress, *_ = nodes(*TINY, *CHAIN)
     assert set(train.own) == {"architecture", "dataset", "task", "recipe", "seed"}
-    assert set(compress.own) == {"step", "dataset", "task", "recipe", "seed"}
+    assert set(compress.own) == {"step", "dataset", "task", "recipe", "seed", "references"}
     assert "root" not in train.own["dataset"]
     assert "epochs" not in compress.own["recipe"]
     for key in ("root", "fingerprints"):

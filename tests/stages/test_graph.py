@@ -93,7 +93,7 @@ def test_where_and_how_it_runs_changes_no_signature(override: str) -> None:
 
 def test_what_is_not_hashed_reaches_the_stage_beside() -> None:
     (train, _) = nodes(*TINY, "dataset.root=elsewhere", "runtime.accelerator=cpu", "runtime.threads=3")
-    assert train.runtime == {"root": "elsewhere", "accelerator": "cpu", "threads": 3, "alone": False}
+    assert train.runtime == {"root": "elsewhere", "accelerator": "cpu", "threads": 3, "alone": False, "allow": []}
 
 
 def test_time_is_a_stage_of_its_own_that_changes_no_other() -> None:

@@ -14,6 +14,7 @@ from convarium.datasets.splits import Splits, Tensors
 from convarium.errors import StageFailed, UserError
 from convarium.seeds import stream
 from convarium.tasks import checkpoint as checkpoints
+from convarium.tasks.batch import Batch
 from convarium.tasks.evaluate import evaluate
 from convarium.tasks.fit import fit
 
@@ -242,8 +243,9 @@ def test_nan_ends_with_one_line_and_keeps_the_last_good_checkpoint(splits: Split
 
 
 def test_terms_are_added_to_the_loss(splits: Splits, tmp_path: Path) -> None:
-    def pull(network: nn.Module) -> Tensor:
-        return 3 * network[5].weight.square().sum()  # type: ignore[index, operator]
+    def pull(batch: Batch) -> Tensor:
+        assert len(batch.indices) == len(batch.labels) == len(batch.logits)
+        return 3 * batch.network[5].weight.square().sum()  # type: ignore[index, operator]
 
     free = Run(splits, tmp_path / "a.ckpt")(plain())
     pulled = Run(splits, tmp_path / "b.ckpt")(plain(), terms=(pull,))

@@ -1,11 +1,13 @@
-"""Classifiers of timm by name, never with pretrained weights."""
+"""Classifiers of timm by name; pretrained weights only where `pretrained` is called."""
 
+import logging
 from functools import cache
 from typing import Any
 
 from torch import nn
 
 from convarium.architectures.kwargs import choice, number
+from convarium.architectures.weights import Weights
 
 ALLOWED = {
     "drop_rate": number(0, 0.99),
@@ -31,3 +33,18 @@ def make(name: str, in_chans: int, num_classes: int, img_size: int, **kwargs: An
         kwargs["img_size"] = img_size
     network: nn.Module = timm.create_model(name, pretrained=False, in_chans=in_chans, num_classes=num_classes, **kwargs)
     return network
+
+
+def pretrained(name: str) -> Weights:
+    """Fetch the weights that timm names first for `name`, with the normalisation they were trained with.
+
+    Raises:
+        Exception: whatever timm raises where there are none, or they can't be fetched.
+    """
+    import timm
+
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
+    network: nn.Module = timm.create_model(name, pretrained=True)
+    cfg: Any = network.pretrained_cfg
+    said = (f"pretrained {cfg.get('architecture', name)}.{cfg.get('tag') or 'default'} of timm",)
+    return Weights(network.state_dict(), said, mean=tuple(cfg["mean"]), std=tuple(cfg["std"]))

@@ -1,4 +1,4 @@
-"""Classifiers of torchvision by name, never with pretrained weights."""
+"""Classifiers of torchvision by name; pretrained weights only where `pretrained` is called."""
 
 from functools import cache
 from typing import Any
@@ -6,8 +6,10 @@ from typing import Any
 from torch import nn
 
 from convarium.architectures.kwargs import number
+from convarium.architectures.weights import Weights
 
 ALLOWED = {"dropout": number(0, 0.99)}
+AUXILIARY = ("googlenet", "inception_v3")  # classifiers beside the last one, for training only
 
 
 @cache
@@ -26,12 +28,28 @@ def make(name: str, in_chans: int, num_classes: int, img_size: int, **kwargs: An
         kwargs["image_size"] = img_size
     if name.startswith("maxvit"):
         kwargs["input_size"] = (img_size, img_size)
-    if name in ("googlenet", "inception_v3"):
+    if name in AUXILIARY:
         kwargs |= {"aux_logits": False, "init_weights": True}
     network: nn.Module = models.get_model(name, weights=None, num_classes=num_classes, **kwargs)
     if in_chans != 3:
         _first_convolution(network, in_chans)
     return network
+
+
+def pretrained(name: str) -> Weights:
+    """Fetch torchvision's default weights for `name`, with the normalisation they were trained with.
+
+    Raises:
+        Exception: whatever torchvision raises where there are none, or they can't be fetched.
+    """
+    from torchvision import models
+
+    weights = models.get_model_weights(name).DEFAULT
+    transform = weights.transforms()
+    network = models.get_model(name, weights=weights, **({"aux_logits": False} if name in AUXILIARY else {}))
+    ported = getattr(network, "transform_input", False)  # from TensorFlow: it goes back to 0.5 by itself
+    mean, std = ((0.5,) * 3, (0.5,) * 3) if ported else (tuple(transform.mean), tuple(transform.std))
+    return Weights(network.state_dict(), (f"pretrained {weights} of torchvision",), mean=mean, std=std)
 
 
 def _first_convolution(network: nn.Module, in_chans: int) -> None:

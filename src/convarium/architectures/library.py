@@ -1,6 +1,6 @@
 """Build a network from plain data: a source (own, torchvision, timm), a name, checked arguments; no weights fetched."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from contextlib import nullcontext
 from functools import cache
 from importlib import import_module
@@ -13,9 +13,10 @@ from torch import nn
 from convarium import architectures
 from convarium.architectures import stem
 from convarium.architectures.kwargs import Builder, check, choice, suggestion, whole
+from convarium.architectures.weights import Weights
 from convarium.datasets.splits import channels_last
 from convarium.errors import UserError
-from convarium.names import find
+from convarium.names import find_allowed
 
 KEYS = {
     "source": choice("own", "torchvision", "timm"),
@@ -26,15 +27,18 @@ KEYS = {
     "stem": choice("native", "small"),
     "kwargs": None,
 }
+NO_FAMILIES = ("kwargs", "library", "stem", "weight_files", "weights")
 
 
-def build(architecture: Mapping[str, Any], device: str | None = None, allow: Collection[str] = ()) -> nn.Module:
+def build(architecture: Mapping[str, Any], device: str | None = None) -> nn.Module:
     """Build the network an architecture describes, with weights drawn from torch's current random state.
+
+    A builder of an outside package (source own, name "package.module:attribute") is imported only where its package is
+    allowed (`convarium.names.allowing`).
 
     Args:
         architecture: source, name, in_chans, num_classes, img_size, stem, kwargs; all complete.
         device: where parameters are made; "meta" takes no memory.
-        allow: outside packages whose builders may be imported (source own, name "package.module:attribute").
 
     Raises:
         UserError: an unknown name or argument, a value out of bounds, a network that can't be built.
@@ -42,7 +46,7 @@ def build(architecture: Mapping[str, Any], device: str | None = None, allow: Col
     _check_keys(architecture)
     source, name = architecture["source"], architecture["name"]
     with torch.device(device) if device else nullcontext():
-        network = _own(architecture, allow) if source == "own" else _library(source, architecture)
+        network = _own(architecture) if source == "own" else _library(source, architecture)
     if architecture["stem"] == "small":
         if source == "own":
             raise UserError(f"architecture.stem=small: {name} is made for small images already; use stem=native")
@@ -52,6 +56,8 @@ def build(architecture: Mapping[str, Any], device: str | None = None, allow: Col
 
 def trial(architecture: Mapping[str, Any]) -> nn.Module:
     """Build on the meta device and run two images through, to see that the network takes images of this size.
+
+    The network's attribute `input_shape` is that of such an image, for those who trace it.
 
     Raises:
         UserError: it can't be built, can't take such images, or doesn't return (N, num_classes).
@@ -67,7 +73,25 @@ def trial(architecture: Mapping[str, Any]) -> nn.Module:
         raise UserError(f"{owner} fails: {_first_line(error)}") from None
     if not isinstance(output, torch.Tensor) or tuple(output.shape) != (2, architecture["num_classes"]):
         raise UserError(f"{owner} is not a classifier: its output isn't (images, classes)")
+    vars(network)["input_shape"] = tuple(images.shape[1:])
     return network
+
+
+def pretrained(architecture: Mapping[str, Any]) -> Weights:
+    """Fetch the weights that torchvision or timm trained for an architecture's name.
+
+    Raises:
+        UserError: there are none, or they can't be fetched.
+    """
+    source, name = architecture["source"], architecture["name"]
+    if source == "own":
+        raise UserError(f"architecture {name} has no pretrained weights; architecture=timm and torchvision have some")
+    try:
+        found: Weights = import_module(f"convarium.architectures.from_{source}").pretrained(name)
+    except Exception as error:
+        said = f"the pretrained weights of {name} can't be had from {source}: {_first_line(error)}"
+        raise UserError(f"{said}; with a file of them: convarium adopt FILE") from None
+    return found
 
 
 def names(source: str) -> list[str]:
@@ -97,34 +121,43 @@ def _builders() -> dict[str, Builder]:
     """Collect BUILDERS of the families in this folder; a new family is a new file."""
     found: dict[str, Builder] = {}
     for module in iter_modules(architectures.__path__, f"{architectures.__name__}."):
-        if not module.name.endswith((".library", ".stem", ".kwargs")) and ".from_" not in module.name:
+        name = module.name.rpartition(".")[2]
+        if name not in NO_FAMILIES and not name.startswith("from_"):
             found |= import_module(module.name).BUILDERS
     return found
 
 
-def _own(architecture: Mapping[str, Any], allow: Collection[str]) -> nn.Module:
+def _own(architecture: Mapping[str, Any]) -> nn.Module:
     name = architecture["name"]
-    if "." in name:
-        builder = _outside(name, allow)
-    elif name in _builders():
-        builder = _builders()[name]
-    else:
+    if ":" in name or "." in name:
+        return _outside(architecture)
+    if name not in _builders():
         raise _unknown("own", name)
-    check(architecture["kwargs"], builder.allowed, name)
-    network: nn.Module = builder.make(
-        architecture["in_chans"], architecture["num_classes"], architecture["img_size"], **architecture["kwargs"]
-    )
+    return _made(_builders()[name], architecture)
+
+
+def _made(builder: Builder, architecture: Mapping[str, Any]) -> nn.Module:
+    check(architecture["kwargs"], builder.allowed, architecture["name"])
+    sizes = (architecture["in_chans"], architecture["num_classes"], architecture["img_size"])
+    network: nn.Module = builder.make(*sizes, **architecture["kwargs"])
     return network
 
 
-def _outside(name: str, allow: Collection[str]) -> Builder:
-    package = name.split(".")[0]
-    if package not in allow:
-        raise UserError(f"architecture.name={name!r}: package {package} is not allowed here")
-    builder = find("architectures", name)
+def _outside(architecture: Mapping[str, Any]) -> nn.Module:
+    """Build with an outside package's builder, whose every failure is one line."""
+    name = architecture["name"]
+    builder = find_allowed("architectures", name)
     if not isinstance(builder, Builder):
         raise UserError(f"architecture.name={name!r} is not a convarium.architectures.kwargs.Builder")
-    return builder
+    try:
+        network = _made(builder, architecture)
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(f"architecture {name} can't be built so: {_first_line(error)}") from None
+    if not isinstance(network, nn.Module):
+        raise UserError(f"architecture {name} is {type(network).__name__}, its builder must return a torch.nn.Module")
+    return network
 
 
 def _library(source: str, architecture: Mapping[str, Any]) -> nn.Module:

@@ -9,6 +9,7 @@ from convarium.errors import StageFailed, UserError
 
 COMMANDS = {
     "run": "train, compress and measure every point that is not stored yet",
+    "adopt": "weights from outside as a dense network, measured at once",
     "plan": "what is stored, what would run, and what it would cost",
     "compare": "table, Pareto front and paired statistics of what is stored",
     "measure": "measure a network file",

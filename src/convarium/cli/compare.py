@@ -1,9 +1,19 @@
 """`convarium compare`: table, Pareto front and paired statistics, of the points asked for or of all that is stored."""
 
+import shlex
+import sys
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from convarium.cli.arguments import Arguments
+from convarium.errors import UserError
+
+if TYPE_CHECKING:
+    from convarium.comparison.collect import Collected
+    from convarium.store.store import Store
+
+MARGIN = 0.2
 
 
 def main(argv: Sequence[str]) -> int:
@@ -11,36 +21,65 @@ def main(argv: Sequence[str]) -> int:
     parser = Arguments("compare", "Compare what is stored; without overrides, all of it.", points=True)
     parser.add_argument("--json", action="store_true", help="one JSON document")
     parser.add_argument("--where", action="append", default=[], metavar="EXPR", help="such as 'file_bytes<50000'")
+    parser.add_argument("--html", metavar="FILE", help="a page to look at: table, plots, curves, commands")
+    parser.add_argument("--csv", metavar="FILE", help="a table to work on")
     parser.add_argument("--best", metavar="METRIC", help="the best row only; accuracy is selected on validation")
+    parser.add_argument("--margin", type=float, default=MARGIN, metavar="POINTS", help="of accuracy that may be lost")
     options = parser.read(argv)
+    if not 0 < options.margin < 100:
+        raise UserError(f"--margin {options.margin:g}: expected points of accuracy, more than 0 and less than 100")
     from convarium.cli import output
 
     with output.aside():
-        document = _document(options.overrides, options.where, options.best)
+        found, store = _found(options.overrides)
+        document = _document(found, options.where, options.best, options.margin)
     if options.json:
         output.document(document)
     else:
         from convarium.comparison.terminal import show
 
         show(document, output.console())
+    if options.html:
+        from convarium.comparison.report.document import report
+        from convarium.comparison.report.page import page
+
+        command = shlex.join(["convarium", "compare", *argv])
+        _write("--html", options.html, page(report(document, found.results, store, command)))
+    if options.csv:
+        from convarium.comparison.report.table import table
+
+        _write("--csv", options.csv, table(document))
     return 0
 
 
-def _document(overrides: Sequence[str], where: Sequence[str], best: str | None) -> dict[str, Any]:
+def _found(overrides: Sequence[str]) -> tuple["Collected", "Store"]:
     from convarium.cli.points import ask
     from convarium.cli.stored import store_of
-    from convarium.comparison import select
     from convarium.comparison.collect import collect, collect_all
-    from convarium.comparison.rows import compare
     from convarium.stages.graph import plan
 
     asked = ask(overrides)
     store = store_of(asked.runtime)
-    if asked.chooses:
-        results, missing = collect(plan(asked.accepted()), store)
-    else:
-        results, missing = collect_all(store), 0
-    document: dict[str, Any] = compare(results, missing)
+    return (collect(plan(asked.accepted()), store) if asked.chooses else collect_all(store)), store
+
+
+def _document(found: "Collected", where: Sequence[str], best: str | None, margin: float) -> dict[str, Any]:
+    from convarium.comparison import select
+    from convarium.comparison.rows import compare
+
+    document: dict[str, Any] = compare(
+        found.results, found.missing, references=found.references, refused=found.refused, margin=margin / 100
+    )
     if where:
         document = select.where(document, where)
     return select.best(document, best) if best else document
+
+
+def _write(option: str, file: str, text: str) -> None:
+    """Write a file and say so on stderr."""
+    content = text.encode()
+    try:
+        Path(file).write_bytes(content)
+    except OSError as error:
+        raise UserError(f"{option} {file}: can't be written: {error.strerror}") from None
+    print(f"{file}: {len(content):,} bytes", file=sys.stderr)

@@ -21,6 +21,7 @@ complete -o nospace -F _convarium convarium
 """
 OPTIONS = {
     "run": ["--json", "--cfg"],
+    "adopt": ["--json", "--new-head", "--by-order", "--train"],
     "plan": ["--json", "--fast"],
     "compare": ["--json", "--where", "--best"],
     "measure": ["--json"],

@@ -2,9 +2,14 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from convarium.cli.arguments import Arguments
 from convarium.errors import UserError
+from convarium.names import allowing, packages
+
+if TYPE_CHECKING:
+    from convarium.store.store import Store
 
 
 def main(argv: Sequence[str]) -> int:
@@ -25,9 +30,16 @@ def main(argv: Sequence[str]) -> int:
     network = folder and folder / "network.cvm"
     if network is None or not network.is_file():
         raise UserError(f"{signature} has no network.cvm in {folder}")
-    options.output.write_bytes(_sound(network))
+    with allowing(_named(store, signature)):
+        options.output.write_bytes(_sound(network))
     print(options.output)
     return 0
+
+
+def _named(store: "Store", signature: str) -> set[str]:
+    """Return the outside packages that a result, or what it was made from, names."""
+    done = store.done(signature)
+    return packages(done["own"]).union(*(_named(store, parent) for parent in done["parents"])) if done else set()
 
 
 def _sound(network: Path) -> bytes:

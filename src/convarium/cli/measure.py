@@ -1,6 +1,7 @@
 """`convarium measure FILE`: a network file, by itself."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from convarium.cli.arguments import Arguments
@@ -14,12 +15,14 @@ def main(argv: Sequence[str]) -> int:
     from convarium.cli import output
     from convarium.cli.points import ask
     from convarium.errors import UserError
+    from convarium.names import allowing, packages
 
     with output.aside():
         points = ask(options.overrides).accepted()
         if len(points) > 1:
             raise UserError(f"measure takes one dataset, not {len(points)} points; a file has no compression to sweep")
-        found = _measured(path, points[0].config)
+        with allowing(packages(points[0].config)):
+            found = _measured(path, points[0].config)
     if options.json:
         output.document(found)
         return 0
@@ -31,12 +34,14 @@ def main(argv: Sequence[str]) -> int:
 
 def _measured(path: str, config: dict[str, Any]) -> dict[str, Any]:
     from convarium.measurement.quality import measure_file
+    from convarium.store.disk import beside
     from convarium.store.provenance import cores
 
     runtime, dataset = config["runtime"], config["dataset"]
     threads = runtime["threads"] or cores()
     data = {key: value for key, value in dataset.items() if key != "root"}
     found: dict[str, Any] = measure_file(
-        path, None, data, config["task"], dataset["root"], threads, runtime["accelerator"]
-    )
+        path, None, data, config["task"], dataset["root"], threads, runtime["accelerator"],
+        cache=str(beside(Path(runtime["store"]))),
+    )  # fmt: skip
     return {key: found[key] for key in ("metrics", "bytes", "images")}

@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from convarium.cli import controls
+from convarium.cli.adopted import quoted, resolved
 from convarium.cli.options import option
 from convarium.cli.references import references
-from convarium.cli.sweeps import saved
+from convarium.cli.sweeps import Saved, saved
 from convarium.config import places
 from convarium.config.point import KEYS, Point, check
 from convarium.config.words import suggestion
@@ -77,8 +79,8 @@ def ask(arguments: Sequence[str]) -> Asked:
     found: dict[str, Point] = {}
     invalid: dict[tuple[str, ...], Invalid] = {}
     unused: dict[str, bool] = {}
-    for grid in sweep.grids:
-        for overrides in _expanded(composer, _axes(composer, grid, typed), unused):
+    for axes in _grids(composer, sweep, typed):
+        for overrides in _expanded(composer, axes, unused):
             try:
                 point = _point(composer, overrides)
                 found.setdefault(_identity(point.config), point)
@@ -114,6 +116,15 @@ def _sorted(arguments: Sequence[str]) -> tuple[list[str], tuple[str, ...], list[
     return typed, tuple(launcher), sweeps
 
 
+def _grids(composer: "Composer", sweep: Saved, typed: Sequence[str]) -> Iterator[list[list[str]]]:
+    """Yield each grid's axes, and those of its controls, for which a typed compression counts as another grid's."""
+    for grid in sweep.grids:
+        yield _axes(composer, grid, typed)
+        if sweep.controls:
+            kept = [text for text in typed if not text.startswith("compression=")]
+            yield from (_axes(composer, control, ()) for control in controls.grids((*grid, *kept)))
+
+
 def _axes(composer: "Composer", grid: Sequence[str], typed: Sequence[str]) -> list[list[str]]:
     """Return the alternatives of each key, a grid's first; a key that is typed replaces the grid's in its place."""
     axes: dict[str, list[str]] = {}
@@ -144,7 +155,7 @@ def _alternatives(composer: "Composer", text: str) -> tuple[str, list[str]]:
     elif top not in KEYS:
         raise UserError(f"{text}: no such group or key{suggestion(top, [*KEYS, 'sweep'])}")
     else:
-        key, alternatives = composer.alternatives(text)
+        key, alternatives = composer.alternatives(quoted(text))
     if top in NO_RESULT and len(alternatives) > 1:
         raise UserError(f"{text}: {top} decides no result and can't be swept; give one value")
     return key, alternatives
@@ -202,7 +213,7 @@ def _checked(composer: "Composer", overrides: tuple[str, ...]) -> tuple[dict[str
     groups = _choices(overrides)
     values = [text for text in overrides if text not in groups]
     default = composer.compose(groups)
-    return check(composer.set(groups, values), default), default
+    return resolved(check(composer.set(groups, values), default)), default
 
 
 def _identity(config: dict[str, Any]) -> str:

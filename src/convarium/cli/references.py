@@ -5,12 +5,13 @@ A method's YAML lists such knobs under `_references_`; each holds the fields `si
 the rest is laid under it, without compression, and the network is trained in the same sweep if it is not stored.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from convarium.cli.options import option
 from convarium.config import places
 from convarium.config.point import Reference
+from convarium.config.steps import terms
 from convarium.errors import UserError
 
 if TYPE_CHECKING:
@@ -35,19 +36,41 @@ def references(
     found = []
     described = (default.get("compression") or {}).items()
     for position, (step, (key, yaml)) in enumerate(zip(config["compression"], described, strict=True)):
-        for name in yaml.get("_references_") or ():
+        for name, fields, is_term in _named(step, yaml):
             where = f"compression.{key}.{name}"
-            fields = {field: value for field, value in step[name].items() if value is not None}
             if "signature" in fields:
                 found.append(Reference(position, name, chain=_stored(fields, where, config["runtime"])))
             else:
-                found.append(Reference(position, name, config=compose(_overlaid(overrides, fields, where))))
-    return tuple(found)
+                laid = _overlaid(overrides, fields, where, needed=not is_term)
+                found.append(_dense(position, name, compose(laid)))
+    begun = [_dense(-1, "weights", config)] if "weights" in config["architecture"] else []
+    return (*begun, *found)
 
 
-def _overlaid(overrides: Sequence[str], fields: Mapping[str, Any], where: str) -> tuple[str, ...]:
+def _dense(position: int, name: str, config: Json) -> Reference:
+    """Return the reference to a config's dense network: trained by that config, or adopted."""
+    if "weights" not in config["architecture"]:
+        return Reference(position, name, config=config)
+    from convarium.cli.adopted import chain
+
+    return Reference(position, name, chain=chain(config))
+
+
+def _named(step: Json, yaml: Mapping[str, Any]) -> Iterator[tuple[str, Json, bool]]:
+    """Yield name and fields of each reference of a step and of its terms, and whether it is a term's.
+
+    A term that names no network has the step's own dense network.
+    """
+    blocks = [("", step, yaml), *((f"{term}.", step[term], yaml[term]) for term in terms(yaml) if term in step)]
+    for prefix, values, described in blocks:
+        for name in described.get("_references_") or ():
+            fields = {field: value for field, value in values[name].items() if value is not None}
+            yield f"{prefix}{name}", fields, "_term_" in described
+
+
+def _overlaid(overrides: Sequence[str], fields: Mapping[str, Any], where: str, needed: bool) -> tuple[str, ...]:
     """Return the asking point's overrides with `fields` laid over them, without compression."""
-    if not fields:
+    if needed and not fields:
         raise UserError(f"{where}: which network? set {where}.architecture=NAME or {where}.signature=SIGNATURE")
     replaced = ("compression", *fields)
     kept = [text for text in overrides if text.partition("=")[0].split(".")[0] not in replaced]
@@ -67,7 +90,7 @@ def _stored(fields: Mapping[str, Any], where: str, runtime: Mapping[str, Any]) -
 def _chain(store: "Store", signature: str, where: str) -> list[Json]:
     """Return the stages that made a stored network, as fields of nodes, parents first."""
     done = store.done(signature)
-    if done is None or done["stage"] not in ("train", "compress"):
+    if done is None or done["stage"] not in ("train", "adopt", "compress"):
         raise UserError(f"{where}.signature={signature} is no stored network")
     own = {key: done[key] for key in ("stage", "version", "own", "parents", "fingerprint", "name")}
     return [*(node for parent in done["parents"] for node in _chain(store, parent, where)), own]

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
 Launch = Callable[[list[list[str]]], None]
 METRICS = (
-    "accuracy", "validation_accuracy", "loss", "file_bytes", "dense_bytes", "ratio", "xz_bytes", "parameters",
-    "nonzeros", "macs", "latency_ms", "latency_ratio", "peak_memory_bytes",
+    "accuracy", "validation_accuracy", "balanced_accuracy", "validation_balanced_accuracy", "loss", "file_bytes",
+    "dense_bytes", "ratio", "xz_bytes", "parameters", "nonzeros", "macs", "latency_ms", "latency_ratio",
+    "peak_memory_bytes",
 )  # fmt: skip
 
 
@@ -31,10 +32,10 @@ def main(argv: Sequence[str]) -> int:
     with output.aside():
         asked = ask(options.overrides)
         if not options.cfg:
-            runs, code = _run(asked, options.json)
+            runs, code = answer(asked, options.json)
     if options.cfg:
         return _print_configs(asked)
-    output.document({"runs": runs}) if options.json else _show(runs)
+    output.document({"runs": runs}) if options.json else show(runs)
     return code
 
 
@@ -47,12 +48,14 @@ def _print_configs(asked: "Asked") -> int:
     return 0
 
 
-def _run(asked: "Asked", quiet: bool) -> tuple[list[dict[str, Any]], int]:
+def answer(asked: "Asked", quiet: bool) -> tuple[list[dict[str, Any]], int]:
     """Make what is missing; with nothing missing, neither validate on the meta device nor launch.
 
     Returns the runs as JSON, and the exit code.
     """
     asked = replace(asked, points=asked.accepted(), invalid=())
+    from convarium.cli import output
+    from convarium.cli.skipped import skipped
     from convarium.cli.stored import store_of, workers_of
     from convarium.stages.graph import plan
     from convarium.store.controller import run
@@ -67,12 +70,20 @@ def _run(asked: "Asked", quiet: bool) -> tuple[list[dict[str, Any]], int]:
         graph = plan(validated(asked).accepted())
         launch = asked.composer.launcher(asked.launcher, store.root.resolve(), workers)
     statuses = run(graph, store, launch, workers, progress(quiet))
-    return [_described(point, graph, store, statuses) for point in graph.points], _code(statuses.values())
+    for line in skipped(graph, store):
+        output.console(error=True).print(line, markup=False)
+    return [_described(point, graph, store, statuses) for point in graph.points], _code(
+        statuses.values(), len(graph.points)
+    )
 
 
-def _code(statuses: Iterable["Status"]) -> int:
-    """Return 1 if something failed while running, 2 if only mistakes of the user's did, 0 if all is done."""
-    mistakes = [status.mistake for status in statuses if status.state != "done"]
+def _code(statuses: Iterable["Status"], points: int) -> int:
+    """Return 1 if something failed while running, 2 if only mistakes of the user's did, 0 if all is done.
+
+    In a sweep, what can't be reached or is not installed is a row of the table, no failure.
+    """
+    open_ones = [status for status in statuses if status.state != "done" and (points == 1 or status.kind is None)]
+    mistakes = [status.mistake for status in open_ones]
     return 0 if not mistakes else 2 if all(mistakes) else 1
 
 
@@ -100,12 +111,12 @@ def _described(
 
 
 def _status(chain: Sequence[str], point: "PlannedPoint", statuses: Mapping[str, "Status"]) -> tuple[str, str | None]:
-    """Return done, failed (the point's own network or figures), or blocked (something before it), and why."""
+    """Return done, failed (the point's own network or figures), blocked (something before it), or a kind, and why."""
     for signature in chain:
         status = statuses[signature]
         if status.state in ("failed", "unfinished"):
             own = signature in (point.network, *point.ends)
-            return ("failed" if own else "blocked"), status.error
+            return (status.kind or ("failed" if own else "blocked")).replace("_", " "), status.error
     return "done", None
 
 
@@ -121,7 +132,8 @@ def _metrics(store: "Store", signature: str) -> dict[str, Any]:
     return metrics
 
 
-def _show(runs: list[dict[str, Any]]) -> None:
+def show(runs: list[dict[str, Any]]) -> None:
+    """Print the table of runs on stdout, what failed on stderr."""
     from rich.markup import escape
     from rich.table import Table
 

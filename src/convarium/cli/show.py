@@ -12,17 +12,21 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--json", action="store_true", help="one JSON document")
     options, signature = parser.read_with("signature", argv)
     from convarium.cli import output
+    from convarium.cli.classes import by_class, told
     from convarium.cli.stored import store_named
 
     store = store_named(options.overrides)
     found = stored(store, store.resolve(signature))
+    classes = by_class(found, store)
     if options.json:
-        output.document(found)
+        output.document({**found, "classes": classes} if classes else found)
         return 0
     import yaml
 
-    found.get("result", {}).pop("correct", None)
-    print(yaml.safe_dump(found, sort_keys=False, allow_unicode=True, width=120), end="")
+    for key in ("correct", "per_class"):
+        found.get("result", {}).pop(key, None)
+    shown = {**found, "accuracy_by_class": told(classes)} if classes else found
+    print(yaml.safe_dump(shown, sort_keys=False, allow_unicode=True, width=120), end="")
     return 0
 
 

@@ -17,6 +17,7 @@ class Saved:
     name: str | None
     grids: tuple[tuple[str, ...], ...]
     skip_invalid: bool
+    controls: bool = False
 
 
 def saved(names: list[str]) -> Saved:
@@ -33,7 +34,7 @@ def saved(names: list[str]) -> Saved:
     name = full_name("sweep", names[0], known)
     path = next(path for folder in folders("sweeps") if (path := folder / f"{name}.yaml").is_file())
     sweep = closed(_read(path), Sweep, str(path))
-    return Saved(name, tuple(_grid(grid, path) for grid in sweep["grids"]), sweep["skip_invalid"])
+    return Saved(name, tuple(_grid(grid, path) for grid in sweep["grids"]), sweep["skip_invalid"], sweep["controls"])
 
 
 def _read(path: Path) -> Any:

@@ -1,24 +1,56 @@
 """Results from a store: those that a plan asks for, or all of them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from convarium.comparison.result import MEASURED, TIMED, Result
+from convarium.comparison import adopted
+from convarium.comparison.result import MEASURED, TIMED, Facts, Refused, Result
 from convarium.store.plan import Plan, PlannedPoint
-from convarium.store.signature import canonical_json
+from convarium.store.signature import canonical_json, signature
 from convarium.store.store import Store
 
 Done = Mapping[str, Any]
+REFUSALS = ("not_reachable", "not_installed")
+VERSIONS = ("convarium", "torch", "timm")
+DATA = ("name", "fingerprint", "train_size")
 
 
-def collect(plan: Plan, store: Store) -> tuple[list[Result], int]:
-    """Return the measured points of a plan, and how many are not measured yet."""
-    found = [_planned(point, store) for point in plan.points]
-    results = [result for result in found if result is not None]
-    return results, len(found) - len(results)
+@dataclass(frozen=True)
+class Collected:
+    """What a store knows of the points asked for.
+
+    Attributes:
+        results: the measured points.
+        missing: how many are neither measured nor refused.
+        refused: the points that can't be made.
+        references: the dense networks of `results` that are measured too, asked for or not.
+    """
+
+    results: tuple[Result, ...] = ()
+    missing: int = 0
+    refused: tuple[Refused, ...] = ()
+    references: tuple[Result, ...] = ()
 
 
-def collect_all(store: Store) -> list[Result]:
+def collect(plan: Plan, store: Store) -> Collected:
+    """Return what is known of the points of a plan."""
+    results: list[Result] = []
+    refused: list[Refused] = []
+    references: dict[str, Result] = {}
+    for point in plan.points:
+        done = store.done(point.measure)
+        if done is not None:
+            timed = store.done(point.time) if point.time else None
+            results.append(_result(point.config, point.overrides, done, timed, store))
+            _refer(references, done, timed, store)
+        elif (reason := _refusal(point, plan, store)) is not None:
+            refused.append(Refused(point.config, point.overrides, point.config["seed"], reason))
+    missing = len(plan.points) - len(results) - len(refused)
+    return Collected(tuple(results), missing, tuple(refused), tuple(references.values()))
+
+
+def collect_all(store: Store) -> Collected:
     """Return every measured network of the store, its config read off the stages that made it.
 
     Of latencies those count that were taken with the settings, and on the host, of the latest one: others can't be
@@ -26,51 +58,107 @@ def collect_all(store: Store) -> list[Result]:
     """
     times = _comparable_times(store.results("time"))
     latest: dict[tuple[str, int], Result] = {}
+    references: dict[str, Result] = {}
     for done in sorted(store.results("measure"), key=lambda done: str(done["started"])):
         network = done["parents"][0]
-        config = _config(network, store)
+        config = _config(network, store, done)
         if config is not None:
-            result = _result(config, (), network, done, times.get(network))
+            timed = times.get(network)
+            result = _result(config, (), done, timed, store)
             latest[result.row, result.seed] = result
-    return list(latest.values())
-
-
-def _planned(point: PlannedPoint, store: Store) -> Result | None:
-    done = store.done(point.measure)
-    if done is None:
-        return None
-    timed = store.done(point.time) if point.time else None
-    return _result(point.config, point.overrides, point.network, done, timed)
+            _refer(references, done, timed, store)
+    return Collected(tuple(latest.values()), references=tuple(references.values()))
 
 
 def _result(
-    config: Mapping[str, Any], overrides: Iterable[str], network: str, done: Done, timed: Done | None
+    config: Mapping[str, Any], overrides: Iterable[str], done: Done, timed: Done | None, store: Store
 ) -> Result:
     measured = done["result"]
     metrics: dict[str, float | None] = {name: measured["metrics"].get(name) for name in MEASURED}
     void = bool(timed and timed["result"]["void"])
     timings = timed["result"]["metrics"] if timed and not void else {}
+    network, dense = done["parents"]
     return Result(
         config={key: value for key, value in config.items() if key not in ("runtime", "tracking", "measurement")},
         overrides=tuple(overrides),
         signature=network,
-        seed=config["seed"],
+        seed=config.get("seed", 0),
         metrics=metrics | {name: timings.get(name) for name in TIMED},
         correct=measured["correct"],
         images=measured["images"],
         void=void,
+        dense=dense,
+        facts=_facts(done, timed, store),
+        class_images=tuple(measured.get("per_class", {}).get("images", ())),
+        records=tuple(record["signature"] for record in (done, timed) if record),
     )
 
 
-def _config(signature: str, store: Store) -> dict[str, Any] | None:
-    """Follow the chain of stages back to the training; None where a part of the chain is no longer stored."""
-    steps: list[Mapping[str, Any]] = []
-    done = store.done(signature)
-    while done is not None and done["stage"] == "compress":
-        others = done["parents"][1:]
-        steps.insert(0, {**done["own"]["step"], **({"references": others} if others else {})})
-        done = store.done(done["parents"][0])
-    return None if done is None else {**done["own"], "compression": steps}
+def _refer(references: dict[str, Result], done: Done, timed: Done | None, store: Store) -> None:
+    """Add the dense network of a measured one, if it was measured by the same stages."""
+    dense = done["parents"][1]
+    config, measured = _config(dense, store, done), _of_dense(done, store)
+    if dense not in references and config is not None and measured is not None:
+        references[dense] = _result(config, (), measured, _of_dense(timed, store), store)
+
+
+def _of_dense(done: Done | None, store: Store) -> Done | None:
+    """Return the record of the same stage for the dense network itself."""
+    if done is None:
+        return None
+    dense = done["parents"][1]
+    return store.done(signature(done["stage"], done["version"], done["own"], (dense, dense), done["fingerprint"]))
+
+
+def _facts(done: Done, timed: Done | None, store: Store) -> Facts:
+    records = [*_chain(done["parents"][0], store), done, *([timed] if timed else [])]
+    found = {f"{name} {record['versions'][name]}" for record in records for name in VERSIONS if _has(record, name)}
+    data = done["own"].get("dataset", {})
+    how = {"version": done["version"], "task": done["own"].get("task")}
+    return Facts(
+        versions=tuple(sorted(found)),
+        protocol=canonical_json({**how, "data": {key: data[key] for key in data if key not in DATA}}),
+        timing=canonical_json([timed["version"], timed["own"]]) if timed else None,
+        host=timed.get("host", {}).get("name") if timed else None,
+    )
+
+
+def _has(record: Done, name: str) -> bool:
+    return name in record.get("versions", {})
+
+
+def _chain(network: str, store: Store) -> Iterator[Done]:
+    """Yield the records of the stages that made a network, last first, as far as they are stored."""
+    done = store.done(network)
+    while done is not None:
+        yield done
+        done = store.done(done["parents"][0]) if done["stage"] == "compress" else None
+
+
+def _config(network: str, store: Store, measured: Done) -> dict[str, Any] | None:
+    """Read a config off the chain of stages, and off `measured`; None where a part of the chain is gone."""
+    chain = list(_chain(network, store))
+    if not chain or chain[-1]["stage"] == "compress":
+        return None
+    begun = adopted.config(chain, measured["own"]["dataset"]) if chain[-1]["stage"] == "adopt" else chain[-1]["own"]
+    return {**begun, "compression": [_step(done) for done in reversed(chain[:-1])]}
+
+
+def _step(done: Done) -> dict[str, Any]:
+    others = done["parents"][1:]
+    return {**done["own"]["step"], **({"references": others} if others else {})}
+
+
+def _refusal(point: PlannedPoint, plan: Plan, store: Store) -> str | None:
+    """Return why a point can't be made: what stands in its way is its network's stage or one before it."""
+    left = [point.network]
+    while left:
+        node = left.pop()
+        failed = store.failed(node)
+        if failed is not None and failed.get("kind") in REFUSALS:
+            return str(failed["error"])
+        left += plan.nodes[node].parents if node in plan.nodes else ()
+    return None
 
 
 def _comparable_times(results: Iterable[Done]) -> dict[str, Done]:

@@ -9,7 +9,7 @@ from convarium.config.places import options
 
 Config = Mapping[str, Any]
 ALWAYS = "sparsity"
-SILENT = ("method", "name", "version", "phases")
+SILENT = ("method", "name", "version", "phases", "budget")
 
 
 def flat(config: Config) -> dict[str, Any]:
@@ -18,11 +18,15 @@ def flat(config: Config) -> dict[str, Any]:
     The list of methods itself is under "compression", the architecture's option under "architecture".
     """
     result: dict[str, Any] = {"compression": [step["method"] for step in config["compression"]] or "none"}
+    result["architecture.weights"] = None
     for group, values in config.items():
-        if group != "compression" and isinstance(values, Mapping):
+        if group not in ("compression", "budget") and isinstance(values, Mapping):
             result |= {f"{group}.{key}": value for key, value in values.items()}
     for step in config["compression"]:
-        result |= {f"compression.{_name(step)}.{key}": step[key] for key in step if key not in SILENT}
+        order = step.get("budget", {})
+        silent = (*SILENT, order.get("knob"))
+        result |= {f"compression.{_name(step)}.{key}": step[key] for key in step if key not in silent}
+        result |= {f"budget.{order['quantity']}": order["value"]} if order else {}
     return result
 
 
@@ -74,6 +78,8 @@ def _step(step: Mapping[str, Any], differs: Mapping[str, Any]) -> str:
     shown = {key.removeprefix(prefix): value for key, value in differs.items() if key.startswith(prefix)}
     main = shown.pop(ALWAYS, step.get(ALWAYS))
     parts = [name] if main is None else [name, _value(main)]
+    if "budget" in step:
+        parts = [name, f"≤{step['budget']['value']:,.10g} {step['budget']['quantity']}"]
     return " ".join(parts + [f"{key}={_value(value)}" for key, value in shown.items()])
 
 

@@ -4,7 +4,10 @@ from collections.abc import Mapping, Sequence
 
 COSTS = ("file_bytes", "macs", "latency_ms")
 QUALITY = "accuracy"
-SELECTION = {"accuracy": "validation_accuracy"}  # test is for reporting, never for choosing
+SELECTION = {  # test is for reporting, never for choosing
+    "accuracy": "validation_accuracy",
+    "balanced_accuracy": "validation_balanced_accuracy",
+}
 
 Means = Mapping[str, float | None]
 

@@ -5,8 +5,9 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from convarium.comparison import audit
 from convarium.comparison.pareto import SELECTION
-from convarium.comparison.result import HIGHER_IS_BETTER, METRICS
+from convarium.comparison.result import HIGHER_IS_BETTER, METRICS, ON_TEST
 from convarium.config.words import suggestion
 from convarium.errors import UserError
 
@@ -21,7 +22,8 @@ CONDITION = re.compile(r"\s*(\w+)\s*(<=|>=|==|!=|<|>)\s*(.+?)\s*")
 def where(document: Mapping[str, Any], conditions: Sequence[str]) -> Json:
     """Return the document with the rows that meet all conditions, such as "file_bytes<1e6" (of means).
 
-    A row in which the metric was not measured does not meet the condition.
+    A row in which the metric was not measured does not meet the condition. A condition on a figure of the test images
+    marks what it leaves "chosen_on_test"; `validation_accuracy` does not.
 
     Raises:
         UserError: a condition that can't be read, a metric that is unknown, or that no row has.
@@ -30,15 +32,15 @@ def where(document: Mapping[str, Any], conditions: Sequence[str]) -> Json:
     for condition in conditions:
         key, compare, value = _parsed(condition)
         _measured(document["rows"], key, f"--where '{condition}'")
-        rows = [row for row in rows if _meets(_get(row, key), compare, value)]
-    return {**document, "rows": rows}
+        rows = [_chosen(row, key) for row in rows if _meets(_get(row, key), compare, value)]
+    return _with(document, rows)
 
 
 def best(document: Mapping[str, Any], metric: str) -> Json:
     """Return the document with its best row by `metric`, one for each dataset, ties to the first.
 
     Highest wins for accuracies and ratios, lowest for all else. Test accuracy is reported, never selected on: the best
-    `accuracy` is that of the row with the best validation accuracy.
+    `accuracy` is that of the row with the best validation accuracy. The best `loss` is one on test, and marked so.
 
     Raises:
         UserError: the metric is unknown, or no row has it.
@@ -50,8 +52,16 @@ def best(document: Mapping[str, Any], metric: str) -> Json:
     chosen: dict[str, Json] = {}
     for row in sorted(document["rows"], key=lambda row: _worst_last(row, by, sign)):
         if _get(row, by) is not None:
-            chosen.setdefault(row["dataset"], row)
-    return {**document, "rows": list(chosen.values())}
+            chosen.setdefault(row["dataset"], _chosen(row, by))
+    return _with(document, list(chosen.values()))
+
+
+def _chosen(row: Json, metric: str) -> Json:
+    return audit.marked(row, "chosen_on_test") if metric in ON_TEST else row
+
+
+def _with(document: Mapping[str, Any], rows: Sequence[Json]) -> Json:
+    return {**document, "audit": audit.legend(rows), "rows": list(rows)}
 
 
 def _worst_last(row: Json, metric: str, sign: int) -> float:

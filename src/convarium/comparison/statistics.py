@@ -50,6 +50,11 @@ def crossed(table: NDArray[np.floating]) -> Estimate:
 
     With one seed only the images are resampled: the interval then speaks of this one network.
     """
+    return _student(*moments(table))
+
+
+def moments(table: NDArray[np.floating]) -> tuple[float, float, float]:
+    """Return what `crossed` stands on: the mean of `table`, its variance, and the variance's degrees of freedom."""
     seeds, images = table.shape
     mean = float(table.mean())
     by_seed, by_image = table.mean(axis=1), table.mean(axis=0)
@@ -62,7 +67,7 @@ def crossed(table: NDArray[np.floating]) -> Estimate:
             (_mean_square(by_seed - mean, seeds - 1) / seeds, seeds - 1),
             (_mean_square(rest, cells) / (seeds * images), cells),
         ]
-    return _student(mean, *_satterthwaite(parts))
+    return mean, *_satterthwaite(parts)
 
 
 def over_seeds(values: Sequence[float]) -> Estimate:

@@ -1,6 +1,7 @@
 """A comparison as a table for people."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from string import ascii_lowercase
 from typing import Any
 
 from rich import box
@@ -10,14 +11,8 @@ from rich.text import Text
 
 Row = Mapping[str, Any]
 
-AUDIT = {
-    "few_seeds": "fewer than 3 seeds: differences between seeds are hardly known",
-    "no_dense": "its dense network is not among the points: no difference is shown",
-    "unpaired_seeds": "some seeds lack their dense network: the difference is over the others",
-    "void_latency": "the machine was too busy: latency is not shown",
-    "other_images": "its seeds were measured on test sets of different sizes: no interval over images",
-}
-HEADINGS = ("test\n%", "valid.\n%", "points to dense\n", "bytes\n", "ratio\n")
+TEST, BALANCED = ("test\n%",), ("bal.\n%",)
+HEADINGS = ("valid.\n%", "points to dense\n", "bytes\n", "ratio\n")
 ROOMY = ("non-\nzeros", "MACs\n")
 ROOMY_WIDTH = 96
 COLOURS = {"better": "green", "worse": "red"}
@@ -29,7 +24,7 @@ def show(document: Mapping[str, Any], console: Console) -> None:
     if not rows:
         console.print("No row to show.", highlight=False)
     for heading, group in _groups(rows):
-        console.print(_table(heading, group, console.width >= ROOMY_WIDTH))
+        console.print(_table(heading, group, console.width >= ROOMY_WIDTH, _letters(document)))
     for line in _notes(document):
         console.print(Text(line, style="dim"))
 
@@ -41,7 +36,14 @@ def _groups(rows: Sequence[Row]) -> Iterator[tuple[str, list[Row]]]:
     yield from groups.items()
 
 
-def _table(heading: str, rows: Sequence[Row], roomy: bool) -> Table:
+def _letters(document: Mapping[str, Any]) -> dict[str, str]:
+    """Return a letter for each audit code; what is so in all rows with figures needs none."""
+    made = [row for row in document["rows"] if row["signatures"]]
+    some = [code for code in document["audit"] if any(code not in row["audit"] for row in made)]
+    return dict(zip(some, ascii_lowercase, strict=False))
+
+
+def _table(heading: str, rows: Sequence[Row], roomy: bool, letters: Mapping[str, str]) -> Table:
     """Each network takes two lines: figures, then their intervals. Without room two columns are left out."""
     timed = any(_mean(row, "latency_ms") is not None for row in rows)
     seeds = {len(row["seeds"]) for row in rows}
@@ -50,20 +52,28 @@ def _table(heading: str, rows: Sequence[Row], roomy: bool) -> Table:
     table.show_edge = False
     table.add_column("", no_wrap=True)
     table.add_column("network", overflow="fold", min_width=10)
-    for name in HEADINGS + (ROOMY if roomy else ()) + (("ms\nfaster",) if timed else ()):
+    uneven = any("uneven_classes" in row["audit"] for row in rows)
+    names = TEST + (BALANCED if uneven else ()) + HEADINGS + (ROOMY if roomy else ())
+    for name in names + (("ms\nfaster",) if timed else ()):
         table.add_column(name, justify="right", no_wrap=True)
     for row in rows:
         extra = [_short(_mean(row, metric)) for metric in ("nonzeros", "macs") if roomy]
-        table.add_row(*_cells(row, len(seeds) > 1), *extra, *([_latency(row)] if timed else []))
+        table.add_row(*_cells(row, len(seeds) > 1, uneven, letters), *extra, *([_latency(row)] if timed else []))
     return table
 
 
-def _cells(row: Row, with_seeds: bool) -> list[str | Text]:
+def _cells(row: Row, with_seeds: bool, uneven: bool, letters: Mapping[str, str]) -> list[str | Text]:
     label = Text(row["label"])
+    if with_seeds:
+        label.append(f"\n{_seeds(len(row['seeds']))}", style="dim")
+    if row["status"]:
+        label.append(f"\n{row['status']}", style="yellow")
+    marks = "".join(letters[code] for code in row["audit"] if code in letters)
     return [
-        "*" if row["pareto"] else "",
-        label.append(f"\n{_seeds(len(row['seeds']))}", style="dim") if with_seeds else label,
+        Text("*" if row["pareto"] else "").append(f"\n{marks}" if marks else "", style="dim"),
+        label,
         _accuracy(row["metrics"]["accuracy"]),
+        *([_percent(_mean(row, "balanced_accuracy"))] if uneven else []),
         _percent(_mean(row, "validation_accuracy")),
         _difference(row["versus_dense"].get("accuracy")),
         _count(_mean(row, "file_bytes")),
@@ -80,7 +90,8 @@ def _notes(document: Mapping[str, Any]) -> Iterator[str]:
     if rows:
         yield (
             "test %: mean over seeds, with the 95 % interval over seeds and test images. points to dense: test accuracy"
-            " less that of the dense network of the same seed; 'better' or 'worse' only where Holm-adjusted p < 0.05."
+            " less that of the dense network of the same seed; 'better' or 'worse' only where Holm-adjusted p < 0.05;"
+            f" 'no worse than {_margin(document)}' where so large a loss is refuted (one-sided, Holm's p < 0.05)."
         )
         yield "bytes: the whole file that was decoded and measured. ratio: bytes of the dense network's file / bytes."
         if xz := _xz(rows):
@@ -88,9 +99,9 @@ def _notes(document: Mapping[str, Any]) -> Iterator[str]:
         if any(_mean(row, "latency_ms") is not None for row in rows):
             yield "ms: one forward pass; faster: time of the dense network / this one's, taken in turns."
         yield "*: on a Pareto front (bytes, MACs or latency against validation accuracy) of these rows."
-    for code, meaning in AUDIT.items():
-        if names := [row["label"] for row in rows if code in row["audit"]]:
-            yield f"{', '.join(names) if len(names) < len(rows) else 'all rows'}: {meaning}."
+    letters = _letters(document)
+    for code, meaning in document["audit"].items():
+        yield f"{letters.get(code, 'all rows')}, {code}: {meaning}."
     if missing := document["missing"]:
         yield f"{missing} point{'s are' if missing > 1 else ' is'} not measured yet; convarium run with the same words."
 
@@ -118,7 +129,13 @@ def _difference(entry: Mapping[str, Any] | None) -> Text:
         return Text("")
     interval = "" if entry["low"] is None else f" ({_points(entry['low'])}..{_points(entry['high'])})"
     text = Text(f"{100 * entry['difference']:+.2f}{interval}\n")
-    return text.append(entry["verdict"], style=COLOURS.get(entry["verdict"], "dim"))
+    verdict = entry["verdict"].removesuffix(" points")
+    text.append(verdict, style=COLOURS.get(verdict, "green" if entry.get("equivalent") else "dim"))
+    return text.append(f", by < {100 * entry['margin']:g}" if verdict == "worse" and entry.get("equivalent") else "")
+
+
+def _margin(document: Mapping[str, Any]) -> str:
+    return f"{100 * document['margin']:g}"
 
 
 def _points(value: float) -> str:

@@ -225,6 +225,7 @@ def _overlap(one: Tensor, other: Tensor) -> bool:
 def _parametrize(owners: list[Owner], representation: Representation) -> None:
     module, leaf = owners[0]
     parametrize.register_parametrization(module, leaf, representation.to(getattr(module, leaf).device))
+    _sort(module)
     for other, name in owners[1:]:
         _adopt(other, name, _lists(module)[leaf])
 
@@ -233,6 +234,14 @@ def _adopt(module: nn.Module, leaf: str, inside: parametrize.ParametrizationList
     """Host a parametrization that exists already."""
     parametrize.register_parametrization(module, leaf, nn.Identity())
     cast(nn.ModuleDict, module.parametrizations)[leaf] = inside
+    _sort(module)
+
+
+def _sort(module: nn.Module) -> None:
+    """Order a module's parametrizations by name: an optimiser's state goes by the order of parameters."""
+    inside = cast(nn.ModuleDict, module.parametrizations)._modules
+    for leaf in sorted(inside):
+        inside[leaf] = inside.pop(leaf)
 
 
 def _plain(owners: list[Owner], value: Tensor) -> None:

@@ -1,138 +1,120 @@
 """Phases: a method's rounds of deciding and retraining, resumable after each epoch.
 
-A step's YAML lists phases, each `{decider, epochs, repeat, coder}`; a string where a number is due names a knob of the
-step. One phase with epochs is one `fit`, with a checkpoint of its own.
+One phase with epochs is one `fit`, with a checkpoint of its own.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from convarium import datasets, names
 from convarium.architectures import library
-from convarium.compression import host, sites
-from convarium.compression.deciders.view import View
+from convarium.compression import edits, host, sites, trials
 from convarium.compression.file import container, streams
+from convarium.compression.schedule import Phase, phases, value
+from convarium.compression.terms.context import Context
+from convarium.compression.work import Bench, Work, choose, code
+from convarium.datasets.splits import Splits
 from convarium.errors import UserError
 from convarium.seeds import stream
 from convarium.store.runtime import Runtime
 from convarium.tasks import checkpoint as checkpoints
+from convarium.tasks.batch import Term
 from convarium.tasks.fit import fit
 
 Json = Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Phase:
-    """One round: what is decided, for how long the network is then trained, how the file is coded."""
-
-    index: int
-    decider: str | None
-    coder: str | None
-    epochs: int
-    progress: float
-
-
-def phases(step: Json) -> tuple[Phase, ...]:
-    """Unroll `step["phases"]`."""
-    return tuple(Phase(index, *fields) for index, fields in enumerate(_unroll(step)))
-
-
-def _unroll(step: Json) -> Iterator[tuple[str | None, str | None, int, float]]:
-    for phase in step["phases"]:
-        rounds = _number(step, phase.get("repeat", 1))
-        for done in range(1, rounds + 1):
-            yield phase.get("decider"), phase.get("coder"), _number(step, phase.get("epochs", 0)), done / rounds
-
-
-def _number(step: Json, value: int | str) -> int:
-    return int(step[value] if isinstance(value, str) else value)
 
 
 def check(network: nn.Module, step: Json) -> None:
     """Refuse, in one line, a step that can't work on `network` (which may live on the meta device).
 
     Raises:
-        UserError: a phase names a decider, a coder or a knob that is not there, or the sites don't fit the network.
+        UserError: a phase names a decider, a term, a coder or a knob that is not there, or the sites don't fit the
+            network, or the decider (its module's `check(network, step)`, if it has one) refuses it.
     """
     for phase in step["phases"]:
-        for key in ("repeat", "epochs"):
+        for key in ("repeat", "epochs", "terms"):
             if isinstance(phase.get(key), str) and phase[key] not in step:
                 raise UserError(f"{step['method']}: its phases name a knob '{phase[key]}' that it does not have")
-        if phase.get("decider"):
-            names.find("compression.deciders", phase["decider"])
+        for term in value(step, phase.get("terms", ())):
+            names.find("compression.terms", term)
         if phase.get("coder"):
-            streams.coder_module(phase["coder"])
+            streams.find_coder(phase["coder"])
     sites.check(network, step)
+    for phase in step["phases"]:
+        if phase.get("decider"):
+            decider = names.find("compression.deciders", phase["decider"])
+            refuse = names.beside(decider, "check")
+            if refuse is not None:
+                refuse(network, step)
 
 
-def run(
-    file: container.File, own: Json, runtime: Runtime, references: tuple[Path, ...] = ()
-) -> tuple[nn.Module, dict[str, str]]:
-    """Run all phases of `own["step"]` on the network of `file`, from where an earlier owner was stopped.
-
-    Returns the network with its representations attached, and the coder of each coded site.
-    """
+def run(file: container.File, own: Json, runtime: Runtime, references: Mapping[str, Path]) -> Work:
+    """Run all phases of `own["step"]` on the network of `file`, from where an earlier owner was stopped."""
     todo = phases(own["step"])
+    bench = Bench(file.header, own, runtime, references, _loader(own, runtime))
     begun, structure = _begun(todo, runtime)
-    network = _restored(file, structure) if begun else container.hosted(file)
-    splits = _splits(todo, own, runtime)
-    coders = dict(file.coders)
+    work = _restored(file, structure) if begun else _started(file)
     for phase in todo[begun.index if begun else 0 :]:
         if phase is not begun:
-            decide(network, phase, own, references)
+            decide(work, phase, bench)
         if phase.epochs:
-            _retrain(network, phase, own, splits, runtime)
-    for phase in todo:
-        if phase.coder:
-            coders |= dict.fromkeys(host.structure(network), phase.coder)
-    return network, coders
+            _retrain(work, phase, bench)
+    code(work, todo)
+    return work
 
 
-def decide(network: nn.Module, phase: Phase, own: Json, references: tuple[Path, ...]) -> None:
-    """Let the phase's decider choose, and attach what it chose."""
+def decide(work: Work, phase: Phase, bench: Bench) -> None:
+    """Let the phase's decider choose, and carry out what it chose.
+
+    The knob that a budget is solved by is that of the step's first decider; it is solved anew in each round.
+    """
     if phase.decider is None:
         return
-    chosen = sites.resolve(network, own["step"])
-    view = View(
-        sites=chosen,
-        weights={site.name: host.materialised(network, site.name) for site in chosen},
-        represented=host.represented(network),
-        step=own["step"],
-        progress=phase.progress,
-        generator=torch.Generator().manual_seed(stream(own["seed"], "decider", phase.index)),
-        references=references,
-    )
-    host.attach(network, names.find("compression.deciders", phase.decider)(view))
+    step = bench.own["step"]
+    if "budget" in step and phase.decider == next(one["decider"] for one in step["phases"] if "decider" in one):
+        work.solved = trials.solved(work, phase, bench)
+    choose(work, {**step, **work.solved}, phase, bench)
 
 
-def _retrain(network: nn.Module, phase: Phase, own: Json, splits: Any, runtime: Runtime) -> None:
+def _retrain(work: Work, phase: Phase, bench: Bench) -> None:
+    own, runtime, splits = bench.own, bench.runtime, bench.data()
     step = own["step"]
+    recipe = own["recipe"] if phase.schedule is None else {**own["recipe"], "schedule": phase.schedule}
     fit(
-        network,
+        work.network,
         splits,
         own["task"],
-        own["recipe"],
+        recipe,
         epochs=phase.epochs,
-        lr=own["recipe"]["lr"] if step.get("lr") is None else step["lr"],
+        lr=recipe["lr"] if step.get("lr") is None else step["lr"],
         seed=stream(own["seed"], "phase", phase.index),
         checkpoint=_checkpoint(phase, runtime),
-        structure=host.structure(network),
+        structure=work.structure,
         report=lambda **figures: runtime.report(phase=f"{step['method']} {phase.index + 1}", **figures),
         check=runtime.check,
         threads=runtime.threads,
         accelerator=runtime.accelerator,
+        terms=[_term(name, bench) for name in phase.terms],
     )
 
 
-def _splits(todo: tuple[Phase, ...], own: Json, runtime: Runtime) -> Any:
-    if any(phase.epochs for phase in todo):
-        return datasets.load(own["dataset"], runtime.root, ("train", "validation"))
-    return None
+def _term(name: str, bench: Bench) -> Term:
+    step = bench.own["step"]
+    knobs, within = (step[name], f"{name}.") if name in step else (step, "")
+    references = {key.removeprefix(within): path for key, path in bench.references.items() if key.startswith(within)}
+    classes = bench.header["architecture"]["num_classes"]
+    augmented = bench.own["recipe"]["augmentation"] != "none"
+    term: Term = names.find("compression.terms", name)(Context(knobs, references, bench.data(), classes, augmented))
+    return term
+
+
+def _loader(own: Json, runtime: Runtime) -> Callable[[], Splits]:
+    """Load the images once, when something first asks for them."""
+    return cache(lambda: datasets.load(own["dataset"], runtime.root, ("train", "validation"), runtime.cache))
 
 
 def _checkpoint(phase: Phase, runtime: Runtime) -> Path:
@@ -148,7 +130,12 @@ def _begun(todo: tuple[Phase, ...], runtime: Runtime) -> tuple[Phase | None, Jso
     return None, {}
 
 
-def _restored(file: container.File, structure: Json) -> nn.Module:
+def _started(file: container.File) -> Work:
+    return Work(container.hosted(file), list(file.header["surgery"]), dict(file.coders))
+
+
+def _restored(file: container.File, structure: Json) -> Work:
     network = library.build(file.header["architecture"])
-    host.restore(network, structure)
-    return network
+    edits.apply(network, structure["surgery"])
+    host.restore(network, structure["sites"])
+    return Work(network, list(structure["surgery"]), dict(file.coders), dict(structure["solved"]))

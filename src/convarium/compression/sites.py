@@ -39,11 +39,23 @@ def resolve(network: nn.Module, step: Mapping[str, Any]) -> tuple[Site, ...]:
     return tuple(chosen.values())
 
 
+def biases(network: nn.Module, step: Mapping[str, Any]) -> tuple[Site, ...]:
+    """The biases of all layers whose weights `resolve` gives; tied ones appear once, under their first name."""
+    chosen = {site.name for site in resolve(network, step)}
+    layers = [(name, module) for name, module in network.named_modules() if isinstance(module, WEIGHTED)]
+    held = {id(_held(module, "weight")) for name, module in layers if _leaf(name, "weight") in chosen}
+    found: dict[int, Site] = {}
+    for name, module in layers:
+        if id(_held(module, "weight")) in held and module.bias is not None:
+            found.setdefault(id(_held(module, "bias")), Site(_leaf(name, "bias"), tuple(module.bias.shape)))
+    return tuple(found.values())
+
+
 def check(network: nn.Module, step: Mapping[str, Any]) -> None:
     """Refuse, in one line, a step that can't work on `network` (which may live on the meta device)."""
     if "sites" in step:
         resolve(network, step)
-    kinds = (int,) if "bits" in step else (int, float)
+    kinds = (int,) if {"bits", "largest"} & step.keys() else (int, float)
     for pattern, value in (step.get("per_site") or {}).items():
         if type(value) not in kinds:
             kind = "a whole number" if kinds == (int,) else "a number"
@@ -76,15 +88,19 @@ def _matched(step: Mapping[str, Any], knob: str, weights: Mapping[str, Site]) ->
 def _weights(network: nn.Module) -> Iterable[tuple[str, Site]]:
     seen: set[int] = set()
     for prefix, module in network.named_modules():
-        if isinstance(module, WEIGHTED) and id(owner := _held(module)) not in seen:
+        if isinstance(module, WEIGHTED) and id(owner := _held(module, "weight")) not in seen:
             seen.add(id(owner))
-            name = f"{prefix}.weight" if prefix else "weight"
+            name = _leaf(prefix, "weight")
             yield name, Site(name, tuple(module.weight.shape))
 
 
-def _held(module: nn.Module) -> object:
-    """What the owners of a tied weight have in common: the parameter, or its parametrization."""
-    return module.parametrizations["weight"] if is_parametrized(module, "weight") else module.weight  # type: ignore[index]
+def _held(module: nn.Module, leaf: str) -> object:
+    """What the owners of a tied tensor have in common: the parameter, or its parametrization."""
+    return module.parametrizations[leaf] if is_parametrized(module, leaf) else getattr(module, leaf)  # type: ignore[index]
+
+
+def _leaf(prefix: str, leaf: str) -> str:
+    return f"{prefix}.{leaf}" if prefix else leaf
 
 
 def _short(step: Mapping[str, Any]) -> str:

@@ -1,11 +1,18 @@
-"""Where configs and sweeps lie: the user's ./conf and ./sweeps, then ours. Only lists folders."""
+"""Where configs and sweeps lie: the user's ./conf and ./sweeps, those of installed packages, ours. Only lists folders.
+
+A package contributes its folders `conf` and `sweeps` by an entry point of the group `convarium.conf`, whose value is
+its name; it is not imported for that.
+"""
 
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
 from convarium.config.words import suggestion
 from convarium.errors import UserError
 
+INNER = ("hydra", "term")  # no group of a point: Hydra's own, and what files of methods include
+ENTRY_POINTS = "convarium.conf"
 PACKAGE = Path(__file__).resolve().parents[1]
 
 
@@ -16,14 +23,34 @@ def ours(name: str) -> Path:
 
 
 def folders(name: str) -> list[Path]:
-    """Return the folders `name` that are searched, the user's own first."""
+    """Return the folders `name` that are searched, the user's own first, ours last."""
+    return [*_users(name), *(folder for package in _packages() if (folder := package / name).is_dir()), ours(name)]
+
+
+def _users(name: str) -> list[Path]:
     users = Path.cwd() / name
-    return [users, ours(name)] if users.is_dir() and users.resolve() != ours(name).resolve() else [ours(name)]
+    return [users] if users.is_dir() and users.resolve() != ours(name).resolve() else []
+
+
+@cache
+def _packages() -> list[Path]:
+    """Return the folders of the installed packages that contribute, by name."""
+    from importlib.metadata import entry_points
+
+    named = sorted({entry.value for entry in entry_points(group=ENTRY_POINTS)})
+    return [folder for package in named for folder in _folders(package)]
+
+
+def _folders(package: str) -> list[Path]:
+    spec = find_spec(package) if package.isidentifier() else None
+    if spec is None or not spec.submodule_search_locations:
+        raise UserError(f"the entry point {ENTRY_POINTS} = {package!r} of an installed package names no package")
+    return [Path(folder) for folder in spec.submodule_search_locations]
 
 
 def groups() -> list[str]:
     """Return the names of the config groups."""
-    return sorted(path.name for path in ours("conf").iterdir() if path.is_dir() and path.name != "hydra")
+    return sorted(path.name for path in ours("conf").iterdir() if path.is_dir() and path.name not in INNER)
 
 
 def files(folder: Path) -> list[str]:
@@ -43,13 +70,12 @@ def _options(group: str, searched: tuple[Path, ...]) -> list[str]:
 
 def shadowed() -> list[str]:
     """Return the options of ours, such as "recipe/adam", that the user's ./conf replaces."""
-    *users, own = folders("conf")
     return [
         f"{group}/{name}"
         for group in groups()
-        for folder in users
+        for folder in _users("conf")
         for name in files(folder / group)
-        if (own / group / f"{name}.yaml").is_file()
+        if (ours("conf") / group / f"{name}.yaml").is_file()
     ]
 
 

@@ -2,16 +2,22 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
+from convarium.config.budget import ordered
 from convarium.config.checker import closed, open_set
 from convarium.config.rules import Rule, checked, known
 from convarium.config.schema import CLOSED, Architecture, Dataset
 from convarium.config.steps import steps
 from convarium.errors import UserError
+from convarium.names import find
+from convarium.store.disk import beside
 
 SEED = Rule(types=frozenset({int}), low=0)
-KEYS = ["architecture", "dataset", "task", "recipe", "compression", "measurement", "seed", "runtime", "tracking"]
+KEYS = [
+    "architecture", "dataset", "task", "recipe", "compression", "budget", "measurement", "seed", "runtime", "tracking",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -19,7 +25,7 @@ class Reference:
     """Another network that a step needs: the config of a dense one, or the stored stages that made it.
 
     Attributes:
-        step: the step's position in the compression list.
+        step: the step's position in the compression list; -1 for the adopted network that the point begins with.
         name: the step's knob that names the network, such as "teacher".
         chain: fields of nodes (stage, version, own, parents, fingerprint, name), parents first, the network last.
     """
@@ -54,7 +60,12 @@ def check(values: Mapping[str, Any], default: Mapping[str, Any]) -> dict[str, An
         "compression": steps(values.get("compression"), default.get("compression") or {}),
         "seed": checked(values.get("seed"), SEED, "seed"),
     }
+    config["dataset"] = _looked(config["dataset"], default["dataset"].get("_look_"), config["runtime"]["store"])
     config["architecture"] = _filled(config["architecture"], config["dataset"])
+    for step in config["compression"]:
+        if step.get("epochs", 0) is None:
+            step["epochs"] = config["recipe"]["epochs"]
+    config["budget"] = ordered(config["compression"], default.get("compression") or {}, config["budget"])
     if config["runtime"]["devices"] > 1:
         raise UserError(f"runtime.devices={config['runtime']['devices']}: only one device is built so far")
     return {key: config[key] for key in KEYS}
@@ -72,9 +83,20 @@ def _half_open(values: Any, default: Mapping[str, Any], group: type, where: str)
     return {**common, **open_set(rest, {**own, "_check_": entries}, where)}
 
 
+def _looked(dataset: dict[str, Any], look: str | None, store: str) -> dict[str, Any]:
+    """Let the function that the dataset's YAML names under `_look_` fill in what only the data tell."""
+    looked: dict[str, Any] = find("pictures", look)(dataset, beside(Path(store))) if look else dataset
+    if looked["classes"] is None:
+        raise UserError("dataset.classes is missing, expected int of at least 1")
+    return looked
+
+
 def _filled(architecture: dict[str, Any], dataset: Mapping[str, Any]) -> dict[str, Any]:
-    """Take channels, classes and image size from the dataset where the architecture leaves them open."""
-    filled = dict(architecture)
+    """Take channels, classes and image size from the dataset where the architecture leaves them open.
+
+    Weights that are null are left out: what is trained is as it was before there were any.
+    """
+    filled = {key: value for key, value in architecture.items() if key != "weights" or value is not None}
     for key, of in (("in_chans", "channels"), ("num_classes", "classes"), ("img_size", "img_size")):
         filled[key] = architecture[key] if architecture[key] is not None else dataset[of]
         if filled[key] != dataset[of]:

@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -18,14 +18,18 @@ RANGE = re.compile(r"(-?[\d.]+?(?:e-?\d+)?)?\.\.(-?[\d.]+(?:e-?\d+)?)?")
 
 @dataclass(frozen=True)
 class Rule:
-    """What a value may be; no types means any JSON value."""
+    """What a value may be; no types means any JSON value. The hint is told to who breaks it."""
 
     types: frozenset[type] = frozenset()
     low: float | None = None
     high: float | None = None
     choices: tuple[Any, ...] = field(default=())
+    hint: str = ""
 
     def __str__(self) -> str:
+        return self._expected() + (f" ({self.hint})" if self.hint else "")
+
+    def _expected(self) -> str:
         if self.choices:
             return f"one of {', '.join(shown(choice) for choice in self.choices)}"
         kinds = " or ".join(sorted(NAMES[kind] for kind in self.types))
@@ -55,8 +59,8 @@ def from_hint(hint: Any) -> Rule:
 def from_default(default: Any, entry: Any, where: str) -> Rule:
     """Return the rule of an open set's knob: the default's type is the type, `entry` is its line in `_check_`.
 
-    An entry is a list of choices, or words: a range (`0..1`, `1..`), types (`int? float? str? dict list`). A default of
-    null, or `???` (which the user must set), takes the types that its entry names.
+    An entry is a list of choices, or words: a range (`0..1`, `1..`), types (`int? float? str? dict list`), and after a
+    semicolon a hint. A default of null, or `???` (which the user must set), takes the types that its entry names.
     """
     if default == MISSING or (default is None and entry is None):
         kinds: frozenset[type] = frozenset()
@@ -73,13 +77,15 @@ def from_default(default: Any, entry: Any, where: str) -> Rule:
 
 
 def _with_text(rule: Rule, text: str) -> Rule:
+    text, _, hint = text.partition(";")
+    rule = replace(rule, hint=hint.strip())
     for word in re.split(r"[|,\s]+", text.strip()) if text.strip() else ():
         if match := RANGE.fullmatch(word):
             low, high = (None if end is None else float(end) for end in match.groups())
-            rule = Rule(rule.types, low, high, rule.choices)
+            rule = replace(rule, low=low, high=high)
         else:
             kinds = {KINDS[word.rstrip("?")], *({NoneType} if word.endswith("?") else ())}
-            rule = Rule(rule.types | kinds, rule.low, rule.high, rule.choices)
+            rule = replace(rule, types=rule.types | kinds)
     if text and rule.types <= {NoneType}:
         raise ValueError("a range without a type")
     return rule
@@ -121,7 +127,7 @@ def _chosen(value: Any, rule: Rule, where: str) -> Any:
 
 
 def _contents(value: Any, rule: Rule, where: str) -> Any:
-    inner = Rule(low=rule.low, high=rule.high)
+    inner = Rule(low=rule.low, high=rule.high, hint=rule.hint)
     if isinstance(value, list):
         return [checked(item, inner, f"{where}[{index}]") for index, item in enumerate(value)]
     if wrong := [key for key in value if not isinstance(key, str)]:
@@ -137,7 +143,7 @@ def _number(value: Any, rule: Rule, where: str) -> None:
     if not math.isfinite(value):
         raise UserError(f"{where}={value} is no finite number")
     if (rule.low is not None and value < rule.low) or (rule.high is not None and value > rule.high):
-        expected = Rule(rule.types or frozenset({type(value)}), rule.low, rule.high)
+        expected = replace(rule, types=rule.types or frozenset({type(value)}))
         raise UserError(f"{where}={shown(value)} is out of range, expected {expected}")
 
 

@@ -9,7 +9,10 @@ Fraction = Annotated[float, "0..1"]
 
 @dataclass(frozen=True)
 class Architecture:
-    """A network by source and name; in_chans, num_classes and img_size are the dataset's where they are null."""
+    """A network by source and name; in_chans, num_classes and img_size are the dataset's where they are null.
+
+    `weights` is the signature of adopted weights (`convarium adopt`), which take the place of training.
+    """
 
     source: Literal["own", "timm", "torchvision"]
     name: str
@@ -17,6 +20,7 @@ class Architecture:
     num_classes: Positive | None = None
     img_size: Positive | None = None
     stem: Literal["native", "small"] = "native"
+    weights: str | None = None
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,7 @@ class Dataset:
 
     name: str
     channels: Positive
-    classes: Positive
+    classes: Positive | None = None
     native_size: Positive | None = None
     img_size: Positive | None = None
     train_size: Positive | None = None
@@ -60,6 +64,17 @@ class Recipe:
 
 
 @dataclass(frozen=True)
+class Budget:
+    """What the finished network may cost; at most one of them. Shares of the dense network where 1 or less."""
+
+    bytes: Positive | None = None
+    macs: Annotated[float, "0.."] | None = None
+    parameters: Annotated[float, "0.."] | None = None
+    latency: Fraction | None = None
+    sparsity: Fraction | None = None
+
+
+@dataclass(frozen=True)
 class Measurement:
     """Whether and how latency is measured; quality, bytes and MACs always are."""
 
@@ -89,14 +104,19 @@ class Tracking:
 
 @dataclass(frozen=True)
 class Sweep:
-    """A saved command line: `grids` is a list of lists of overrides, of which the union is taken."""
+    """A saved command line: `grids` is a list of lists of overrides, of which the union is taken.
+
+    With `controls` every grid's compressed points get what they must be held against (`convarium.cli.controls`).
+    """
 
     description: str
     expected_time: str
     grids: list[Any]
     skip_invalid: bool = False
+    controls: bool = False
 
 
 CLOSED: dict[str, type] = {
-    "task": Task, "recipe": Recipe, "measurement": Measurement, "runtime": Runtime, "tracking": Tracking,
+    "task": Task, "recipe": Recipe, "budget": Budget, "measurement": Measurement, "runtime": Runtime,
+    "tracking": Tracking,
 }  # fmt: skip

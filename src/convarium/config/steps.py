@@ -36,11 +36,31 @@ def steps(values: Any, default: Mapping[str, Any]) -> list[dict[str, Any]]:
     for name, step in (values or {}).items():
         if name not in (default or {}) or not isinstance(step, Mapping) or "method" not in step:
             raise UserError(f"compression.{name}: this point has no method '{name}'; add it to compression=[…]")
-        checked = open_set(step, default[name], f"compression.{name}")
+        checked = _with_terms(open_set(step, default[name], f"compression.{name}"), default[name], name)
         _order(checked["method"], default[name].get("_refuse_after_") or [], result)
         _needed(checked["method"], default[name].get("_needs_before_") or [], result)
         result.append(checked)
+        if default[name].get("_alone_") and len(values) > 1:
+            raise UserError(f"compression: {checked['method']} is a control of the dense network; give it no company")
     return result
+
+
+def _with_terms(step: dict[str, Any], default: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Leave out the settings of the terms that the step's `terms` does not list."""
+    listed = step.get("terms", [])
+    for term in listed:
+        if term not in terms(default):
+            known = ", ".join(terms(default)) or "none"
+            raise UserError(f"compression.{name}.terms: no such term {term!r} (there is {known})")
+    for term in terms(default):
+        if term not in listed and step[term] != open_set(default[term], default[term], term):
+            raise UserError(f"compression.{name}.{term} says nothing without compression.{name}.terms=[{term}]")
+    return {key: value for key, value in step.items() if key not in terms(default) or key in listed}
+
+
+def terms(default: Mapping[str, Any]) -> list[str]:
+    """Return the names of the terms that a method's YAML offers."""
+    return [key for key, value in default.items() if isinstance(value, Mapping) and "_term_" in value]
 
 
 def _order(method: str, refused: Sequence[str], before: Sequence[Mapping[str, Any]]) -> None:

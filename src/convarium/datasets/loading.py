@@ -1,46 +1,92 @@
-"""From a dataset's config to normalised tensors."""
+"""From a dataset's config to normalised images."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from convarium.datasets.splits import Pixels, Splits, Tensors, channels_last
+from convarium.datasets.contract import checked
+from convarium.datasets.decoded import decoded, kept
+from convarium.datasets.prepare import Lazy, Preparation
+from convarium.datasets.splits import Files, Images, Pixels, Splits, Tensors
 from convarium.errors import UserError
 from convarium.names import find
 
 PARTS = ("train", "validation", "test")
+IN_MEMORY = 4 << 30  # bytes of a part as float32; a larger one is made ready batch by batch
+AT_ONCE = 1000
+
+Reader = Callable[[Mapping[str, Any], Path | None, tuple[str, ...]], Mapping[str, Pixels | Files]]
 
 
-def load(dataset: Mapping[str, Any], root: str | None = None, parts: tuple[str, ...] = PARTS) -> Splits:
+def load(
+    dataset: Mapping[str, Any], root: str | None = None, parts: tuple[str, ...] = PARTS, cache: Path | None = None
+) -> Splits:
     """Load the parts asked for, resized, with the declared channels, normalised by the declared mean and deviation.
 
-    Splits are fixed; `dataset.train_size` keeps a stratified part of train, the smaller inside the larger.
+    Splits are fixed; `dataset.train_size` keeps a stratified part of train, the smaller inside the larger. Mean and
+    deviation that are not declared are those of the training images; where these are not asked for, images are not
+    normalised (mean 0, deviation 1).
 
     Args:
         dataset: its config: name, channels, img_size, train_size, fingerprint, mean, std.
         root: the folder that holds `MNIST/raw` and the like, for the sets that are not embedded.
         parts: of train, validation, test.
+        cache: the folder in which decoded pictures are kept.
 
     Raises:
         UserError: data missing or damaged, or a train_size that is not there.
     """
-    reader = find("datasets", dataset["name"])
-    read: dict[str, Pixels] = reader(dataset, Path(root) if root else None, parts)
-    mean, std = _stretch(dataset, "mean"), _stretch(dataset, "std")
+    read = _read(dataset, root, parts, cache)
+    mean, std = _statistics(dataset, read.get("train"))
     if "train" in parts and dataset.get("train_size"):
         read["train"] = _first(read["train"], dataset["train_size"], dataset["name"])
-    ready = {part: _tensors(read[part], dataset, mean, std) for part in parts}
-    return Splits(ready.get("train"), ready.get("validation"), ready.get("test"), mean, std)
+    ready = {part: Tensors(_images(read[part], dataset, mean, std), read[part].labels) for part in parts}
+    skipped = {part: pixels.skipped for part, pixels in read.items() if pixels.skipped}
+    return Splits(ready.get("train"), ready.get("validation"), ready.get("test"), mean, std, skipped)
+
+
+def _read(
+    dataset: Mapping[str, Any], root: str | None, parts: tuple[str, ...], cache: Path | None
+) -> dict[str, Pixels]:
+    reader: Reader = find("datasets", dataset["name"])
+    found = {part: pixels for part in parts if (pixels := kept(dataset, part, cache)) is not None}
+    missing = tuple(part for part in parts if part not in found)
+    read = checked(reader(dataset, Path(root) if root else None, missing), missing, dataset) if missing else {}
+    for part in missing:
+        new = read[part]
+        found[part] = decoded(new, dataset, part, cache) if isinstance(new, Files) else new
+    return found
 
 
 def _first(pixels: Pixels, size: int, name: str) -> Pixels:
     if not 1 <= size <= len(pixels.labels):
         raise UserError(f"dataset.train_size={size}: {name} has 1..{len(pixels.labels)} training images")
-    return Pixels(pixels.images[:size], pixels.labels[:size], pixels.white)
+    return Pixels(pixels.images[:size], pixels.labels[:size], pixels.white, pixels.skipped)
+
+
+def _statistics(dataset: Mapping[str, Any], train: Pixels | None) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return mean and deviation of each channel: declared, or else of the training images."""
+    if dataset["mean"] is not None and dataset["std"] is not None:
+        return _stretch(dataset, "mean"), _stretch(dataset, "std")
+    if train is None:
+        return (0.0,) * dataset["channels"], (1.0,) * dataset["channels"]
+    found = [_of_channel(train, channel) for channel in range(train.images.shape[1])]
+    return tuple(mean for mean, _ in found), tuple(std for _, std in found)
+
+
+def _of_channel(pixels: Pixels, channel: int) -> tuple[float, float]:
+    """Count in whole numbers, so that the order of images does not matter."""
+    counts = torch.zeros(256, dtype=torch.int64)
+    for start in range(0, len(pixels.labels), AT_ONCE):
+        counts += pixels.images[start : start + AT_ONCE, channel].flatten().bincount(minlength=256)
+    levels = torch.arange(256, dtype=torch.float64) / pixels.white
+    share = counts.double() / counts.sum()
+    mean = float((share * levels).sum())
+    deviation = float((share * (levels - mean) ** 2).sum()) ** 0.5
+    return round(mean, 6), round(deviation, 6) or 1.0
 
 
 def _stretch(dataset: Mapping[str, Any], key: str) -> tuple[float, ...]:
@@ -51,25 +97,11 @@ def _stretch(dataset: Mapping[str, Any], key: str) -> tuple[float, ...]:
     return tuple(float(value) for value in (values if len(values) == channels else values * channels))
 
 
-def _tensors(pixels: Pixels, dataset: Mapping[str, Any], mean: tuple[float, ...], std: tuple[float, ...]) -> Tensors:
-    images = pixels.images.to(torch.float32).div_(pixels.white)
-    size = dataset.get("img_size") or images.shape[-1]
-    if size != images.shape[-1]:
-        images = _resized(images, size)
-    if dataset["channels"] != images.shape[1]:
-        images = _repeated(images, dataset)
-    return Tensors(channels_last(images.sub_(_column(mean)).div_(_column(std))), pixels.labels)
-
-
-def _resized(images: Tensor, size: int) -> Tensor:
-    return functional.interpolate(images, size=(size, size), mode="bilinear", antialias=True, align_corners=False)
-
-
-def _repeated(images: Tensor, dataset: Mapping[str, Any]) -> Tensor:
-    if images.shape[1] != 1:
-        raise UserError(f"dataset.channels={dataset['channels']}: {dataset['name']} has {images.shape[1]} channels")
-    return images.repeat(1, dataset["channels"], 1, 1)
-
-
-def _column(values: tuple[float, ...]) -> Tensor:
-    return torch.tensor(values).reshape(1, -1, 1, 1)
+def _images(pixels: Pixels, dataset: Mapping[str, Any], mean: tuple[float, ...], std: tuple[float, ...]) -> Images:
+    stored: Tensor = pixels.images
+    size, channels = dataset.get("img_size") or stored.shape[-1], dataset["channels"]
+    if stored.shape[1] not in (1, channels):
+        raise UserError(f"dataset.channels={channels}: {dataset['name']} has {stored.shape[1]} channels")
+    prepare = Preparation(pixels.white, size, channels, mean, std)
+    too_large = 4 * len(stored) * channels * size * size > IN_MEMORY
+    return Lazy(stored, prepare) if too_large else prepare(stored)

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from convarium.compression.file import container
 from convarium.measurement.memory import peak_bytes
@@ -48,6 +48,14 @@ def race(path: str, dense_path: str, measurement: Mapping[str, Any]) -> Json:
     }
 
 
+def share_of(network: nn.Module, dense: nn.Module, shape: Sequence[int], measurement: Mapping[str, Any]) -> float:
+    """Return the time of a pass of `network` over that of `dense`, in turns in this process; images of `shape`."""
+    images = _images(shape, measurement)
+    executor = find("measurement.executors", measurement["executor"])
+    times, dense_times = _turns(executor(network.eval(), images), executor(dense.eval(), images))
+    return median(own / other for own, other in zip(times, dense_times, strict=True))
+
+
 def summary(races: Sequence[Json]) -> Json:
     """Sum up the races of several processes: medians, and the range of the processes' medians (ms).
 
@@ -70,9 +78,12 @@ def summary(races: Sequence[Json]) -> Json:
 def _prepared(path: str, measurement: Mapping[str, Any]) -> tuple[nn.Module, Callable[[], Any]]:
     file = container.read(Path(path))
     network = container.network(file)
-    generator = torch.Generator().manual_seed(0)
-    images = torch.randn(measurement["batch"], *file.header["input"]["shape"], generator=generator)
+    images = _images(file.header["input"]["shape"], measurement)
     return network, find("measurement.executors", measurement["executor"])(network, images)
+
+
+def _images(shape: Sequence[int], measurement: Mapping[str, Any]) -> Tensor:
+    return torch.randn(measurement["batch"], *shape, generator=torch.Generator().manual_seed(0))
 
 
 def _turns(call: Callable[[], Any], other: Callable[[], Any]) -> tuple[list[float], list[float]]:

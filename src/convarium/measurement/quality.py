@@ -16,8 +16,10 @@ from torch import Tensor
 from convarium import datasets
 from convarium.architectures import library
 from convarium.compression.file import container
+from convarium.datasets.prepare import Lazy
 from convarium.datasets.splits import Splits, Tensors
 from convarium.errors import UserError
+from convarium.measurement.by_class import balanced, by_class
 from convarium.measurement.macs import macs
 from convarium.tasks.evaluate import evaluate
 
@@ -32,6 +34,8 @@ def measure_file(
     root: str | None,
     threads: int = 1,
     accelerator: str = "cpu",
+    outside: str | None = None,
+    cache: str | None = None,
 ) -> Json:
     """Decode the network at `path` and measure it on `dataset`.
 
@@ -39,10 +43,13 @@ def measure_file(
         dense_path: the file of the comparison's dense network; None takes the size of this architecture's dense
             float32 file, and leaves `xz_bytes` None.
         root: where the data lie.
+        outside: the same network in the file of another coder: its bytes count, all of them as weights.
+        cache: the folder in which decoded pictures are kept.
 
     Returns:
         `metrics` (accuracy and loss on test; loss in nats; sizes in bytes; MACs of one image), `correct` (hex of
-        np.packbits over the test images), `images` (of test), `bytes` by kind, which add up to `file_bytes`.
+        np.packbits over the test images), `images` (of test), `per_class` (by label: how many test `images`, how many
+        of them `right`), `bytes` by kind, which add up to `file_bytes`, `skipped` (by part: files left out).
 
     Raises:
         UserError: the file is damaged, or its network does not fit the dataset.
@@ -51,16 +58,20 @@ def measure_file(
     file = container.read(Path(path))
     network = container.network(file)
     _check(file.header, dataset, task, path)
-    splits = datasets.load(dataset, root, ("validation", "test"))
+    splits = datasets.load(dataset, root, ("validation", "test"), Path(cache) if cache else None)
     network = network.to(_device(accelerator))
-    correct, loss = evaluate(network, _as_trained(splits.test, splits, file.header))
-    validation, _ = evaluate(network, _as_trained(splits.validation, splits, file.header))
-    size = Path(path).stat().st_size
+    test, validation = (_as_trained(part, splits, file.header) for part in (splits.test, splits.validation))
+    correct, loss = evaluate(network, test)
+    right, _ = evaluate(network, validation)
+    per_class = by_class(correct, test.labels, dataset["classes"])
+    size = Path(outside or path).stat().st_size
     dense_bytes = Path(dense_path).stat().st_size if dense_path else _dense_size(file.header)
     return {
         "metrics": {
             "accuracy": _share(correct),
-            "validation_accuracy": _share(validation),
+            "validation_accuracy": _share(right),
+            "balanced_accuracy": balanced(per_class),
+            "validation_balanced_accuracy": balanced(by_class(right, validation.labels, dataset["classes"])),
             "loss": loss,
             "file_bytes": size,
             "dense_bytes": dense_bytes,
@@ -72,7 +83,9 @@ def measure_file(
         },
         "correct": np.packbits(correct.numpy()).tobytes().hex(),
         "images": len(correct),
-        "bytes": file.bytes,
+        "per_class": per_class,
+        "skipped": dict(splits.skipped),
+        "bytes": {"weights": size} if outside else file.bytes,
     }
 
 
@@ -109,6 +122,8 @@ def _as_trained(tensors: Tensors | None, splits: Splits, header: Mapping[str, An
     mean, std = header["input"]["mean"], header["input"]["std"]
     if [*mean, *std] == [*splits.mean, *splits.std]:
         return tensors
+    if isinstance(tensors.images, Lazy):
+        return Tensors(tensors.images.normalised(tuple(mean), tuple(std)), tensors.labels)
     pixels = tensors.images * _channels(splits.std) + _channels(splits.mean)
     return Tensors((pixels - _channels(mean)) / _channels(std), tensors.labels)
 

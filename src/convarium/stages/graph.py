@@ -5,12 +5,13 @@ from importlib.metadata import version
 from typing import Any, Protocol
 
 from convarium.config.point import Reference
+from convarium.names import packages
 from convarium.seeds import stream
 from convarium.store.plan import Node, Plan, PlannedPoint
 from convarium.store.provenance import cpu_model
 
-VERSIONS = {"train": 1, "compress": 1, "measure": 1, "time": 1}
-MAIN_KNOBS = ("sparsity", "bits", "rank")
+VERSIONS = {"train": 2, "compress": 2, "measure": 2, "time": 2}
+MAIN_KNOBS = ("sparsity", "ratio", "bits", "largest")
 
 Json = dict[str, Any]
 
@@ -35,13 +36,10 @@ def plan(points: Iterable[Point]) -> Plan:
 
 def _plan_point(point: Point, nodes: dict[str, Node]) -> PlannedPoint:
     config = point.config
-    dense = _add(nodes, _train(config))
-    network = dense
+    network = dense = _dense(nodes, point)
     for position in range(len(config["compression"])):
-        references = sorted((one for one in point.references if one.step == position), key=lambda one: one.name)
-        others = [_refer(nodes, one, config) for one in references]
-        left_out = {"name", *(one.name for one in references)}
-        network = _add(nodes, _compress(config, position, (network, *others), left_out))
+        others = [_refer(nodes, one, config) for one in _references(point, position)]
+        network = _add(nodes, _compress(point, position, (network, *others)))
     parents = (network, dense)
     measure = _add(nodes, _measure(config, parents))
     time = _add(nodes, _time(config, parents)) if config["measurement"]["time"] else None
@@ -51,7 +49,18 @@ def _plan_point(point: Point, nodes: dict[str, Node]) -> PlannedPoint:
 
 
 def _add(nodes: dict[str, Node], node: Node) -> str:
-    return nodes.setdefault(node.signature, node).signature
+    """Add a node, and note which outside packages its files may name: those that it or what it starts from names."""
+    if node.signature not in nodes:
+        inherited = (nodes[parent].runtime["allow"] for parent in node.parents)
+        node.runtime["allow"] = sorted(packages(node.own).union(*inherited))
+        nodes[node.signature] = node
+    return node.signature
+
+
+def _dense(nodes: dict[str, Node], point: Point) -> str:
+    """Add the network that the point begins with: adopted, or trained."""
+    adopted = next((one for one in point.references if one.step < 0), None)
+    return _refer(nodes, adopted, point.config) if adopted else _add(nodes, _train(point.config))
 
 
 def _train(config: Json) -> Node:
@@ -69,17 +78,54 @@ def _refer(nodes: dict[str, Node], reference: Reference, config: Json) -> str:
     return signature
 
 
-def _compress(config: Json, position: int, parents: tuple[str, ...], left_out: set[str]) -> Node:
-    steps = config["compression"][: position + 1]
+def _compress(point: Point, position: int, parents: tuple[str, ...]) -> Node:
+    config, steps = point.config, point.config["compression"][: position + 1]
     own = {
-        "step": {key: value for key, value in steps[-1].items() if key not in left_out},
+        "step": _identity(point, position),
         "dataset": _data(config),
         "task": config["task"],
         "recipe": {key: value for key, value in config["recipe"].items() if key != "epochs"},
         "seed": stream(config["seed"], "step", position),
+        "references": [one.name for one in _references(point, position)],
+        **(_to_solve(point, position) if "budget" in steps[-1] else {}),
     }
-    epochs = steps[-1].get("epochs", 0) * steps[-1].get("rounds", 1)
-    return _node("compress", config, own, parents, epochs, steps)
+    return _node("compress", config, own, parents, epochs(steps[-1]), steps)
+
+
+def _references(point: Point, position: int) -> list[Reference]:
+    return sorted((one for one in point.references if one.step == position), key=lambda one: one.name)
+
+
+def _identity(point: Point, position: int) -> Json:
+    """A step as it is hashed: the networks it refers to are parents, and its name decides nothing."""
+    step = point.config["compression"][position]
+    return _without(step, ("name", *(one.name for one in _references(point, position))))
+
+
+def _to_solve(point: Point, position: int) -> Json:
+    """What a budget depends on beside the step itself: the steps that follow, and for a latency the host."""
+    steps = point.config["compression"]
+    following = [_identity(point, later) for later in range(position + 1, len(steps))]
+    timed = steps[position]["budget"]["quantity"] == "latency"
+    return {"following": following, **({"time": _clock(point.config)} if timed else {})}
+
+
+def epochs(step: Mapping[str, Any]) -> int:
+    """Return how many epochs a step trains in all its phases."""
+
+    def number(value: int | str) -> int:
+        return int(step[value]) if isinstance(value, str) else value
+
+    return sum(number(phase.get("repeat", 1)) * number(phase.get("epochs", 0)) for phase in step["phases"])
+
+
+def _without(step: Json, names: Iterable[str]) -> Json:
+    """Return the step without its knobs of these names ("teacher", or "kd.teacher": one of the term kd)."""
+    kept = dict(step)
+    for name in names:
+        key, _, inner = name.partition(".")
+        kept[key] = _without(kept[key], (inner,)) if inner else None
+    return {key: value for key, value in kept.items() if key not in names}
 
 
 def _measure(config: Json, parents: tuple[str, ...]) -> Node:
@@ -88,9 +134,14 @@ def _measure(config: Json, parents: tuple[str, ...]) -> Node:
 
 
 def _time(config: Json, parents: tuple[str, ...]) -> Node:
+    return _node("time", config, _clock(config), parents, 0, config["compression"])
+
+
+def _clock(config: Json) -> Json:
+    """How, and on what, time is measured."""
     settings = {key: value for key, value in config["measurement"].items() if key != "time"}
     host = {"cpu": cpu_model(), "executor": f"torch {version('torch')}"}
-    return _node("time", config, {"measurement": settings, "host": host}, parents, 0, config["compression"])
+    return {"measurement": settings, "host": host}
 
 
 def _node(
@@ -131,5 +182,7 @@ def readable(config: Json, steps: Iterable[Mapping[str, Any]]) -> str:
 
 
 def _step_name(step: Mapping[str, Any]) -> str:
+    if "budget" in step:
+        return f"{step['method'].rpartition('/')[2]}-{step['budget']['value']:g}{step['budget']['quantity']}"
     knob = next((step[key] for key in MAIN_KNOBS if isinstance(step.get(key), int | float)), "")
     return f"{step['method'].rpartition('/')[2]}{knob}"

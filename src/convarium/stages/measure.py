@@ -1,6 +1,7 @@
 """Measure a network from its file."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from convarium.store.runtime import Parent, Runtime
@@ -19,8 +20,10 @@ def measure(own: Mapping[str, Any], parents: tuple[Parent, ...], runtime: Runtim
         str(dense.folder / "network.cvm"),
         own["dataset"],
         own["task"],
-        runtime.root,
+        str(Path(runtime.root).absolute()) if runtime.root else None,
         runtime.threads,
         runtime.accelerator,
+        str(outside) if (outside := network.folder / "network.outside").is_file() else None,
+        str(runtime.cache) if runtime.cache else None,
     )
     return result

@@ -19,12 +19,20 @@ def train(own: Mapping[str, Any], parents: tuple[Parent, ...], runtime: Runtime)
     from convarium.architectures import library
     from convarium.compression.file import container
     from convarium.seeds import stream
+
+    splits = datasets.load(own["dataset"], runtime.root, ("train", "validation"), runtime.cache)
+    torch.manual_seed(stream(own["seed"], "init"))
+    network = library.build(own["architecture"])
+    by_recipe(network, splits, own, runtime)
+    container.write(runtime.folder / "network.cvm", network, header(own, splits), {})
+    return {"metrics": {}, "skipped": dict(splits.skipped)}
+
+
+def by_recipe(network: Any, splits: Any, own: Mapping[str, Any], runtime: Runtime) -> None:
+    """Train a plain network by `own["recipe"]`, from where an earlier owner was stopped."""
     from convarium.tasks.fit import fit
 
     recipe = own["recipe"]
-    splits = datasets.load(own["dataset"], runtime.root, ("train", "validation"))
-    torch.manual_seed(stream(own["seed"], "init"))
-    network = library.build(own["architecture"])
     fit(
         network,
         splits,
@@ -40,18 +48,16 @@ def train(own: Mapping[str, Any], parents: tuple[Parent, ...], runtime: Runtime)
         threads=runtime.threads,
         accelerator=runtime.accelerator,
     )
-    container.write(runtime.folder / "network.cvm", network, header(own, splits), {})
-    return {"metrics": {}}
 
 
 def header(own: Mapping[str, Any], splits: Any) -> dict[str, Any]:
     """What a reader of the file must know about the network and its input."""
-    architecture = own["architecture"]
-    size = architecture["img_size"]
+    architecture, dataset = own["architecture"], own["dataset"]
+    size, named = architecture["img_size"], "class_names" in dataset
     return {
         "architecture": dict(architecture),
         "task": own["task"]["name"],
-        "classes": architecture["num_classes"],
+        "classes": dataset["class_names"] if named else architecture["num_classes"],
         "input": {"shape": [architecture["in_chans"], size, size], "mean": list(splits.mean), "std": list(splits.std)},
         "surgery": [],
     }

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from convarium.errors import UserError
+from convarium.names import allowing, packages
 from convarium.stages.graph import Json, Point
 from convarium.store.signature import canonical_json
 
@@ -20,13 +21,14 @@ def validate(points: Sequence[Point]) -> dict[int, str]:
     answers: dict[str, str | None] = {}
     found: dict[int, str] = {}
     for index, point in enumerate(points):
-        architecture = point.config["architecture"]
+        architecture = {key: value for key, value in point.config["architecture"].items() if key != "weights"}
         if reason := _too_few_images(point.config["dataset"]):
             found[index] = reason
         for step in [None, *point.config["compression"]]:
             key = canonical_json([architecture, step])
             if key not in answers:
-                answers[key] = _trouble(architecture, step, networks)
+                with allowing(packages(point.config)):
+                    answers[key] = _trouble(architecture, step, networks)
             if reason := answers[key]:
                 found.setdefault(index, reason)
     return found
@@ -42,6 +44,7 @@ def _too_few_images(dataset: Json) -> str | None:
 def _trouble(architecture: Json, step: Json | None, networks: dict[str, "nn.Module"]) -> str | None:
     """Try the network (no step), or a step on the network that was tried before it."""
     from convarium.architectures import library
+    from convarium.compression.budget import refuse_small
     from convarium.compression.phases import check
 
     key = canonical_json(architecture)
@@ -49,6 +52,7 @@ def _trouble(architecture: Json, step: Json | None, networks: dict[str, "nn.Modu
         if step is None:
             networks[key] = library.trial(architecture)
         elif key in networks:
+            refuse_small(step, architecture)
             check(networks[key], step)
     except UserError as error:
         return str(error)

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from convarium.errors import UserError
@@ -44,12 +44,14 @@ class Progress(Protocol):
 class Status:
     """How a node ended: "done", "failed", "blocked" (by a failed one before it) or "unfinished"; why, if not done.
 
-    A failure is a `mistake` where the user can mend it (data that are missing or corrupt).
+    A failure is a `mistake` where the user can mend it (data that are missing or corrupt). Of some `kind` it is a value
+    in a comparison: what could not be reached, what is not installed.
     """
 
     state: str
     error: str | None = None
     mistake: bool = False
+    kind: str | None = None
 
 
 def run(plan: Plan, store: Store, launch: Launch, workers: int, progress: Progress) -> dict[str, Status]:
@@ -206,10 +208,11 @@ def _statuses(plan: Plan, survey: Survey, reason: str) -> dict[str, Status]:
     for signature, node in plan.nodes.items():
         if signature in survey.failed:
             failure = survey.failed[signature]
-            statuses[signature] = Status("failed", f"{node.name}: {failure['error']}", failure["mistake"])
+            line = f"{node.name}: {failure['error']}"
+            statuses[signature] = Status("failed", line, failure["mistake"], failure.get("kind"))
         elif signature in survey.blocked:
             cause = next(parent for parent in node.parents if parent in survey.failed or parent in survey.blocked)
-            statuses[signature] = Status("blocked", statuses[cause].error, statuses[cause].mistake)
+            statuses[signature] = replace(statuses[cause], state="blocked")
         elif signature in survey.done or survey.is_over:
             statuses[signature] = Status("done")
         else:

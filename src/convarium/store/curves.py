@@ -31,6 +31,15 @@ def last(path: Path) -> dict[str, Any]:
     return report
 
 
+def read(path: Path) -> list[dict[str, Any]]:
+    """Return all reports, those left out that a kill cut short; [] if there are none."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError):
+        return []
+    return [report for line in lines if isinstance(report := _parsed(line), dict)]
+
+
 def tidy(path: Path) -> None:
     """Keep one line of each report: a stage that was killed and taken up again may have made some twice.
 
@@ -40,11 +49,17 @@ def tidy(path: Path) -> None:
         return
     kept: dict[str, str] = {}
     for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            report = json.loads(line)
-        except ValueError:
+        report = _parsed(line)
+        if report is None:
             continue
         kept[json.dumps({key: value for key, value in report.items() if isinstance(value, str | int)})] = line
     draft = path.with_name(f".{path.name}")
     draft.write_text("".join(f"{line}\n" for line in kept.values()), encoding="utf-8")
     draft.replace(path)
+
+
+def _parsed(line: str) -> Any:
+    try:
+        return json.loads(line)
+    except ValueError:
+        return None

@@ -76,6 +76,12 @@ def mistakes(root: Path) -> Iterator[None]:
         raise UserError(f"can't write to the store {root}: {error.strerror or error}") from error
 
 
+def beside(root: Path) -> Path:
+    """Return the folder beside the store at `root` for what can be made again at any time."""
+    whole = root.resolve()
+    return whole.with_name(f"{whole.name}.cache")
+
+
 def _draft(path: Path, value: Any) -> Path:
     draft = path.parent / f".{path.name}.{uuid4().hex}"
     try:

@@ -69,11 +69,16 @@ class Execution:
                 self._leave()
                 raise Stopped from None
             trace = "".join(traceback.format_exception(error))
-            return self.fail(one_line(error), trace, mistake=isinstance(error, UserError))
+            return self.fail(one_line(error), trace, isinstance(error, UserError), getattr(error, "kind", None))
         return None
 
-    def fail(self, line: str, trace: str = "", mistake: bool = False) -> str | None:
-        """Write `failed.json`, unless the lease is lost; return the line."""
+    def fail(self, line: str, trace: str = "", mistake: bool = False, kind: str | None = None) -> str | None:
+        """Write `failed.json`, unless the lease is lost; return the line.
+
+        Args:
+            mistake: the user can mend it.
+            kind: of a UserError that is a value in a comparison.
+        """
         try:
             self.lease.check()
             before = disk.read_json(self.folder / "failed.json") or {"attempts": 0}
@@ -84,6 +89,7 @@ class Execution:
                 "name": self.node.name,
                 "error": line,
                 "mistake": mistake,
+                "kind": kind,
                 "traceback": trace,
                 "attempts": before["attempts"] + 1,
                 "run": self.run.id,
@@ -106,10 +112,11 @@ class Execution:
 
     def _result(self) -> dict[str, Any]:
         own, runtime = copy.deepcopy(self.node.own), self._runtime()
+        outside = names.allowing(self.node.runtime.get("allow", ()))
         parents = tuple(self._parent(signature) for signature in self.node.parents)
         started, clock = _now(), time.monotonic()
         provenance.forget_peak_memory()
-        with captured(self.folder / "log", whole_process=self.run.controller != current()):
+        with outside, captured(self.folder / "log", whole_process=self.run.controller != current()):
             stage = _loaded(self.node.stage, self.threads)
             result = stage(own, parents, runtime)
         _check_result(result)
@@ -147,6 +154,7 @@ class Execution:
             report=curves.reporter(self.folder / "curves.jsonl"),
             check=self._check,
             fresh=in_fresh(self.threads, self.folder / "log"),
+            cache=disk.beside(self.store.root),
         )
 
     def _check(self) -> None:

@@ -1,7 +1,7 @@
 """The process that forks fresh ones: it imports what they need, runs nothing itself, and dies with its owner.
 
-It reads one request a line from stdin, {"target", "arguments", "threads", "log"}, and answers with one line of JSON on
-stdout: {"result"}, {"error", "kind"} or {"signal"}.
+It reads one request a line from stdin, {"target", "arguments", "threads", "log", "allow"}, and answers with one line of
+JSON on stdout: {"result"}, {"error", "kind"} or {"signal"}.
 """
 
 import ctypes
@@ -16,6 +16,7 @@ from importlib import import_module
 from typing import Any
 
 from convarium.errors import StageFailed, UserError
+from convarium.names import allowing
 
 PR_SET_PDEATHSIG = 1
 
@@ -71,7 +72,8 @@ def _run(function: Callable[..., Any], request: Json, writer: int) -> None:
     try:
         if "torch" in sys.modules and request["threads"]:
             sys.modules["torch"].set_num_threads(request["threads"])
-        answer = {"result": function(*request["arguments"])}
+        with allowing(request["allow"]):
+            answer = {"result": function(*request["arguments"])}
         text = json.dumps(answer)
     except BaseException as error:
         text = json.dumps(_failure(error))

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from convarium.errors import StageFailed, UserError
+from convarium.names import allowed
 
 SETTLING_SECONDS = 0.5
 START = """import json, sys
@@ -25,13 +26,21 @@ serve()"""
 def fresh(target: str, *arguments: Any, threads: int | None = None, log: Path | None = None) -> Any:
     """Run `target` ("module:function") on JSON arguments in a fresh process and return its JSON result.
 
+    What outside packages files may name there is what they may name here.
+
     The process is forked from one that has imported the function's module and done nothing else, so it costs no import
     after the first. It dies with this process.
 
     Raises:
         UserError, StageFailed: the function's failure, in its one line; StageFailed too if the process was killed.
     """
-    request = {"target": target, "arguments": arguments, "threads": threads, "log": str(log) if log else None}
+    request = {
+        "target": target,
+        "arguments": arguments,
+        "threads": threads,
+        "log": str(log) if log else None,
+        "allow": allowed(),
+    }
     answer = _server(os.getpid()).ask(json.dumps(request))
     if "signal" in answer:
         time.sleep(SETTLING_SECONDS)  # a pool that kills a whole family begins with the youngest: then this one is next

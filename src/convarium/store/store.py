@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from convarium.errors import UserError
+from convarium.errors import NotReachable, UserError
 from convarium.store import disk
 from convarium.store.plan import Node
 from convarium.store.signature import LENGTH
@@ -84,11 +84,18 @@ class Store:
         return {signature for signature in signatures if self._known(signature)}
 
     def failures(self, signatures: Iterable[str], run: str) -> dict[str, Json]:
-        """Return the failures that a run recorded for some of many signatures; looks through the store once."""
+        """Return the failures that a run recorded for some of many signatures; looks through the store once.
+
+        What can't be reached stays so: it counts whichever run found out.
+        """
         self._scan()
         folders = {signature: self._folders[signature] for signature in signatures if signature in self._folders}
         records = {signature: disk.read_json(folder / "failed.json") for signature, folder in folders.items()}
-        return {signature: record for signature, record in records.items() if record and record["run"] == run}
+        return {
+            signature: record
+            for signature, record in records.items()
+            if record and (record["run"] == run or record.get("kind") == NotReachable.kind)
+        }
 
     def resolve(self, prefix: str) -> str:
         """Return the one signature that starts with `prefix`.

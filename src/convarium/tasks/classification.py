@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -15,10 +15,9 @@ from convarium.datasets.memory import Chunk
 from convarium.datasets.splits import Tensors
 from convarium.errors import StageFailed
 from convarium.seeds import stream
+from convarium.tasks.batch import Batch, Term
 from convarium.tasks.evaluate import evaluate
 from convarium.tasks.recipe import Schedule
-
-Term = Callable[[nn.Module], Tensor]
 
 
 class Classification(LightningModule):
@@ -69,7 +68,7 @@ class Classification(LightningModule):
         for group in self.optimizer.param_groups:
             group["lr"] = self.schedule.at(step)
         images, labels = chunk.batch(position)
-        loss = self.loss(images, labels)
+        loss = self.loss(images, labels, chunk.indices[position])
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
@@ -82,12 +81,15 @@ class Classification(LightningModule):
         else:
             torch.manual_seed(seed)
 
-    def loss(self, images: Tensor, labels: Tensor) -> Tensor:
+    def loss(self, images: Tensor, labels: Tensor, indices: Tensor) -> Tensor:
         """Return mean cross-entropy (label smoothing as the recipe says) plus the terms."""
         with self._precision():
             logits = self.network(images)
             loss = functional.cross_entropy(logits, labels, label_smoothing=self.recipe["label_smoothing"])
-        return sum((term(self.network) for term in self.terms), start=loss)
+        if not self.terms:
+            return loss
+        batch = Batch(self.network, images, labels, indices, logits, loss)
+        return sum((term(batch) for term in self.terms), start=loss)
 
     def validation_accuracy(self) -> float | None:
         """Return the accuracy on the validation images, None where there are none."""

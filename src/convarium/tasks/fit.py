@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from convarium.datasets.splits import Splits
 from convarium.errors import StageFailed, UserError
 from convarium.seeds import stream
 from convarium.tasks import checkpoint as checkpoints
+from convarium.tasks.batch import Term
 
 
 def fit(
@@ -29,7 +30,7 @@ def fit(
     check: Callable[[], None],
     threads: int,
     accelerator: str,
-    terms: Sequence[Callable[[nn.Module], Tensor]] = (),
+    terms: Sequence[Term] = (),
 ) -> None:
     """Train `network` in place for `epochs`; it ends on the CPU with its last or best weights, as `recipe.keep` says.
 
@@ -40,7 +41,7 @@ def fit(
         structure: JSON, kept in the checkpoint.
         report: called after each epoch with epoch, epochs, loss, lr, validation_accuracy, seconds.
         check: called before each checkpoint; may raise.
-        terms: added to the loss, each a function of the network.
+        terms: added to the loss.
 
     Raises:
         StageFailed: the loss became NaN or infinite (the checkpoint of the last good epoch stays), nothing to train,

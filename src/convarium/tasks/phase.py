@@ -5,19 +5,20 @@ import signal
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch import Callback, LightningModule, Trainer
-from torch import Tensor, nn
+from torch import nn
 
 from convarium.datasets.memory import InMemory, Sampler
 from convarium.datasets.splits import Splits
 from convarium.errors import StageFailed
 from convarium.names import find
+from convarium.tasks.batch import Term
 from convarium.tasks.checkpoint import Keeper, State
 from convarium.tasks.recipe import optimizer as make_optimizer
 from convarium.tasks.recipe import schedule as make_schedule
@@ -32,7 +33,7 @@ def run(
     *,
     lr: float,
     seed: int,
-    terms: Sequence[Callable[[nn.Module], Tensor]],
+    terms: Sequence[Term],
     accelerator: str,
 ) -> State | None:
     """Train from the keeper's state to the end; return the last state."""

@@ -10,6 +10,7 @@ from torch import Tensor
 from convarium.compression.deciders.view import View
 from convarium.compression.representations.base import Representation
 from convarium.compression.sites import Site
+from convarium.datasets.splits import Splits
 
 KNOBS = {
     "sparsity": 0.75, "scope": "layer", "per_site": {},
@@ -26,7 +27,12 @@ def make_view(
 ) -> View:
     sites = tuple(Site(name, tuple(weight.shape)) for name, weight in weights.items())
     generator = torch.Generator().manual_seed(seed)
-    return View(sites, weights, represented or {}, {**KNOBS, **knobs}, progress, generator)
+    network, header = torch.nn.Module(), dict[str, Any]()
+    return View(sites, weights, represented or {}, {**KNOBS, **knobs}, progress, generator, network, header, _no_data)
+
+
+def _no_data() -> Splits:
+    raise AssertionError("this decider needs no data")
 
 
 @pytest.fixture(scope="session")

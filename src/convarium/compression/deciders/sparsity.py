@@ -1,6 +1,7 @@
 """How many weights each site keeps, and the sparse representations that follow from a score."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from math import prod
 
 import torch
 from torch import Tensor
@@ -20,31 +21,38 @@ def keep_highest(view: View, scores: Mapping[str, Tensor]) -> dict[str, Represen
     Args:
         scores: one finite score per weight, shaped as the site.
     """
-    ranked = {
+    if view.step["scope"] == "global":
+        return keep_highest_of_all(view, scores, float((1 - view.step["sparsity"]) ** view.progress))
+    counts = {
+        site.name: _count(site.shape, float((1 - knob(view.step, "sparsity", site)) ** view.progress))
+        for site in view.sites
+    }
+    return _kept(view, _ranked(view, scores), counts)
+
+
+def keep_highest_of_all(view: View, scores: Mapping[str, Tensor], share: float) -> dict[str, Representation]:
+    """Keep this share of all sites' weights together, those with the highest scores."""
+    ranked = _ranked(view, scores)
+    everything = torch.cat(list(ranked.values()))
+    kept = _highest(everything, _count(everything.shape, share))
+    owner = torch.repeat_interleave(torch.tensor([each.numel() for each in ranked.values()]))
+    counts = torch.bincount(owner[kept], minlength=len(ranked))
+    return _kept(view, ranked, {name: max(1, int(count)) for name, count in zip(ranked, counts, strict=True)})
+
+
+def _ranked(view: View, scores: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {
         name: score.flatten().masked_fill(view.weights[name].flatten() == 0, -torch.inf)
         for name, score in scores.items()
     }
-    counts = _global_counts(view, ranked) if view.step["scope"] == "global" else _layer_counts(view)
+
+
+def _kept(view: View, ranked: Mapping[str, Tensor], counts: Mapping[str, int]) -> dict[str, Representation]:
     return {name: Sparse.at(_highest(ranked[name], counts[name]), view.weights[name]) for name in ranked}
 
 
-def _layer_counts(view: View) -> dict[str, int]:
-    return {
-        site.name: _kept(view.weights[site.name].numel(), knob(view.step, "sparsity", site), view.progress)
-        for site in view.sites
-    }
-
-
-def _global_counts(view: View, ranked: Mapping[str, Tensor]) -> dict[str, int]:
-    everything = torch.cat(list(ranked.values()))
-    kept = _highest(everything, _kept(everything.numel(), view.step["sparsity"], view.progress))
-    owner = torch.repeat_interleave(torch.tensor([r.numel() for r in ranked.values()]))
-    counts = torch.bincount(owner[kept], minlength=len(ranked))
-    return {name: max(1, int(count)) for name, count in zip(ranked, counts, strict=True)}
-
-
-def _kept(size: int, sparsity: float, progress: float) -> int:
-    return max(1, round(size * float((1 - sparsity) ** progress)))
+def _count(shape: Sequence[int], share: float) -> int:
+    return max(1, round(prod(shape) * share))
 
 
 def _highest(scores: Tensor, count: int) -> Tensor:

@@ -1,14 +1,17 @@
-"""What a decider sees."""
+"""What a decider sees, and what it may decide."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 
 from convarium.compression.representations.base import Representation
 from convarium.compression.sites import Site
+from convarium.datasets.splits import Splits
+
+Json = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -16,19 +19,45 @@ class View:
     """The sites a method works on, with their state before the phase.
 
     Attributes:
-        sites: resolved on the bare network, in its order.
+        sites: resolved on the network as it is, in its order.
         weights: dense values of each site, detached, shaped as the site.
         represented: the representation of each site that has one.
         step: the method's knobs.
         progress: share of the method's rounds that are done when this one is, in (0, 1].
         generator: the decider's own random stream.
-        references: files of the networks the step refers to (`_references_` of its YAML), by the knobs' names in order.
+        network: the network itself, in train mode; to be looked at, never changed.
+        header: of the file it came from: architecture, input, classes.
+        data: loads the training and validation images.
+        references: files of the networks the step refers to (`_references_` of its YAML), by the knobs' names.
     """
 
     sites: tuple[Site, ...]
     weights: Mapping[str, Tensor]
     represented: Mapping[str, Representation]
-    step: Mapping[str, Any]
+    step: Json
     progress: float
     generator: Generator
-    references: tuple[Path, ...] = ()
+    network: nn.Module
+    header: Json
+    data: Callable[[], Splits]
+    references: Mapping[str, Path] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What becomes of the network, in this order.
+
+    Attributes:
+        edits: change its structure (records of `compression.edits`); what was represented keeps its form.
+        values: take the place of tensors of the edited network, by name.
+        representations: take the place of parameters of the edited network, by name.
+        outside: the network in the format of another coder, whose bytes are to count.
+    """
+
+    representations: Mapping[str, Representation] = field(default_factory=dict)
+    edits: Sequence[Json] = ()
+    values: Mapping[str, Tensor] = field(default_factory=dict)
+    outside: bytes | None = None
+
+
+Decider = Callable[[View], Decision | Mapping[str, Representation]]

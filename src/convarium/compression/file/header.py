@@ -7,63 +7,124 @@ from math import isfinite
 from struct import pack, unpack_from
 from typing import Any
 
+from convarium.compression import edits
+from convarium.compression.file import text_coder
 from convarium.errors import UserError
 
 MAGIC = b"CVM1"
-FORMAT = 1
+FORMAT = 2
 DIGEST = 32
-LONGEST = 1 << 20
+LONGEST = 1 << 17
 GIVEN = ("architecture", "classes", "input", "surgery", "task")
-SITE = ("length", "name", "offset", "representation", "shape")
+NEEDED = {"architecture", "mean", "std", "task"}
+WHERE_DIFFERENT = {"classes", "sites", "surgery"}
+Json = dict[str, Any]
+Specs = list[Json | None]
 
 
-def wrap(header: Mapping[str, Any], blobs: bytes) -> bytes:
+def wrap(header: Mapping[str, Any], specs: Specs, blobs: bytes) -> bytes:
     """Return magic, header, blobs and digest as one file.
+
+    Args:
+        header: GIVEN.
+        specs: for each tensor, in the order of names, its representation and coder; None where it is plain.
+        blobs: the bytes of all tensors.
 
     Raises:
         UserError: the header isn't what `unwrap` accepts.
     """
     check(header)
-    text = canonical(header)
-    data = MAGIC + pack("<I", len(text)) + text + blobs
+    coded = coded_header(header, specs)
+    data = MAGIC + pack("<I", len(coded)) + coded + blobs
     return data + sha256(data).digest()
 
 
-def unwrap(data: memoryview) -> tuple[dict[str, Any], memoryview]:
-    """Return header and blobs of a file.
+def coded_header(header: Mapping[str, Any], specs: Specs) -> bytes:
+    """Return the format's number and the header as coded text.
+
+    Raises:
+        UserError: it is too long.
+    """
+    text = canonical(_short(header, specs))
+    if len(text) > LONGEST:
+        raise UserError(f"its header would be longer than {LONGEST} bytes")
+    return bytes([FORMAT]) + text_coder.pack(text)
+
+
+def unwrap(data: memoryview) -> tuple[Json, Specs, memoryview]:
+    """Return header, specs (empty where all tensors are plain) and blobs of a file.
 
     Raises:
         UserError: not a file of this format, or a damaged one.
     """
     if bytes(data[:4]) != MAGIC:
         raise UserError("it doesn't begin with CVM1")
-    if len(data) < 8 + DIGEST or sha256(data[:-DIGEST]).digest() != bytes(data[-DIGEST:]):
+    if len(data) < 9 + DIGEST or sha256(data[:-DIGEST]).digest() != bytes(data[-DIGEST:]):
         raise UserError("it is damaged: its digest doesn't match")
     (length,) = unpack_from("<I", data, 4)
-    if length > min(LONGEST, len(data) - 8 - DIGEST):
+    if not 0 < length <= min(LONGEST, len(data) - 8 - DIGEST):
         raise UserError("its header is too long")
-    header = _parse(bytes(data[8 : 8 + length]))
-    check(header)
-    blobs = data[8 + length : -DIGEST]
-    _check_places(header["sites"], len(blobs))
-    return header, blobs
+    if data[8] != FORMAT:
+        raise UserError(f"format {data[8]} is not known, only {FORMAT}")
+    header, specs = _parse(text_coder.unpack(data[9 : 8 + length], LONGEST))
+    return header, specs, data[8 + length : -DIGEST]
+
+
+def _short(header: Mapping[str, Any], specs: Specs) -> Json:
+    """Leave out what follows from the architecture, and what is as usual."""
+    architecture = header["architecture"]
+    short = {"architecture": architecture, "task": header["task"]}
+    short |= {"mean": header["input"]["mean"], "std": header["input"]["std"]}
+    if header["classes"] != architecture["num_classes"]:
+        short["classes"] = header["classes"]
+    if header["surgery"]:
+        short["surgery"] = header["surgery"]
+    if any(specs):
+        short["sites"] = [spec or 0 for spec in specs]
+    return short
+
+
+def _parse(text: bytes) -> tuple[Json, Specs]:
+    """Parse a short header; whatever isn't the one form of its content (NaN, keys twice, spaces) is refused."""
+    try:
+        short = json.loads(text)
+        if not isinstance(short, dict) or not NEEDED <= set(short) <= NEEDED | WHERE_DIFFERENT:
+            raise UserError("its header hasn't the keys of a header")
+        header, specs = _whole(short), _specs(short.get("sites", []))
+        check(header)
+        same = canonical(_short(header, specs)) == text
+    except (ValueError, RecursionError) as error:
+        raise error if isinstance(error, UserError) else UserError("its header is not JSON") from None
+    if not same:
+        raise UserError("its header is not in its one form")
+    return header, specs
+
+
+def _whole(short: Json) -> Json:
+    """Put back what `_short` leaves out."""
+    architecture = short["architecture"] if isinstance(short["architecture"], dict) else {}
+    channels, size = architecture.get("in_chans"), architecture.get("img_size")
+    return {
+        "architecture": short["architecture"],
+        "classes": short.get("classes", architecture.get("num_classes")),
+        "input": {"shape": [channels, size, size], "mean": short["mean"], "std": short["std"]},
+        "surgery": short.get("surgery", []),
+        "task": short["task"],
+    }
+
+
+def _specs(sites: Any) -> Specs:
+    if not isinstance(sites, list):
+        raise UserError("sites is not a list")
+    for site in sites:
+        if not (isinstance(site, dict) and site) and (type(site) is not int or site != 0):
+            raise UserError("a site is neither 0 nor a representation")
+    return [site or None for site in sites]
 
 
 def canonical(value: Any) -> bytes:
     """JSON with sorted keys and no spaces, in UTF-8."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
-
-
-def _parse(text: bytes) -> Any:
-    """Parse canonical JSON; whatever json.loads takes beyond it (NaN, keys twice, spaces) is refused."""
-    try:
-        value = json.loads(text)
-        same = canonical(value) == text
-    except (ValueError, RecursionError):
-        raise UserError("its header is not JSON") from None
-    if not same:
-        raise UserError("its header is not canonical JSON")
-    return value
 
 
 def check(header: Any) -> None:
@@ -72,20 +133,13 @@ def check(header: Any) -> None:
     Raises:
         UserError: a key too many or too few, a value of another type or out of bounds.
     """
-    _keys(header, ("format", "sites", *GIVEN), "header")
-    if header["format"] != FORMAT or type(header["format"]) is not int:
-        raise UserError(f"format {str(header['format'])[:20]} is not known, only {FORMAT}")
+    _keys(header, GIVEN, "header")
     if not isinstance(header["architecture"], dict):
         raise UserError("architecture is not a mapping")
     _check_task(header["task"])
     _check_classes(header["classes"], header["architecture"])
     _check_input(header["input"], header["architecture"])
-    if header["surgery"] != []:
-        raise UserError("surgery: this version knows no edits")
-    if not isinstance(header["sites"], list):
-        raise UserError("sites is not a list")
-    for site in header["sites"]:
-        _check_site(site)
+    edits.check(header["surgery"])
 
 
 def _keys(value: Any, keys: tuple[str, ...], owner: str) -> None:
@@ -118,34 +172,6 @@ def _check_input(given: Any, architecture: Mapping[str, Any]) -> None:
             raise UserError(f"input.{key} is not a list of a number for each channel")
     if not all(number > 0 for number in given["std"]):
         raise UserError("input.std is not positive")
-
-
-def _check_site(site: Any) -> None:
-    _keys(site, SITE, "site")
-    if not isinstance(site["name"], str) or len(site["name"]) > 1000:
-        raise UserError("a site's name is not a short text")
-    shape = site["shape"]
-    if not isinstance(shape, list) or len(shape) > 8 or not all(_whole(size, 0, 1 << 31) for size in shape):
-        raise UserError(f"site {site['name'][:80]!r}: shape is not a list of sizes")
-    if not (_whole(site["offset"], 0, 1 << 40) and _whole(site["length"], 0, 1 << 40)):
-        raise UserError(f"site {site['name'][:80]!r}: offset and length are not sizes")
-    if not isinstance(site["representation"], dict):
-        raise UserError(f"site {site['name'][:80]!r}: representation is not a mapping")
-
-
-def _check_places(sites: list[dict[str, Any]], size: int) -> None:
-    """Blobs follow one another in the order of sites, and fill the file."""
-    place = 0
-    for site in sites:
-        if site["offset"] != place:
-            raise UserError(f"site {site['name'][:80]!r}: its blob doesn't follow the one before")
-        place += site["length"]
-    if place != size:
-        raise UserError("its blobs are not as long as its header says")
-
-
-def _whole(value: Any, low: int, high: int) -> bool:
-    return type(value) is int and low <= value <= high
 
 
 def _finite(value: Any) -> bool:

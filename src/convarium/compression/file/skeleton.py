@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from convarium.architectures import library
-from convarium.compression import host, representations
-from convarium.compression.file.header import canonical
-from convarium.compression.file.streams import TYPES
+from convarium.compression import edits, host, representations
+from convarium.compression.file.header import Specs, canonical
+from convarium.compression.file.streams import FIXED, TYPES, find_coder
 from convarium.compression.representations.base import Representation
 from convarium.compression.representations.dense import Dense
 from convarium.errors import UserError
@@ -56,6 +56,8 @@ def expected(header: Mapping[str, Any]) -> dict[str, Expected]:
     everything = [*bare.parameters(), *bare.buffers()]
     if sum(tensor.numel() * tensor.element_size() for tensor in everything) > LARGEST:
         raise UserError(f"its architecture is larger than {LARGEST >> 30} GiB")
+    if header["surgery"]:
+        _try(bare, header)
     roles, parameters = _roles(bare), dict(bare.named_parameters(remove_duplicate=False))
     return {
         name: Expected(dense.shape, tensor.dtype, name in parameters, roles[name])
@@ -63,48 +65,54 @@ def expected(header: Mapping[str, Any]) -> dict[str, Expected]:
     }
 
 
-def unfitted(sites: list[dict[str, Any]], expected: Mapping[str, Expected]) -> dict[str, Representation]:
-    """The representations a header declares for its sites, without memory.
+def unfitted(specs: Specs, expected: Mapping[str, Expected]) -> dict[str, tuple[Representation, str]]:
+    """The representation and the coder that a header declares for each tensor, without memory, in the order of names.
 
     Raises:
-        UserError: names and shapes are not the architecture's, a representation is unknown or not for its tensor, or
-            all together are larger than what this version reads.
+        UserError: there are not as many as the architecture has, a representation or a coder is unknown or not for its
+            tensor, or all together are larger than what this version reads.
     """
-    if [site["name"] for site in sites] != sorted(expected):
+    names = sorted(expected)
+    if specs and len(specs) != len(names):
         raise UserError("its sites are not those of its architecture")
-    found = {site["name"]: _unfitted(site, expected[site["name"]]) for site in sites}
-    if sum(map(declared, found.values())) > LARGEST:
+    found = {
+        name: _unfitted(name, spec, expected[name])
+        for name, spec in zip(names, specs or [None] * len(names), strict=True)
+    }
+    if sum(declared(representation) for representation, _ in found.values()) > LARGEST:
         raise UserError(f"it declares more than {LARGEST >> 30} GiB")
     return found
 
 
 def declared(representation: Representation) -> int:
     """Bytes of memory that a representation and its materialised tensor take."""
-    dense = representation.numel * (8 if isinstance(representation, Dense) else 4)
-    return dense + sum(buffer.numel() * buffer.element_size() for buffer in representation.buffers())
+    held = (*representation.stored, *representation.buffers())
+    return 4 * representation.numel + sum(tensor.numel() * tensor.element_size() for tensor in held)
 
 
-def _unfitted(site: Mapping[str, Any], expected: Expected) -> Representation:
-    if tuple(site["shape"]) != expected.shape:
-        raise UserError(f"site {site['name']}: shape is not the architecture's")
-    if len(canonical(site["representation"])) > LONGEST_SPEC:
-        raise UserError(f"site {site['name']}: its representation is too long")
-    spec = {key: value for key, value in site["representation"].items() if key != "coder"}
+def _unfitted(name: str, spec: dict[str, Any] | None, expected: Expected) -> tuple[Representation, str]:
+    if len(canonical(spec)) > LONGEST_SPEC:
+        raise UserError(f"site {name}: its representation is too long")
+    coder = (spec or {}).get("coder", FIXED)
     try:
         with torch.device("meta"):
-            found = representations.from_spec(spec, expected.shape)
+            found = representations.from_spec(_without_coder(spec) if spec else {"kind": "dense"}, expected.shape)
+        codes_values = find_coder(coder).codes_values
     except UserError as error:
-        raise UserError(f"site {site['name']}: {error}") from None
+        raise UserError(f"site {name}: {error}") from None
+    if spec is not None and spec.get("coder") == FIXED:
+        raise UserError(f"site {name}: coder fixed is not written out")
     if isinstance(found, Dense):
-        if "coder" in site["representation"] or expected.dtype not in TYPES:
-            raise UserError(f"site {site['name']}: such values are not coded")
+        if expected.dtype not in TYPES or (spec is not None and not codes_values):
+            raise UserError(f"site {name}: such values are not coded")
         found.dtype = expected.dtype
-        return found
-    if site["representation"].get("coder") == "fixed":
-        raise UserError(f"site {site['name']}: coder fixed is not written out")
-    if not expected.trainable or expected.dtype != torch.float32:
-        raise UserError(f"site {site['name']}: only float32 parameters can be represented")
-    return found
+    elif not expected.trainable or expected.dtype != torch.float32:
+        raise UserError(f"site {name}: only float32 parameters can be represented")
+    return found, coder
+
+
+def _without_coder(spec: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in spec.items() if key != "coder"}
 
 
 def by_kind(counted: Counter[str], role: str) -> Counter[str]:
@@ -124,10 +132,21 @@ def _build(header: Mapping[str, Any], device: str | None) -> nn.Module:
 
 
 def _edited(bare: nn.Module, surgery: list[Any]) -> nn.Module:
-    """Apply the surgery; edits go here."""
-    if surgery:
-        raise UserError("surgery: this version knows no edits")
+    """Apply the surgery."""
+    edits.apply(bare, surgery)
     return bare
+
+
+def _try(bare: nn.Module, header: Mapping[str, Any]) -> None:
+    """Refuse a surgery after which the network doesn't take images, or doesn't give a number for each class."""
+    try:
+        with torch.no_grad():
+            output = bare.eval()(torch.empty(2, *header["input"]["shape"], device="meta"))
+        fine = tuple(output.shape) == (2, header["architecture"]["num_classes"])
+    except Exception:
+        fine = False
+    if not fine:
+        raise UserError("surgery: the network it makes does not run")
 
 
 def _forgotten(bare: nn.Module) -> bool:

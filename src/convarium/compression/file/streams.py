@@ -1,18 +1,28 @@
 """A site's bytes, written and read piece by piece and counted by kind."""
 
 from collections import Counter
-from types import ModuleType
+from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from convarium.compression.file import bits, gaps, huffman
-from convarium.compression.file.varint import read_varint, varint
+from convarium.compression.file import bits, huffman
+from convarium.compression.file.arithmetic import Arithmetic
+from convarium.compression.file.coder import LARGEST, Coder, Places
+from convarium.compression.file.symbolwise import Symbolwise
+from convarium.compression.file.xz import Xz
 from convarium.errors import UserError
+from convarium.names import find_allowed
 
-CODERS: dict[str, ModuleType] = {"fixed": bits, "huffman": huffman}
+CODERS: dict[str, Coder] = {
+    "fixed": Symbolwise(bits),
+    "huffman": Symbolwise(huffman),
+    "arithmetic": Arithmetic(),
+    "xz": Xz(),
+}
 FIXED = "fixed"
 TYPES: dict[torch.dtype, str] = {
     torch.float32: "<f4",
@@ -23,96 +33,124 @@ TYPES: dict[torch.dtype, str] = {
 }
 
 
-def coder_module(name: Any) -> ModuleType:
-    """Return the coder of a name.
+def find_coder(name: Any) -> Coder:
+    """Return the coder of a name; an outside one's is its import path, "package.module:instance".
 
     Raises:
-        UserError: there is none.
+        UserError: there is none, or its package is not allowed (`convarium.names.allowing`).
     """
+    if isinstance(name, str) and ":" in name:
+        return _outside(name)
     if not isinstance(name, str) or name not in CODERS:
         raise UserError(f"no coder is called {str(name)[:40]!r}; there are {', '.join(CODERS)}")
     return CODERS[name]
 
 
-class Writer:
-    """Collects the bytes of one site; whole numbers go through its coder."""
+def _outside(name: str) -> Coder:
+    found = find_allowed("coders", name)
+    if not isinstance(found, Coder):
+        raise UserError(f"{name} is no convarium.compression.file.coder.Coder")
+    return found
+
+
+class _Stream:
+    """What writer and reader share: the coder, and where the last positions lie, for the numbers that go there."""
 
     def __init__(self, coder: str = FIXED) -> None:
+        self.coder = find_coder(coder)
+        self._last: Places | None = None
+        self._count = 0
+
+    def _places(self, count: int) -> Places | None:
+        return self._last if self._last is not None and self._count == count else None
+
+    def _lie_at(self, positions: np.ndarray[Any, Any], shape: Sequence[int]) -> None:
+        self._last, self._count = Places(positions, shape), len(positions)
+
+
+class Writer(_Stream):
+    """Collects the bytes of one site, which its coder makes."""
+
+    def __init__(self, coder: str = FIXED) -> None:
+        super().__init__(coder)
         self.data = bytearray()
-        self.coder = coder_module(coder)
 
     def values(self, _kind: str, tensor: Tensor) -> None:
-        """Write values as they are, little-endian."""
+        """Write values, little-endian."""
         if tensor.dtype not in TYPES:
             raise UserError(f"a file can't hold values of type {tensor.dtype}")
-        self.data += tensor.detach().cpu().contiguous().numpy().astype(TYPES[tensor.dtype]).tobytes()
+        array = _array(tensor).astype(TYPES[tensor.dtype])
+        self.data += self.coder.encode_values(array.tobytes(), array.itemsize, self._places(array.size))
 
     def symbols(self, _kind: str, symbols: Tensor, size: int) -> None:
         """Write whole numbers of 0..size - 1."""
-        self.data += self.coder.encode(symbols.detach().cpu().numpy(), (size - 1).bit_length())
+        array = _array(symbols)
+        self.data += self.coder.encode_symbols(array, size, self._places(array.size))
 
-    def positions(self, _kind: str, positions: Tensor) -> None:
-        """Write ascending positions, with the gap width that takes the fewest bytes."""
-        array = positions.detach().cpu().numpy().astype(np.int64)
-        if not len(array):
-            return
-        width = min(_widths(array), key=lambda width: self.coder.size(gaps.histogram(array, width), width))
-        symbols = gaps.to_symbols(array, width)
-        self.data += varint(width) + varint(len(symbols) - len(array)) + self.coder.encode(symbols, width)
+    def positions(self, _kind: str, positions: Tensor, shape: Sequence[int]) -> None:
+        """Write ascending flat positions in a tensor of `shape` (a row per output).
+
+        As many symbols or integers as these, written later, are those that lie there.
+        """
+        array = _array(positions).astype(np.int64)
+        self._lie_at(array, shape)
+        self.data += self.coder.encode_positions(array, shape)
+
+    def integers(self, _kind: str, values: Tensor, largest: int, zeros: bool) -> None:
+        """Write signed whole numbers of -largest..largest in the order of their tensor; `zeros=False`: none is 0.
+
+        Raises:
+            ValueError: a number outside of this range, or a range outside of 0..32,767 (1..32,767 without zeros).
+        """
+        array = _array(values).astype(np.int64)
+        if not 1 - zeros <= largest <= LARGEST or (np.abs(array) > largest).any() or not (zeros or array.all()):
+            raise ValueError(f"whole numbers must lie in -{largest}..{largest}{'' if zeros else ' and not be 0'}")
+        self.data += self.coder.encode_integers(array, largest, zeros, self._places(array.size))
 
 
-def _widths(positions: np.ndarray[Any, Any]) -> range:
-    widest = int(np.diff(positions, prepend=-1).max()).bit_length()
-    return range(1, min(widest, gaps.WIDEST) + 1)
+def _array(tensor: Tensor) -> np.ndarray[Any, Any]:
+    array: np.ndarray[Any, Any] = tensor.detach().cpu().contiguous().numpy()
+    return array
 
 
-class Reader:
-    """Takes the bytes of one site apart; every read is bounded by what is there, before memory is taken."""
+class Reader(_Stream):
+    """Takes the bytes of one site from the start of `data`; every read is bounded before memory is taken."""
 
     def __init__(self, data: memoryview, coder: str = FIXED) -> None:
+        super().__init__(coder)
         self.data = data
-        self.coder = coder_module(coder)
         self.bytes: Counter[str] = Counter()
 
-    def _take(self, kind: str, size: int) -> memoryview:
-        if size > len(self.data):
-            raise UserError("data ends too early")
-        taken, self.data = self.data[:size], self.data[size:]
+    def _took(self, kind: str, size: int) -> None:
+        self.data = self.data[size:]
         self.bytes[kind] += size
-        return taken
-
-    def _number(self, kind: str) -> int:
-        number, used = read_varint(self.data)
-        self._take(kind, used)
-        return number
 
     def values(self, kind: str, count: int, dtype: torch.dtype) -> Tensor:
         """Read `count` values."""
         source = np.dtype(TYPES[dtype])
-        raw = np.frombuffer(self._take(kind, count * source.itemsize), dtype=np.uint8)
+        size, item = count * source.itemsize, source.itemsize
+        values, used = self.coder.decode_values(self.data, size, item, self._places(count))
+        self._took(kind, used)
+        raw = np.frombuffer(values, dtype=np.uint8)
         if dtype == torch.bool and (raw > 1).any():
             raise UserError("a truth value is neither 0 nor 1")
         return torch.from_numpy(raw.view(source).astype(source.newbyteorder("=")))
 
     def symbols(self, kind: str, count: int, size: int) -> Tensor:
         """Read `count` whole numbers of 0..size - 1, as int32."""
-        symbols = self._coded(kind, count, (size - 1).bit_length())
-        if len(symbols) and int(symbols.max()) >= size:
-            raise UserError(f"a number lies outside of 0..{size - 1}")
+        symbols, used = self.coder.decode_symbols(self.data, count, size, self._places(count))
+        self._took(kind, used)
         return torch.from_numpy(symbols.astype(np.int32))
 
-    def positions(self, kind: str, count: int, size: int) -> Tensor:
-        """Read `count` ascending positions in 0..size - 1, as int64."""
-        if not count:
-            return torch.zeros(0, dtype=torch.int64)
-        width, skips = self._number(kind), self._number(kind)
-        if not 1 <= width <= gaps.WIDEST or skips * ((1 << width) - 1) > size:
-            raise UserError("positions lie outside of their tensor")
-        symbols = self._coded(kind, count + skips, width)
-        return torch.from_numpy(gaps.to_positions(symbols, width, count, size))
+    def positions(self, kind: str, count: int, shape: Sequence[int]) -> Tensor:
+        """Read `count` ascending flat positions in a tensor of `shape`, as int64."""
+        positions, used = self.coder.decode_positions(self.data, count, shape)
+        self._took(kind, used)
+        self._lie_at(positions, shape)
+        return torch.from_numpy(positions)
 
-    def _coded(self, kind: str, count: int, width: int) -> np.ndarray[Any, Any]:
-        symbols, used = self.coder.decode(self.data, count, width)
-        self._take(kind, used)
-        decoded: np.ndarray[Any, Any] = symbols
-        return decoded
+    def integers(self, kind: str, shape: Sequence[int], largest: int, zeros: bool) -> Tensor:
+        """Read signed whole numbers of -largest..largest (not 0 without `zeros`) of `shape`, as int32."""
+        values, used = self.coder.decode_integers(self.data, shape, largest, zeros, self._places(prod(shape)))
+        self._took(kind, used)
+        return torch.from_numpy(values.astype(np.int32))

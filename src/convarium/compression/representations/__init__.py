@@ -1,4 +1,7 @@
-"""Stored forms of a tensor. Kind `low_rank` is class `LowRank` in module `low_rank`: a new form is a new file."""
+"""Stored forms of a tensor. Kind `low_rank` is class `LowRank` in module `low_rank`: a new form is a new file.
+
+An outside form's kind is its import path, "package.module:Class".
+"""
 
 from collections.abc import Mapping, Sequence
 from importlib import import_module
@@ -7,19 +10,25 @@ from typing import Any
 
 from convarium.compression.representations.base import Representation
 from convarium.errors import UserError
+from convarium.names import find_allowed
 
 
 def kind_class(kind: Any) -> type[Representation]:
     """Return the class of a kind's name.
 
     Raises:
-        UserError: there is no such kind.
+        UserError: there is no such kind, or its package is not allowed (`convarium.names.allowing`).
     """
+    if isinstance(kind, str) and ":" in kind:
+        return _checked(find_allowed("representations", kind), kind)
     if not isinstance(kind, str) or not kind.isidentifier() or not kind.isascii() or len(kind) > 40:
         raise UserError(f"no representation is called {str(kind)[:40]!r}")
     if find_spec(f"{__name__}.{kind}") is None:
         raise UserError(f"no representation is called '{kind}'")
-    found = getattr(import_module(f"{__name__}.{kind}"), kind.title().replace("_", ""), None)
+    return _checked(getattr(import_module(f"{__name__}.{kind}"), kind.title().replace("_", ""), None), kind)
+
+
+def _checked(found: Any, kind: str) -> type[Representation]:
     if not isinstance(found, type) or not issubclass(found, Representation) or found.kind != kind:
         raise UserError(f"no representation is called '{kind}'")
     return found

@@ -95,6 +95,15 @@ class Representation(nn.Module):
         """
 
     @abstractmethod
+    def like(self, dense: Tensor, tensors: Sequence[Tensor]) -> "Representation":
+        """A new one of this form for `dense`, a tensor of any shape whose values this form can hold.
+
+        Args:
+            dense: the values after a change of the network's structure.
+            tensors: what this representation stored before it.
+        """
+
+    @abstractmethod
     def spec(self) -> dict[str, Any]:
         """The structure as JSON: what `from_spec` and `decode` need beside the shape."""
 

@@ -42,6 +42,10 @@ class Dense(Representation):
         """`inner` in this one's shape."""
         return inner.reshaped(self.shape)
 
+    def like(self, dense: Tensor, tensors: Sequence[Tensor]) -> Representation:
+        """All values."""
+        return Dense(dense.shape, dense.dtype).fit(dense)
+
     def spec(self) -> dict[str, Any]:
         """Only the kind."""
         return {"kind": self.kind}

@@ -63,6 +63,11 @@ class Shared(Representation):
         """Refused, as `innermost`."""
         raise UserError("its weights are already shared by a codebook: no dense values are left to replace")
 
+    def like(self, dense: Tensor, tensors: Sequence[Tensor]) -> Representation:
+        """The entries that still occur, by value."""
+        codebook, ids = torch.unique(dense.detach().flatten(), return_inverse=True)
+        return Shared.of(codebook, ids).reshaped(dense.shape)
+
     def spec(self) -> dict[str, Any]:
         """The number of codebook entries."""
         return {"kind": self.kind, "size": self.size}

@@ -81,6 +81,14 @@ class Sparse(Representation):
     def _gather(self, dense: Tensor) -> Tensor:
         return dense.flatten().index_select(0, self.positions.to(dense.device))
 
+    def like(self, dense: Tensor, tensors: Sequence[Tensor]) -> Representation:
+        """The values that are not zero; the first one where there is no other."""
+        flat = dense.detach().flatten()
+        positions = flat.nonzero().flatten()
+        if not len(positions):
+            positions = positions.new_zeros(1)
+        return type(self).of(positions, dense.shape, self.inner.like(flat[positions.to(flat.device)], tensors))
+
     def spec(self) -> dict[str, Any]:
         """The number of kept values, and the structure of `inner`."""
         return {"kind": self.kind, "nonzeros": self.inner.numel, "inner": self.inner.spec()}
@@ -93,13 +101,13 @@ class Sparse(Representation):
         return cls(shape, representations.from_spec(spec["inner"], (nonzeros,)))
 
     def encode(self, tensors: Sequence[Tensor], stream: Writer) -> None:
-        """Positions as gaps, then `inner`."""
-        stream.positions("indices", self.positions)
+        """Positions, then `inner`."""
+        stream.positions("indices", self.positions, self.shape)
         self.inner.encode(tensors, stream)
 
     def decode(self, stream: Reader) -> Self:
         """Read positions, then `inner`."""
-        self.positions = stream.positions("indices", self.inner.numel, self.numel)
+        self.positions = stream.positions("indices", self.inner.numel, self.shape)
         self.inner.decode(stream)
         return self
 

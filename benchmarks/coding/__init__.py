@@ -1,0 +1,1 @@
+"""What `coder.py` measures."""

@@ -1,0 +1,49 @@
+"""A measured network's accuracy by class, under the names that its dataset gives them."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from convarium.config import places
+
+if TYPE_CHECKING:
+    from convarium.store.store import Store
+
+
+def by_class(found: Mapping[str, Any], store: "Store") -> list[dict[str, Any]]:
+    """Return name, test images and right ones of each class: of a measurement, or of the latest one of a network."""
+    measured = found if found.get("stage") == "measure" else _latest(found["signature"], store)
+    counts = (measured or {}).get("result", {}).get("per_class")
+    if measured is None or counts is None:
+        return []
+    names = _names(measured["own"]["dataset"]) or [str(label) for label in range(len(counts["images"]))]
+    together = zip(names, counts["images"], counts["right"], strict=True)
+    return [{"name": name, "images": images, "right": right} for name, images, right in together]
+
+
+def told(classes: list[dict[str, Any]]) -> dict[str, str]:
+    """Return the same in words."""
+    return {
+        one["name"]: f"{100 * one['right'] / one['images']:.2f} % ({one['right']} of {one['images']})"
+        if one["images"]
+        else "no test images"
+        for one in classes
+    }
+
+
+def _latest(network: str, store: "Store") -> Mapping[str, Any] | None:
+    found = [done for done in store.results("measure") if done["parents"][0] == network]
+    return max(found, key=lambda done: str(done["started"]), default=None)
+
+
+def _names(dataset: Mapping[str, Any]) -> list[str] | None:
+    """Return the names: the config's own, or those that the dataset's YAML tells for people (`_class_names_`)."""
+    if dataset.get("class_names"):
+        return list(dataset["class_names"])
+    for folder in places.folders("conf"):
+        file = folder / "dataset" / f"{dataset['name']}.yaml"
+        if file.is_file():
+            import yaml
+
+            names = yaml.safe_load(file.read_text(encoding="utf-8")).get("_class_names_")
+            return list(names) if names and len(names) == dataset["classes"] else None
+    return None

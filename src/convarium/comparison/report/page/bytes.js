@@ -1,0 +1,34 @@
+// What each file's bytes hold, as stacked bars.
+const kinds = unique(rows.flatMap((row) => Object.keys(row.bytes)));
+const kindColour = (kind) => `background: var(--kind${kinds.indexOf(kind) % 7})`;
+const total = (row) => Object.values(row.bytes).reduce((sum, bytes) => sum + bytes, 0);
+
+function bar(row, widest) {
+  const full = state.scale === "share" ? total(row) : widest, held = kinds.filter((kind) => row.bytes[kind]);
+  const share = (kind) => percent(row.bytes[kind] / total(row), 1), width = (kind) => 100 * row.bytes[kind] / full;
+  const told = held.map((kind) => `${readable(kind)}: ${whole(row.bytes[kind])} bytes, ${share(kind)} %`);
+  const parts = held.map((kind) => el("span", { style: `${kindColour(kind)}; width: ${width(kind)}%` }));
+  const stack = el("button", {
+    type: "button", class: "stack", click: () => toggle(row.place),
+    "data-tip": told.join("\n"), "aria-label": `${row.label}, bytes: ${told.join("; ")}`,
+  }, ...parts);
+  const size = el("output", {}, `${whole(total(row))} B`);
+  return el("div", { class: "bar", "data-row": row.place }, el("span", {}, row.label), stack, size);
+}
+
+let barred = "";
+function drawBytes() {
+  const list = sorted(visible()).filter((row) => total(row)), widest = Math.max(...list.map(total));
+  const now = [state.scale, ...list.map((row) => row.place)].join();
+  if (now !== barred) byId("bars").replaceChildren(...list.map((row) => bar(row, widest)));
+  barred = now;
+  for (const node of byId("bars").children) node.classList.toggle("chosen", state.chosen.has(Number(node.dataset.row)));
+  byId("no-bytes").hidden = list.length > 0;
+}
+
+function startBytes() {
+  const swatch = (kind) => el("span", { class: "swatch", style: kindColour(kind) });
+  byId("kinds").append(...kinds.map((kind) => el("span", { class: "chip" }, swatch(kind), readable(kind))));
+  byId("scale").addEventListener("change", (event) => { state.scale = event.target.value; drawBytes(); });
+  listeners.push(drawBytes);
+}

@@ -1,0 +1,84 @@
+// What is shown and what is chosen; every part of the page listens to it.
+const data = JSON.parse(document.getElementById("data").textContent);
+const rows = data.rows;
+rows.forEach((row, place) => { row.place = place; row.group = `${row.architecture} on ${row.dataset}`; });
+const state = {
+  text: "", group: "", hidden: new Set(), sort: null, chosen: new Set(),
+  quality: "accuracy", curve: "validation_accuracy", scale: "share",
+};
+const listeners = [];
+const changed = () => listeners.forEach((listener) => listener());
+const byId = (id) => document.getElementById(id);
+
+// An element; attributes that are functions are event listeners, children are nodes or text, never HTML.
+function el(tag, attributes = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [key, value] of Object.entries(attributes)) {
+    if (typeof value === "function") node.addEventListener(key, value);
+    else if (value !== null && value !== undefined) node.setAttribute(key, value);
+  }
+  node.append(...children.filter((child) => child !== null && child !== undefined));
+  return node;
+}
+
+const mean = (row, metric) => row.metrics[metric]?.mean ?? null;
+const unique = (values) => [...new Set(values)];
+const groups = unique(rows.map((row) => row.group));
+const families = unique(rows.map((row) => row.family));
+
+// Marks: colour and shape together tell families apart; what only serves as a scale is grey and open.
+const SHAPES = {
+  circle: "M14 8a6 6 0 1 1-12 0a6 6 0 1 1 12 0", square: "M3 3h10v10H3z", "triangle-up": "M8 2l6.5 11.5h-13z",
+  diamond: "M8 1l6 7l-6 7l-6-7z", "triangle-down": "M8 14L1.5 2.5h13z", cross: "M6 2h4v4h4v4h-4v4h-4v-4h-4v-4h4z",
+};
+const SYMBOLS = Object.keys(SHAPES);
+const methods = families.filter((family) => family !== "dense" && family !== "control");
+function markOf(family) {
+  if (family === "dense") return { symbol: "square", open: true, colour: "--control" };
+  if (family === "control") return { symbol: "diamond", open: true, colour: "--control" };
+  const place = methods.indexOf(family);
+  return { symbol: SYMBOLS[(place + Math.floor(place / 6)) % 6], open: false, colour: `--mark${place % 6}` };
+}
+function markIcon(family) {
+  const mark = markOf(family), space = "http://www.w3.org/2000/svg";
+  const [svg, path] = ["svg", "path"].map((tag) => document.createElementNS(space, tag));
+  svg.setAttribute("viewBox", "0 0 16 16");
+  svg.setAttribute("aria-hidden", "true");
+  path.setAttribute("d", SHAPES[mark.symbol]);
+  const shade = `var(${mark.colour})`;
+  path.setAttribute("style", mark.open ? `fill: none; stroke: ${shade}; stroke-width: 2` : `fill: ${shade}`);
+  svg.append(path);
+  return svg;
+}
+
+function isVisible(row) {
+  if ((state.group && row.group !== state.group) || state.hidden.has(row.family)) return false;
+  const methods = row.compression.map((step) => step.method);
+  const text = [row.label, row.group, row.family, row.status ?? "", ...methods, ...row.audit].join(" ").toLowerCase();
+  return state.text.toLowerCase().split(/\s+/).every((word) => text.includes(word));
+}
+const visible = () => rows.filter(isVisible);
+function toggle(place) {
+  state.chosen.has(place) ? state.chosen.delete(place) : state.chosen.add(place);
+  changed();
+}
+
+// Figures as people read them.
+const whole = (value) => value === null ? "" : Math.round(value).toLocaleString("en-US");
+const percent = (value, digits = 2) => value === null ? "" : (100 * value).toFixed(digits);
+const signed = (value) => `${value < 0 ? "−" : "+"}${Math.abs(100 * value).toFixed(2)}`;
+const times = (value) => value === null ? "" : `${value >= 100 ? value.toFixed(0) : value.toFixed(1)}x`;
+function short(value) {
+  if (value === null) return "";
+  const [unit, size] = [["G", 1e9], ["M", 1e6], ["k", 1e3]].find(([, least]) => value >= 0.9995 * least) ?? ["", 1];
+  return `${Number((value / size).toPrecision(3))}${unit}`;
+}
+const interval = ({ low, high }, write) => low === null || low === undefined ? "" : `${write(low)} to ${write(high)}`;
+const readable = (name) => name.replaceAll("_", " ");
+const milliseconds = (value) => value === null ? "" : value.toPrecision(3);
+const seeds = (row) => `${row.seeds.length} seed${row.seeds.length === 1 ? "" : "s"}`;
+const meaning = (code) => data.audit[code] ?? code;
+function judged({ verdict, equivalent, margin }) {
+  const mark = { better: "▲ ", worse: "▼ " }[verdict] ?? "", bounded = verdict === "worse" && equivalent;
+  return mark + verdict + (bounded ? `, by less than ${Number((100 * margin).toPrecision(3))}` : "");
+}

@@ -1,0 +1,76 @@
+"""A comparison as CSV: a line a row, units in the columns' names, intervals in columns of their own."""
+
+import csv
+import io
+from collections.abc import Mapping
+from typing import Any
+
+from convarium.comparison.result import METRICS
+
+COLUMNS = {
+    "accuracy": "test_accuracy_percent",
+    "validation_accuracy": "validation_accuracy_percent",
+    "balanced_accuracy": "test_balanced_accuracy_percent",
+    "validation_balanced_accuracy": "validation_balanced_accuracy_percent",
+    "loss": "test_loss_nats",
+    "dense_bytes": "dense_file_bytes",
+    "ratio": "dense_file_bytes_per_file_byte",
+    "xz_bytes": "dense_file_xz_bytes",
+    "parameters": "parameters_count",
+    "nonzeros": "nonzero_parameters_count",
+    "macs": "macs_per_image_count",
+    "latency_ratio": "dense_latency_per_latency",
+}
+PERCENT = 100.0
+DIGITS = 10
+
+
+def table(document: Mapping[str, Any]) -> str:
+    """Return the rows of a comparison (as `rows.compare` makes it) as CSV with a heading.
+
+    Accuracies are in percent, their differences to the dense network in percentage points; `_low` and `_high` are
+    bounds at 95 %. A cell is empty where nothing was measured or can be said; several values are parted by blanks.
+    """
+    lines = [_line(row) for row in document["rows"]]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(_line(_nothing())), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(lines)
+    return text.getvalue()
+
+
+def _line(row: Mapping[str, Any]) -> dict[str, Any]:
+    line = {key: row[key] for key in ("label", "status", "architecture", "dataset")}
+    line |= {"methods": " ".join(step["method"] for step in row["compression"])}
+    line |= {"seeds_count": len(row["seeds"]), "seeds": " ".join(map(str, row["seeds"]))}
+    for metric in METRICS:
+        line |= _interval(COLUMNS.get(metric, metric), row["metrics"][metric], "mean", _scale(metric))
+    difference = row["versus_dense"].get("accuracy") or {}
+    line |= _interval("test_accuracy_less_dense_points", difference, "difference", PERCENT)
+    line |= {
+        "test_accuracy_less_dense_p_holm": _number(difference.get("p"), 1.0),
+        "test_accuracy_less_dense_verdict": difference.get("verdict"),
+        "test_accuracy_loss_upper_bound_points": _number(difference.get("loss_upper"), PERCENT),
+        "test_accuracy_less_dense_seeds_count": difference.get("seeds"),
+    }
+    joined = {"audit": "audit", "pareto_fronts": "pareto", "signatures": "signatures"}
+    return line | {column: " ".join(row[key]) for column, key in joined.items()}
+
+
+def _interval(column: str, figures: Mapping[str, Any], middle: str, scale: float) -> dict[str, str]:
+    parts = {column: middle, f"{column}_low": "low", f"{column}_high": "high"}
+    return {name: _number(figures.get(key), scale) for name, key in parts.items()}
+
+
+def _number(value: float | None, scale: float) -> str:
+    return "" if value is None else f"{scale * value:.{DIGITS}g}"
+
+
+def _scale(metric: str) -> float:
+    return PERCENT if metric.endswith("accuracy") else 1.0
+
+
+def _nothing() -> dict[str, Any]:
+    texts = dict.fromkeys(("label", "status", "architecture", "dataset"), "")
+    lists: dict[str, list[str]] = {key: [] for key in ("compression", "seeds", "audit", "pareto", "signatures")}
+    return {**texts, **lists, "metrics": {metric: {} for metric in METRICS}, "versus_dense": {}}

@@ -1,0 +1,110 @@
+"""Solve a method's knob for a budget, on the real cost: the file, or the structure, that the rest of the chain makes.
+
+What training will change is not known yet, so deciders are tried on the weights as they are, without training. After
+the last round's decision positions and shapes stand, and retraining changes no byte of them.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from torch import nn
+
+from convarium.architectures import library
+from convarium.compression.file import container
+from convarium.compression.file import header as envelope
+from convarium.errors import NotReachable, UserError
+from convarium.measurement.macs import macs
+
+Json = Mapping[str, Any]
+Cost = Callable[[Any], float]
+CLOSE = 0.002
+TRIES = 24
+
+
+def solve(order: Json, cost: Cost, limit: float) -> Any:
+    """Return the value of the knob with the highest cost that is not above `limit`.
+
+    Args:
+        order: `quantity`, `value`, `knob`, and `candidates`: the ends of an interval of floats, or all whole values.
+        cost: of the network that the chain makes with a value of the knob; monotone in the knob.
+        limit: in the unit of `cost`.
+
+    Raises:
+        NotReachable: even the cheapest value costs more; the line names the range.
+    """
+    known: dict[Any, float] = {}
+
+    def costs(value: Any) -> float:
+        if value not in known:
+            known[value] = cost(value)
+        return known[value]
+
+    cheap, dear = sorted((order["candidates"][0], order["candidates"][-1]), key=costs)
+    if costs(cheap) > limit:
+        raise NotReachable(f"not reachable (least {_figure(costs(cheap))}, most {_figure(costs(dear))})")
+    if costs(dear) <= limit:
+        return dear
+    if isinstance(cheap, float) or isinstance(dear, float):
+        return _bisected(costs, cheap, dear, limit)
+    return max((value for value in order["candidates"] if costs(value) <= limit), key=costs)
+
+
+def _bisected(costs: Cost, cheap: float, dear: float, limit: float) -> float:
+    for _ in range(TRIES):
+        middle = (cheap + dear) / 2
+        if costs(middle) <= limit:
+            cheap = middle
+        else:
+            dear = middle
+        if costs(cheap) > limit * (1 - CLOSE) or abs(cheap - dear) < 1e-9:
+            break
+    return cheap
+
+
+def _figure(cost: float) -> str:
+    return f"{cost:,.0f}" if cost > 1 else f"{cost:.3g}"
+
+
+def limit(order: Json, header: Json) -> float:
+    """The most the network may cost, in the unit of `cost`: shares are turned into numbers of the dense network."""
+    quantity, value = order["quantity"], order["value"]
+    if quantity in ("bytes", "latency") or (value > 1 and quantity != "sparsity"):
+        return float(value)
+    dense = library.build(header["architecture"], "meta")
+    if quantity == "sparsity":
+        return (1 - float(value)) * structural(dense, "parameters", header)
+    return float(value) * structural(dense, quantity, header)
+
+
+def structural(network: nn.Module, quantity: str, header: Json) -> float:
+    """MACs of one image, or the number of parameters."""
+    if quantity == "macs":
+        return float(macs(network, header["input"]["shape"]))
+    return float(sum(parameter.numel() for parameter in network.parameters()))
+
+
+def file_bytes(network: nn.Module, surgery: Sequence[Json], header: Json, coders: Mapping[str, str]) -> float:
+    """The size of the file that holds `network`."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "network.cvm"
+        container.write(path, network, {**header, "surgery": list(surgery)}, coders)
+        return float(path.stat().st_size)
+
+
+def refuse_small(step: Json, architecture: Json) -> None:
+    """Refuse a budget of bytes that not even the file's header would fit into.
+
+    Raises:
+        UserError: said before anything is trained.
+    """
+    order = step.get("budget", {})
+    if order.get("quantity") == "bytes":
+        channels, size = architecture["in_chans"], architecture["img_size"]
+        given = {"shape": [channels, size, size], "mean": [0.5] * channels, "std": [0.5] * channels}
+        classes = architecture["num_classes"]
+        bare = {"architecture": architecture, "task": "classification", "classes": classes, "input": given}
+        least = len(envelope.wrap({**bare, "surgery": []}, [], b""))
+        if order["value"] < least:
+            raise UserError(f"budget.bytes={order['value']}: the header of the file alone takes {least} bytes")

@@ -1,0 +1,76 @@
+"""Cut the filters with the smallest weights out of the network (Li et al. 2016, section 3).
+
+A filter's score is the sum of its absolute weights. Where filters of several layers make the same channels (residual
+stages) Li et al. let the shortcut's projection decide; here all of them do, by the sum of their scores.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from convarium.compression import sites
+from convarium.compression.deciders.view import Decision, Json, View
+from convarium.compression.structure import narrow, sound
+from convarium.compression.structure.coupling import Group
+from convarium.compression.structure.cut import spread
+from convarium.errors import UserError
+
+
+def filter_l1(view: View) -> Decision:
+    """Leave, after round r of n, a share (1 - ratio) ** (r / n) of each group's filters (`scope: layer`), or of all.
+
+    With `scope: global` a group's scores are divided by their mean. No layer loses its last filter.
+    """
+    network = sound.plain(view.network)
+    groups = narrow.groups(view, network)
+    scores = {group.name: narrow.strengths(network, group) for group in groups}
+    before = narrow.sizes(view)
+    counts = _global_counts(view, groups, scores, before) if view.step["scope"] == "global" else None
+    choice = {}
+    for group in groups:
+        ratio = _ratio(view, network, group)
+        count = _removed(group, before, ratio, view.progress) if counts is None else counts[group.name]
+        choice[group.name] = spread(group, narrow.least(group, scores[group.name], count))
+    return narrow.narrowed(network, groups, choice, view)
+
+
+def check(network: nn.Module, step: Json) -> None:
+    """Refuse a network (which may live on the meta device) of which nothing can be cut.
+
+    Raises:
+        UserError: it has one layer with weights only, or was tried with images, and no group of channels can go.
+    """
+    chosen, shape = {site.name for site in sites.resolve(network, step)}, vars(network).get("input_shape")
+    if len(sites.resolve(network, {**step, "sites": ["*"], "per_site": {}})) < 2:
+        raise UserError(f"{step['method']}: nothing to cut, the network has one layer with weights, its classifier")
+    if shape is not None:
+        narrow.among(sound.runs, sound.plain(network), shape, chosen, step["method"])
+
+
+def _ratio(view: View, network: nn.Module, group: Group) -> float:
+    """The share of the group's first filters that `per_site` names, else of all."""
+    found = [float(sites.knob(view.step, "ratio", site)) for site in narrow.in_group(view, network, group)]
+    return next((ratio for ratio in found if ratio != view.step["ratio"]), view.step["ratio"])
+
+
+def _removed(group: Group, before: Mapping[str, int], ratio: float, progress: float) -> int:
+    width = group.size // group.blocks
+    return width - max(1, round(before[group.name] // group.blocks * float((1 - ratio) ** progress)))
+
+
+def _global_counts(
+    view: View, groups: Sequence[Group], scores: Mapping[str, Tensor], before: Mapping[str, int]
+) -> dict[str, int]:
+    """How many places each group loses when one threshold over all groups decides; a place counts once a block."""
+    relative = torch.cat([scores[group.name] / scores[group.name].mean().clamp(min=1e-30) for group in groups])
+    owner = [group for group in groups for _ in range(group.size // group.blocks)]
+    left = sum(group.size for group in groups)
+    target = round(sum(before[group.name] for group in groups) * (1 - view.step["ratio"]) ** view.progress)
+    counts = {group.name: 0 for group in groups}
+    for place in torch.sort(relative, stable=True).indices.tolist():
+        group = owner[place]
+        if left - group.blocks >= target and counts[group.name] < group.size // group.blocks - 1:
+            counts[group.name] += 1
+            left -= group.blocks
+    return counts

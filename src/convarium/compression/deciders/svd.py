@@ -1,0 +1,131 @@
+"""Split layers in two by a truncated singular value decomposition (Zhang et al. 2015; Jaderberg et al. 2014).
+
+`form: channel` decomposes a kernel as the matrix of outputs x (inputs, height, width), `form: spatial` as that of
+(inputs, height) x (outputs, width). Both factors take the square root of the singular values.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from convarium.compression import host, sites
+from convarium.compression.deciders.view import Decision, Json, View
+from convarium.compression.edits import factor
+from convarium.compression.sites import Site, knob
+from convarium.compression.structure import split
+from convarium.errors import UserError
+
+Factors = tuple[Tensor, Tensor]
+
+
+def svd(view: View) -> Decision:
+    """Split every layer for which the two are smaller than it is, or whose rank `per_site` says as a whole number."""
+    form = view.step["form"]
+    fitting = _fitting(view.network, view.sites, form)
+    possible = split.splittable(view.network, [*fitting], form, view.header["input"]["shape"])
+    ranks: dict[str, int] = {}
+    values: dict[str, Tensor] = {}
+    for name in possible:
+        weight = view.weights[fitting[name].name]
+        decomposed = torch.linalg.svd(_matrix(weight, form).double(), full_matrices=False)
+        rank = _rank(view.step, fitting[name], decomposed[1])
+        if rank is not None:
+            ranks[name] = rank
+            values |= _values(name, view.network.get_submodule(name), _factors(weight, form, decomposed, rank))
+    return Decision(edits=[{"op": "factor", "form": form, "ranks": ranks}] if ranks else [], values=values)
+
+
+def check(network: nn.Module, step: Json) -> None:
+    """Refuse ranks that a layer can't have, and a network of which no layer gets smaller.
+
+    Raises:
+        UserError: names the layer and its largest rank, or says that nothing is left to do.
+    """
+    where = f"compression.{step.get('name') or step['method'].rpartition('/')[2]}"
+    fitting = _fitting(network, sites.resolve(network, step), step["form"])
+    for site in fitting.values():
+        _check_knob(knob(step, "ratio", site), site, step["form"], where)
+    shape = vars(network).get("input_shape")
+    possible = [*fitting] if shape is None else split.splittable(network, [*fitting], step["form"], shape)
+    if not any(_may_shrink(step, fitting[name]) for name in possible):
+        raise UserError(f"{where}: no layer gets smaller by two of this rank; lower {where}.ratio, or leave it out")
+
+
+def _fitting(network: nn.Module, found: Iterable[Site], form: str) -> dict[str, Site]:
+    """The sites whose layers can be split, by the layer's name; a weight that two layers share stays."""
+    owners = Counter(id(getattr(module, "weight", None)) for module in network.modules())
+    layers = {site.name.rpartition(".")[0]: site for site in found}
+    return {
+        name: site
+        for name, site in layers.items()
+        if name and factor.fits(layer := network.get_submodule(name), form) and owners[id(layer.weight)] == 1
+    }
+
+
+def _check_knob(asked: float, site: Site, form: str, where: str) -> None:
+    largest = _largest(site, form)
+    if type(asked) is int and not 1 <= asked <= largest:
+        raise UserError(f"{where}.per_site: rank {asked} of {site.name} is not in 1..{largest}")
+    if type(asked) is float and not 0 <= asked <= 1:
+        raise UserError(f"{where}.per_site: {asked} for {site.name}: write a share in 0..1 or a whole rank")
+
+
+def _may_shrink(step: Json, site: Site) -> bool:
+    """Whether a layer will be split, as far as that is known before its values are."""
+    unknown = step["energy"] is not None or "budget" in step
+    return _breakeven(site, step["form"]) > 0 if unknown else _by_share(step, site) is not None
+
+
+def _rank(step: Json, site: Site, singular: Tensor) -> int | None:
+    """The rank of a layer; None where it stays whole."""
+    named = knob({**step, "ratio": None}, "ratio", site) is not None
+    if step["energy"] is None or named:
+        return _by_share(step, site)
+    kept = singular.square().cumsum(0) / singular.square().sum().clamp(min=1e-300)
+    rank = min(len(singular), 1 + int((kept < step["energy"] - 1e-12).sum()))
+    return rank if rank <= _breakeven(site, step["form"]) else None
+
+
+def _by_share(step: Json, site: Site) -> int | None:
+    asked = knob(step, "ratio", site)
+    if type(asked) is int:
+        return asked
+    rank = max(1, round(asked * _largest(site, step["form"])))
+    return rank if rank <= _breakeven(site, step["form"]) else None
+
+
+def _largest(site: Site, form: str) -> int:
+    return min(_matrix(torch.empty(site.shape, device="meta"), form).shape)
+
+
+def _breakeven(site: Site, form: str) -> int:
+    """The largest rank at which two layers have fewer weights than one; 0 where there is none."""
+    rows, columns = _matrix(torch.empty(site.shape, device="meta"), form).shape
+    return (rows * columns - 1) // (rows + columns)
+
+
+def _matrix(weight: Tensor, form: str) -> Tensor:
+    """The matrix whose rank is cut: rows are the second layer's, but (inputs, height) for the spatial form."""
+    if form == "channel" or weight.dim() == 2:
+        return weight.flatten(1)
+    return weight.permute(1, 2, 0, 3).flatten(2).flatten(0, 1)
+
+
+def _factors(weight: Tensor, form: str, decomposed: tuple[Tensor, Tensor, Tensor], rank: int) -> Factors:
+    """The weights of the first and the second layer."""
+    u, s, v = (part.narrow(axis, 0, rank) for part, axis in zip(decomposed, (1, 0, 0), strict=True))
+    left, right = u * s.sqrt(), s.sqrt()[:, None] * v
+    if form == "channel" or weight.dim() == 2:
+        first, second = right.view(rank, *weight.shape[1:]), left.view(-1, rank, *[1] * (weight.dim() - 2))
+    else:
+        outputs, inputs, high, wide = weight.shape
+        first = left.view(inputs, high, rank).permute(2, 0, 1).unsqueeze(3)
+        second = right.view(rank, outputs, wide).transpose(0, 1).unsqueeze(2)
+    return first.to(weight.dtype).contiguous(), second.to(weight.dtype).contiguous()
+
+
+def _values(name: str, layer: nn.Module, factors: Factors) -> Mapping[str, Tensor]:
+    found = {f"{name}.0.weight": factors[0], f"{name}.1.weight": factors[1]}
+    return found if layer.bias is None else {**found, f"{name}.1.bias": host.materialised(layer, "bias")}

@@ -1,0 +1,104 @@
+"""Binary weights with a scale for each filter (Rastegari et al. 2016, "XNOR-Net", section 3.1)."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+from torch.autograd.function import FunctionCtx
+
+from convarium.compression.file.streams import Reader, Writer
+from convarium.compression.representations.base import Representation, check_keys
+from convarium.errors import UserError
+
+
+class Binary(Representation):
+    """Each value is the sign of a latent one times the mean size of its filter's; a vector is one filter.
+
+    A bit a value and a scale a filter are stored. After decoding the latent values are the values themselves: their
+    mean size is the scale again, to the last bit, since it is summed in double precision.
+    """
+
+    kind = "binary"
+
+    def __init__(self, shape: Sequence[int]) -> None:
+        super().__init__(shape)
+        self._stored = (torch.zeros(self.numel),)
+
+    @property
+    def filters(self) -> int:
+        """The number of scales."""
+        return self.shape[0] if len(self.shape) > 1 else 1
+
+    def fit(self, dense: Tensor) -> Self:
+        """Take `dense` as latent values."""
+        self._stored = (dense.detach().flatten().to(torch.float32, copy=True),)
+        return self
+
+    def forward(self, *tensors: Tensor) -> Tensor:
+        """Scales times signs, exactly."""
+        values: Tensor = _Signs.apply(self._rows(tensors[0]))
+        return values.view(self.shape)
+
+    def innermost(self, dense: Tensor) -> Tensor:
+        """Refused: binary values are no longer dense."""
+        raise UserError("its weights are already quantised: no dense values are left to work on")
+
+    def refit(self, inner: Representation) -> Representation:
+        """Refused, as `innermost`."""
+        raise UserError("its weights are already quantised: no dense values are left to replace")
+
+    def like(self, dense: Tensor, tensors: Sequence[Tensor]) -> Representation:
+        """Binary again."""
+        return Binary(dense.shape).fit(dense)
+
+    def spec(self) -> dict[str, Any]:
+        """Only the kind."""
+        return {"kind": self.kind}
+
+    @classmethod
+    def from_spec(cls, spec: Mapping[str, Any], shape: Sequence[int]) -> Self:
+        """Build an unfitted one."""
+        check_keys(spec)
+        return cls(shape)
+
+    def encode(self, tensors: Sequence[Tensor], stream: Writer) -> None:
+        """Scales, then a bit a value: 1 for the negative ones."""
+        stream.values("codebooks", _scales(self._rows(tensors[0])))
+        stream.symbols("weights", tensors[0].signbit().to(torch.int32), 2)
+
+    def decode(self, stream: Reader) -> Self:
+        """Read scales and bits."""
+        scales = stream.values("codebooks", self.filters, torch.float32)
+        if not bool((scales.isfinite() & ~scales.signbit()).all()):
+            raise UserError("a scale must not be negative")
+        signs = 1.0 - 2.0 * stream.symbols("weights", self.numel, 2)
+        self._stored = ((scales[:, None] * self._rows(signs)).flatten(),)
+        return self
+
+    def _rows(self, values: Tensor) -> Tensor:
+        return values.view(self.filters, self.numel // max(1, self.filters))
+
+
+class _Signs(torch.autograd.Function):
+    """Signs times scales; the gradient goes straight to the latent values of at most 1, as in the paper's algorithm 1.
+
+    The bound is the paper's derivative of the sign (section 3.2), which BinaryConnect's clipping (Courbariaux et al.
+    2015) amounts to.
+    """
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, latents: Tensor) -> Tensor:
+        ctx.save_for_backward(latents)
+        return _scales(latents)[:, None].copysign(latents)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        (latents,) = ctx.saved_tensors
+        (gradient,) = gradients
+        return torch.where(latents.abs() <= 1, gradient, 0.0)
+
+
+def _scales(latents: Tensor) -> Tensor:
+    """Mean sizes of rows; 0 where a row is empty."""
+    return (latents.abs().sum(1, dtype=torch.float64) / max(1, latents.shape[1])).to(latents.dtype)

@@ -1,0 +1,1 @@
+"""Structure: which channels of a network belong together, and what a network without some of them looks like."""

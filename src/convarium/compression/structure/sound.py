@@ -1,0 +1,165 @@
+"""Which groups of channels can really be cut: those without which the network still runs, and computes what it should.
+
+A tracer can be wrong where a network reshapes, shuffles or splits channels by numbers of its own. So groups are tried:
+without a part of their channels the network must run, and give what it gives with those channels at zero. Groups that
+fail are left whole (attention heads, splits of fixed sizes).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from convarium.compression import host
+from convarium.compression.structure.coupling import Group, groups
+from convarium.compression.structure.cut import Uncuttable, removals, spread, without, zeroed
+
+CLOSE = 1e-6
+SEED = 20_230
+T = TypeVar("T")
+
+
+def plain(network: nn.Module) -> nn.Module:
+    """Return a copy in eval mode, every weight materialised; the network itself stays as it is."""
+    copied = deepcopy(network).eval()
+    for site in host.represented(copied):
+        host.detach(copied, site)
+    return copied
+
+
+def cuttable(network: nn.Module, shape: Sequence[int]) -> tuple[Group, ...]:
+    """Return the groups that can be cut; found once for networks of equal structure.
+
+    Args:
+        network: plain, in eval mode, of real tensors.
+        shape: of an image, (channels, height, width).
+    """
+    return _cuttable(_case(network, shape))
+
+
+def runs(network: nn.Module, shape: Sequence[int]) -> tuple[Group, ...]:
+    """Return the groups without a part of which the network still runs, tried on the meta device; found once, too.
+
+    Args:
+        network: plain, in eval mode, on any device.
+        shape: of an image, (channels, height, width).
+    """
+    return _runs(_case(network, shape))
+
+
+def computes(network: nn.Module, found: Sequence[Group], shape: Sequence[int]) -> list[Group]:
+    """Return the groups without a part of which the network computes what it does with those channels at zero.
+
+    Compared in double precision with random images and random norms and biases, so that nothing is zero by chance.
+    Groups under a norm over channels, or with standardised weights, can't be compared so, and are taken as they are.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(SEED)
+        full = _stirred(deepcopy(network).double())
+        images = torch.randn(2, *shape, dtype=torch.float64)
+
+    def works(chosen: Sequence[Group]) -> bool:
+        gone = removals(full, chosen, _parts(chosen))
+        cut, zero = output(without(full, gone)[0], images), output(zeroed(full, gone), images)
+        return bool((cut - zero).abs().max() <= CLOSE * zero.abs().max())
+
+    modules = dict(full.named_modules())
+    exact = largest([group for group in found if not _mixes(modules, group)], works)
+    return [group for group in found if group in exact or _mixes(modules, group)]
+
+
+@dataclass(frozen=True)
+class _Case:
+    structure: str
+    network: nn.Module = field(compare=False)
+    shape: tuple[int, ...]
+
+
+def _case(network: nn.Module, shape: Sequence[int]) -> _Case:
+    sizes = [tuple(tensor.shape) for tensor in network.state_dict().values()]
+    return _Case(f"{network!r} {sizes}", network, tuple(shape))
+
+
+@lru_cache(maxsize=8)
+def _cuttable(case: _Case) -> tuple[Group, ...]:
+    return tuple(computes(case.network, _runs(case), case.shape))
+
+
+@lru_cache(maxsize=8)
+def _runs(case: _Case) -> tuple[Group, ...]:
+    empty = meta(case.network)
+    images = torch.empty(2, *case.shape, device="meta")
+    outputs = output(empty, images).shape
+
+    def works(chosen: Sequence[Group]) -> bool:
+        cut, _ = without(empty, removals(empty, chosen, _parts(chosen)))
+        return output(cut, images).shape == outputs
+
+    found = [group for group in groups(empty, case.shape) if not group.kept and group.size > group.blocks]
+    return tuple(largest(found, works))
+
+
+def largest(found: list[T], works: Callable[[Sequence[T]], bool]) -> list[T]:
+    """Return all that is found if it works together, else what does of each half."""
+    if not found or _passes(works, found):
+        return found
+    if len(found) == 1:
+        return []
+    middle = len(found) // 2
+    return largest(found[:middle], works) + largest(found[middle:], works)
+
+
+def _passes(works: Callable[[Sequence[T]], bool], chosen: Sequence[T]) -> bool:
+    """Whether a test says so; whatever a cut network raises is its way to say no."""
+    try:
+        return works(chosen)
+    except (Uncuttable, RuntimeError, ValueError, IndexError, AssertionError, TypeError, AttributeError):
+        return False
+
+
+def _parts(chosen: Sequence[Group]) -> dict[str, list[int]]:
+    """Two fifths of the channels of each group, drawn, the same each time."""
+    found = {}
+    for group in chosen:
+        width = group.size // group.blocks
+        order = torch.randperm(width, generator=torch.Generator().manual_seed(SEED))
+        found[group.name] = spread(group, order[: max(1, width * 2 // 5)].tolist())
+    return found
+
+
+def _mixes(modules: Mapping[str, nn.Module], group: Group) -> bool:
+    """Whether what a channel gives depends on how many others there are."""
+    layers = [modules[touch.owner] for touch in group.touched if touch.side != "tensor"]
+    return len(layers) < len(group.touched) or any(
+        isinstance(layer, nn.LayerNorm | nn.GroupNorm) or "Std" in type(layer).__name__ for layer in layers
+    )
+
+
+def output(network: nn.Module, images: Tensor) -> Tensor:
+    """Return the logits, without gradients."""
+    with torch.no_grad():
+        output: Tensor = network(images)
+    return output
+
+
+def meta(network: nn.Module) -> nn.Module:
+    """Return a copy on the meta device, tensors that are no part of the state dict included."""
+    copied = deepcopy(network).to("meta")
+    for module in copied.modules():
+        for name, value in vars(module).items():
+            if isinstance(value, Tensor):
+                vars(module)[name] = value.to("meta")
+    return copied
+
+
+def _stirred(network: nn.Module) -> nn.Module:
+    """Make vectors and statistics random and positive: a norm that starts at zero would hide what it scales."""
+    with torch.no_grad():
+        for tensor in [*network.parameters(), *network.buffers()]:
+            if tensor.is_floating_point() and tensor.dim() == 1:
+                tensor.uniform_(0.5, 1.5)
+    return network

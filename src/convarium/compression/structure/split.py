@@ -1,0 +1,31 @@
+"""Which layers two others can take the place of: not those whose weights the network reads itself."""
+
+from collections.abc import Sequence
+from copy import deepcopy
+
+import torch
+from torch import nn
+
+from convarium.compression.edits import factor
+from convarium.compression.structure import sound
+
+
+def splittable(network: nn.Module, names: Sequence[str], form: str, shape: Sequence[int]) -> list[str]:
+    """Return the names of the layers without which, split in two, the network still runs; tried on the meta device.
+
+    Args:
+        network: on any device, with representations or without; left as it is.
+        names: of layers that `factor.fits`.
+        form: of `factor`.
+        shape: of an image, (channels, height, width).
+    """
+    meta = sound.meta(sound.plain(network))
+    images = torch.empty(2, *shape, device="meta")
+    outputs = sound.output(meta, images).shape
+
+    def works(chosen: Sequence[str]) -> bool:
+        split = deepcopy(meta)
+        factor.apply(split, {"op": "factor", "form": form, "ranks": dict.fromkeys(chosen, 1)})
+        return sound.output(split, images).shape == outputs
+
+    return sound.largest(list(names), works)

@@ -1,0 +1,13 @@
+"""CIFAR-100 (Krizhevsky 2009): 60,000 colour pictures of 100 classes, 32x32; split 45,000 / 5,000 / its own 10,000."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from convarium.datasets import cifar
+from convarium.datasets.splits import Pixels
+
+
+def cifar100(dataset: Mapping[str, Any], root: Path | None, parts: tuple[str, ...]) -> dict[str, Pixels]:
+    """Read them from `root`/cifar-100-python."""
+    return cifar.read("CIFAR100", dataset, root, parts)

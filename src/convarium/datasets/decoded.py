@@ -1,0 +1,133 @@
+"""Picture files become pixels once: decoded in order into one file beside the store, which is mapped into memory."""
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from hashlib import sha256
+from pathlib import Path
+from shutil import rmtree
+from tempfile import TemporaryDirectory, mkdtemp
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from convarium.datasets.decode import VERSION, decode
+from convarium.datasets.splits import Files, Pixels
+from convarium.errors import UserError
+from convarium.pictures.identify import NoPicture
+
+AT_ONCE = 256
+IDENTITY = ("name", "fingerprint", "channels", "img_size", "on_error")
+PIXELS, LABELS, ABOUT = "pixels", "labels.npy", "about.json"
+
+
+def kept(dataset: Mapping[str, Any], part: str, cache: Path | None) -> Pixels | None:
+    """Return the pixels of a part that were decoded before, None where there are none."""
+    folder = _folder(dataset, part, cache)
+    if folder is None or not (folder / ABOUT).is_file():
+        return None
+    try:
+        return _mapped(folder)
+    except (OSError, ValueError, RuntimeError):
+        rmtree(folder, ignore_errors=True)
+        return None
+
+
+def decoded(files: Files, dataset: Mapping[str, Any], part: str, cache: Path | None) -> Pixels:
+    """Decode a part's files to squares of `dataset.img_size`; without `cache` the pixels live as long as this process.
+
+    Raises:
+        UserError: a file is no picture and `dataset.on_error` is not "skip", or it leaves a class without pictures.
+        OSError: no room for the pixels.
+    """
+    folder = _folder(dataset, part, cache)
+    if folder is None:
+        with TemporaryDirectory(prefix="convarium-pixels-") as temporary:
+            _write(Path(temporary), files, dataset, part)
+            return _mapped(Path(temporary))
+    with _alone(folder):
+        found = kept(dataset, part, cache)
+        if found is None:
+            _publish(folder, files, dataset, part)
+            found = _mapped(folder)
+    return found
+
+
+def _folder(dataset: Mapping[str, Any], part: str, cache: Path | None) -> Path | None:
+    """Return where a part's pixels are kept; what has no fingerprint is not kept."""
+    if cache is None or not dataset.get("fingerprint"):
+        return None
+    identity = [VERSION, part, *(dataset.get(key) for key in IDENTITY)]
+    key = sha256(json.dumps(identity).encode()).hexdigest()[:16]
+    return cache / "pixels" / f"{dataset['name'].replace('/', '_')}-{part}-{key}"
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Let one process at a time decode; where the disk knows no locks, several do the same work."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with folder.with_name(f"{folder.name}.lock").open("w") as lock:
+        with suppress(OSError):
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _publish(folder: Path, files: Files, dataset: Mapping[str, Any], part: str) -> None:
+    draft = Path(mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        _write(draft, files, dataset, part)
+        with suppress(OSError):  # another process was first
+            draft.rename(folder)
+    finally:
+        rmtree(draft, ignore_errors=True)
+
+
+def _write(folder: Path, files: Files, dataset: Mapping[str, Any], part: str) -> None:
+    size, channels, may_skip = dataset["img_size"], dataset["channels"], dataset.get("on_error") == "skip"
+    labels = []
+    with (folder / PIXELS).open("wb") as stream:
+        pictures = _decoded(files.paths, size, channels)
+        for path, label, found in zip(files.paths, files.labels.tolist(), pictures, strict=True):
+            if not isinstance(found, NoPicture):
+                stream.write(found.tobytes())
+                labels.append(label)
+            elif not may_skip:
+                raise UserError(f"{path} {found}; remove it, or set dataset.on_error=skip")
+    if bare := sorted(set(files.labels.tolist()) - set(labels)):
+        names = dataset.get("class_names") or {}
+        raise UserError(f"no file of the class {names[bare[0]] if names else bare[0]!r} for {part} is a picture")
+    np.save(folder / LABELS, np.array(labels, dtype=np.int64))
+    about = {"shape": [len(labels), size, size, channels], "skipped": files.skipped + len(files.paths) - len(labels)}
+    (folder / ABOUT).write_text(json.dumps(about))
+
+
+def _decoded(paths: Sequence[Path], size: int, channels: int) -> Iterator[NDArray[np.uint8] | NoPicture]:
+    """Decode in order, with as many threads as torch may use."""
+
+    def one(path: Path) -> NDArray[np.uint8] | NoPicture:
+        try:
+            return decode(path, size, channels)
+        except NoPicture as error:
+            return error
+
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        for start in range(0, len(paths), AT_ONCE):
+            yield from pool.map(one, paths[start : start + AT_ONCE])
+
+
+def _mapped(folder: Path) -> Pixels:
+    """Map a folder's pixels into memory; a change of them would stay in this process."""
+    about = json.loads((folder / ABOUT).read_text())
+    count, height, width, channels = about["shape"]
+    file, total = folder / PIXELS, count * height * width * channels
+    if file.stat().st_size != total:
+        raise ValueError(f"{file} is not of {total} bytes")
+    flat = torch.from_file(os.fspath(file), shared=False, size=total, dtype=torch.uint8)
+    labels = torch.from_numpy(np.load(folder / LABELS))
+    images = flat.view(count, height, width, channels).permute(0, 3, 1, 2)
+    return Pixels(images, labels, skipped=about["skipped"])

@@ -1,0 +1,30 @@
+"""The user's own pictures: a folder a class (`convarium.pictures`); split by content, or as the folder is divided."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from convarium.datasets.splits import Files
+from convarium.errors import UserError
+from convarium.pictures import listed
+
+
+def image_folder(dataset: Mapping[str, Any], root: Path | None, parts: tuple[str, ...]) -> dict[str, Files]:
+    """Name the files of each part; what is no picture belongs to none, and is counted with train.
+
+    Raises:
+        UserError: no such folder, or other pictures than those the fingerprint tells of.
+    """
+    if root is None:
+        raise UserError("dataset.root must be set: the folder of your pictures")
+    found = listed(root, dataset["on_error"])
+    if dataset["fingerprint"] != found.fingerprint:
+        declared = dataset["fingerprint"] or "missing"
+        raise UserError(f"dataset.fingerprint is {declared}, the pictures in {root} have {found.fingerprint} now")
+    labels = {part: torch.tensor([one.label for one in found.parts[part]]) for part in parts}
+    skipped = {"train": found.skipped}
+    return {
+        part: Files(tuple(one.path for one in found.parts[part]), labels[part], skipped.get(part, 0)) for part in parts
+    }

@@ -1,0 +1,53 @@
+"""SVHN (Netzer et al. 2011), cropped digits: 99,289 house numbers of 32x32; split 65,931 / 7,326 / its own 26,032."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from convarium.datasets.digest import verify_md5
+from convarium.datasets.fetch import fetch, reason
+from convarium.datasets.splits import Pixels, carved
+from convarium.errors import UserError
+
+VALIDATION = 1 / 10
+
+
+def svhn(dataset: Mapping[str, Any], root: Path | None, parts: tuple[str, ...]) -> dict[str, Pixels]:
+    """Read them from `root`/{train,test}_32x32.mat; the "extra" images are not used.
+
+    Raises:
+        UserError: files missing and not to be had, damaged, or not those of the declared fingerprint.
+    """
+    from torchvision import datasets
+
+    root = Path("data") if root is None else root
+    known = {file: md5 for _, file, md5 in (datasets.SVHN.split_list[split] for split in ("train", "test"))}
+    if not all((root / file).is_file() for file in known):
+        fetch(root, root, list(known), f"dataset svhn is not in {root}: put {', '.join(known)}", _download)
+    verify_md5({root / file: md5 for file, md5 in known.items()}, dataset["fingerprint"], "svhn")
+    found = {}
+    if "test" in parts:
+        found["test"] = _pixels(root, "test")
+    if set(parts) & {"train", "validation"}:
+        found |= carved(_pixels(root, "train"), "svhn", VALIDATION)
+    return found
+
+
+def _download(folder: str) -> None:
+    from torchvision import datasets
+
+    for split in ("train", "test"):
+        datasets.SVHN(folder, split=split, download=True)
+
+
+def _pixels(root: Path, split: str) -> Pixels:
+    from torchvision import datasets
+
+    try:
+        stored = datasets.SVHN(root, split=split, download=False)
+    except Exception as error:
+        raise UserError(f"{root} can't be read as svhn: {reason(error)}") from None
+    return Pixels(torch.from_numpy(np.ascontiguousarray(stored.data)), torch.from_numpy(stored.labels))

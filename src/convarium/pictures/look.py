@@ -1,0 +1,39 @@
+"""What a config leaves to the folder: its classes, how many pictures, and their fingerprint."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from convarium.config.words import shown
+from convarium.errors import UserError
+from convarium.pictures.split import listed
+
+CHANNELS = (1, 3)
+
+
+def look(dataset: Mapping[str, Any], cache: Path) -> dict[str, Any]:
+    """Return the dataset's config with classes, class_names, images and fingerprint filled in.
+
+    Args:
+        dataset: its config, checked.
+        cache: the folder beside the store; digests of the files are kept there.
+
+    Raises:
+        UserError: the folder is no folder of pictures by class, or not the one that the config describes.
+    """
+    root = dataset["root"]
+    if not root:
+        raise UserError("dataset.root must be set: the folder of your pictures")
+    if dataset["channels"] not in CHANNELS:
+        raise UserError(f"dataset.channels={dataset['channels']}: pictures are read as 1 (grey) or 3 (colour) channels")
+    found = listed(Path(root), dataset["on_error"], cache / "manifests")
+    told = {
+        "classes": len(found.classes),
+        "class_names": list(found.classes),
+        "images": {part: len(found.parts[part]) for part in ("train", "validation", "test")},
+        "fingerprint": found.fingerprint,
+    }
+    for key, value in told.items():
+        if dataset[key] not in (None, value):
+            raise UserError(f"dataset.{key}={shown(dataset[key])}: the pictures in {root} have {shown(value)}")
+    return {**dataset, **told}

@@ -1,0 +1,121 @@
+"""A fixed stratified split by content: neither names nor places of files matter, and adding one moves few others."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import sha256
+from pathlib import Path
+
+from convarium.errors import UserError
+from convarium.pictures.folder import Layout, files, layout
+from convarium.pictures.manifest import digests
+
+SHARES = {"test": 0.2, "validation": 0.1}
+SKIP = "skip"
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A file, its class, and the sha256 of its content."""
+
+    path: Path
+    label: int
+    digest: str
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A folder of pictures.
+
+    Attributes:
+        classes: names in the order of labels.
+        parts: train, validation and test; each in an order of which every prefix is stratified.
+        fingerprint: of class names, contents and the user's own division, 16 hexadecimal digits.
+        skipped: files that are no pictures.
+    """
+
+    classes: tuple[str, ...]
+    parts: Mapping[str, tuple[Picture, ...]]
+    fingerprint: str
+    skipped: int
+
+
+def listed(root: Path, on_error: str, keep: Path | None = None) -> Listed:
+    """Look through `root`; within one process again only where a class's folder has changed.
+
+    Args:
+        on_error: "skip" leaves out files that are no pictures or can't be read.
+        keep: the folder in which digests are kept.
+
+    Raises:
+        UserError: a folder that holds no classes, files that are no pictures, too few pictures of a class.
+    """
+    found = layout(root.expanduser())
+    return _listed(found, tuple(home.path.stat().st_mtime_ns for home in found.homes), on_error, keep)
+
+
+@lru_cache(maxsize=8)
+def _listed(found: Layout, changed: tuple[int, ...], on_error: str, keep: Path | None) -> Listed:
+    placed = [(home, path) for home in found.homes for path in files(home.path, found.root)]
+    known = digests([path for _, path in placed], found.root, keep)
+    given: dict[str, list[Picture]] = {}
+    skipped = 0
+    for (home, path), digest in zip(placed, known, strict=True):
+        if isinstance(digest, str):
+            given.setdefault(home.part, []).append(Picture(path, home.label, digest))
+        elif on_error == SKIP:
+            skipped += 1
+        else:
+            raise UserError(f"{path} {digest}; remove it, or set dataset.on_error=skip")
+    lines = sorted(f"{part}\t{found.classes[one.label]}\t{one.digest}" for part in given for one in given[part])
+    fingerprint = sha256("\n".join(lines).encode()).hexdigest()[:16]
+    return Listed(found.classes, _parts(given, found), fingerprint, skipped)
+
+
+def _parts(given: Mapping[str, list[Picture]], found: Layout) -> dict[str, tuple[Picture, ...]]:
+    """Take from the training pictures what the user has not set apart; his only other part is the test."""
+    parts = dict(given)
+    train = _by_class(parts.pop("", []) or parts.pop("train", []))
+    if "test" not in parts and "validation" in parts:
+        parts["test"] = parts.pop("validation")
+    wanted = {part: share for part, share in SHARES.items() if part not in parts}
+    there = {part: _by_class(pictures) for part, pictures in parts.items()}
+    cut: dict[str, list[Picture]] = {part: [] for part in ("train", *wanted)}
+    for label, name in enumerate(found.classes):
+        for part, chosen in _cut(train.get(label, []), wanted, f"{found.root}: the class {name!r}").items():
+            cut[part] += chosen
+        if lacking := [part for part in parts if label not in there[part]]:
+            raise UserError(f"{found.root}: the class {name!r} has no pictures for {lacking[0]}")
+    return {part: _mixed(pictures) for part, pictures in {**parts, **cut}.items()}
+
+
+def _by_class(pictures: Sequence[Picture]) -> dict[int, list[Picture]]:
+    found: dict[int, list[Picture]] = {}
+    for one in pictures:
+        found.setdefault(one.label, []).append(one)
+    return found
+
+
+def _cut(members: Sequence[Picture], shares: Mapping[str, float], whose: str) -> dict[str, list[Picture]]:
+    """Slice a class, ordered by digest; equal pictures stay together."""
+    order = sorted({one.digest for one in members})
+    if len(order) <= len(shares):
+        raise UserError(f"{whose} has {len(order)} different pictures, at least {len(shares) + 1} are needed")
+    part_of, start = dict.fromkeys(order, "train"), 0
+    for part, share in shares.items():
+        end = start + max(1, round(share * len(order)))
+        part_of |= dict.fromkeys(order[start:end], part)
+        start = end
+    result: dict[str, list[Picture]] = {part: [] for part in ("train", *shares)}
+    for one in members:
+        result[part_of[one.digest]].append(one)
+    return result
+
+
+def _mixed(pictures: Sequence[Picture]) -> tuple[Picture, ...]:
+    """Order by digest within a class and interleave the classes evenly."""
+    placed = []
+    for label, members in _by_class(pictures).items():
+        ordered = sorted(members, key=lambda one: (one.digest, one.path))
+        placed += [((rank + 0.5) / len(members), label, one) for rank, one in enumerate(ordered)]
+    return tuple(one for _, _, one in sorted(placed, key=lambda entry: entry[:2]))

@@ -1,0 +1,152 @@
+"""A sweep stored as if it had run, its report, and a browser to open it with."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from convarium.cli import main
+from convarium.cli.points import ask
+from convarium.stages.graph import plan
+from convarium.store.plan import Node, Plan
+from convarium.store.provenance import provenance
+from convarium.store.store import Store
+
+SWEEP = (
+    "compression=none,pruning/magnitude,pruning/random,quantization/kmeans",
+    "compression.magnitude.sparsity=0.5,0.9",
+    "measurement.time=true",
+    "seed=0,1,2",
+)
+IMAGES = 400
+SIZES = {"none": 100_000, "magnitude0.5": 60_000, "magnitude0.9": 14_000, "random0.9": 14_100, "kmeans5": 20_000}
+WRONG = {"none": 20, "magnitude0.5": 16, "magnitude0.9": 30, "random0.9": 160, "kmeans5": 24}
+
+
+@pytest.fixture(scope="session")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The store of SWEEP, every stage of it made up."""
+    root = tmp_path_factory.mktemp("report") / "store"
+    store, made = Store(root), plan(ask(SWEEP).points)
+    for number, node in enumerate(made.nodes.values()):
+        folder = store.folder(node)
+        folder.mkdir(parents=True)
+        (folder / "done.json").write_text(json.dumps(_record(node, made, number)))
+        if node.stage in ("train", "compress"):
+            lines = [
+                {"phase": node.stage, "epoch": e, "loss": 1 / e, "validation_accuracy": 1 - 0.1 / e} for e in (1, 2, 3)
+            ]
+            (folder / "curves.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    made.write(_folder(root / "plans") / "sweep.json")
+    return root
+
+
+@pytest.fixture(scope="session")
+def report(stored: Path) -> Path:
+    """A page and a table of SWEEP, made by the command."""
+    file = stored.parent / "report.html"
+    assert (
+        main(
+            [
+                "compare",
+                *SWEEP,
+                f"runtime.store={stored}",
+                "--html",
+                str(file),
+                "--csv",
+                str(stored.parent / "table.csv"),
+            ]
+        )
+        == 0
+    )
+    return file
+
+
+@pytest.fixture
+def read() -> Callable[[Path], dict[str, Any]]:
+    """Read the document that a page holds."""
+
+    def found(file: Path) -> dict[str, Any]:
+        text = file.read_text(encoding="utf-8")
+        document: dict[str, Any] = json.loads(text.split('id="data">')[1].split("</script>")[0])
+        return document
+
+    return found
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    """Debian's chromium, without a window."""
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    browser, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if browser is None or driver is None:
+        (pytest.fail if os.environ.get("BROWSER") == "required" else pytest.skip)(
+            "no browser: apt-get install chromium chromium-driver"
+        )
+    options = webdriver.ChromeOptions()
+    options.binary_location = browser
+    for argument in (
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-dev-shm-usage",
+        "--window-size=1280,900",
+    ):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    window = webdriver.Chrome(options=options, service=Service(driver))
+    yield window
+    window.quit()
+
+
+def _folder(path: Path) -> Path:
+    path.mkdir()
+    return path
+
+
+def _record(node: Node, made: Plan, number: int) -> dict[str, Any]:
+    given = {key: getattr(node, key) for key in ("signature", "stage", "version", "own", "fingerprint", "name")}
+    when = {"started": f"2026-01-01T00:{number:02}:00", "seconds": 1.5, "device": "cpu", "threads": 1}
+    return {"format": 1, **given, "parents": list(node.parents), "result": _result(node, made), **when, **provenance()}
+
+
+def _result(node: Node, made: Plan) -> dict[str, Any]:
+    network = made.nodes[node.parents[0]] if node.parents else node
+    kind = _kind(network)
+    size, share = SIZES[kind], SIZES[kind] / SIZES["none"]
+    if node.stage == "time":
+        return {
+            "metrics": {"latency_ms": 1 + share, "latency_ratio": 2 / (1 + share), "peak_memory_bytes": 1e6},
+            "void": False,
+            "range": [],
+        }
+    if node.stage != "measure":
+        return {"metrics": {}}
+    correct = np.ones(IMAGES, dtype=bool)
+    correct[: WRONG[kind] + number(network.name)] = False
+    metrics = {
+        "accuracy": float(correct.mean()), "validation_accuracy": 1 - WRONG[kind] / IMAGES, "loss": 0.1,
+        "file_bytes": size, "dense_bytes": SIZES["none"], "ratio": 1 / share, "xz_bytes": 90_000,
+        "parameters": 1000, "nonzeros": 900,
+        "macs": 5000 if kind != "magnitude0.5" else 2500,
+    }  # fmt: skip
+    return {
+        "metrics": metrics, "correct": np.packbits(correct).tobytes().hex(), "images": IMAGES,
+        "bytes": {"weights": size - 1000, "indices": 600, "header": 400},
+    }  # fmt: skip
+
+
+def number(name: str) -> int:
+    """Return the seed that a stage's name ends with."""
+    return int(name.rpartition("-s")[2])
+
+
+def _kind(network: Node) -> str:
+    return next((kind for kind in SIZES if f"-{kind}-" in network.name), "none")

@@ -1,0 +1,106 @@
+"""Filters with the smallest weights go, with all that hangs on them."""
+
+import pytest
+import torch
+from torch import nn
+
+from compression.deciders.structural import LENET, architecture, built, look
+from convarium.architectures import library
+from convarium.compression import change, host
+from convarium.compression.deciders.filter_l1 import check, filter_l1
+from convarium.compression.representations.sparse import Sparse
+from convarium.errors import UserError
+
+METHOD = {"method": "pruning/filter_l1", "ratio": 0.5, "sites": ["*"], "per_site": {}}
+
+
+def cut(network: nn.Module, progress: float = 1.0, **step: object) -> nn.Module:
+    change.carry_out(network, filter_l1(look(network, LENET, progress, **{**METHOD, **step})))
+    return network
+
+
+def outputs(network: nn.Module) -> list[int]:
+    return [network.get_parameter(f"{name}.weight").shape[0] for name in ("conv1", "conv2", "fc1", "fc2")]
+
+
+def test_the_filters_of_least_l1_norm_go_and_the_network_itself_is_not_touched() -> None:
+    network = built(LENET)
+    before = network.get_parameter("conv1.weight").detach().clone()
+    decision = filter_l1(look(network, LENET, **METHOD))
+    assert outputs(network) == [20, 50, 500, 10]
+    kept = before.abs().flatten(1).sum(1).topk(10).indices.sort().values
+    assert torch.equal(decision.values["conv1.weight"], before[kept])
+    assert decision.values["conv2.weight"].shape == (25, 10, 5, 5)
+
+
+def test_zero_filters_are_cut_without_changing_the_logits() -> None:
+    network = built(LENET).eval()
+    with torch.no_grad():
+        for name, rows in (("conv1", slice(0, 10)), ("conv2", slice(25, 50)), ("fc1", slice(100, 350))):
+            network.get_parameter(f"{name}.weight")[rows] = 0
+            network.get_parameter(f"{name}.bias")[rows] = 0
+        images = torch.randn(5, 1, 28, 28)
+        expected = network(images)
+        assert (cut(network)(images) - expected).abs().max() < 1e-4
+    assert outputs(network) == [10, 25, 250, 10]
+
+
+def test_rounds_reach_the_ratio_by_equal_shares() -> None:
+    network = cut(built(LENET), progress=0.5)
+    assert outputs(network) == [14, 35, 354, 10]
+    assert outputs(cut(network)) == [10, 25, 250, 10]
+
+
+def test_a_pattern_has_a_ratio_of_its_own_and_sites_keep_layers_whole() -> None:
+    assert outputs(cut(built(LENET), per_site={"conv1*": 0.1}, sites=["conv*"])) == [18, 25, 500, 10]
+
+
+def test_one_threshold_over_all_layers_removes_as_many_filters() -> None:
+    network = built(LENET)
+    with torch.no_grad():
+        network.get_parameter("conv1.weight")[:5] *= 0.01
+    found = outputs(cut(network, scope="global"))
+    assert sum(found[:3]) == 285
+    assert found[0] <= 15
+
+
+@pytest.mark.parametrize("scope", ["layer", "global"])
+def test_at_least_one_filter_stays(scope: str) -> None:
+    assert outputs(cut(built(LENET), ratio=1.0, scope=scope)) == [1, 1, 1, 10]
+
+
+def test_a_sparse_site_is_sparse_afterwards() -> None:
+    network = built(LENET)
+    weight = network.get_parameter("fc1.weight").detach()
+    host.attach(network, {"fc1.weight": Sparse.at(weight.abs().flatten().topk(4000).indices, weight)})
+    cut(network)
+    form = host.represented(network)["fc1.weight"]
+    assert form.spec()["kind"] == "sparse"
+    assert form.shape == (250, 400)
+    assert form.spec()["nonzeros"] < 4000
+
+
+def test_coupled_filters_vote_by_their_sum() -> None:
+    resnet = architecture("test_resnet", "timm", 32, 3)
+    network = built(resnet)
+    with torch.no_grad():
+        network.get_parameter("layer2.0.downsample.1.weight")[3] *= 1000
+        network.get_parameter("layer2.0.bn2.weight").copy_(torch.arange(48))
+    decision = filter_l1(look(network, resnet, ratio=1.0, method="pruning/filter_l1"))
+    assert decision.values["layer2.0.conv2.weight"].shape[0] == 1
+    assert decision.values["layer2.0.bn2.weight"].tolist() == [3.0]
+
+
+def test_nothing_to_cut_is_said_in_one_line() -> None:
+    with pytest.raises(UserError, match="one layer with weights, its classifier"):
+        check(nn.Sequential(nn.Flatten(), nn.Linear(9, 10)).to("meta"), METHOD)
+    with pytest.raises(UserError, match="lenet5: no group of coupled filters lies wholly in its sites"):
+        filter_l1(look(built(LENET), LENET, **{**METHOD, "sites": ["fc2*"]}))
+    with pytest.raises(UserError, match=r"filter_l1: no group .* \(one group is conv1\.weight\)"):
+        check(library.trial(LENET), {**METHOD, "sites": ["fc2*"]})
+
+
+def test_a_network_that_cannot_be_traced_is_refused_in_one_line() -> None:
+    network = library.trial(architecture("shufflenet_v2_x0_5", "torchvision", 32, 3))
+    with pytest.raises(UserError, match=r"^pruning/filter_l1: its channels can't be followed .*\)$"):
+        check(network, METHOD)

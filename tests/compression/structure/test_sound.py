@@ -1,0 +1,146 @@
+"""Which channels can be cut together, and that cutting is what zeroing would be."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from convarium.architectures import library
+from convarium.compression import edits
+from convarium.compression.edits import resize
+from convarium.compression.structure import sound
+from convarium.compression.structure.coupling import Group
+from convarium.compression.structure.cut import Uncuttable, removals, spread, without, zeroed
+from convarium.compression.structure.split import splittable
+
+SHAPE = (3, 16, 16)
+
+
+class Residual(nn.Module):
+    """Two layers make the same channels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 8, 3, padding=1)
+        self.inner = nn.Sequential(nn.Conv2d(8, 12, 1), nn.BatchNorm2d(12), nn.ReLU())
+        self.outer = nn.Conv2d(12, 8, 1)
+        self.head = nn.Linear(8, 10)
+
+    def forward(self, images: Tensor) -> Tensor:
+        features = self.stem(images)
+        return self.head((features + self.outer(self.inner(features))).mean((2, 3)))
+
+
+class Shuffled(nn.Module):
+    """A channel shuffle, which no tracer of shapes sees through."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(3, 8, 3), nn.Conv2d(8, 6, 3)
+        self.head = nn.Linear(6, 10)
+
+    def forward(self, images: Tensor) -> Tensor:
+        features = functional.channel_shuffle(self.first(images).relu(), 2)
+        return self.head(self.second(features).relu().mean((2, 3)))
+
+
+class Split(nn.Module):
+    """A split of fixed sizes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.head = nn.Conv2d(3, 8, 3), nn.Linear(4, 10)
+
+    def forward(self, images: Tensor) -> Tensor:
+        one, other = self.first(images).split([4, 4], dim=1)
+        return self.head((one * other).mean((2, 3)))
+
+
+def timm(name: str, size: int) -> nn.Module:
+    described: dict[str, Any] = {"source": "timm", "name": name, "in_chans": 3, "num_classes": 10, "img_size": size}
+    torch.manual_seed(0)
+    return library.build(described | {"stem": "native", "kwargs": {}}).eval()
+
+
+def found(network: nn.Module, shape: tuple[int, ...] = SHAPE) -> dict[str, Group]:
+    return {group.name: group for group in sound.cuttable(network.eval(), shape)}
+
+
+def test_layers_that_make_the_same_channels_are_one_group_and_the_head_is_none() -> None:
+    groups = found(Residual())
+    assert set(groups) == {"stem", "inner.0"}
+    owners = {(touch.owner, touch.side) for touch in groups["stem"].touched}
+    assert owners == {("stem", "out"), ("inner.0", "in"), ("outer", "out"), ("head", "in")}
+
+
+def test_cutting_channels_that_are_zero_and_feed_zeros_leaves_the_logits() -> None:
+    torch.manual_seed(0)
+    network, groups = Residual().eval(), found(Residual())
+    gone = removals(network, groups.values(), {"stem": [1, 5], "inner.0": [0, 2, 11]})
+    zero = zeroed(network, gone)
+    cut, values = without(zero, gone)
+    fresh = Residual().eval()
+    edits.apply(fresh, [resize.between(network, cut)])
+    fresh.load_state_dict(cut.state_dict())
+    images = torch.randn(4, *SHAPE)
+    assert (cut(images) - zero(images)).abs().max() < 1e-4
+    assert torch.equal(fresh(images), cut(images))
+    assert values["outer.weight"].shape == (6, 9, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("network", "left_whole"),
+    [(Shuffled(), {"first"}), (Split(), {"first"})],
+    ids=["channels shuffled", "fixed split"],
+)
+def test_what_a_tracer_gets_wrong_is_left_whole(network: nn.Module, left_whole: set[str]) -> None:
+    assert not left_whole & set(found(network))
+
+
+@pytest.mark.parametrize("name", ["lcnet_035", "regnetx_002", "test_resnet"])
+def test_depthwise_grouped_and_residual_networks_are_cut_and_replayed_bit_for_bit(name: str) -> None:
+    network = timm(name, 32)
+    groups = found(network, (3, 32, 32))
+    choice = {key: spread(group, range(group.size // group.blocks // 3)) for key, group in groups.items()}
+    cut, _ = without(network, removals(network, groups.values(), choice))
+    fresh = timm(name, 32)
+    edits.apply(fresh, [resize.between(network, cut)])
+    fresh.load_state_dict(cut.state_dict())
+    images = torch.randn(2, 3, 32, 32)
+    assert torch.equal(fresh(images), cut(images))
+    assert sum(map(torch.numel, cut.parameters())) < 0.6 * sum(map(torch.numel, network.parameters()))
+
+
+def test_attention_heads_stay_and_the_rest_of_a_transformer_is_cut() -> None:
+    groups = found(timm("test_vit", 160), (3, 160, 160))
+    assert {"patch_embed.proj", "blocks.0.mlp.fc1"} <= set(groups)
+    assert not any("qkv" in name for name in groups)
+
+
+def test_a_layer_never_loses_its_last_channel() -> None:
+    network = Residual()
+    with pytest.raises(Uncuttable, match="would lose all of its 12"):
+        removals(network, found(network).values(), {"inner.0": range(12)})
+
+
+def test_groups_of_a_convolution_lose_the_same_places() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 8, 1), nn.Conv2d(8, 8, 1, groups=2), nn.Flatten(), nn.Linear(8 * 256, 10))
+    group = found(network)["0"]
+    assert (group.blocks, spread(group, [1])) == (2, [1, 5])
+    with pytest.raises(Uncuttable, match="other channels in one of its 2 groups"):
+        removals(network, [group], {"0": [1]})
+
+
+def test_a_layer_whose_weight_the_network_reads_itself_is_not_split() -> None:
+    class Reads(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.read, self.head = nn.Linear(8, 8), nn.Linear(8, 10)
+
+        def forward(self, images: Tensor) -> Tensor:
+            features = functional.linear(images.mean((1, 2)), self.read.weight, self.read.bias)
+            return self.head(features)
+
+    assert splittable(Reads(), ["read", "head"], "channel", (3, 8, 8)) == ["head"]

@@ -1,0 +1,31 @@
+"""Every method of ours passes the suite for outside ones: a YAML that is added is tried without a line here."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from convarium.config.places import files, ours
+from convarium.conformance import MethodSuite
+
+FOLDER = ours("conf") / "compression"
+BRIEF = {"epochs": 1, "round_epochs": 1, "rounds": 2, "iterations": 5}
+NEEDED = {"transfer/kd": ("compression.kd.teacher.architecture=lenet300_100",)}
+ELSEWHERE = ("none", "control/nncodec")  # nothing; a program of its own (tests/compression/outside)
+CONTROLS = {"must_work": ()}
+CODING = {"needs": ("pruning/magnitude",), "before": (), "after": ()}
+
+
+def overrides(method: str) -> tuple[str, ...]:
+    knobs: dict[str, Any] = yaml.safe_load(Path(FOLDER, f"{method}.yaml").read_text(encoding="utf-8"))
+    name = method.rpartition("/")[2]
+    brief = (f"compression.{name}.{knob}={value}" for knob, value in BRIEF.items() if knob in knobs)
+    return (*brief, *NEEDED.get(method, ()))
+
+
+for method in files(FOLDER):
+    if method not in ELSEWHERE:
+        title = "Test" + method.title().replace("/", "").replace("_", "")
+        special = {"control": CONTROLS, "coding": CODING}.get(method.partition("/")[0], {})
+        fields = {"method": method, "overrides": overrides(method), **special}
+        globals()[title] = type(title, (MethodSuite,), fields)

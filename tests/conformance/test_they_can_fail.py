@@ -1,0 +1,156 @@
+"""A noun that breaks its contract does not pass its suite."""
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from convarium.compression.deciders.view import Decision
+from convarium.compression.file.coder import Numbers
+from convarium.compression.file.streams import CODERS, Writer
+from convarium.compression.representations.dense import Dense
+from convarium.conformance import (
+    ArchitectureSuite,
+    CoderSuite,
+    DatasetSuite,
+    EditSuite,
+    MethodSuite,
+    RepresentationSuite,
+)
+from convarium.conformance.architecture import build
+from convarium.conformance.coder import positions, symbols
+from convarium.conformance.edit import Case, Edited
+from convarium.conformance.values import logits
+
+MODULE = """
+import numpy as np
+import torch
+from torch import nn
+from convarium.architectures.kwargs import Builder
+from convarium.compression.representations.sparse import Sparse
+from convarium.datasets.packaged import cut
+from convarium.datasets.splits import Pixels
+
+def chance(view):
+    return {site.name: Sparse.at(torch.randperm(view.weights[site.name].numel())[:5], view.weights[site.name])
+            for site in view.sites}
+
+class Idle(nn.Module):
+    def __init__(self, in_chans, num_classes, img_size):
+        super().__init__()
+        self.used, self.idle = nn.Linear(in_chans * img_size**2, num_classes), nn.Linear(3, 3)
+    def forward(self, images):
+        return self.used(images.flatten(1))
+
+IDLE = Builder(Idle, {})
+
+def shuffled(dataset, root, parts):
+    images = torch.arange(120 * 16).remainder(251).to(torch.uint8).reshape(120, 1, 4, 4)
+    pixels = Pixels(images, torch.arange(120) % 2)
+    return cut(pixels, np.random.permutation(120), {"test": 20, "validation": 20, "train": 80})
+"""
+CONF = {
+    "compression/pruning/chance": """# @package compression.chance
+method: pruning/chance
+version: 1
+phases: [{decider: 'failing:chance'}]
+sites: ['*']
+_check_: {sites: list}
+""",
+    "architecture/idle": "{source: own, name: 'failing:IDLE', in_chans: null, num_classes: null, img_size: null,"
+    " stem: native, weights: null, kwargs: {}}",
+    "dataset/shuffled": "{name: 'failing:shuffled', channels: 1, classes: 2, native_size: 4, img_size: null,"
+    " train_size: null, mean: null, std: null, fingerprint: null, root: null}",
+}
+
+
+@pytest.fixture
+def _outside(write: Callable[[str, str], Path], monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Options and a module of the user's own, none of them sound."""
+    monkeypatch.syspath_prepend(write("failing.py", MODULE).parent)
+    for name, text in CONF.items():
+        write(f"conf/{name}.yaml", text)
+    yield
+    sys.modules.pop("failing", None)
+
+
+class Rounded(Dense):
+    def encode(self, tensors: Any, stream: Writer) -> None:
+        stream.values("weights", tensors[0].round())
+
+
+class Detached(Dense):
+    def forward(self, *tensors: Tensor) -> Tensor:
+        return super().forward(*tensors).detach().requires_grad_()
+
+
+def test_a_representation_that_loses_bits_or_gradients() -> None:
+    suite = RepresentationSuite()
+    with pytest.raises(AssertionError):
+        suite.test_decoding_gives_back_every_bit(lambda dense: Rounded(dense.shape).fit(dense), (3, 4), "fixed")
+    with pytest.raises(AssertionError):
+        suite.test_gradients_reach_every_stored_tensor(lambda dense: Detached(dense.shape).fit(dense))
+
+
+class Greedy(type(CODERS["fixed"])):  # type: ignore[misc]
+    def decode_symbols(self, data: memoryview, *asked: Any) -> tuple[Numbers, int]:
+        return super().decode_symbols(data, *asked)[0], len(data)
+
+    def decode_positions(self, data: memoryview, *asked: Any) -> tuple[Numbers, int]:
+        found, used = super().decode_positions(bytes(data) + bytes(99), *asked)
+        return found, min(used, len(data))
+
+
+def test_a_coder_that_takes_the_bytes_of_others_or_reads_behind_the_end() -> None:
+    greedy = Greedy(*vars(CODERS["fixed"]).values())
+    with pytest.raises(AssertionError):
+        CoderSuite().test_numbers_come_back_and_their_own_bytes_are_taken(greedy, symbols)
+    with pytest.raises(pytest.fail.Exception):
+        CoderSuite().test_truncated_bytes_are_refused(greedy, positions)
+
+
+def test_an_edit_that_is_not_exact() -> None:
+    described = {
+        "source": "own", "name": "lenet5", "in_chans": 1, "num_classes": 10, "img_size": 16, "stem": "native",
+        "kwargs": {},
+    }  # fmt: skip
+    network = build(described)
+    before = logits(network, (1, 16, 16))
+    nn.init.normal_(network.fc2.bias)
+    case = Case(lambda network: Decision(), exact=True)
+    with pytest.raises(AssertionError):
+        EditSuite().test_an_exact_edit_changes_no_answer(case, Edited(described, network, [], before))
+
+
+@pytest.mark.usefixtures("_outside")
+def test_a_method_that_draws_from_torch_s_own_stream() -> None:
+    class Chance(MethodSuite):
+        method = "pruning/chance"
+
+    torch.manual_seed(0)
+    with pytest.raises(AssertionError):
+        Chance().test_the_same_seed_gives_the_same_bytes(Chance.networks["lenet5"])
+
+
+@pytest.mark.usefixtures("_outside")
+def test_an_architecture_with_a_parameter_that_nothing_uses() -> None:
+    described = {
+        "source": "own", "name": "failing:IDLE", "in_chans": 1, "num_classes": 3, "img_size": 4, "stem": "native",
+        "kwargs": {},
+    }  # fmt: skip
+    with pytest.raises(AssertionError):
+        ArchitectureSuite().test_every_parameter_gets_a_gradient(described)
+
+
+@pytest.mark.usefixtures("_outside")
+def test_a_dataset_that_is_split_anew_every_time() -> None:
+    from convarium.cli.points import ask
+    from convarium.conformance.dataset import load
+
+    config = ask(["dataset=shuffled", "architecture=mlp"]).accepted()[0].config["dataset"]
+    with pytest.raises(AssertionError):
+        DatasetSuite().test_splits_are_the_same_every_time(config, load(config))

@@ -1,0 +1,97 @@
+"""Any picture becomes a square of pixels; what is none is told why."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from convarium.datasets.decode import decode
+from convarium.pictures.identify import LARGEST, NoPicture, identify
+from real_pictures import bomb, digits, photo_folder
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    return tmp_path / "picture.png"
+
+
+def test_a_real_photograph_is_cut_to_its_middle(tmp_path: Path) -> None:
+    path = photo_folder(tmp_path, 1) / "china" / "000.jpg"
+    photo = Image.open(path)
+    side = min(photo.size)
+    left, top = (photo.width - side) / 2, (photo.height - side) / 2
+    middle = photo.resize((32, 32), Image.Resampling.BILINEAR, box=(left, top, left + side, top + side))
+    difference = np.abs(decode(path, 32, 3).astype(int) - np.asarray(middle).astype(int))
+    assert difference.max() <= 2
+
+
+def test_a_digit_keeps_its_pixels_in_grey_and_in_colour(picture: Path) -> None:
+    digits(3)[0].save(picture)
+    grey = np.asarray(digits(3)[0])
+    assert np.array_equal(decode(picture, 8, 1)[:, :, 0], grey)
+    assert np.array_equal(decode(picture, 8, 3), np.stack([grey] * 3, axis=2))
+
+
+@pytest.mark.parametrize(("channels", "size"), [(1, 16), (3, 5)])
+def test_every_size_and_shape_becomes_a_square(channels: int, size: int, picture: Path) -> None:
+    for shape in ((1, 1), (3, 200), (64, 2)):
+        Image.new("RGB", shape, "red").save(picture)
+        assert decode(picture, size, channels).shape == (size, size, channels)
+
+
+def test_16_bits_are_scaled_down(picture: Path) -> None:
+    Image.fromarray(np.full((4, 4), 40_000, dtype=np.uint16)).save(picture)
+    assert set(decode(picture, 4, 1).flat) == {40_000 >> 8}
+
+
+def test_what_is_transparent_is_white(picture: Path) -> None:
+    Image.new("RGBA", (4, 4), (10, 20, 30, 0)).save(picture)
+    assert set(decode(picture, 4, 3).flat) == {255}
+
+
+def test_a_photograph_stands_upright_as_its_exif_says(tmp_path: Path) -> None:
+    upright = Image.fromarray(np.repeat(np.array([[0, 0], [255, 255]], dtype=np.uint8), 8, 0).repeat(8, 1))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by 90 degrees clockwise
+    upright.rotate(90).save(tmp_path / "a.jpg", exif=exif, quality=95)
+    assert np.abs(decode(tmp_path / "a.jpg", 16, 1)[:, :, 0].astype(int) - np.asarray(upright)).mean() < 12
+
+
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "is no picture"),
+        (b"\0" * 99, "is no picture"),
+        (b"a list of pictures", "is no picture"),
+        (b"\xff\xd8\xff\xe0 cut off", "is no picture"),
+        (bomb(10_000, 10_000), "is a picture of 10000 x 10000 pixels, at most 89,478,485 are read"),
+        (bomb(50_000, 50_000), "is a picture of more than 89,478,485 pixels"),
+        (bomb(8, 8), "is no picture"),
+    ],
+)
+def test_what_is_no_picture_is_told_why(content: bytes, said: str, picture: Path) -> None:
+    picture.write_bytes(content)
+    with pytest.raises(NoPicture, match=said) as error:
+        decode(picture, 8, 3)
+    assert "\n" not in str(error.value)
+
+
+def test_the_head_of_a_file_is_enough_to_tell_most(picture: Path) -> None:
+    picture.write_bytes(bomb(8, 8))
+    identify(picture)
+    picture.write_bytes(bomb(10_000, 10_000))
+    with pytest.raises(NoPicture, match="10000 x 10000"):
+        identify(picture)
+
+
+def test_a_photograph_that_is_cut_off_is_no_picture(tmp_path: Path) -> None:
+    path = photo_folder(tmp_path, 1) / "flower" / "000.jpg"
+    path.write_bytes(path.read_bytes()[:-400])
+    with pytest.raises(NoPicture, match="is no picture"):
+        decode(path, 32, 3)
+
+
+def test_the_bound_is_pillow_s_own() -> None:
+    assert LARGEST == Image.MAX_IMAGE_PIXELS
