@@ -91,6 +91,44 @@ def test_a_method_that_does_not_fit_is_refused_before_anything_is_stored(
     assert not Path("store").exists()
 
 
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["compression=magnitude", "budget.bytes=20"], "budget.bytes=20: the header of the file alone takes"),
+        (["compression=kmeans", "budget.macs=0.5"], "quantization/kmeans has no knob that could meet it"),
+        (["compression=magnitude", "budget.bytes=9000", "budget.sparsity=0.5"], "bytes and sparsity at once"),
+        (["compression=magnitude", "compression.magnitude.terms=[hints]"], "no such term 'hints' (there is kd)"),
+        (["compression=magnitude", "compression.magnitude.kd.weight=0.7"], "says nothing without compression.magnitude"),
+        (["compression=magnitude", "budget.bits=5"], "no such key"),
+        (["compression=[nncodec,magnitude]"], "control/nncodec is a control of the dense network; give it no company"),
+    ],
+)
+def test_a_budget_or_a_term_that_can_t_be_is_refused_before_anything_is_stored(
+    overrides: list[str], said: str, call: Call
+) -> None:
+    code, _, error = call("run", *TINY, *overrides, *HERE)
+    assert code == 2
+    assert said in error
+    assert not Path("store").exists()
+
+
+def test_a_budget_that_can_t_be_reached_is_a_mistake_alone_and_a_row_in_a_sweep(call: Call) -> None:
+    code, out, _ = call("run", "--json", *TINY, "compression=kmeans", "budget.bytes=250", *HERE)
+    ((status, reason),) = told(out)
+    assert (code, status) == (2, "not reachable")
+    assert "budget.bytes=250 is not reachable (least " in reason
+    code, out, _ = call("run", "--json", *TINY, "compression=none,kmeans", "budget.bytes=250", *HERE)
+    assert (code, [status for status, _ in told(out)]) == (0, ["done", "not reachable"])
+    _, table, _ = call("compare", *TINY, "compression=none,kmeans", "budget.bytes=250", *HERE)
+    assert "not reachable (least" in " ".join(table.split())
+
+
+def test_a_control_that_is_not_installed_is_a_row_in_a_sweep(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CONVARIUM_NNCODEC", raising=False)
+    code, out, _ = call("run", "--json", *TINY, "compression=none,nncodec", *HERE)
+    assert (code, [status for status, _ in told(out)]) == (0, ["done", "not installed"])
+
+
 @pytest.fixture
 def unplugged(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing can be downloaded."""

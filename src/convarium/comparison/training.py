@@ -37,5 +37,4 @@ def steps(config: Json) -> int | None:
 
 
 def _is_from_scratch(step: Json) -> bool:
-    deciders = [phase.get("decider") for phase in step["phases"]]
-    return any(decider in FROM_SCRATCH for decider in deciders) and step.get("start") != "trained"
+    return any(phase.get("decider") in FROM_SCRATCH for phase in step["phases"])
