@@ -98,7 +98,10 @@ def test_a_method_that_does_not_fit_is_refused_before_anything_is_stored(
         (["compression=kmeans", "budget.macs=0.5"], "quantization/kmeans has no knob that could meet it"),
         (["compression=magnitude", "budget.bytes=9000", "budget.sparsity=0.5"], "bytes and sparsity at once"),
         (["compression=magnitude", "compression.magnitude.terms=[hints]"], "no such term 'hints' (there is kd)"),
-        (["compression=magnitude", "compression.magnitude.kd.weight=0.7"], "says nothing without compression.magnitude"),
+        (
+            ["compression=magnitude", "compression.magnitude.kd.weight=0.7"],
+            "says nothing without compression.magnitude",
+        ),
         (["compression=magnitude", "budget.bits=5"], "no such key"),
         (["compression=[nncodec,magnitude]"], "control/nncodec is a control of the dense network; give it no company"),
     ],
