@@ -64,7 +64,7 @@ def _bisected(costs: Cost, cheap: float, dear: float, limit: float) -> float:
 
 
 def _figure(cost: float) -> str:
-    return f"{cost:,.0f}" if cost > 1 else f"{cost:.3g}"
+    return f"{cost:,.0f}" if cost >= 100 else f"{cost:.3g}"
 
 
 def limit(order: Json, header: Json) -> float:
