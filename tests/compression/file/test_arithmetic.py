@@ -161,7 +161,7 @@ def test_noise_that_declares_a_large_tensor_is_refused_soon() -> None:
             Reader(memoryview(head + b"\x5a" * 40), "arithmetic").positions("indices", 300_000, (1500, 1000))
     with pytest.raises(UserError):
         Reader(memoryview(b"\0" + b"\x5a" * 40), "arithmetic").symbols("weights", 1_000_000, 64)
-    assert time.process_time() - begin < 3
+    assert time.process_time() - begin < 20  # numba may have to compile first
 
 
 @pytest.mark.parametrize("head", [b"\xff\x01", b"\x80\x80\x01", b""])
