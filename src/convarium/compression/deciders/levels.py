@@ -1,4 +1,4 @@
-"""Draw weights and biases to a trained grid of few levels (Esser et al. 2020; catalogued with Li et al. 2016, TWN)."""
+"""Draw weights and biases to a trained grid of few levels (Esser et al. 2020; ternary ones: Li et al. 2016)."""
 
 from math import ceil
 
