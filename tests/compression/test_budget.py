@@ -1,5 +1,6 @@
 """A knob is solved on the real cost, and what comes out of the chain keeps to the budget."""
 
+import math
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,24 @@ from stages.in_process import TINY, Bench, nodes
 
 @pytest.mark.parametrize("limit", [10.0, 55.5, 99.0])
 def test_the_highest_cost_within_the_limit_is_found(limit: float) -> None:
-    order = {"quantity": "bytes", "value": limit, "knob": "sparsity", "candidates": [0.0, 1.0]}
+    order = {"quantity": "bytes", "value": limit, "knob": "sparsity", "candidates": [0.0, 1.0], "close": 0.002}
     found = budget.solve(order, lambda sparsity: 100 * (1 - sparsity), limit)
     assert limit * 0.997 < 100 * (1 - found) <= limit
+
+
+@pytest.mark.parametrize("close", [0.03, 0.002])
+def test_a_bent_cost_takes_few_trials(close: float) -> None:
+    tried: list[float] = []
+
+    def cost(sparsity: float) -> float:
+        tried.append(sparsity)
+        density = 1 - sparsity
+        return 1000 + 400_000 * (0.5 * density - density * math.log2(density + 1e-12) / 8)
+
+    order = {"quantity": "bytes", "value": 4000, "knob": "sparsity", "candidates": [0.0, 1.0], "close": close}
+    found = budget.solve(order, cost, 4000)
+    assert 4000 * (1 - close) < cost(found) <= 4000
+    assert len(tried) <= 12
 
 
 def test_of_few_values_the_dearest_within_the_limit_is_taken() -> None:

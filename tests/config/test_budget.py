@@ -26,7 +26,13 @@ def laid(budget: dict[str, Any], *yamls: dict[str, Any], **knobs: Any) -> tuple[
 def test_a_knob_of_any_value_is_solved_before_one_of_few() -> None:
     steps, budget = laid({"bytes": 8000}, PRUNE, SHARE, CODE)
     assert budget == {**NOTHING, "bytes": 8000}
-    assert steps[0]["budget"] == {"quantity": "bytes", "value": 8000, "knob": "sparsity", "candidates": [0.0, 1.0]}
+    assert steps[0]["budget"] == {
+        "quantity": "bytes",
+        "value": 8000,
+        "knob": "sparsity",
+        "candidates": [0.0, 1.0],
+        "close": 0.002,
+    }
     assert not any("budget" in step for step in steps[1:])
 
 

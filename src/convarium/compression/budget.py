@@ -19,15 +19,15 @@ from convarium.measurement.macs import macs
 
 Json = Mapping[str, Any]
 Cost = Callable[[Any], float]
-CLOSE = 0.002
-TRIES = 24
+TRIES = 48
 
 
 def solve(order: Json, cost: Cost, limit: float) -> Any:
     """Return the value of the knob with the highest cost that is not above `limit`.
 
     Args:
-        order: `quantity`, `value`, `knob`, and `candidates`: the ends of an interval of floats, or all whole values.
+        order: `quantity`, `value`, `knob`, `candidates` (the ends of an interval of floats, or all whole values), and
+            `close`: a float is found once its cost is within this share of the limit.
         cost: of the network that the chain makes with a value of the knob; monotone in the knob.
         limit: in the unit of `cost`.
 
@@ -47,19 +47,22 @@ def solve(order: Json, cost: Cost, limit: float) -> Any:
     if costs(dear) <= limit:
         return dear
     if isinstance(cheap, float) or isinstance(dear, float):
-        return _bisected(costs, cheap, dear, limit)
+        return _narrowed(costs, cheap, dear, limit, order["close"])
     return max((value for value in order["candidates"] if costs(value) <= limit), key=costs)
 
 
-def _bisected(costs: Cost, cheap: float, dear: float, limit: float) -> float:
-    for _ in range(TRIES):
-        middle = (cheap + dear) / 2
+def _narrowed(costs: Cost, cheap: float, dear: float, limit: float, close: float) -> float:
+    """Follow the chord through the interval's ends; each third time halve the interval, which always ends."""
+    aim = limit * (1 - close / 2)
+    for tried in range(1, TRIES + 1):
+        if costs(cheap) > limit * (1 - close) or abs(cheap - dear) < 1e-9:
+            break
+        share = 0.5 if tried % 3 == 0 else (aim - costs(cheap)) / (costs(dear) - costs(cheap))
+        middle = cheap + share * (dear - cheap)
         if costs(middle) <= limit:
             cheap = middle
         else:
             dear = middle
-        if costs(cheap) > limit * (1 - CLOSE) or abs(cheap - dear) < 1e-9:
-            break
     return cheap
 
 

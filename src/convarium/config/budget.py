@@ -8,13 +8,15 @@ from convarium.config.words import shown
 from convarium.errors import UserError
 
 Json = dict[str, Any]
+CLOSE = 0.002
 NOTHING: Json = dict.fromkeys(("bytes", "macs", "parameters", "latency", "sparsity"))
 
 
 def ordered(steps: Sequence[Json], default: Mapping[str, Any], budget: Mapping[str, Any]) -> Json:
     """Give a step that has a knob for the budget (`_solve_` of its YAML) its order; return the budget.
 
-    The order is `step["budget"]`: quantity, value, knob, candidates (the ends of an interval of floats, or all values).
+    The order is `step["budget"]`: quantity, value, knob, candidates (the ends of an interval of floats, or all values),
+    close (how near to the budget the knob is solved, as a share of it).
     The dense network has no budget.
 
     Raises:
@@ -38,6 +40,7 @@ def ordered(steps: Sequence[Json], default: Mapping[str, Any], budget: Mapping[s
             "value": value,
             "knob": knob,
             "candidates": _candidates(described, knob),
+            "close": CLOSE,
         }
     return {**NOTHING, quantity: value}
 
