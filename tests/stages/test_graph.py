@@ -114,6 +114,7 @@ def test_names_are_for_people_and_for_folders() -> None:
     names = [node.name for node in nodes(*TINY, "compression=[magnitude,kmeans,huffman]", "seed=3")]
     assert names[0] == "mlp-digits-s3"
     assert names[-1] == "mlp-digits-magnitude0.9-kmeans5-huffman-s3"
+    assert nodes(*TINY, "compression=filter_l1")[1].name == "mlp-digits-filter_l1-0.5-s0"
     config = {"architecture": {"name": "a/b c" * 99}, "dataset": {"name": "d"}, "seed": 0}
     assert readable(config, []).startswith("a_b_ca_b_c")
     assert len(readable(config, [])) == 100

@@ -111,7 +111,7 @@ def _of_dense(done: Done | None, store: Store) -> Done | None:
 
 
 def _facts(done: Done, timed: Done | None, store: Store) -> Facts:
-    records = [*_chain(done["parents"][0], store), done, *([timed] if timed else [])]
+    records = [*made_by(done["parents"][0], store), done, *([timed] if timed else [])]
     found = {f"{name} {record['versions'][name]}" for record in records for name in VERSIONS if _has(record, name)}
     data = done["own"].get("dataset", {})
     how = {"version": done["version"], "task": done["own"].get("task")}
@@ -127,7 +127,7 @@ def _has(record: Done, name: str) -> bool:
     return name in record.get("versions", {})
 
 
-def _chain(network: str, store: Store) -> Iterator[Done]:
+def made_by(network: str, store: Store) -> Iterator[Done]:
     """Yield the records of the stages that made a network, last first, as far as they are stored."""
     done = store.done(network)
     while done is not None:
@@ -137,7 +137,7 @@ def _chain(network: str, store: Store) -> Iterator[Done]:
 
 def _config(network: str, store: Store, measured: Done) -> dict[str, Any] | None:
     """Read a config off the chain of stages, and off `measured`; None where a part of the chain is gone."""
-    chain = list(_chain(network, store))
+    chain = list(made_by(network, store))
     if not chain or chain[-1]["stage"] == "compress":
         return None
     begun = adopted.config(chain, measured["own"]["dataset"]) if chain[-1]["stage"] == "adopt" else chain[-1]["own"]

@@ -182,7 +182,8 @@ def readable(config: Json, steps: Iterable[Mapping[str, Any]]) -> str:
 
 
 def _step_name(step: Mapping[str, Any]) -> str:
+    name = step["method"].rpartition("/")[2]
     if "budget" in step:
-        return f"{step['method'].rpartition('/')[2]}-{step['budget']['value']:g}{step['budget']['quantity']}"
+        return f"{name}-{step['budget']['value']:g}{step['budget']['quantity']}"
     knob = next((step[key] for key in MAIN_KNOBS if isinstance(step.get(key), int | float)), "")
-    return f"{step['method'].rpartition('/')[2]}{knob}"
+    return f"{name}{'-' if knob != '' and name[-1].isdigit() else ''}{knob}"

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from convarium.comparison.collect import made_by
 from convarium.comparison.result import Result
 from convarium.store import curves, disk
 from convarium.store.store import Store
@@ -27,12 +28,8 @@ def bytes_by_kind(results: Iterable[Result], store: Store) -> dict[str, float]:
 
 def chain(result: Result, store: Store) -> list[str]:
     """Return the signatures of the stages that made and measured a network, training first, as far as stored."""
-    made: list[str] = []
-    done = store.done(result.signature)
-    while done is not None:
-        made.insert(0, done["signature"])
-        done = store.done(done["parents"][0]) if done["stage"] == "compress" else None
-    return made + [record["signature"] for record in _records(result, store)]
+    made = [record["signature"] for record in made_by(result.signature, store)]
+    return made[::-1] + [record["signature"] for record in _records(result, store)]
 
 
 def stage(signature: str, store: Store) -> Json:
