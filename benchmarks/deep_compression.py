@@ -1,6 +1,6 @@
 """Deep Compression of LeNet-300-100, end to end (published: 40x; ours must be 38x with at most 0.2 points lost).
 
-Runs `sweep=deep_compression_lenet300_100`, prints its comparison, then puts the same decoded weights under every other
+Runs `sweep=checks/deep_compression`, prints its comparison, then puts the same decoded weights under every other
 definition of "compression ratio". Arguments are passed to `convarium` (such as `dataset.root=…`, `seed=10,11,12`).
 """
 
@@ -18,7 +18,7 @@ from torch import Tensor
 
 import convarium
 
-SWEEP = "sweep=deep_compression_lenet300_100"
+SWEEP = "sweep=checks/deep_compression"
 State = dict[str, Tensor]
 
 

@@ -22,7 +22,7 @@ from convarium.cli.completion import OPTIONS, SCRIPT, complete
         ("convarium run compression=[magnitude,kmeans] compression.magnitude.sp", ["compression.magnitude.sparsity="]),
         ("convarium run recipe.ep", ["recipe.epochs="]),
         ("convarium plan --f", ["--fast "]),
-        ("convarium run sweep=deep", ["sweep=deep_compression_lenet300_100 "]),
+        ("convarium run sweep=headline_lenet5", ["sweep=headline_lenet5 "]),
     ],
 )
 def test_the_last_word_is_completed(line: str, found: list[str]) -> None:

@@ -40,7 +40,7 @@ MISTAKES = {
     "a group moved": (["recipe@x=adam"], "a group is chosen by recipe=NAME"),
     "a value that must be set": (["architecture=timm"], "architecture.name must be set: architecture.name=…"),
     "two sweeps": (["sweep=demo", "sweep=other"], "sweep=demo,other: one sweep at a time"),
-    "unknown sweep": (["sweep=deep_compresion_lenet300_100"], "(did you mean deep_compression_lenet300_100?)"),
+    "unknown sweep": (["sweep=headline_lenet30_100"], "(did you mean headline_lenet300_100?)"),
     "no override": (["seed"], "'seed' is no override; write key=value"),
     "unreadable": (["seed=[1"], "can't read 'seed=[1'"),
     "no value": (["recipe.lr="], "recipe.lr='' is str, expected float"),

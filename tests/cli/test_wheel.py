@@ -18,7 +18,7 @@ def test_an_installed_wheel_finds_its_own_conf_and_sweeps(tmp_path: Path) -> Non
     subprocess.run(build, cwd=PROJECT, check=True, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")
     ZipFile(wheel).extractall(tmp_path / "site")
-    command = [sys.executable, "-m", "convarium", "plan", "--fast", "--json", "sweep=deep_compression_lenet300_100"]
+    command = [sys.executable, "-m", "convarium", "plan", "--fast", "--json", "sweep=deep_compression"]
     environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
     done = subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True, text=True)
     assert json.loads(done.stdout)["points"] > 0

@@ -52,6 +52,11 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
+def compared(overrides: Sequence[str]) -> dict[str, Any]:
+    """Return the comparison of a command line's points as JSON."""
+    return _document(_found(overrides)[0], (), None, MARGIN)
+
+
 def _found(overrides: Sequence[str]) -> tuple["Collected", "Store"]:
     from convarium.cli.points import ask
     from convarium.cli.stored import store_of

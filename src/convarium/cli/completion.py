@@ -23,12 +23,13 @@ OPTIONS = {
     "run": ["--json", "--cfg"],
     "adopt": ["--json", "--new-head", "--by-order", "--train"],
     "plan": ["--json", "--fast"],
-    "compare": ["--json", "--where", "--best"],
+    "compare": ["--json", "--where", "--best", "--html", "--csv", "--margin"],
     "measure": ["--json"],
     "export": ["--format", "--output"],
     "show": ["--json"],
     "why": ["--json"],
     "ls": ["--json", "--stage"],
+    "catalogue": ["--json", "--section", "--built", "--check"],
 }
 KNOB = re.compile(r"^([a-z]\w*):", re.MULTILINE)
 

@@ -30,11 +30,24 @@ def saved(names: list[str]) -> Saved:
         return Saved(None, ((),), False)
     if len(set(names)) > 1 or "," in names[0]:
         raise UserError(f"sweep={','.join(names)}: one sweep at a time; put both sets of grids into one file")
-    known = sorted({name for folder in folders("sweeps") for name in files(folder)})
-    name = full_name("sweep", names[0], known)
-    path = next(path for folder in folders("sweeps") if (path := folder / f"{name}.yaml").is_file())
-    sweep = closed(_read(path), Sweep, str(path))
+    name = full_name("sweep", names[0], known())
+    path, sweep = read(name)
     return Saved(name, tuple(_grid(grid, path) for grid in sweep["grids"]), sweep["skip_invalid"], sweep["controls"])
+
+
+def known() -> list[str]:
+    """Return the names of all sweeps."""
+    return sorted({name for folder in folders("sweeps") for name in files(folder)})
+
+
+def read(name: str) -> tuple[Path, dict[str, Any]]:
+    """Return a sweep's file and what it says, by its whole name.
+
+    Raises:
+        UserError: the file is none.
+    """
+    path = next(path for folder in folders("sweeps") if (path := folder / f"{name}.yaml").is_file())
+    return path, closed(_read(path), Sweep, str(path))
 
 
 def _read(path: Path) -> Any:

@@ -106,7 +106,8 @@ class Tracking:
 class Sweep:
     """A saved command line: `grids` is a list of lists of overrides, of which the union is taken.
 
-    With `controls` every grid's compressed points get what they must be held against (`convarium.cli.controls`).
+    With `controls` every grid's compressed points get what they must be held against (`convarium.cli.controls`). A
+    `check` is what the catalogue holds its figures against (`Check`).
     """
 
     description: str
@@ -114,6 +115,29 @@ class Sweep:
     grids: list[Any]
     skip_invalid: bool = False
     controls: bool = False
+    check: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Check:
+    """A claim about a system of the review, and when it is taken to hold; of the means of one row of a comparison.
+
+    Attributes:
+        chain: the row's methods.
+        metric: the figure that the claim is about.
+        published: its value as published, in `unit`.
+        direction: which side of it is better.
+        holds: conditions as `compare --where` has them, all of which must be met.
+        most_lost: points of test accuracy to the dense network, on average; null: not asked.
+    """
+
+    chain: list[Any]
+    metric: str
+    published: float
+    unit: str
+    direction: Literal["higher", "lower"]
+    holds: list[Any]
+    most_lost: float | None = None
 
 
 CLOSED: dict[str, type] = {

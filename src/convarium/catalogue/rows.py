@@ -1,0 +1,83 @@
+"""The rows of the catalogue, as the tables beside this file have them, and what runs each."""
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.resources import files
+from itertools import chain
+
+KINDS = ("architectures", "compression", "search")
+LIBRARIES = {"timm": "timm", "timm+torchvision": "timm", "torchvision": "torchvision"}
+CLASSIFIERS = ("3.1", "3.2", "3.3", "3.4", "3.6")
+
+
+@dataclass(frozen=True)
+class Row:
+    """A system of the review.
+
+    Attributes:
+        id: its name in the catalogue, and of its check (`sweeps/checks/ID.yaml`).
+        kind: the table that it stands in.
+        section: of the review, as the table has it ("4.1.1").
+        published: what its authors, or the review, claim.
+        run: the overrides that run it; None where it is not built.
+    """
+
+    id: str
+    kind: str
+    section: str
+    family: str
+    name: str
+    source: str
+    year: str
+    published: str
+    run: str | None
+
+
+def rows() -> tuple[Row, ...]:
+    """Return all rows, in the order of the tables."""
+    import yaml
+
+    built: dict[str, str] = yaml.safe_load(_text("built.yaml"))
+    return tuple(chain.from_iterable(_rows(kind, built) for kind in KINDS))
+
+
+def within(row: Row, section: str) -> bool:
+    """Whether a row belongs to a section of the review, or to one of its subsections."""
+    named = row.section.split("/")[0].split(" ")[0].rstrip(",")
+    return named == section or named.startswith(f"{section}.")
+
+
+def _rows(kind: str, built: dict[str, str]) -> Iterator[Row]:
+    for line in csv.DictReader(_text(f"{kind}.tsv").splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE):
+        yield Row(
+            id=line["id"],
+            kind=kind,
+            section=line["section"],
+            family=line["subfamily"],
+            name=line["name"],
+            source=line["cite"],
+            year=line["year"],
+            published=_published(line),
+            run=built.get(line["id"]) or _library(line),
+        )
+
+
+def _published(line: dict[str, str]) -> str:
+    if "headline" in line:
+        return line["headline"]
+    size = f"{line['review_params']} parameters" if line["review_params"] else ""
+    return ", ".join(part for part in (size, line["review_acc"]) if part)
+
+
+def _library(line: dict[str, str]) -> str | None:
+    """A classifier that a library builds by one name, with nothing to write."""
+    source, name = LIBRARIES.get(line.get("library", "")), line.get("library_name", "").split(" / ")[0]
+    classifies = line["section"].split("/")[0] in CLASSIFIERS
+    if source is None or not classifies or line["to_write"] != "no" or not name.isidentifier():
+        return None
+    return f"architecture={source} architecture.name={name}"
+
+
+def _text(name: str) -> str:
+    return files(__package__).joinpath(name).read_text(encoding="utf-8")

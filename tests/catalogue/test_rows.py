@@ -1,0 +1,72 @@
+"""The catalogue knows every system of the review, and what runs it is really there."""
+
+import json
+from collections.abc import Callable
+
+import pytest
+import timm
+import torchvision
+
+from convarium.catalogue.rows import Row, rows
+from convarium.cli.catalogue import checks
+from convarium.cli.points import ask
+
+Call = Callable[..., tuple[int, str, str]]
+BUILT = [row for row in rows() if row.run]
+OF_LIBRARIES = [row for row in BUILT if row.run and "architecture.name=" in row.run]
+
+
+def test_it_holds_the_whole_review() -> None:
+    kinds = [row.kind for row in rows()]
+    assert {kind: kinds.count(kind) for kind in kinds} == {"architectures": 237, "compression": 106, "search": 63}
+    assert all(row.id and row.section and row.name for row in rows())
+
+
+@pytest.mark.parametrize("row", [row for row in BUILT if row not in OF_LIBRARIES], ids=lambda row: row.id)
+def test_what_runs_a_row_of_ours_is_a_command_that_is_accepted(row: Row) -> None:
+    assert row.run is not None
+    assert ask(row.run.split()).accepted()
+
+
+@pytest.mark.parametrize("row", OF_LIBRARIES, ids=lambda row: row.id)
+def test_what_runs_a_row_of_a_library_is_a_network_of_its(row: Row) -> None:
+    assert row.run is not None
+    source, name = (text.partition("=")[2] for text in row.run.split())
+    assert timm.is_model(name) if source == "timm" else name in torchvision.models.list_models()
+
+
+def test_every_check_is_of_a_row_and_a_sweep_that_is_accepted() -> None:
+    assert checks().keys() <= {row.id for row in rows()}
+    for name, check in checks().items():
+        points = ask([f"sweep=checks/{name}"]).accepted()
+        assert check["chain"] in [[step["method"] for step in point.config["compression"]] for point in points]
+
+
+def test_a_section_has_its_subsections_and_built_ones_alone_if_asked(call: Call) -> None:
+    code, out, _ = call("--section", "4.1", "--json")
+    found = json.loads(out)["rows"]
+    assert code == 0
+    assert {row["section"] for row in found} == {"4.1", "4.1.1", "4.1.2", "4.1.3", "4.1.4"}
+    code, out, _ = call("--section", "4.1", "--built", "--json")
+    built = json.loads(out)["rows"]
+    assert [row["id"] for row in built] == ["learning_both", "deep_compression", "l1_filter"]
+    assert [row["id"] for row in found if row["run"]] == [row["id"] for row in built]
+
+
+def test_a_row_without_a_check_or_without_its_figure_says_so(call: Call) -> None:
+    _, out, _ = call("--section", "4.1.1")
+    assert "not built" in out
+    assert "no check" in out
+    assert "not measured" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["--section", "9"], "--section 9: the catalogue has none; sections are 2.1 to 7"),
+        (["--check", "deep_compresion"], "--check deep_compresion: no such row (did you mean deep_compression?)"),
+        (["--check", "obd"], "--check obd: it has no check; rows with one: deep_compression"),
+    ],
+)
+def test_a_mistake_is_one_line(arguments: list[str], line: str, call: Call) -> None:
+    assert call(*arguments) == (2, "", f"convarium: {line}\n")
