@@ -1,13 +1,18 @@
 """Convarium trains, compresses, searches and compares convolutional networks. Importing it imports nothing heavy."""
 
+from importlib import import_module
 from typing import Any
 
-__all__ = ["load"]
+PLACES = {
+    "load": ("convarium.compression.file.container", "load"),
+    "open": ("convarium.notebook", "open_stored"),
+    "results": ("convarium.notebook", "results"),
+}
+__all__ = ["load", "open", "results"]
 
 
 def __getattr__(name: str) -> Any:
-    if name == "load":
-        from convarium.compression.file.container import load
-
-        return load
-    raise AttributeError(f"module 'convarium' has no attribute '{name}'")
+    if name not in PLACES:
+        raise AttributeError(f"module 'convarium' has no attribute '{name}'")
+    module, called = PLACES[name]
+    return getattr(import_module(module), called)

@@ -52,9 +52,9 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def compared(overrides: Sequence[str]) -> dict[str, Any]:
-    """Return the comparison of a command line's points as JSON."""
-    return _document(_found(overrides)[0], (), None, MARGIN)
+def compared(overrides: Sequence[str], where: Sequence[str] = ()) -> dict[str, Any]:
+    """Return the comparison of a command line's points as JSON; without overrides, of everything stored."""
+    return _document(_found(overrides)[0], where, None, MARGIN)
 
 
 def _found(overrides: Sequence[str]) -> tuple["Collected", "Store"]:

@@ -1,0 +1,42 @@
+"""In a notebook, what is stored is a table, and a signature opens what lies there."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+import convarium
+from convarium.cli import main
+from convarium.errors import UserError
+
+POINT = ["architecture=mlp", "dataset=digits", "dataset.train_size=200", "recipe.epochs=2", "seed=0,1"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    place = tmp_path_factory.mktemp("notebook")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(place)
+        assert main(["run", *POINT, "compression=none,uniform", "runtime.workers=1", "runtime.threads=1"]) == 0
+        yield place
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_comparison_is_a_line_a_row() -> None:
+    found = convarium.results(*POINT, "compression=none,uniform")
+    assert list(found["methods"].fillna("")) == ["", "quantization/uniform"]
+    assert list(found["seeds_count"]) == [2, 2]
+    assert len(convarium.results()) == 2
+    assert len(convarium.results(where=("ratio>2",))) == 1
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_signature_opens_record_curves_and_network() -> None:
+    found = convarium.results(*POINT, "compression=none")
+    opened = convarium.open(found["signatures"][0].split()[0][:8])
+    assert opened.record["stage"] == "train"
+    assert list(opened.curves()["epoch"]) == [1, 2]
+    assert opened.network()(torch.zeros(1, 1, 8, 8)).shape == (1, 10)
+    with pytest.raises(UserError, match="nothing in the store"):
+        convarium.open("zzzz")
