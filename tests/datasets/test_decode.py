@@ -26,6 +26,13 @@ def test_a_real_photograph_is_cut_to_its_middle(tmp_path: Path) -> None:
     assert difference.max() <= 2
 
 
+def test_a_crop_keeps_the_middle_of_what_is_resized(tmp_path: Path) -> None:
+    path = photo_folder(tmp_path, 1) / "china" / "000.jpg"
+    whole, middle = decode(path, 256, 3, interpolation="bicubic"), decode(path, 224, 3, 0.875, "bicubic")
+    assert np.array_equal(middle, whole[16:240, 16:240])
+    assert not np.array_equal(middle, decode(path, 224, 3, 0.875))
+
+
 def test_a_digit_keeps_its_pixels_in_grey_and_in_colour(picture: Path) -> None:
     digits(3)[0].save(picture)
     grey = np.asarray(digits(3)[0])

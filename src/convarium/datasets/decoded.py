@@ -22,7 +22,7 @@ from convarium.errors import UserError
 from convarium.pictures.identify import NoPicture
 
 AT_ONCE = 256
-IDENTITY = ("name", "fingerprint", "channels", "img_size", "on_error")
+IDENTITY = ("name", "fingerprint", "channels", "img_size", "on_error", "crop", "interpolation")
 PIXELS, LABELS, ABOUT = "pixels", "labels.npy", "about.json"
 
 
@@ -91,7 +91,9 @@ def _write(folder: Path, files: Files, dataset: Mapping[str, Any], part: str) ->
     size, channels, may_skip = dataset["img_size"], dataset["channels"], dataset.get("on_error") == "skip"
     labels = []
     with (folder / PIXELS).open("wb") as stream:
-        pictures = _decoded(files.paths, size, channels)
+        pictures = _decoded(
+            files.paths, (size, channels, dataset.get("crop", 1.0), dataset.get("interpolation", "bilinear"))
+        )
         for path, label, found in zip(files.paths, files.labels.tolist(), pictures, strict=True):
             if not isinstance(found, NoPicture):
                 stream.write(found.tobytes())
@@ -106,12 +108,12 @@ def _write(folder: Path, files: Files, dataset: Mapping[str, Any], part: str) ->
     (folder / ABOUT).write_text(json.dumps(about))
 
 
-def _decoded(paths: Sequence[Path], size: int, channels: int) -> Iterator[NDArray[np.uint8] | NoPicture]:
-    """Decode in order, with as many threads as torch may use."""
+def _decoded(paths: Sequence[Path], how: tuple[int, int, float, str]) -> Iterator[NDArray[np.uint8] | NoPicture]:
+    """Decode in order, with as many threads as torch may use; `how` is what `decode` takes beside the path."""
 
     def one(path: Path) -> NDArray[np.uint8] | NoPicture:
         try:
-            return decode(path, size, channels)
+            return decode(path, *how)
         except NoPicture as error:
             return error
 
