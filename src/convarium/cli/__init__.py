@@ -11,6 +11,7 @@ COMMANDS = {
     "run": "train, compress and measure every point that is not stored yet",
     "adopt": "weights from outside as a dense network, measured at once",
     "plan": "what is stored, what would run, and what it would cost",
+    "status": "how far a sweep is, what runs where, what failed",
     "compare": "table, Pareto front and paired statistics of what is stored",
     "measure": "measure a network file",
     "export": "write a stored network to a file",

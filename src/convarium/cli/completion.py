@@ -23,6 +23,7 @@ OPTIONS = {
     "run": ["--json", "--cfg"],
     "adopt": ["--json", "--new-head", "--by-order", "--train"],
     "plan": ["--json", "--fast"],
+    "status": ["--json"],
     "compare": ["--json", "--where", "--best", "--html", "--csv", "--margin"],
     "measure": ["--json"],
     "export": ["--format", "--output"],

@@ -35,12 +35,16 @@ class Claim:
         state: "alive", "dead" or "released".
         run: the run its owner belonged to.
         deaths: owners of this run that died before it.
+        host: of its owner.
+        pid: of its owner.
     """
 
     number: int
     state: str
     run: str
     deaths: int
+    host: str
+    pid: int
 
 
 class Lease:
@@ -111,7 +115,8 @@ class Leases:
         except FileNotFoundError:
             return None
         content = _parsed(text)
-        return Claim(number, self._state(path, text, content), content.get("run", ""), content.get("deaths", 0))
+        said = {"run": "", "deaths": 0, "host": "", "pid": 0}
+        return Claim(number, self._state(path, text, content), **{key: content.get(key, said[key]) for key in said})
 
     def take(self, folder: Path) -> Lease | None:
         """Return a new lease of the folder, None if somebody owns it or was quicker."""

@@ -1,0 +1,113 @@
+"""`convarium status NAME`: how far a sweep is, what runs where, what failed, seen from outside."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from convarium.cli.arguments import Arguments
+
+if TYPE_CHECKING:
+    from convarium.store.plan import Node, Plan
+    from convarium.store.store import Store
+
+Json = dict[str, Any]
+
+
+def main(argv: Sequence[str]) -> int:
+    """Print points done, time left, a line for each stage that runs, and the failures of what is not done."""
+    parser = Arguments("status", "Show how far a sweep is, what runs where, and what failed.", points=True)
+    parser.usage = "convarium status [NAME] [key=value ...] [options]"
+    parser.add_argument("--json", action="store_true", help="one JSON document")
+    options = parser.read([f"sweep={text}" if _is_name(text) else text for text in argv])
+    from convarium.cli import output
+    from convarium.cli.points import ask
+    from convarium.cli.stored import store_of
+    from convarium.stages.graph import plan
+
+    with output.aside():
+        asked = ask(options.overrides)
+        found = status(plan(asked.points), store_of(asked.runtime))
+    output.document(found) if options.json else _show(found)
+    return 0
+
+
+def _is_name(text: str) -> bool:
+    return "=" not in text and not text.startswith(("-", "~"))
+
+
+def status(plan: "Plan", store: "Store") -> Json:
+    """Return points, points done, stages left, seconds left (of as many workers as run now), running and failed."""
+    from convarium.store.estimate import estimated_seconds
+
+    done = store.finished(plan.nodes)
+    needed = plan.needed(done)
+    missing = [node for signature, node in plan.nodes.items() if signature in needed]
+    running = [told for node in missing if (told := _running(node, store))]
+    seconds = estimated_seconds(plan, store, missing, max(1, len(running)))
+    return {
+        "points": len(plan.points),
+        "done": sum(done.issuperset(point.ends) for point in plan.points),
+        "stages_left": len(missing),
+        "seconds_left": round(max(0.0, seconds - sum(one["seconds"] for one in running) / max(1, len(running)))),
+        "running": running,
+        "failed": [told for node in missing if (told := _failed(node, store))],
+    }
+
+
+def _running(node: "Node", store: "Store") -> Json | None:
+    """What a stage that has a living owner does; of an owner on another host its lease's last beat has to do."""
+    from convarium.store import curves
+    from convarium.store.lease import Leases
+
+    folder = store.folder(node)
+    claim = Leases("").look(folder)
+    if claim is None or claim.state != "alive":
+        return None
+    lease, work = folder / f"lease.{claim.number}", folder / f"work.{claim.number}"
+    report = curves.last(folder / "curves.jsonl")
+    told = {key: report.get(key) for key in ("phase", "epoch", "epochs", "loss", "validation_accuracy")}
+    return {
+        "signature": node.signature,
+        "stage": node.stage,
+        "name": node.name,
+        "host": claim.host,
+        "pid": claim.pid,
+        "seconds": _age(work),
+        "beat_seconds_ago": _age(lease),
+        **told,
+    }
+
+
+def _age(path: Path) -> int:
+    try:
+        return round(max(0.0, time.time() - path.stat().st_mtime))
+    except FileNotFoundError:
+        return 0
+
+
+def _failed(node: "Node", store: "Store") -> Json | None:
+    record = store.failed(node.signature)
+    return record and {"signature": node.signature, "stage": node.stage, "name": node.name, "error": record["error"]}
+
+
+def _show(found: Json) -> None:
+    from rich.table import Table
+
+    from convarium.cli import output
+    from convarium.store.progress import REPORTED, duration, figures
+
+    console = output.console()
+    stages, seconds = found["stages_left"], duration(found["seconds_left"])
+    left = f", {stages} stages left, about {seconds}" if stages else ""
+    console.print(f"{found['done']} of {found['points']} points done{left}")
+    table = Table("running", "name", "phase", "epoch", "figures", "since", "where", box=None)
+    for one in found["running"]:
+        epoch = f"{one['epoch']}/{one['epochs']}" if one["epoch"] is not None else ""
+        where = f"{one['host']} {one['pid']}"
+        told = figures(one, REPORTED)
+        table.add_row(one["stage"], one["name"], one["phase"] or "", epoch, told, duration(one["seconds"]), where)
+    if found["running"]:
+        console.print(table)
+    for one in found["failed"]:
+        console.print(f"failed: {one['stage']} {one['name']}: {one['error']}", markup=False, soft_wrap=True)
