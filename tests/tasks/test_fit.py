@@ -20,8 +20,8 @@ from convarium.tasks.fit import fit
 
 RECIPE: dict[str, Any] = {
     "optimizer": "sgd", "lr": 0.05, "momentum": 0.9, "weight_decay": 5e-4, "schedule": "cosine", "warmup_epochs": 1,
-    "batch_size": 16, "augmentation": "none", "label_smoothing": 0.0, "precision": "32", "early_stop": None,
-    "keep": "last",
+    "batch_size": 16, "augmentation": "none", "label_smoothing": 0.0, "gradient_clip": None, "precision": "32",
+    "early_stop": None, "keep": "last",
 }  # fmt: skip
 EPOCHS = 4
 
@@ -121,8 +121,10 @@ def test_it_learns_and_reports_every_epoch(splits: Splits, tmp_path: Path) -> No
     assert set(run.reports[0]) == {"epoch", "epochs", "loss", "lr", "validation_accuracy", "seconds"}
 
 
-def test_it_takes_the_same_steps_as_a_loop_written_by_hand(splits: Splits, tmp_path: Path) -> None:
-    ours = Run(splits, tmp_path / "a.ckpt", schedule="constant", warmup_epochs=0)(plain(), epochs=2)
+@pytest.mark.parametrize("clip", [None, 0.1])
+def test_it_takes_the_same_steps_as_a_loop_written_by_hand(clip: float | None, splits: Splits, tmp_path: Path) -> None:
+    run = Run(splits, tmp_path / "a.ckpt", schedule="constant", warmup_epochs=0, gradient_clip=clip)
+    ours = run(plain(), epochs=2)
     train, network = splits.train, plain()
     assert train is not None
     sgd, step = torch.optim.SGD(network.parameters(), lr=0.05, momentum=0.9, weight_decay=5e-4), 0
@@ -133,6 +135,8 @@ def test_it_takes_the_same_steps_as_a_loop_written_by_hand(splits: Splits, tmp_p
             loss = nn.functional.cross_entropy(network(train.images[indices]), train.labels[indices])
             sgd.zero_grad()
             loss.backward()
+            if clip is not None:
+                assert nn.utils.clip_grad_norm_(network.parameters(), clip) > clip
             sgd.step()
             step += 1
     assert equal(ours, network)

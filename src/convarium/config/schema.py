@@ -58,6 +58,7 @@ class Recipe:
     warmup_epochs: Annotated[int, "0.."] = 0
     augmentation: Literal["none", "crop", "crop_flip"] = "none"
     label_smoothing: Fraction = 0.0
+    gradient_clip: Annotated[float | None, "0.001.."] = None
     precision: Literal["32", "bf16"] = "32"
     early_stop: Positive | None = None
     keep: Literal["last", "best"] = "last"

@@ -71,6 +71,8 @@ class Classification(LightningModule):
         loss = self.loss(images, labels, chunk.indices[position])
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
+        if self.recipe["gradient_clip"] is not None:
+            nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe["gradient_clip"])
         self.optimizer.step()
         return loss.detach() * len(labels)
 
