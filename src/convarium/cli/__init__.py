@@ -18,6 +18,7 @@ COMMANDS = {
     "show": "what is stored at a signature",
     "why": "how a result differs from its nearest neighbour",
     "ls": "list what is stored",
+    "gc": "remove what no command asks for any more",
     "catalogue": "every system of the review: what runs it here, and what came of its check",
 }
 HELP = f"""Convarium trains, compresses and fairly compares convolutional networks.

@@ -115,12 +115,16 @@ class Store:
 
     def results(self, stage: str | None = None) -> Iterator[Json]:
         """Yield the records of all finished results (of a stage), ordered by folder."""
-        self._scan()
-        for signature, folder in sorted(self._folders.items(), key=lambda item: item[1]):
+        for signature, folder in self.folders():
             if stage is None or folder.parent.name == _word(stage):
                 record = self.done(signature)
                 if record is not None:
                     yield record
+
+    def folders(self) -> list[tuple[str, Path]]:
+        """Return every signature that has a folder, done or not, and the folder, ordered by folder."""
+        self._scan()
+        return sorted(self._folders.items(), key=lambda item: item[1])
 
     def _known(self, signature: str) -> Json | None:
         if signature not in self._done and signature in self._folders:

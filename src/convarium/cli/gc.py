@@ -1,0 +1,44 @@
+"""`convarium gc`: remove what nothing asks for."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from convarium.cli.arguments import Arguments
+
+if TYPE_CHECKING:
+    from convarium.store.garbage import Garbage
+
+
+def main(argv: Sequence[str]) -> int:
+    """Remove outdated results and failures (and unfinished work, where asked to), or only say what would go."""
+    parser = Arguments("gc", "Remove what no command asks for; runtime.store=… names another store.")
+    parser.add_argument("--dry-run", action="store_true", help="only say what would be removed")
+    parser.add_argument("--unfinished", action="store_true", help="also work that the same command would continue")
+    parser.add_argument("--json", action="store_true", help="one JSON document")
+    options = parser.read(argv)
+    from convarium.cli import output
+    from convarium.cli.stored import store_named
+    from convarium.stages.graph import VERSIONS
+    from convarium.store.garbage import KINDS, find, remove
+
+    store = store_named(options.overrides)
+    found = list(find(store, VERSIONS))
+    going = [one for one in found if one.kind != "unfinished" or options.unfinished]
+    if not options.dry_run:
+        remove(going)
+    if options.json:
+        shown = [{"kind": one.kind, "signature": one.signature, "bytes": one.bytes} for one in going]
+        output.document({"removed": not options.dry_run, "bytes": sum(one.bytes for one in going), "results": shown})
+        return 0
+    verb = "would go" if options.dry_run else "removed"
+    for kind, meaning in KINDS.items():
+        print(
+            f"{kind}: {_told([one for one in found if one.kind == kind], verb, kind, options.unfinished)} ({meaning})"
+        )
+    return 0
+
+
+def _told(found: Sequence["Garbage"], verb: str, kind: str, unfinished: bool) -> str:
+    size = sum(one.bytes for one in found)
+    what = f"{len(found)}, {size:,} bytes"
+    return f"{what} {verb}" if kind != "unfinished" or unfinished else f"{what} kept; --unfinished removes them"

@@ -1,0 +1,57 @@
+"""Garbage is what no command asks for; what is done and asked for, and what somebody works on, stays."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from convarium.cli.points import ask
+from convarium.stages.graph import plan
+from convarium.store.lease import Leases
+from convarium.store.plan import Node
+from convarium.store.store import Store
+
+Call = Callable[..., tuple[int, str, str]]
+POINT = ("architecture=mlp", "dataset=digits", "dataset.train_size=200", "recipe.epochs=1")
+
+
+@pytest.fixture
+def left(call: Call, here: Path) -> dict[str, Path]:
+    """A finished point; of another seed one stage's folder each that failed, was stopped, runs, is outdated."""
+    assert call("run", *POINT, "runtime.workers=1", "runtime.threads=1")[0] == 0
+    store, found = Store(Path("outputs/store")), {}
+    for seed, kind in enumerate(("failed", "unfinished", "running", "outdated"), 1):
+        folder = store.folder(_train(seed))
+        folder.mkdir(parents=True)
+        (folder / "log").write_text("x" * 100)
+        found[kind] = folder
+    (found["failed"] / "failed.json").write_text('{"error": "no"}')
+    done = json.loads((store.folder(_train(0)) / "done.json").read_text())
+    (found["outdated"] / "done.json").write_text(json.dumps({**done, "version": 0}))
+    assert Leases("another run").take(found["running"])
+    return found
+
+
+def _train(seed: int) -> Node:
+    return next(iter(plan(ask([*POINT, f"seed={seed}"]).accepted()).nodes.values()))
+
+
+def test_a_dry_run_says_bytes_and_removes_nothing(left: dict[str, Path], call: Call) -> None:
+    code, out, _ = call("gc", "--dry-run", "--json")
+    found = json.loads(out)
+    assert (code, found["removed"]) == (0, False)
+    assert [one["kind"] for one in found["results"]].count("failed") == 1
+    assert {one["kind"] for one in found["results"]} == {"failed", "outdated"}
+    assert found["bytes"] > 200
+    assert all(folder.is_dir() for folder in left.values())
+    assert "unfinished: 1, 100 bytes kept; --unfinished removes them" in call("gc", "--dry-run")[1]
+
+
+def test_what_is_asked_for_and_what_runs_stays(left: dict[str, Path], call: Call) -> None:
+    assert call("gc")[0] == 0
+    assert [kind for kind, folder in left.items() if folder.exists()] == ["unfinished", "running"]
+    assert call("gc", "--unfinished")[0] == 0
+    assert [kind for kind, folder in left.items() if folder.exists()] == ["running"]
+    assert json.loads(call("plan", "--json", *POINT)[1])["stored"] == 1
+    assert not [path for path in Path("outputs/store/train").iterdir() if path.name.startswith(".")]
