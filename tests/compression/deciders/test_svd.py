@@ -9,7 +9,15 @@ from convarium.compression import change
 from convarium.compression.deciders.svd import check, svd
 from convarium.errors import UserError
 
-STEP = {"method": "decomposition/svd", "ratio": 0.25, "energy": None, "form": "channel", "per_site": {}, "sites": ["*"]}
+STEP = {
+    "method": "decomposition/svd",
+    "ratio": 0.25,
+    "energy": None,
+    "form": "channel",
+    "per_site": {},
+    "classifier": True,
+    "sites": ["*"],
+}
 FULL = {"conv1.*": 20, "conv2.*": 50, "fc1.*": 500, "fc2.*": 10}
 
 
@@ -50,6 +58,13 @@ def test_the_product_is_the_best_of_its_rank() -> None:
     found = factored(network, per_site={"fc1*": 7}, sites=["fc1*"])
     error = (found.get_parameter("fc1.1.weight") @ found.get_parameter("fc1.0.weight") - weight).square().sum()
     assert torch.allclose(error, torch.linalg.svdvals(weight)[7:].square().sum(), rtol=1e-3)
+
+
+def test_the_layer_of_the_logits_stays_unless_asked_for() -> None:
+    view = look(built(LENET), LENET, **STEP)
+    assert "fc2" in svd(view).edits[0]["ranks"]
+    view = look(built(LENET), LENET, **{**STEP, "classifier": False})
+    assert svd(view).edits[0]["ranks"].keys() == {"conv1", "conv2", "fc1"}
 
 
 def test_energy_decides_the_rank() -> None:

@@ -23,7 +23,7 @@ Factors = tuple[Tensor, Tensor]
 def svd(view: View) -> Decision:
     """Split every layer for which the two are smaller than it is, or whose rank `per_site` says as a whole number."""
     form = view.step["form"]
-    fitting = _fitting(view.network, view.sites, form)
+    fitting = _fitting(view.network, view.sites, view.step)
     possible = split.splittable(view.network, [*fitting], form, view.header["input"]["shape"])
     ranks: dict[str, int] = {}
     values: dict[str, Tensor] = {}
@@ -44,7 +44,7 @@ def check(network: nn.Module, step: Json) -> None:
         UserError: names the layer and its largest rank, or says that nothing is left to do.
     """
     where = f"compression.{step.get('name') or step['method'].rpartition('/')[2]}"
-    fitting = _fitting(network, sites.resolve(network, step), step["form"])
+    fitting = _fitting(network, sites.resolve(network, step), step)
     for site in fitting.values():
         _check_knob(knob(step, "ratio", site), site, step["form"], where)
     shape = vars(network).get("input_shape")
@@ -53,14 +53,20 @@ def check(network: nn.Module, step: Json) -> None:
         raise UserError(f"{where}: no layer gets smaller by two of this rank; lower {where}.ratio, or leave it out")
 
 
-def _fitting(network: nn.Module, found: Iterable[Site], form: str) -> dict[str, Site]:
-    """The sites whose layers can be split, by the layer's name; a weight that two layers share stays."""
+def _fitting(network: nn.Module, found: Iterable[Site], step: Json) -> dict[str, Site]:
+    """The sites whose layers can be split, by the layer's name; a weight that two layers share stays.
+
+    The last layer makes the classes' logits, of which a low rank can tell only few apart: it stays unless asked for.
+    """
     owners = Counter(id(getattr(module, "weight", None)) for module in network.modules())
+    split = [name for name, module in network.named_modules() if factor.fits(module, step["form"])]
     layers = {site.name.rpartition(".")[0]: site for site in found}
     return {
         name: site
         for name, site in layers.items()
-        if name and factor.fits(layer := network.get_submodule(name), form) and owners[id(layer.weight)] == 1
+        if name in split
+        and owners[id(network.get_submodule(name).weight)] == 1
+        and (step["classifier"] or name != split[-1])
     }
 
 
