@@ -111,9 +111,9 @@ def points(axes: Axes, rows: Sequence[Row], cost: str, place: int, chain: str) -
         [number(row, ACCURACY) - number(row, f"{ACCURACY}_low") for row in rows],
         [number(row, f"{ACCURACY}_high") - number(row, ACCURACY) for row in rows],
     ]
-    style = {"fmt": MARKERS[place % len(MARKERS)], "color": colormaps["tab20"](place % 20)}
+    mark, colour = MARKERS[place % len(MARKERS)], colormaps["tab20"](place % 20)
     label = " → ".join(method.rpartition("/")[2] for method in chain.split())
-    axes.errorbar(across, up, yerr=bars, markersize=5, capsize=2, linewidth=0.8, label=label, **style)
+    axes.errorbar(across, up, yerr=bars, fmt=mark, color=colour, markersize=5, capsize=2, linewidth=0.8, label=label)
 
 
 def table(rows: Sequence[Row]) -> str:
