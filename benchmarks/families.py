@@ -76,7 +76,8 @@ def seconds(overrides: Sequence[str]) -> float:
     """Return what all stages of the sweep took."""
     asked = ask([SWEEP, *overrides])
     store = store_of(asked.runtime)
-    return sum(done["seconds"] for signature in plan(asked.points).nodes if (done := store.done(signature)))
+    records = [store.done(signature) for signature in plan(asked.points).nodes]
+    return sum(float(record["seconds"]) for record in records if record)
 
 
 def compared(overrides: Sequence[str]) -> list[Row]:
