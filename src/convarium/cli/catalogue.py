@@ -92,11 +92,12 @@ def _told(row: "Row", check: Json | None, store: "Store") -> Json:
 
 
 def _show(told: Iterable[Json]) -> None:
-    from rich.table import Table
+    from rich.table import Column, Table
 
     from convarium.cli import output
 
-    table = Table("section", "row", "system", "runs by", "published", "ours", box=None)
+    whole = [Column(name, overflow="fold") for name in ("row", "runs by", "published", "ours")]
+    table = Table("section", whole[0], "system", *whole[1:], box=None)
     for row in told:
         system = f"{row['name']} ({row['year']})" if row["year"] else row["name"]
         table.add_row(row["section"], row["id"], system, row["run"] or "not built", row["published"], _ours(row))
