@@ -92,7 +92,7 @@ def compared(overrides: Sequence[str]) -> list[Row]:
 
 
 def plot(rows: Sequence[Row], cost: str, title: str) -> Figure:
-    """Return accuracy against a cost: a colour and mark for each chain, the front as a line, dense as a level."""
+    """Return accuracy against a cost: a colour and mark for each chain, the front as a line."""
     figure = Figure(figsize=(10, 5.5), layout="constrained")
     axes = figure.add_subplot()
     known = [row for row in rows if row[cost] and row[ACCURACY]]
@@ -150,7 +150,7 @@ def figure(row: Row, key: str, form: str) -> str:
 
 
 def number(row: Row, key: str) -> float:
-    """Return a figure; where there is none, not a number that sorts first."""
+    """Return a figure; minus infinity where there is none."""
     return float(row[key] or "-inf")
 
 

@@ -64,7 +64,7 @@ def _checked(found: Sequence["Row"], name: str, known: Mapping[str, Json], overr
         if code:
             failed = next(run for run in runs if run["status"] != "done")
             raise UserError(f"--check {name}: not all of its sweep is done: {failed['error']}")
-        keep(store_of(asked.runtime), name, verdict(compared(line), known[name], name))
+        keep(store_of(asked.runtime), name, {**verdict(compared(line), known[name], name), "overrides": [*overrides]})
     return chosen
 
 

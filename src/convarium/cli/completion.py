@@ -30,7 +30,7 @@ OPTIONS = {
     "show": ["--json"],
     "why": ["--json"],
     "ls": ["--json", "--stage"],
-    "gc": ["--json", "--dry-run", "--unfinished"],
+    "gc": ["--json", "--dry-run", "--outdated", "--unfinished"],
     "catalogue": ["--json", "--section", "--built", "--check"],
 }
 KNOB = re.compile(r"^([a-z]\w*):", re.MULTILINE)

@@ -1,18 +1,15 @@
 """`convarium gc`: remove what nothing asks for."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from convarium.cli.arguments import Arguments
 
-if TYPE_CHECKING:
-    from convarium.store.garbage import Garbage
-
 
 def main(argv: Sequence[str]) -> int:
-    """Remove outdated results and failures (and unfinished work, where asked to), or only say what would go."""
+    """Remove failures, and outdated results and unfinished work where asked to; or only say what would go."""
     parser = Arguments("gc", "Remove what no command asks for; runtime.store=… names another store.")
     parser.add_argument("--dry-run", action="store_true", help="only say what would be removed")
+    parser.add_argument("--outdated", action="store_true", help="also results of other versions of the stages")
     parser.add_argument("--unfinished", action="store_true", help="also work that the same command would continue")
     parser.add_argument("--json", action="store_true", help="one JSON document")
     options = parser.read(argv)
@@ -23,7 +20,7 @@ def main(argv: Sequence[str]) -> int:
 
     store = store_named(options.overrides)
     found = list(find(store, VERSIONS))
-    going = [one for one in found if one.kind != "unfinished" or options.unfinished]
+    going = [one for one in found if one.kind == "failed" or vars(options)[one.kind]]
     if not options.dry_run:
         remove(going)
     if options.json:
@@ -32,13 +29,7 @@ def main(argv: Sequence[str]) -> int:
         return 0
     verb = "would go" if options.dry_run else "removed"
     for kind, meaning in KINDS.items():
-        print(
-            f"{kind}: {_told([one for one in found if one.kind == kind], verb, kind, options.unfinished)} ({meaning})"
-        )
+        own = [one for one in found if one.kind == kind]
+        said = verb if kind == "failed" or vars(options)[kind] else f"kept; --{kind} removes them"
+        print(f"{kind}: {len(own)}, {sum(one.bytes for one in own):,} bytes {said} ({meaning})")
     return 0
-
-
-def _told(found: Sequence["Garbage"], verb: str, kind: str, unfinished: bool) -> str:
-    size = sum(one.bytes for one in found)
-    what = f"{len(found)}, {size:,} bytes"
-    return f"{what} {verb}" if kind != "unfinished" or unfinished else f"{what} kept; --unfinished removes them"

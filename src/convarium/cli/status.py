@@ -39,10 +39,12 @@ def _is_name(text: str) -> bool:
 def status(plan: "Plan", store: "Store") -> Json:
     """Return points, points done, stages left, seconds left (of as many workers as run now), running and failed."""
     from convarium.store.estimate import estimated_seconds
+    from convarium.store.schedule import Schedule
 
-    done = store.finished(plan.nodes)
-    needed = plan.needed(done)
-    missing = [node for signature, node in plan.nodes.items() if signature in needed]
+    survey = Schedule(plan).survey(store, "")
+    done, needed = survey.done, plan.needed(survey.done)
+    open_ones = needed - survey.blocked - survey.failed.keys()
+    missing = [node for signature, node in plan.nodes.items() if signature in open_ones]
     running = [told for node in missing if (told := _running(node, store))]
     seconds = estimated_seconds(plan, store, missing, max(1, len(running)))
     return {
@@ -51,7 +53,7 @@ def status(plan: "Plan", store: "Store") -> Json:
         "stages_left": len(missing),
         "seconds_left": round(max(0.0, seconds - sum(one["seconds"] for one in running) / max(1, len(running)))),
         "running": running,
-        "failed": [told for node in missing if (told := _failed(node, store))],
+        "failed": [told for key, node in plan.nodes.items() if key in needed and (told := _failed(node, store))],
     }
 
 
@@ -88,13 +90,15 @@ def _age(path: Path) -> int:
 
 def _failed(node: "Node", store: "Store") -> Json | None:
     record = store.failed(node.signature)
-    return record and {"signature": node.signature, "stage": node.stage, "name": node.name, "error": record["error"]}
+    named = {"signature": node.signature, "stage": node.stage, "name": node.name}
+    return record and {**named, "kind": record.get("kind"), "error": record["error"]}
 
 
 def _show(found: Json) -> None:
     from rich.table import Table
 
     from convarium.cli import output
+    from convarium.store.lease import PATIENCE_SECONDS
     from convarium.store.progress import REPORTED, duration, figures
 
     console = output.console()
@@ -104,10 +108,15 @@ def _show(found: Json) -> None:
     table = Table("running", "name", "phase", "epoch", "figures", "since", "where", box=None)
     for one in found["running"]:
         epoch = f"{one['epoch']}/{one['epochs']}" if one["epoch"] is not None else ""
-        where = f"{one['host']} {one['pid']}"
+        silent = one["beat_seconds_ago"] > PATIENCE_SECONDS
+        where = f"{one['host']} {one['pid']}{', silent' if silent else ''}"
         told = figures(one, REPORTED)
         table.add_row(one["stage"], one["name"], one["phase"] or "", epoch, told, duration(one["seconds"]), where)
     if found["running"]:
         console.print(table)
     for one in found["failed"]:
-        console.print(f"failed: {one['stage']} {one['name']}: {one['error']}", markup=False, soft_wrap=True)
+        console.print(
+            f"{(one['kind'] or 'failed').replace('_', ' ')}: {one['stage']} {one['name']}: {one['error']}",
+            markup=False,
+            soft_wrap=True,
+        )

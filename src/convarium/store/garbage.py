@@ -11,7 +11,7 @@ from convarium.store.lease import Leases
 from convarium.store.store import Store
 
 KINDS = {
-    "outdated": "results of another version of a stage: no command asks for them any more",
+    "outdated": "results of another version of a stage: only a signature may still name them",
     "failed": "records of failures, with their logs",
     "unfinished": "checkpoints of stages that were stopped: the same command would go on from them",
 }
@@ -41,17 +41,21 @@ def find(store: Store, versions: Mapping[str, int]) -> Iterator[Garbage]:
 
 
 def remove(garbage: Iterable[Garbage]) -> None:
-    """Remove folders, each in one step; one that somebody has taken up meanwhile stays."""
+    """Remove folders, each in one step; one that somebody has taken up or finished meanwhile stays."""
     leases = Leases(f"gc-{uuid4().hex}")
     for one in garbage:
-        lease = None if one.kind == "outdated" else leases.take(one.folder)
-        if lease is None and one.kind != "outdated":
-            continue
-        gone = one.folder.with_name(f".gone.{uuid4().hex}")
-        one.folder.rename(gone)
-        if lease is not None:
-            lease.remove()
-        shutil.rmtree(gone)
+        if one.kind == "outdated":
+            _drop(one.folder)
+        elif lease := leases.take(one.folder):
+            if not (one.folder / "done.json").exists():
+                _drop(one.folder)
+            lease.release()
+
+
+def _drop(folder: Path) -> None:
+    gone = folder.with_name(f".gone.{uuid4().hex}")
+    folder.rename(gone)
+    shutil.rmtree(gone)
 
 
 def _kind(folder: Path, versions: Mapping[str, int], leases: Leases) -> str | None:

@@ -59,14 +59,14 @@ def _fitting(network: nn.Module, found: Iterable[Site], step: Json) -> dict[str,
     The last layer makes the classes' logits, of which a low rank can tell only few apart: it stays unless asked for.
     """
     owners = Counter(id(getattr(module, "weight", None)) for module in network.modules())
-    split = [name for name, module in network.named_modules() if factor.fits(module, step["form"])]
+    fits = [name for name, module in network.named_modules() if factor.fits(module, step["form"])]
     layers = {site.name.rpartition(".")[0]: site for site in found}
     return {
         name: site
         for name, site in layers.items()
-        if name in split
+        if name in fits
         and owners[id(network.get_submodule(name).weight)] == 1
-        and (step["classifier"] or name != split[-1])
+        and (step["classifier"] or name != fits[-1])
     }
 
 
