@@ -45,3 +45,10 @@ def test_a_claim_about_a_row_that_its_sweep_does_not_have_is_a_mistake(call: Cal
     assert error.endswith(
         "convarium: the check of learning_both needs one measured row of quantization/kmeans; its sweep has 0\n"
     )
+
+
+def test_a_metric_that_is_not_there_is_a_mistake(call: Call, write: Write) -> None:
+    write("sweeps/checks/learning_both.yaml", CHECK.format(holds="ratio>=2").replace("metric: ratio", "metric: ration"))
+    code, _, error = call("--check", "learning_both", "runtime.workers=1", "runtime.threads=1")
+    assert code == 2
+    assert error.endswith("convarium: the check of learning_both: no metric 'ration' (did you mean ratio?)\n")

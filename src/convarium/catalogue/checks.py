@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from convarium.comparison import select
+from convarium.config.words import suggestion
 from convarium.errors import UserError
 from convarium.store import disk
 from convarium.store.store import Store
@@ -22,13 +23,17 @@ def verdict(document: Mapping[str, Any], check: Mapping[str, Any], row: str) -> 
         `figure` (mean of the metric), `holds`, `missed` (the conditions that are not met) and `signatures`.
 
     Raises:
-        UserError: no row, or more than one, has the check's chain, or its figures are missing.
+        UserError: no row, or more than one, has the check's chain, or its figures are missing; an unknown metric.
     """
     found = [one for one in document["rows"] if [step["method"] for step in one["compression"]] == check["chain"]]
     if len(found) != 1 or not found[0]["signatures"]:
         chain = " → ".join(check["chain"])
         raise UserError(f"the check of {row} needs one measured row of {chain}; its sweep has {len(found)}")
     (own,) = found
+    if check["metric"] not in own["metrics"]:
+        raise UserError(
+            f"the check of {row}: no metric '{check['metric']}'{suggestion(check['metric'], own['metrics'])}"
+        )
     missed = [one for one in check["holds"] if not select.where({**document, "rows": found}, [one])["rows"]]
     lost = -100 * (own["versus_dense"].get("accuracy") or {}).get("difference", float("nan"))
     if check["most_lost"] is not None and not lost <= check["most_lost"]:
