@@ -15,7 +15,10 @@ selenium = pytest.importorskip("selenium")
 from selenium.webdriver.common.action_chains import ActionChains  # noqa: E402
 from selenium.webdriver.common.by import By  # noqa: E402
 from selenium.webdriver.common.keys import Keys  # noqa: E402
-from selenium.webdriver.support.ui import Select  # noqa: E402
+from selenium.webdriver.support.ui import (
+    Select,
+    WebDriverWait,
+)
 
 SHOWN = "#rows tr:not([hidden])"
 DESKTOP, PHONE = (1280, 900, False), (390, 844, True)
@@ -169,6 +172,7 @@ def test_other_axes_scales_and_curves_can_be_chosen(window: Window) -> None:
 def test_an_audit_code_explains_itself_under_the_pointer_and_to_the_keyboard(window: Window) -> None:
     code = window.one("#rows tr[data-row='4'] .code")
     window.point_at(code).perform()
+    WebDriverWait(window, 10).until(lambda seen: seen.one("#tip").is_displayed())
     explained = window.one("#tip").text
     assert explained == window.do(
         "return JSON.parse(document.getElementById('data').textContent).audit[arguments[0]]",
