@@ -15,10 +15,7 @@ selenium = pytest.importorskip("selenium")
 from selenium.webdriver.common.action_chains import ActionChains  # noqa: E402
 from selenium.webdriver.common.by import By  # noqa: E402
 from selenium.webdriver.common.keys import Keys  # noqa: E402
-from selenium.webdriver.support.ui import (
-    Select,
-    WebDriverWait,
-)
+from selenium.webdriver.support.ui import Select, WebDriverWait  # noqa: E402
 
 SHOWN = "#rows tr:not([hidden])"
 DESKTOP, PHONE = (1280, 900, False), (390, 844, True)
