@@ -19,10 +19,12 @@ def image_folder(dataset: Mapping[str, Any], root: Path | None, parts: tuple[str
     """
     if root is None:
         raise UserError("dataset.root must be set: the folder of your pictures")
-    found = listed(root, dataset["on_error"])
+    found = listed(root, dataset["on_error"], names=dataset["class_names"])
     if dataset["fingerprint"] != found.fingerprint:
         declared = dataset["fingerprint"] or "missing"
         raise UserError(f"dataset.fingerprint is {declared}, the pictures in {root} have {found.fingerprint} now")
+    if "train" in parts and not found.parts["train"]:
+        raise UserError(f"dataset.root={root} holds no train: nothing can be trained on it, or decided from its pictures")
     labels = {part: torch.tensor([one.label for one in found.parts[part]]) for part in parts}
     skipped = {"train": found.skipped}
     return {

@@ -25,33 +25,57 @@ class Home:
 
 @dataclass(frozen=True)
 class Layout:
-    """Class names in the order of their labels, and where each class lies."""
+    """Class names in the order of their labels, and where each class lies; all of them have folders, or `some` only."""
 
     root: Path
     classes: tuple[str, ...]
     homes: tuple[Home, ...]
+    some: bool = False
 
 
-def layout(root: Path) -> Layout:
-    """Return the classes of `root`, sorted by name.
+def layout(root: Path, names: tuple[str, ...] | None = None) -> Layout:
+    """Return the classes of `root`, sorted by name, or `names`, of which it need not hold all.
 
     Raises:
-        UserError: no folder, no classes or one alone, a part whose classes are not those of train.
+        UserError: no folder, no classes or one alone, a part whose classes are not those of train, a folder that is
+            none of the names.
     """
     tops = _folders(root)
     if not tops:
         raise UserError(f"dataset.root={root} holds no folders: {LAYOUT}")
+    if names is not None:
+        return _named(root, tops, names)
     if set(tops) <= set(PARTS):
         return _divided(root, tops)
     homes = tuple(Home("", label, root / name) for label, name in enumerate(tops))
     return Layout(root, _several(root, tops), homes)
 
 
+def _named(root: Path, tops: list[str], names: tuple[str, ...]) -> Layout:
+    """Find those of the named classes that are there; without train there must be the other two parts."""
+    parts = [(PARTS[top], root / top) for top in tops] if set(tops) <= set(PARTS) else [("", root)]
+    _distinct(root, tops if parts[0][0] else [])
+    there = {part for part, _ in parts}
+    if there < {"validation", "test"}:
+        raise UserError(f"dataset.root={root} holds {tops[0]} alone: without train it needs val and test")
+    labels, homes = {name: label for label, name in enumerate(names)}, []
+    for part, folder in parts:
+        for name in _folders(folder):
+            if name not in labels:
+                raise UserError(f"{folder} holds {name!r}, which is none of dataset.class_names")
+            homes.append(Home(part, labels[name], folder / name))
+    return Layout(root, _several(root, list(names)), tuple(homes), some=True)
+
+
+def _distinct(root: Path, tops: list[str]) -> None:
+    if len({PARTS[top] for top in tops}) < len(tops):
+        raise UserError(f"dataset.root={root} holds both val and validation: keep one of them")
+
+
 def _divided(root: Path, tops: list[str]) -> Layout:
     if "train" not in tops:
         raise UserError(f"dataset.root={root} holds {' and '.join(tops)}, but no train: {LAYOUT}")
-    if len({PARTS[top] for top in tops}) < len(tops):
-        raise UserError(f"dataset.root={root} holds both val and validation: keep one of them")
+    _distinct(root, tops)
     classes = _folders(root / "train")
     for top in tops:
         found = set(_folders(root / top))

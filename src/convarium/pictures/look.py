@@ -26,7 +26,8 @@ def look(dataset: Mapping[str, Any], cache: Path) -> dict[str, Any]:
         raise UserError("dataset.root must be set: the folder of your pictures")
     if dataset["channels"] not in CHANNELS:
         raise UserError(f"dataset.channels={dataset['channels']}: pictures are read as 1 (grey) or 3 (colour) channels")
-    found = listed(Path(root), dataset["on_error"], cache / "manifests")
+    dataset = {**dataset, "class_names": _names(dataset["class_names"])}
+    found = listed(Path(root), dataset["on_error"], cache / "manifests", dataset["class_names"])
     told = {
         "classes": len(found.classes),
         "class_names": list(found.classes),
@@ -37,3 +38,17 @@ def look(dataset: Mapping[str, Any], cache: Path) -> dict[str, Any]:
         if dataset[key] not in (None, value):
             raise UserError(f"dataset.{key}={shown(dataset[key])}: the pictures in {root} have {shown(value)}")
     return {**dataset, **told}
+
+
+def _names(given: Any) -> list[str] | None:
+    """Return the names of the classes: as they are, or the lines of the file that they are in."""
+    if not isinstance(given, str):
+        return None if given is None else [str(name) for name in given]
+    try:
+        names = [line.strip() for line in Path(given).expanduser().read_text(encoding="utf-8").splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "is no text"
+        raise UserError(f"dataset.class_names={given}: {why}; expected a file with a class on each line") from None
+    if "" in names or len(set(names)) < len(names):
+        raise UserError(f"dataset.class_names={given}: has an empty line, or a name twice; expected a class on each line")
+    return names

@@ -40,17 +40,18 @@ class Listed:
     skipped: int
 
 
-def listed(root: Path, on_error: str, keep: Path | None = None) -> Listed:
+def listed(root: Path, on_error: str, keep: Path | None = None, names: Sequence[str] | None = None) -> Listed:
     """Look through `root`; within one process again only where a class's folder has changed.
 
     Args:
         on_error: "skip" leaves out files that are no pictures or can't be read.
         keep: the folder in which digests are kept.
+        names: of the classes in the order of labels; the folder need not hold all of them. None: its folders' names.
 
     Raises:
         UserError: a folder that holds no classes, files that are no pictures, too few pictures of a class.
     """
-    found = layout(root.expanduser())
+    found = layout(root.expanduser(), None if names is None else tuple(names))
     return _listed(found, tuple(home.path.stat().st_mtime_ns for home in found.homes), on_error, keep)
 
 
@@ -68,6 +69,8 @@ def _listed(found: Layout, changed: tuple[int, ...], on_error: str, keep: Path |
         else:
             raise UserError(f"{path} {digest}; remove it, or set dataset.on_error=skip")
     lines = sorted(f"{part}\t{found.classes[one.label]}\t{one.digest}" for part in given for one in given[part])
+    if list(found.classes) != sorted({home.path.name for home in found.homes}):
+        lines += [f"class\t{name}" for name in found.classes]
     fingerprint = sha256("\n".join(lines).encode()).hexdigest()[:16]
     return Listed(found.classes, _parts(given, found), fingerprint, skipped)
 
@@ -79,12 +82,15 @@ def _parts(given: Mapping[str, list[Picture]], found: Layout) -> dict[str, tuple
     if "test" not in parts and "validation" in parts:
         parts["test"] = parts.pop("validation")
     wanted = {part: share for part, share in SHARES.items() if part not in parts}
+    present = {home.label for home in found.homes}
     there = {part: _by_class(pictures) for part, pictures in parts.items()}
     cut: dict[str, list[Picture]] = {part: [] for part in ("train", *wanted)}
     for label, name in enumerate(found.classes):
+        if found.some and (label not in present or not (wanted or train.get(label))):
+            continue
         for part, chosen in _cut(train.get(label, []), wanted, f"{found.root}: the class {name!r}").items():
             cut[part] += chosen
-        if lacking := [part for part in parts if label not in there[part]]:
+        if lacking := [part for part in parts if label not in there[part] and not found.some]:
             raise UserError(f"{found.root}: the class {name!r} has no pictures for {lacking[0]}")
     return {part: _mixed(pictures) for part, pictures in {**parts, **cut}.items()}
 
