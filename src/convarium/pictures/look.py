@@ -50,5 +50,6 @@ def _names(given: Any) -> list[str] | None:
         why = getattr(error, "strerror", None) or "is no text"
         raise UserError(f"dataset.class_names={given}: {why}; expected a file with a class on each line") from None
     if "" in names or len(set(names)) < len(names):
-        raise UserError(f"dataset.class_names={given}: has an empty line, or a name twice; expected a class on each line")
+        wrong = "has an empty line, or a name twice"
+        raise UserError(f"dataset.class_names={given}: {wrong}; expected a class on each line")
     return names
