@@ -4,7 +4,7 @@ The same checks guard a config and the header of a stranger's file.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
 
@@ -46,13 +46,18 @@ def many(item: Allowed, low: int, high: int) -> Allowed:
 
 @dataclass(frozen=True)
 class Builder:
-    """One network: `make(in_chans, num_classes, img_size, **kwargs)` and what its kwargs may be.
+    """One network: `make(in_chans, num_classes, img_size, **kwargs, **layers)` and what these may be.
 
     Images come channels-last: flatten them with `flatten` or `reshape`, not with `view`.
+
+    Attributes:
+        allowed: of the keys of `architecture.kwargs`.
+        layers: of `architecture.activation`, `norm`, `pooling` and `dropout`, those that it takes.
     """
 
     make: Callable[..., nn.Module]
     allowed: Mapping[str, Allowed]
+    layers: Mapping[str, Allowed] = field(default_factory=dict)
 
 
 def suggestion(word: str, words: list[str]) -> str:
@@ -61,17 +66,17 @@ def suggestion(word: str, words: list[str]) -> str:
     return f"; did you mean '{near[0]}'?" if near else ""
 
 
-def check(kwargs: Any, allowed: Mapping[str, Allowed], owner: str) -> None:
-    """Check `kwargs` of `owner` against what is allowed.
+def check(kwargs: Any, allowed: Mapping[str, Allowed], owner: str, where: str = "architecture.kwargs") -> None:
+    """Check `kwargs` of `owner` against what is allowed; `where` is what the user typed before a key.
 
     Raises:
         UserError: an unknown argument, or a value out of bounds.
     """
     if not isinstance(kwargs, Mapping):
-        raise UserError(f"architecture.kwargs={kwargs!r}: expected a mapping")
+        raise UserError(f"{where}={kwargs!r}: expected a mapping")
     for key, value in kwargs.items():
         if key not in allowed:
             known = ", ".join(allowed) or "none"
-            raise UserError(f"architecture.kwargs.{key}: {owner} takes {known}{suggestion(str(key), list(allowed))}")
+            raise UserError(f"{where}.{key}: {owner} takes {known}{suggestion(str(key), list(allowed))}")
         if not allowed[key].test(value):
-            raise UserError(f"architecture.kwargs.{key}={str(value)[:80]}: expected {allowed[key].text}")
+            raise UserError(f"{where}.{key}={str(value)[:80]}: expected {allowed[key].text}")

@@ -14,7 +14,6 @@ from convarium import architectures
 from convarium.architectures import stem
 from convarium.architectures.kwargs import Builder, check, choice, suggestion, whole
 from convarium.architectures.weights import Weights
-from convarium.datasets.splits import channels_last
 from convarium.errors import UserError
 from convarium.names import find_allowed
 
@@ -27,7 +26,13 @@ KEYS = {
     "stem": choice("native", "small"),
     "kwargs": None,
 }
-NO_FAMILIES = ("kwargs", "library", "stem", "weight_files", "weights")
+LAYERS = (
+    "activation",
+    "norm",
+    "pooling",
+    "dropout",
+)  # of section 2: told only where a builder takes them and they differ
+SECTIONS = ("basic", "splitting", "cross_layer", "depthwise", "transformer")
 
 
 def build(architecture: Mapping[str, Any], device: str | None = None) -> nn.Module:
@@ -37,7 +42,8 @@ def build(architecture: Mapping[str, Any], device: str | None = None) -> nn.Modu
     allowed (`convarium.names.allowing`).
 
     Args:
-        architecture: source, name, in_chans, num_classes, img_size, stem, kwargs; all complete.
+        architecture: source, name, in_chans, num_classes, img_size, stem, kwargs; all complete. Of our own networks
+            also activation, norm, pooling and dropout, where they are not what the network usually has.
         device: where parameters are made; "meta" takes no memory.
 
     Raises:
@@ -62,6 +68,8 @@ def trial(architecture: Mapping[str, Any]) -> nn.Module:
     Raises:
         UserError: it can't be built, can't take such images, or doesn't return (N, num_classes).
     """
+    from convarium.datasets.splits import channels_last
+
     network = build(architecture, "meta").eval()
     side = architecture["img_size"]
     owner = f"architecture {architecture['name']} with images of {architecture['in_chans']}x{side}x{side}"
@@ -108,7 +116,7 @@ def _check_keys(architecture: Mapping[str, Any]) -> None:
         if allowed and not allowed.test(architecture[key]):
             raise UserError(f"architecture.{key}={str(architecture[key])[:80]!r}: expected {allowed.text}")
     for key in architecture:
-        if key not in KEYS:
+        if key not in KEYS and not (key in LAYERS and architecture["source"] == "own"):
             raise UserError(f"architecture.{key}: unknown key{suggestion(str(key), list(KEYS))}")
     name = architecture["name"]
     if not isinstance(name, str) or name in ("", "???"):
@@ -118,11 +126,11 @@ def _check_keys(architecture: Mapping[str, Any]) -> None:
 
 @cache
 def _builders() -> dict[str, Builder]:
-    """Collect BUILDERS of the families in this folder; a new family is a new file."""
+    """Collect BUILDERS of the families in the sections' folders; a new family is a new file."""
     found: dict[str, Builder] = {}
-    for module in iter_modules(architectures.__path__, f"{architectures.__name__}."):
-        name = module.name.rpartition(".")[2]
-        if name not in NO_FAMILIES and not name.startswith("from_"):
+    for section in SECTIONS:
+        package = import_module(f"{architectures.__name__}.{section}")
+        for module in iter_modules(package.__path__, f"{package.__name__}."):
             found |= import_module(module.name).BUILDERS
     return found
 
@@ -138,8 +146,10 @@ def _own(architecture: Mapping[str, Any]) -> nn.Module:
 
 def _made(builder: Builder, architecture: Mapping[str, Any]) -> nn.Module:
     check(architecture["kwargs"], builder.allowed, architecture["name"])
+    layers = {key: architecture[key] for key in LAYERS if key in architecture}
+    check(layers, builder.layers, architecture["name"], "architecture")
     sizes = (architecture["in_chans"], architecture["num_classes"], architecture["img_size"])
-    network: nn.Module = builder.make(*sizes, **architecture["kwargs"])
+    network: nn.Module = builder.make(*sizes, **architecture["kwargs"], **layers)
     return network
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from convarium.config.budget import ordered
 from convarium.config.checker import closed, open_set
+from convarium.config.measurement import merged
 from convarium.config.rules import Rule, checked, known
 from convarium.config.schema import CLOSED, Architecture, Dataset
 from convarium.config.steps import steps
@@ -14,6 +15,7 @@ from convarium.errors import UserError
 from convarium.names import find
 from convarium.store.disk import beside
 
+LAYERS = ("activation", "norm", "pooling", "dropout")
 SEED = Rule(types=frozenset({int}), low=0)
 KEYS = [
     "architecture", "dataset", "task", "recipe", "compression", "budget", "measurement", "seed", "runtime", "tracking",
@@ -60,8 +62,9 @@ def check(values: Mapping[str, Any], default: Mapping[str, Any]) -> dict[str, An
         "compression": steps(values.get("compression"), default.get("compression") or {}),
         "seed": checked(values.get("seed"), SEED, "seed"),
     }
+    config["measurement"] = merged(config["measurement"], config["budget"])
     config["dataset"] = _looked(config["dataset"], default["dataset"].get("_look_"), config["runtime"]["store"])
-    config["architecture"] = _filled(config["architecture"], config["dataset"])
+    config["architecture"] = _filled(_told(config["architecture"], default["architecture"]), config["dataset"])
     for step in config["compression"]:
         if step.get("epochs", 0) is None:
             step["epochs"] = config["recipe"]["epochs"]
@@ -89,6 +92,11 @@ def _looked(dataset: dict[str, Any], look: str | None, store: str) -> dict[str, 
     if looked["classes"] is None:
         raise UserError("dataset.classes is missing, expected int of at least 1")
     return looked
+
+
+def _told(architecture: dict[str, Any], usual: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out layers that are the network's usual ones: a choice that is not made leaves no trace."""
+    return {key: value for key, value in architecture.items() if key not in LAYERS or value != usual[key]}
 
 
 def _filled(architecture: dict[str, Any], dataset: Mapping[str, Any]) -> dict[str, Any]:

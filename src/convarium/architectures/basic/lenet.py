@@ -4,8 +4,8 @@ from collections import OrderedDict
 
 from torch import nn
 
+from convarium.architectures.basic.mlp import mlp
 from convarium.architectures.kwargs import Builder
-from convarium.architectures.mlp import mlp
 from convarium.errors import UserError
 
 

@@ -1,0 +1,1 @@
+"""Networks of section 3.3: layers connected across others."""

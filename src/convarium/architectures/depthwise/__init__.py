@@ -1,0 +1,1 @@
+"""Networks of section 3.4: depthwise separable convolutions."""

@@ -1,0 +1,1 @@
+"""Networks of section 3.2: convolutions split into smaller ones."""

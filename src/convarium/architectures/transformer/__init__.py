@@ -1,0 +1,1 @@
+"""Networks of section 3.6: attention instead of, or beside, convolutions."""
