@@ -1,4 +1,4 @@
-.PHONY: demo test lint bench install browser nncodec
+.PHONY: demo test nightly lint bench docs install browser postgresql nncodec
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -10,16 +10,22 @@ demo: .venv/installed
 	$(BIN)/convarium run sweep=demo
 	$(BIN)/convarium compare sweep=demo
 
-test: .venv/installed browser
+test: .venv/installed browser postgresql
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
+
+nightly: .venv/installed  # the tests that are too heavy for every run
+	$(BIN)/python -m pytest -n $(JOBS) -m nightly
 
 lint: .venv/installed
 	$(BIN)/ruff check --fix . && $(BIN)/ruff format . && $(BIN)/mypy
 
 bench: .venv/installed
 	for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
+
+docs: .venv/installed  # the site in outputs/site, which opens from the disk
+	$(BIN)/mkdocs build --strict
 
 install: .venv/installed
 
@@ -28,6 +34,12 @@ browser:
 	@command -v chromium >/dev/null && command -v chromedriver >/dev/null || $(DEBIAN) chromium chromium-driver >/dev/null 2>&1 \
 	|| { timeout 120 $(ROOT) apt-get -qq update && $(DEBIAN) chromium chromium-driver; } >/dev/null 2>&1 \
 	|| echo "no chromium could be installed: the tests that open a report in a browser are skipped"
+
+# What the tests of tracking start a private cluster of; where it can't be installed they are skipped.
+postgresql:
+	@command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || $(DEBIAN) postgresql >/dev/null 2>&1 \
+	|| { timeout 120 $(ROOT) apt-get -qq update && $(DEBIAN) postgresql; } >/dev/null 2>&1 \
+	|| echo "no PostgreSQL could be installed: the tests that write to one are skipped"
 
 .venv/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Convarium needs Python 3.11 or newer: apt-get install python3"; exit 2; }

@@ -4,7 +4,8 @@ usage: python benchmarks/startup.py [REPEATS]
 
 `--help`: at most 1.5 times a bare Hydra program's. `plan --fast` of 300 points: at most 5 s. 36 stored points: answered
 in at most 3 s beyond the interpreter's start and its imports (they are made, not trained: their done.json files lie in
-a store of their own).
+a store of their own). `convarium.load` with a first file, a dense LeNet-300-100: at most 1.2 times `import torch`; a
+file with surgery is tried on torch's meta device first, which imports torch's compiler.
 """
 
 import json
@@ -28,6 +29,8 @@ main()
 """
 CHAINS = "compression=magnitude,[magnitude,kmeans],[magnitude,kmeans,huffman]"
 MANY = [CHAINS, "compression.magnitude.sparsity=0.5,0.8", "recipe.lr=0.1,0.01", "seed=range(0,25)"]
+LENET = {"source": "own", "name": "lenet300_100", "in_chans": 1, "num_classes": 10, "img_size": 28, "stem": "native"}
+FACTORED = [{"op": "factor", "form": "channel", "ranks": {"fc1": 30}}]
 RESULT = {"metrics": {"accuracy": 0.9}}
 STORED = [CHAINS, "compression.magnitude.sparsity=0.5,0.8,0.9,0.95", "seed=0,1,2"]
 
@@ -61,12 +64,29 @@ def pretend(folder: Path) -> None:
         path.write_text(json.dumps({**done, **rest, "source": source(), "seconds": 1.0, "result": RESULT}))
 
 
+def files(folder: Path) -> None:
+    """Write a dense network as dense.cvm, and one with surgery as factored.cvm."""
+    from convarium.architectures import library
+    from convarium.compression import edits
+    from convarium.compression.file import container
+
+    for name, surgery in (("dense", []), ("factored", FACTORED)):
+        architecture = {**LENET, "kwargs": {}}
+        network = library.build(architecture)
+        edits.apply(network, surgery)
+        given = {"shape": [1, 28, 28], "mean": [0.13], "std": [0.31]}
+        header = {"architecture": architecture, "task": "classification", "classes": 10, "input": given}
+        container.write(folder / f"{name}.cvm", network, {**header, "surgery": surgery}, {})
+
+
 def main(repeats: int) -> None:
     """Print the table."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "bare.py").write_text(BARE)
         pretend(folder)
+        files(folder)
+        load = "import convarium; convarium.load('{}.cvm')"
         convarium = [sys.executable, "-m", "convarium"]
         found = medians(
             {
@@ -76,6 +96,9 @@ def main(repeats: int) -> None:
                 "plan --fast of 300 points": [*convarium, "plan", "--fast", *MANY],
                 "imports": [sys.executable, "-c", "import convarium.cli.hydra, convarium.stages.graph, rich.table"],
                 "36 stored points": [*convarium, "run", *STORED],
+                "import torch": [sys.executable, "-c", "import torch"],
+                "load": [sys.executable, "-c", load.format("dense")],
+                "load, surgery": [sys.executable, "-c", load.format("factored")],
             },
             folder,
             repeats,
@@ -90,6 +113,9 @@ def show(found: dict[str, float], say: Callable[[str], None]) -> None:
     say(f"convarium run --help       {found['run --help']:6.2f} s, {found['run --help'] / found['bare --help']:.2f} x")
     say(f"plan --fast of 300 points  {plan:6.2f} s (at most 5)")
     say(f"36 stored points           {stored:6.2f} s, {stored - found['imports']:.2f} s beyond imports (at most 3)")
+    torch, load, surgery = found["import torch"], found["load"], found["load, surgery"]
+    say(f"convarium.load             {load:6.2f} s, {load / torch:.2f} x import torch (at most 1.2)")
+    say(f"convarium.load, surgery    {surgery:6.2f} s, {surgery / torch:.2f} x")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import Any
 
 PLACES = {
-    "load": ("convarium.compression.file.container", "load"),
+    "load": ("convarium.portable.served", "load"),
     "open": ("convarium.notebook", "open_stored"),
     "results": ("convarium.notebook", "results"),
 }

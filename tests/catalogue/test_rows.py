@@ -1,7 +1,11 @@
 """The catalogue knows every system of the review, and what runs it is really there."""
 
 import json
+import subprocess
+import sys
+import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import timm
@@ -12,8 +16,9 @@ from convarium.cli.catalogue import checks
 from convarium.cli.points import ask
 
 Call = Callable[..., tuple[int, str, str]]
-BUILT = [row for row in rows() if row.run]
-OF_LIBRARIES = [row for row in BUILT if row.run and "architecture.name=" in row.run]
+BUILT = [row for row in rows() if row.config]
+WITH_CHECK = ", ".join(sorted(checks()))
+OF_LIBRARIES = [row for row in BUILT if row.config and "architecture.name=" in row.config]
 
 
 def test_it_holds_the_whole_review() -> None:
@@ -24,14 +29,14 @@ def test_it_holds_the_whole_review() -> None:
 
 @pytest.mark.parametrize("row", [row for row in BUILT if row not in OF_LIBRARIES], ids=lambda row: row.id)
 def test_what_runs_a_row_of_ours_is_a_command_that_is_accepted(row: Row) -> None:
-    assert row.run is not None
-    assert ask(row.run.split()).accepted()
+    assert row.config is not None
+    assert ask(row.config.split()).accepted()
 
 
 @pytest.mark.parametrize("row", OF_LIBRARIES, ids=lambda row: row.id)
 def test_what_runs_a_row_of_a_library_is_a_network_of_its(row: Row) -> None:
-    assert row.run is not None
-    source, name = (text.partition("=")[2] for text in row.run.split())
+    assert row.config is not None
+    source, name = (text.partition("=")[2] for text in row.config.split())
     assert timm.is_model(name) if source == "timm" else name in torchvision.models.list_models()
 
 
@@ -50,14 +55,41 @@ def test_a_section_has_its_subsections_and_built_ones_alone_if_asked(call: Call)
     code, out, _ = call("--section", "4.1", "--built", "--json")
     built = json.loads(out)["rows"]
     assert [row["id"] for row in built] == ["learning_both", "deep_compression", "l1_filter"]
-    assert [row["id"] for row in found if row["run"]] == [row["id"] for row in built]
+    assert [row["id"] for row in found if row["config"]] == [row["id"] for row in built]
 
 
-def test_a_row_without_a_check_or_without_its_figure_says_so(call: Call) -> None:
+def test_a_row_without_a_command_or_a_check_says_so(call: Call) -> None:
     _, out, _ = call("--section", "4.1.1")
     assert "not built" in out
     assert "no check" in out
-    assert "not measured" in out
+
+
+def test_a_row_of_the_document_has_what_one_needs_to_judge_it(call: Call) -> None:
+    _, out, _ = call("--json")
+    found = {row["id"]: row for row in json.loads(out)["rows"]}
+    wanted = {"id", "section", "name", "config", "status", "parameters", "macs", "input", "claims", "ours"}
+    assert all(row.keys() >= wanted for row in found.values())
+    assert {row["status"] for row in found.values()} <= {"built", "not built", "check holds", "check fails"}
+    vgg = found["vgg16"]
+    assert (vgg["parameters"], vgg["macs"], vgg["input"]) == (138_357_544, 15_470_264_320, 224)
+    (top5,) = [claim for claim in vgg["claims"] if claim["metric"] == "accuracy"]
+    assert (top5["figure"], top5["unit"], top5["direction"]) == (92.7, "% top-5 on ImageNet", "higher")
+    deep = found["deep_compression"]["claims"][0]
+    assert (deep["figure"], deep["unit"], deep["direction"]) == (40, "times fewer bytes", "higher")
+    assert found["obd"]["status"] == "not built"
+    assert found["obd"]["config"] is None
+
+
+def test_it_is_printed_in_a_second_without_torch(here: Path) -> None:
+    """The best of five: other processes may hold the machine."""
+    code = "import sys; from convarium.cli import main; main(['catalogue']); print(int('torch' in sys.modules))"
+    seconds = [float("inf")]
+    while min(seconds) > 1 and len(seconds) <= 5:
+        start = time.perf_counter()
+        out = subprocess.run([sys.executable, "-c", code], cwd=here, check=True, capture_output=True, text=True).stdout
+        seconds.append(time.perf_counter() - start)
+        assert out.endswith("\n0\n")
+    assert min(seconds) <= 1
 
 
 @pytest.mark.parametrize(
@@ -65,7 +97,7 @@ def test_a_row_without_a_check_or_without_its_figure_says_so(call: Call) -> None
     [
         (["--section", "9"], "--section 9: the catalogue has none; sections are 2.1 to 7"),
         (["--check", "deep_compresion"], "--check deep_compresion: no such row (did you mean deep_compression?)"),
-        (["--check", "obd"], "--check obd: it has no check; rows with one: deep_compression"),
+        (["--check", "obd"], f"--check obd: it has no check; rows with one: {WITH_CHECK}"),
     ],
 )
 def test_a_mistake_is_one_line(arguments: list[str], line: str, call: Call) -> None:

@@ -101,7 +101,7 @@ def test_the_tensors_of_the_file_are_those_of_the_network(
     stored = container.network(network(document)).state_dict()
     assert all(torch.equal(stored[name], tensor) for name, tensor in tensors.items())
     assert sorted(path.name for path in Path(document["runs"][0]["path"]).iterdir()) == [
-        "done.json", "log", "network.cvm",
+        "done.json", "log.txt", "network.cvm",
     ]  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """Garbage is what no command asks for; what is done and asked for, and what somebody works on, stays."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +11,8 @@ from convarium.cli.points import ask
 from convarium.stages.graph import plan
 from convarium.store.garbage import find, remove
 from convarium.store.lease import Leases
-from convarium.store.plan import Node
+from convarium.store.plan import Node, Plan
+from convarium.store.run_file import Run
 from convarium.store.store import Store
 
 Call = Callable[..., tuple[int, str, str]]
@@ -55,6 +57,37 @@ def test_what_is_asked_for_and_what_runs_stays(left: dict[str, Path], call: Call
     assert [kind for kind, folder in left.items() if folder.exists()] == ["running"]
     assert json.loads(call("plan", "--json", *POINT)[1])["stored"] == 1
     assert not [path for path in Path("outputs/store/train").iterdir() if path.name.startswith(".")]
+
+
+def test_what_was_made_from_outdated_results_is_outdated(left: dict[str, Path], call: Call) -> None:
+    store = Store(Path("outputs/store"))
+    (measured,) = store.results("measure")
+    done = store.folder(_train(0)) / "done.json"
+    done.write_text(json.dumps({**json.loads(done.read_text()), "version": 0}))
+    going = json.loads(call("gc", "--dry-run", "--outdated", "--json")[1])["results"]
+    assert measured["signature"] in [one["signature"] for one in going if one["kind"] == "outdated"]
+
+
+def test_the_cache_goes_when_asked_to_unless_a_run_is_going_on(left: dict[str, Path], call: Call) -> None:
+    cache = Path("outputs/store.cache/pictures")
+    cache.mkdir(parents=True)
+    (cache / "images").write_bytes(bytes(5000))
+    assert "cache: 1, 5,000 bytes kept; --cache removes them" in call("gc")[1]
+    run = Run.begin(Plan({}, ()), Store(Path("outputs/store")), 1)
+    assert call("gc", "--cache")[0] == 0
+    assert (cache / "images").exists()
+    run.end()
+    assert "cache: 1, 5,000 bytes removed" in call("gc", "--cache")[1]
+    assert not cache.exists()
+
+
+def test_what_killed_commands_left_aside_goes_when_it_is_old(left: dict[str, Path], call: Call) -> None:
+    old, new = (Path(f"outputs/store/train/.merge.{name}") for name in ("old", "new"))
+    for folder in (old, new):
+        folder.mkdir()
+    os.utime(old, (0, 0))
+    assert "left: 1, 0 bytes removed" in call("gc")[1]
+    assert (old.exists(), new.exists()) == (False, True)
 
 
 def test_what_was_finished_meanwhile_stays(left: dict[str, Path]) -> None:

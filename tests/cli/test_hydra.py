@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from convarium.cli.hydra import Composer
+from convarium.cli.hydra import Composer, _plain
 from convarium.cli.points import ask
 from convarium.config import places
+from convarium.errors import UserError
 
 SWEEP = [
     "architecture=lenet5,lenet300_100,mlp,resnet20",
@@ -32,6 +33,30 @@ def test_twenty_random_points_equal_hydra_s_own_composition(composer: Composer) 
         chosen = tuple(sorted(text for text in point.overrides if text.partition("=")[0] in groups))
         values = [text for text in point.overrides if text not in chosen]
         assert asked.composer.set(chosen, values) == composer.fully(point.overrides)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        ["compression.magnitude.per_site={fc1*:0.5}", "compression.magnitude.sparsity=0.2", "recipe.early_stop=null"],
+        ["compression.magnitude.per_site={fc1*:0.5}", "+compression.magnitude.per_site.conv1=0.1"],
+        ["compression.magnitude.sparsity=0.2", "compression.magnitude.sparsity=0.3"],
+        ["compression.magnitude={sparsity:0.4}", "compression.magnitude.rounds=3"],
+        ["architecture.kwargs.width=3", "architecture.kwargs.depth=4", "compression.magnitude.sites=[conv*,fc1*]"],
+        ["recipe.lr=${recipe.momentum}", "recipe.momentum=0.7"],
+        ["dataset.root='a b, c'", "seed=5"],
+    ],
+)
+def test_values_that_are_set_one_by_one_are_those_that_are_set_together(values: list[str], composer: Composer) -> None:
+    groups = ("compression=pruning/magnitude",)
+    for _ in range(2):
+        assert composer.set(groups, values) == _plain(composer._set(groups, values))
+
+
+def test_what_is_left_open_is_told_however_much_is_set(composer: Composer) -> None:
+    with pytest.raises(UserError, match=r"architecture\.name must be set"):
+        composer.set(("architecture=timm",), ["seed=1"])
+    assert composer.set(("architecture=timm",), ["architecture.name=resnet10t"])["architecture"]["name"] == "resnet10t"
 
 
 def test_compositions_do_not_leak_into_each_other(composer: Composer) -> None:

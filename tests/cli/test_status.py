@@ -7,6 +7,7 @@ from pathlib import Path
 from convarium.cli.points import ask
 from convarium.stages.graph import plan
 from convarium.store.lease import Leases
+from convarium.store.run_file import Run
 from convarium.store.store import Store
 
 Call = Callable[..., tuple[int, str, str]]
@@ -37,6 +38,30 @@ def test_what_is_done_runs_or_failed_is_told(call: Call, here: Path) -> None:
     assert found["running"] == []
     assert [one["error"] for one in found["failed"]] == ["loss became NaN"]
     assert "loss became NaN" in call("status", *POINT)[1]
+
+
+def test_asked_for_nothing_it_tells_of_what_runs(call: Call, here: Path) -> None:
+    assert call("status")[1] == "nothing runs in outputs/store\n"
+    store = Store(Path("outputs/store"))
+    store.prepare()
+    run = Run.begin(plan(ask(POINT).accepted()), store, 1)
+    found = json.loads(call("status", "--json")[1])
+    assert (found["points"], found["done"], found["stages_left"]) == (2, 0, 4)
+    assert call("status")[1].startswith("0 of 2 points done, 4 stages left")
+    run.end()
+    assert json.loads(call("status", "--json")[1])["points"] == 0
+
+
+def test_failures_are_told_with_when_and_where_the_last_at_the_end(call: Call, here: Path) -> None:
+    store = Store(Path("outputs/store"))
+    nodes = [node for node in plan(ask(POINT).accepted()).nodes.values() if node.stage == "train"]
+    for ended, node in zip(("2026-01-02", "2026-01-01"), nodes, strict=True):
+        store.folder(node).mkdir(parents=True)
+        record = {"error": f"failed on {ended}", "run": "", "ended": ended, "host": "there"}
+        (store.folder(node) / "failed.json").write_text(json.dumps(record))
+    found = json.loads(call("status", "--json", *POINT)[1])["failed"]
+    assert [(one["ended"], one["host"]) for one in found] == [("2026-01-01", "there"), ("2026-01-02", "there")]
+    assert call("status", *POINT)[1].endswith("failed on 2026-01-02 (2026-01-02 on there)\n")
 
 
 def test_a_sweep_may_be_named_alone(call: Call, write: Callable[[str, str], Path]) -> None:

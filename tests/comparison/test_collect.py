@@ -44,6 +44,10 @@ def timed(latency, void=False):
     return {"metrics": {"latency_ms": latency, "latency_ratio": 1.0, "peak_memory_bytes": 5}, "void": void, "range": []}
 
 
+def clocked(host="here", executor="eager", batch=1):
+    return {"measurement": {"executor": executor, "batch": batch, "threads": 1}, "host": host}
+
+
 def refuse(store, step, parents, kind, error):
     node = Node("compress", 1, {"step": step, "seed": 99}, tuple(parents), None, "x")
     store.folder(node).mkdir(parents=True)
@@ -57,10 +61,11 @@ def chain(store, **options):
     return dense, pruned
 
 
-def planned(network, dense, measure, time=None, steps=(STEP,)):
-    runtime = {"runtime": {"store": "x"}, "tracking": {"name": "none"}, "measurement": {"time": bool(time)}}
+def planned(network, dense, measure, *times, steps=(STEP,), executions=(), executors=("eager",), batch=(1,)):
+    measurement = {"executors": list(executors), "batch": list(batch), "threads": 1, "device": "cpu"}
+    runtime = {"runtime": {"store": "x"}, "tracking": {"name": "none"}, "measurement": measurement}
     config = TRAIN | runtime | {"compression": list(steps)}
-    return PlannedPoint((), config, network, dense, measure, time)
+    return PlannedPoint((), config, network, dense, measure, tuple(executions), times)
 
 
 def test_a_plan_gives_its_measured_points_and_counts_the_others(store):
@@ -78,9 +83,9 @@ def test_a_plan_gives_its_measured_points_and_counts_the_others(store):
 def test_a_dense_network_that_is_measured_is_a_reference_though_nobody_asked_for_it(store):
     dense, pruned = chain(store)
     measure = put(store, "measure", {}, [pruned, dense], measured())
-    time = put(store, "time", {"threads": 1}, [pruned, dense], timed(1.0))
+    time = put(store, "time", clocked(), [pruned, dense], timed(1.0))
     put(store, "measure", {}, [dense, dense], measured(0.5))
-    put(store, "time", {"threads": 1}, [dense, dense], timed(2.0))
+    put(store, "time", clocked(), [dense, dense], timed(2.0))
     found = collect(Plan({}, (planned(pruned, dense, measure, time),)), store)
     (reference,) = found.references
     assert (reference.signature, reference.is_dense, len(found.results)) == (dense, True, 1)
@@ -110,7 +115,7 @@ def test_what_can_t_be_made_is_told_with_its_reason_whichever_step_refused(store
 def test_facts_are_read_off_all_stages(store):
     dense, pruned = chain(store)
     measure = put(store, "measure", {"dataset": {"name": "x", "images": {"test": 4}}}, [pruned, dense], measured())
-    time = put(store, "time", {"threads": 1}, [pruned, dense], timed(1.0))
+    time = put(store, "time", clocked(), [pruned, dense], timed(1.0))
     (result,) = collect(Plan({}, (planned(pruned, dense, measure, time),)), store).results
     assert result.facts.versions == ("convarium 1", "torch 2")
     assert '"test":4' in result.facts.protocol
@@ -120,8 +125,8 @@ def test_facts_are_read_off_all_stages(store):
 def test_latency_is_taken_from_the_time_stage_unless_it_is_void(store):
     dense, pruned = chain(store)
     measure = put(store, "measure", {}, [pruned, dense], measured())
-    good = put(store, "time", {"host": "a"}, [pruned, dense], timed(2.0))
-    void = put(store, "time", {"host": "b"}, [pruned, dense], timed(3.0, void=True))
+    good = put(store, "time", clocked("a"), [pruned, dense], timed(2.0))
+    void = put(store, "time", clocked("b"), [pruned, dense], timed(3.0, void=True))
     points = (planned(pruned, dense, measure, good), planned(pruned, dense, measure, void))
     one, other = collect(Plan({}, points), store).results
     assert (one.metrics["latency_ms"], one.void) == (2.0, False)
@@ -154,8 +159,8 @@ def test_only_times_taken_like_the_latest_count(store):
     dense, pruned = chain(store)
     for network in (dense, pruned):
         put(store, "measure", {"of": network}, [network, dense], measured())
-    put(store, "time", {"host": "old"}, [dense, dense], timed(9.0), started="2026-01-01T00:00:00")
-    put(store, "time", {"host": "new"}, [pruned, dense], timed(1.0), started="2026-01-02T00:00:00")
+    put(store, "time", clocked("old"), [dense, dense], timed(9.0), started="2026-01-01T00:00:00")
+    put(store, "time", clocked("new"), [pruned, dense], timed(1.0), started="2026-01-02T00:00:00")
     found = {result.signature: result.metrics["latency_ms"] for result in collect_all(store).results}
     assert found == {dense: None, pruned: 1.0}
 

@@ -45,7 +45,7 @@ def test_all_conditions_must_be_met(document):
     ("condition", "told"),
     [
         ("file_byte<5", "did you mean file_bytes"),
-        ("latency_ms<5", "latency_ms was not measured in any row; measurement.time=true measures it"),
+        ("latency_ms<5", r"latency_ms was not measured in any row; measurement.executors=\[eager\] measures it"),
         ("file_bytes<small", "'small' is not a number"),
         ("file_bytes", "write a metric"),
         ("file_bytes=5", "write a metric"),

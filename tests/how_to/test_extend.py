@@ -35,7 +35,7 @@ class Outside:
 
 
 def commands() -> list[list[str]]:
-    block = PAGE.partition("```bash\n")[2].partition("```")[0]
+    block = PAGE.partition("```sh\n")[2].partition("```")[0]
     return [shlex.split(line) for line in block.splitlines()]
 
 

@@ -20,7 +20,7 @@ SMALL = (
 
 
 def commands() -> list[list[str]]:
-    block = PAGE.read_text(encoding="utf-8").partition("```bash\n")[2].partition("```")[0]
+    block = PAGE.read_text(encoding="utf-8").partition("```sh\n")[2].partition("```")[0]
     return [shlex.split(line)[1:] for line in block.splitlines()]
 
 

@@ -28,14 +28,14 @@ def race(latency_ms=1.0, ratio=2.0, spread=1.1, peak=100):
 
 
 def test_a_network_against_itself_takes_as_long(dense_file):
-    found = latency.race(str(dense_file), str(dense_file), SETTINGS)
+    found = latency.race(str(dense_file), str(dense_file), str(dense_file), SETTINGS)
     assert 0.5 < found["ratio"] < 2
     assert found["latency_ms"] > 0
     assert found["spread"] >= 1
 
 
 def test_a_call_that_sleeps_longer_loses_by_as_much():
-    times, dense_times = latency._turns(lambda: clock.sleep(0.002), lambda: clock.sleep(0.006))
+    times, dense_times = latency._turns(lambda: clock.sleep(0.002), lambda: clock.sleep(0.006), latency.clock("cpu"))
     ratios = sorted(dense / own for own, dense in zip(times, dense_times, strict=True))
     assert 2 < ratios[len(ratios) // 2] < 4
 
@@ -43,7 +43,9 @@ def test_a_call_that_sleeps_longer_loses_by_as_much():
 def test_both_take_turns_and_each_begins_as_often():
     order: list[str] = []
     latency._turns(
-        lambda: order.append("own") or clock.sleep(0.001), lambda: order.append("dense") or clock.sleep(0.001)
+        lambda: order.append("own") or clock.sleep(0.001),
+        lambda: order.append("dense") or clock.sleep(0.001),
+        latency.clock("cpu"),
     )
     turns = [name for name, before in zip(order[20:], order[19:], strict=False) if name != before]
     assert abs(turns.count("own") - turns.count("dense")) <= 1

@@ -1,12 +1,16 @@
 """From points to the graph of stages: what is shared, what is told apart, what does not matter."""
 
 import json
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
+from convarium.errors import UserError
+from convarium.stages import clock
 from convarium.stages.graph import readable
 from convarium.store.plan import Node
+from convarium.store.provenance import cpu_model
 from stages.in_process import TINY, nodes, planned
 
 GOLDEN = Path(__file__).with_name("golden_signatures.json")
@@ -29,8 +33,8 @@ def test_a_chain_is_a_stage_a_step_each_on_the_one_before() -> None:
     ]  # fmt: skip
     assert measure.parents == (code.signature, train.signature)
     (point,) = plan.points
-    assert (point.network, point.dense, point.measure, point.time) == (
-        code.signature, train.signature, measure.signature, None,
+    assert (point.network, point.dense, point.measure, point.times) == (
+        code.signature, train.signature, measure.signature, (),
     )  # fmt: skip
 
 
@@ -87,7 +91,7 @@ def test_a_knob_changes_its_step_and_what_follows_only() -> None:
     ],
 )
 def test_where_and_how_it_runs_changes_no_signature(override: str) -> None:
-    command = (*TINY, CHAINS, "measurement.time=true")
+    command = (*TINY, CHAINS, "measurement.executors=[eager]")
     assert [node.signature for node in nodes(*command, override)] == [node.signature for node in nodes(*command)]
 
 
@@ -97,12 +101,60 @@ def test_what_is_not_hashed_reaches_the_stage_beside() -> None:
 
 
 def test_time_is_a_stage_of_its_own_that_changes_no_other() -> None:
-    without, timed = nodes(*TINY), nodes(*TINY, "measurement.time=true")
+    without, timed = nodes(*TINY), nodes(*TINY, "measurement.executors=[eager]")
     assert stages(timed) == ["train", "measure", "time"]
     assert [node.signature for node in timed[:2]] == [node.signature for node in without]
-    batched = nodes(*TINY, "measurement.time=true", "measurement.batch=8")
+    batched = nodes(*TINY, "measurement.executors=[eager]", "measurement.batch=[8]")
     assert batched[2].signature != timed[2].signature
     assert batched[2].parents == timed[2].parents == timed[1].parents
+
+
+def test_each_executor_and_number_of_images_is_a_time_of_its_own() -> None:
+    plan = planned(*TINY, "compression=magnitude", "measurement.executors=[compiled,eager]", "measurement.batch=[1,16]")
+    (point,) = plan.points
+    times = [plan.nodes[signature] for signature in point.times]
+    assert [(node.own["measurement"]["executor"], node.own["measurement"]["batch"]) for node in times] == [
+        ("compiled", 1), ("compiled", 16), ("eager", 1), ("eager", 16),
+    ]  # fmt: skip
+    assert {node.parents for node in times} == {(point.network, point.dense)}
+    assert times[2].signature == nodes(*TINY, "compression=magnitude", "measurement.executors=[eager]")[-1].signature
+    (execution,) = [plan.nodes[signature] for signature in point.executions]
+    assert (execution.own["executor"], execution.parents) == ("compiled", (point.network,))
+
+
+def test_a_time_of_eager_is_hashed_as_it_always_was() -> None:
+    time = nodes(*TINY, "measurement.executors=[eager]")[-1]
+    host = {"cpu": cpu_model(), "executor": f"torch {version('torch')}"}
+    assert time.own == {"measurement": {"executor": "eager", "batch": 1, "threads": 1}, "host": host}
+    (prune,) = (
+        node for node in nodes(*TINY, "compression=filter_l1", "budget.latency=0.5") if node.stage == "compress"
+    )
+    assert prune.own["time"] == time.own
+
+
+def test_what_is_exported_is_executed_for_the_dense_network_too_and_both_are_what_races() -> None:
+    plan = planned(*TINY, "compression=none,magnitude", "measurement.executors=[onnxruntime_int8]")
+    dense, pruned = plan.points
+    (own,), (other,) = pruned.executions, dense.executions
+    (time,) = (plan.nodes[signature] for signature in pruned.times)
+    assert time.parents == (pruned.network, pruned.dense, own, other)
+    assert plan.nodes[dense.times[0]].parents == (dense.network, dense.network, other, other)
+    assert plan.nodes[own].parents == (pruned.network,)
+    assert plan.nodes[own].own["calibration_images"] == 500
+    assert time.own["host"]["executor"].startswith("onnxruntime ")
+    assert time.name == "mlp-digits-magnitude0.9-s0-onnxruntime_int8-1x"
+    assert plan.nodes[other].name == "mlp-digits-s0-onnxruntime_int8"
+
+
+def test_a_gpu_is_part_of_what_a_time_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    command = (*TINY, "measurement.executors=[eager]", "measurement.device=gpu")
+    monkeypatch.setattr(clock, "DRIVER", tmp_path)
+    with pytest.raises(UserError, match="this machine has no NVIDIA GPU"):
+        nodes(*command)
+    (tmp_path / "0000:01:00.0").mkdir()
+    (tmp_path / "0000:01:00.0" / "information").write_text("Model: \t\t NVIDIA H200\nIRQ: 3\n")
+    time = nodes(*command)[-1]
+    assert (time.own["measurement"]["device"], time.own["host"]["gpu"]) == ("gpu", "NVIDIA H200")
 
 
 def test_work_is_epochs_times_images() -> None:

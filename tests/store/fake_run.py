@@ -88,7 +88,7 @@ def results(root: Path) -> dict[str, Any]:
     for done in Store(root).results():
         folder = Store(root).path(done["signature"])
         assert folder is not None
-        files = {path.name: path.read_bytes() for path in folder.iterdir() if path.name not in ("done.json", "log")}
+        files = {path.name: path.read_bytes() for path in folder.iterdir() if path.name not in ("done.json", "log.txt")}
         found[done["signature"]] = (done["name"], done["result"], files)
     return found
 

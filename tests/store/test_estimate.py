@@ -18,7 +18,7 @@ def _chain(seed: int, architecture: str = "lenet5") -> tuple[list[Node], Planned
     network = _node("compress", f"c{seed}", (train,), 500.0, step={"method": "pruning/magnitude"}, seed=seed)
     measure = _node("measure", f"m{seed}", (network, train), seed=seed)
     signatures = (network.signature, train.signature, measure.signature)
-    return [train, network, measure], PlannedPoint((), {"seed": seed}, *signatures, None)
+    return [train, network, measure], PlannedPoint((), {"seed": seed}, *signatures)
 
 
 def _plan(*chains: tuple[list[Node], PlannedPoint]) -> Plan:

@@ -11,7 +11,7 @@ def _plan() -> tuple[Plan, Node, Node, Node]:
     train = node("train")
     network = node("network", [train])
     measure = node("measure", [network, train])
-    point = PlannedPoint(("seed=0",), {"seed": 0}, network.signature, train.signature, measure.signature, None)
+    point = PlannedPoint(("seed=0",), {"seed": 0}, network.signature, train.signature, measure.signature)
     return Plan({one.signature: one for one in (train, network, measure)}, (point,)), train, network, measure
 
 
@@ -31,7 +31,7 @@ def test_where_a_stage_runs_is_no_part_of_its_signature() -> None:
 
 def test_what_is_no_plan_is_refused(tmp_path: Path) -> None:
     (tmp_path / "plan.json").write_text('{"format": 0}')
-    with pytest.raises(UserError, match="no plan of format 1"):
+    with pytest.raises(UserError, match="no plan of format 2"):
         Plan.read(tmp_path / "plan.json")
 
 

@@ -200,7 +200,7 @@ def test_a_finished_folder_holds_results_only(tmp_path: Path) -> None:
     for done in Store(tmp_path).results():
         folder = Store(tmp_path).path(done["signature"])
         assert folder is not None
-        assert {path.name for path in folder.iterdir()} == {"done.json", "network.cvm", "curves.jsonl", "log"}
+        assert {path.name for path in folder.iterdir()} == {"done.json", "network.cvm", "curves.jsonl", "log.txt"}
     assert not list((tmp_path / "runs").iterdir())
 
 

@@ -223,11 +223,16 @@ def test_the_checkpoint_holds_the_structure_and_loads_without_code(splits: Split
         run(plain(), epochs=1)
 
 
-def test_a_damaged_checkpoint_means_starting_anew(splits: Splits, tmp_path: Path) -> None:
+def test_a_damaged_checkpoint_means_starting_anew_with_one_line_of_warning(
+    splits: Splits, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     run = Run(splits, tmp_path / "a.ckpt")
     network = run(plain(), epochs=2)
     run.checkpoint.write_bytes(run.checkpoint.read_bytes()[:1000])
     assert equal(run(plain(), epochs=2), network)
+    (told,) = [record.getMessage() for record in caplog.records if record.name == checkpoints.__name__]
+    assert told.startswith(f"{run.checkpoint} is damaged and is left out, what it held is trained anew: ")
+    assert "\n" not in told
 
 
 def test_nan_ends_with_one_line_and_keeps_the_last_good_checkpoint(splits: Splits, tmp_path: Path) -> None:

@@ -1,15 +1,14 @@
-"""Checks: what a row claims, held against a comparison; the last verdict of each is kept in the store."""
+"""Checks: what a row claims, held against a comparison."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from convarium.comparison import select
 from convarium.config.words import suggestion
 from convarium.errors import UserError
-from convarium.store import disk
-from convarium.store.store import Store
 
 Json = dict[str, Any]
+POINTS = "points_to_dense"
 
 
 def verdict(document: Mapping[str, Any], check: Mapping[str, Any], row: str) -> Json:
@@ -20,36 +19,72 @@ def verdict(document: Mapping[str, Any], check: Mapping[str, Any], row: str) -> 
         check: a `config.schema.Check`.
 
     Returns:
-        `figure` (mean of the metric), `holds`, `missed` (the conditions that are not met) and `signatures`.
+        `figure` (mean of the metric), `holds`, `missed` (the conditions that are not met), `signatures`, and the
+        `check` itself.
 
     Raises:
-        UserError: no row, or more than one, has the check's chain, or its figures are missing; an unknown metric.
+        UserError: no row, or more than one, has the check's chain, or its figures are missing; an unknown metric; a
+            chain to be better than, which the comparison does not have.
     """
-    found = [one for one in document["rows"] if [step["method"] for step in one["compression"]] == check["chain"]]
+    found = _of(document, check["chain"])
     if len(found) != 1 or not found[0]["signatures"]:
-        chain = " → ".join(check["chain"])
+        chain = _told(check["chain"])
         raise UserError(f"the check of {row} needs one measured row of {chain}; its sweep has {len(found)}")
     (own,) = found
-    if check["metric"] not in own["metrics"]:
-        raise UserError(
-            f"the check of {row}: no metric '{check['metric']}'{suggestion(check['metric'], own['metrics'])}"
-        )
+    figure = _figure(own, check, row)
     missed = [one for one in check["holds"] if not select.where({**document, "rows": found}, [one])["rows"]]
-    lost = -100 * (own["versus_dense"].get("accuracy") or {}).get("difference", float("nan"))
-    if check["most_lost"] is not None and not lost <= check["most_lost"]:
-        missed.append(f"at most {check['most_lost']:g} points lost (lost {lost:.2f})")
-    figure = own["metrics"][check["metric"]]["mean"]
-    return {"figure": figure, "holds": not missed, "missed": missed, "signatures": own["signatures"]}
+    missed += [*_lost(own, check), *_beaten(document, own, check, row)]
+    return {
+        "figure": figure,
+        "points": _points(own, "difference"),
+        "holds": not missed,
+        "missed": missed,
+        "signatures": own["signatures"],
+        "check": dict(check),
+    }
 
 
-def keep(store: Store, row: str, found: Mapping[str, Any]) -> None:
-    """Keep a row's verdict; it replaces the last one."""
-    folder = store.root / "checks"
-    folder.mkdir(parents=True, exist_ok=True)
-    disk.write_json(folder / f"{row}.json", dict(found))
+def _of(document: Mapping[str, Any], chain: Sequence[str]) -> list[Json]:
+    return [one for one in document["rows"] if [step["method"] for step in one["compression"]] == list(chain)]
 
 
-def kept(store: Store, row: str) -> Json | None:
-    """Return a row's last verdict."""
-    found: Json | None = disk.read_json(store.root / "checks" / f"{row}.json")
-    return found
+def _figure(own: Json, check: Mapping[str, Any], row: str) -> float:
+    metric = check["metric"]
+    if metric == POINTS:
+        return _points(own, "difference") or 0.0
+    if metric not in own["metrics"]:
+        raise UserError(f"the check of {row}: no metric '{metric}'{suggestion(metric, [*own['metrics'], POINTS])}")
+    mean: float = own["metrics"][metric]["mean"]
+    return mean / (mean - own["versus_dense"][metric]["difference"]) if check["of_dense"] else mean
+
+
+def _points(own: Json, key: str) -> float | None:
+    found = (own["versus_dense"].get("accuracy") or {}).get(key)
+    return None if found is None else 100 * found
+
+
+def _lost(own: Json, check: Mapping[str, Any]) -> Iterator[str]:
+    most, least = check["most_lost"], check["least_shown"]
+    difference, low = _points(own, "difference"), _points(own, "low")
+    if most is not None and (difference is None or -difference > most):
+        told = "not known" if difference is None else f"lost {-difference:.2f}"
+        yield f"at most {most:g} points lost ({told})"
+    if least is not None and (low is None or low <= least):
+        told = "not known" if low is None else f"from {low:+.2f}"
+        yield f"the interval of the points to dense above {least:+g} ({told})"
+
+
+def _beaten(document: Mapping[str, Any], own: Json, check: Mapping[str, Any], row: str) -> Iterator[str]:
+    """The rows that are no worse than the check's own; every row of a chain counts, whatever its settings."""
+    accuracy = own["metrics"]["accuracy"]["mean"]
+    for chain in check["better_than"] or []:
+        others = [one for one in _of(document, chain) if one["metrics"]["accuracy"]["mean"] is not None]
+        if not others:
+            raise UserError(f"the check of {row} is to be better than {_told(chain)}; its sweep has no such row")
+        for one in others:
+            if accuracy <= (other := one["metrics"]["accuracy"]["mean"]):
+                yield f"test accuracy above that of {one['label']} ({100 * accuracy:.2f} and {100 * other:.2f} %)"
+
+
+def _told(chain: Sequence[str]) -> str:
+    return " → ".join(chain) or "the dense network"

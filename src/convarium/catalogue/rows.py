@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from importlib.resources import files
 from itertools import chain
 
+from convarium.catalogue.claims import Claim, of_headline, of_network
+
 KINDS = ("architectures", "compression", "search")
 LIBRARIES = {"timm": "timm", "timm+torchvision": "timm", "torchvision": "torchvision"}
 CLASSIFIERS = ("3.1", "3.2", "3.3", "3.4", "3.6")
@@ -19,8 +21,11 @@ class Row:
         id: its name in the catalogue, and of its check (`sweeps/checks/ID.yaml`).
         kind: the table that it stands in.
         section: of the review, as the table has it ("4.1.1").
-        published: what its authors, or the review, claim.
-        run: the overrides that run it; None where it is not built.
+        published: what its authors, or the review, claim, in the table's words.
+        claims: the same, figure by figure.
+        config: the overrides that run it; None where it is not built.
+        parameters: of a network, all of them, exactly; None where that is not known or makes no sense.
+        macs: of one image of `input` pixels a side.
     """
 
     id: str
@@ -31,7 +36,11 @@ class Row:
     source: str
     year: str
     published: str
-    run: str | None
+    claims: tuple[Claim, ...]
+    config: str | None
+    parameters: int | None = None
+    macs: int | None = None
+    input: int | None = None
 
 
 def rows() -> tuple[Row, ...]:
@@ -44,8 +53,13 @@ def rows() -> tuple[Row, ...]:
 
 def within(row: Row, section: str) -> bool:
     """Whether a row belongs to a section of the review, or to one of its subsections."""
-    named = row.section.split("/")[0].split(" ")[0].rstrip(",")
+    named = main_section(row)
     return named == section or named.startswith(f"{section}.")
+
+
+def main_section(row: Row) -> str:
+    """Return the section that a row stands in, where the table names several, or has a word beside it."""
+    return row.section.split("/")[0].split(" ")[0].split("-")[0].rstrip(",")
 
 
 def _rows(kind: str, built: dict[str, str]) -> Iterator[Row]:
@@ -59,7 +73,11 @@ def _rows(kind: str, built: dict[str, str]) -> Iterator[Row]:
             source=line["cite"],
             year=line["year"],
             published=_published(line),
-            run=built.get(line["id"]) or _library(line),
+            claims=of_headline(line["headline"]) if "headline" in line else of_network(line),
+            config=built.get(line["id"]) or _library(line),
+            parameters=_whole(line.get("params")),
+            macs=_whole(line.get("macs")),
+            input=_whole(line.get("input")),
         )
 
 
@@ -68,6 +86,10 @@ def _published(line: dict[str, str]) -> str:
         return line["headline"]
     size = f"{line['review_params']} parameters" if line["review_params"] else ""
     return ", ".join(part for part in (size, line["review_acc"]) if part)
+
+
+def _whole(text: str | None) -> int | None:
+    return int(text) if text else None
 
 
 def _library(line: dict[str, str]) -> str | None:

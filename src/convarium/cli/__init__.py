@@ -14,18 +14,22 @@ COMMANDS = {
     "status": "how far a sweep is, what runs where, what failed",
     "compare": "table, Pareto front and paired statistics of what is stored",
     "measure": "measure a network file",
-    "export": "write a stored network to a file",
+    "export": "write a stored network to a file: cvm, ONNX, safetensors, torch.export",
+    "serve-check": "compare such a file with the stored network, loaded as a server would",
     "show": "what is stored at a signature",
     "why": "how a result differs from its nearest neighbour",
     "ls": "list what is stored",
+    "ui": "MLflow's page on what is stored",
+    "sync": "make a tracker say what is stored",
     "gc": "remove what no command asks for any more",
+    "store": "merge: bring what another store holds",
     "catalogue": "every system of the review: what runs it here, and what came of its check",
 }
 HELP = f"""Convarium trains, compresses and fairly compares convolutional networks.
 
 usage: convarium COMMAND [key=value …] [options]
 
-{chr(10).join(f"  {name:<9} {text}" for name, text in COMMANDS.items())}
+{chr(10).join(f"  {name:<11} {text}" for name, text in COMMANDS.items())}
 
 Each command has its own --help. A comma sweeps; sweep=NAME is a saved command line:
 
@@ -77,7 +81,7 @@ def _dispatch(arguments: list[str]) -> int:
         from convarium.config.words import suggestion
 
         raise UserError(f"{name}: no such command{suggestion(name, COMMANDS)}")
-    code: int = import_module(f"convarium.cli.{name}").main(rest)
+    code: int = import_module(f"convarium.cli.{name.replace('-', '_')}").main(rest)
     return code
 
 
@@ -97,5 +101,7 @@ def _told(error: Exception) -> str:
 
 
 def _ended(line: str, code: int) -> int:
-    print(f"convarium: {line}", file=sys.stderr)
+    from convarium.tracking.address import masked
+
+    print(f"convarium: {masked(line)}", file=sys.stderr)
     return code

@@ -85,8 +85,8 @@ def _point(overrides: Sequence[str]) -> tuple["Asked", "Point", Json]:
         raise UserError(f"adopt takes one point, not {len(others) + 1}: one architecture, one dataset, one seed")
     if point.config["compression"]:
         raise UserError("adopt makes a dense network: leave out compression, then run with architecture.weights=…")
-    if "weights" in point.config["architecture"]:
-        raise UserError("architecture.weights says what adopt makes; leave it out")
+    for key in {"weights", "pretrained"} & set(point.config["architecture"]):
+        raise UserError(f"architecture.{key} says what adopt makes; leave it out")
     dataset = ask(overrides).accepted()[0].config["dataset"] if typed else {}
     return asked, point, {key: dataset[key] for key in ("mean", "std") if f"dataset.{key}" in typed}
 

@@ -40,12 +40,19 @@ class Arguments(ArgumentParser):
         _overrides(parsed.overrides)
         return parsed
 
-    def read_with(self, name: str, argv: Sequence[str]) -> tuple[Namespace, str]:
-        """Parse `argv` whose first positional is no override but the `name` (a signature, a file)."""
+    def read_with(self, name: str, argv: Sequence[str], further: int = 0) -> tuple[Namespace, str]:
+        """Parse `argv` whose first positional is no override but the `name` (a signature, a file).
+
+        Up to `further` more such words may follow; they are the namespace's `further`.
+        """
         parsed = self.parse_intermixed_args(argv)
         if not parsed.overrides or "=" in parsed.overrides[0]:
             raise UserError(f"{self.prog}: which {name}? usage: {self.prog} {name.upper()} [key=value …]")
         first, *parsed.overrides = parsed.overrides
+        words = 0
+        while words < min(further, len(parsed.overrides)) and "=" not in parsed.overrides[words]:
+            words += 1
+        parsed.further, parsed.overrides = parsed.overrides[:words], parsed.overrides[words:]
         _overrides(parsed.overrides)
         return parsed, first
 

@@ -8,7 +8,6 @@ from convarium.errors import UserError
 
 if TYPE_CHECKING:
     from convarium.catalogue.rows import Row
-    from convarium.store.store import Store
 
 Json = dict[str, Any]
 CHECKS = "checks/"
@@ -23,6 +22,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--check", metavar="ROW", help="run a row's check, then print the row")
     parser.add_argument("--json", action="store_true", help="one JSON document")
     options = parser.read(argv)
+    from convarium.catalogue.document import told
     from convarium.catalogue.rows import rows, within
     from convarium.cli import output
     from convarium.cli.stored import store_named
@@ -34,17 +34,18 @@ def main(argv: Sequence[str]) -> int:
     if options.check:
         chosen = _checked(chosen, options.check, known, options.overrides)
     store = store_named([text for text in options.overrides if text.startswith("runtime.store=")])
-    told = [_told(row, known.get(row.id), store) for row in chosen if row.run or not options.built]
+    found = [told(row, known.get(row.id), store) for row in chosen if row.config or not options.built]
     if options.json:
-        output.document({"rows": told})
+        output.document({"rows": found})
     else:
-        _show(told)
-    return 1 if options.check and not all(row["ours"]["holds"] for row in told) else 0
+        _show(found)
+    return 1 if options.check and not all(row["ours"]["holds"] for row in found) else 0
 
 
 def _checked(found: Sequence["Row"], name: str, known: Mapping[str, Json], overrides: Sequence[str]) -> list["Row"]:
     """Make what a check needs and is not stored, and keep the verdict."""
-    from convarium.catalogue.checks import keep, verdict
+    from convarium.catalogue.checks import verdict
+    from convarium.catalogue.verdicts import keep
     from convarium.cli import output
     from convarium.cli.compare import compared
     from convarium.cli.points import ask
@@ -82,33 +83,25 @@ def checks() -> dict[str, Json]:
     return found
 
 
-def _told(row: "Row", check: Json | None, store: "Store") -> Json:
-    from dataclasses import asdict
-
-    from convarium.catalogue.checks import kept
-
-    claim = check and {key: check[key] for key in ("metric", "published", "unit", "direction")}
-    return {**asdict(row), "claim": claim, "ours": kept(store, row.id) if check else None}
-
-
-def _show(told: Iterable[Json]) -> None:
+def _show(found: Iterable[Json]) -> None:
     from rich.table import Column, Table
 
     from convarium.cli import output
 
     whole = [Column(name, overflow="fold") for name in ("row", "runs by", "published", "ours")]
     table = Table("section", whole[0], "system", *whole[1:], box=None)
-    for row in told:
+    for row in found:
         system = f"{row['name']} ({row['year']})" if row["year"] else row["name"]
-        table.add_row(row["section"], row["id"], system, row["run"] or "not built", row["published"], _ours(row))
+        table.add_row(row["section"], row["id"], system, row["config"] or "not built", row["published"], ours(row))
     output.console().print(table, markup=False)
 
 
-def _ours(row: Json) -> str:
-    if row["claim"] is None:
+def ours(row: Json) -> str:
+    """Return what came of a row's check, in a line."""
+    if not row["check"]:
         return "no check"
     if row["ours"] is None:
         return "not measured"
-    ours = row["ours"]
-    said = "holds" if ours["holds"] else f"FAILS: {'; '.join(ours['missed'])}"
-    return f"{ours['figure']:.4g} {row['claim']['unit']} [{', '.join(ours['signatures'])}]: {said}"
+    found = row["ours"]
+    said = "holds" if found["holds"] else f"FAILS: {'; '.join(found['missed'])}"
+    return f"{found['figure']:.4g} {row['claims'][0]['unit']} [{', '.join(found['signatures'])}]: {said}"

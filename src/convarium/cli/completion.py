@@ -20,17 +20,21 @@ SCRIPT = """_convarium() {
 complete -o nospace -F _convarium convarium
 """
 OPTIONS = {
-    "run": ["--json", "--cfg"],
+    "run": ["--json", "--cfg", "--retry"],
     "adopt": ["--json", "--new-head", "--by-order", "--train"],
     "plan": ["--json", "--fast"],
     "status": ["--json"],
     "compare": ["--json", "--where", "--best", "--html", "--csv", "--margin"],
     "measure": ["--json"],
-    "export": ["--format", "--output"],
-    "show": ["--json"],
+    "export": ["--json", "--format", "--output"],
+    "serve-check": ["--json"],
+    "show": ["--json", "--log"],
     "why": ["--json"],
-    "ls": ["--json", "--stage"],
-    "gc": ["--json", "--dry-run", "--outdated", "--unfinished"],
+    "ls": ["--json", "--stage", "--name", "--where", "--failed", "--newest", "--since"],
+    "ui": ["--uri", "--host", "--port"],
+    "sync": ["--uri", "--json"],
+    "gc": ["--json", "--dry-run", "--outdated", "--unfinished", "--cache"],
+    "store": ["--json", "--dry-run"],
     "catalogue": ["--json", "--section", "--built", "--check"],
 }
 KNOB = re.compile(r"^([a-z]\w*):", re.MULTILINE)

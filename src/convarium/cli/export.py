@@ -1,54 +1,82 @@
-"""`convarium export SIG`: a stored network as a file of its own."""
+"""`convarium export SIG`: a stored network as a file of its own, for convarium or for others."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from convarium.cli.arguments import Arguments
-from convarium.errors import UserError
-from convarium.names import allowing, packages
 
 if TYPE_CHECKING:
-    from convarium.store.store import Store
+    from convarium.portable.origin import Origin
+
+FORMATS = {
+    "cvm": "the file that was measured, byte for byte",
+    "onnx": "float32",
+    "onnx_int8": "8-bit integers, calibrated on validation images",
+    "safetensors": "the state dict",
+    "torch_export": "a program of torch.export (.pt2)",
+}
+DESCRIPTION = """Write a stored network to a file, and test at once that it says what the stored one says.
+
+  convarium export 3fa2 --format onnx -o net.onnx [dataset.root=FOLDER] [runtime.store=FOLDER]
+
+exit code: 0 written (onnx_int8 also where the row says no), 1 a float32 file that differs, 2 a mistake, nothing written
+"""
 
 
 def main(argv: Sequence[str]) -> int:
-    """Copy the network at a signature (of a train, compress or measure result) to a file."""
-    parser = Arguments("export", "Write a stored network to a file; convarium.load(FILE) reads it.")
-    parser.add_argument("--format", choices=["cvm"], default="cvm", help="cvm: the file that was measured")
+    """Write the network at a signature (of the stage that made, measured or timed it) to a file."""
+    parser = Arguments("export", DESCRIPTION)
+    formats = "; ".join(f"{name}: {text}" for name, text in FORMATS.items())
+    parser.add_argument("--format", choices=list(FORMATS), default="cvm", help=formats)
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="where to write it")
+    parser.add_argument("--json", action="store_true", help="one JSON document")
     options, prefix = parser.read_with("signature", argv)
-    from convarium.cli.stored import store_named
+    from convarium.cli import output, parity
 
-    store = store_named(options.overrides)
-    signature = store.resolve(prefix)
-    done = store.done(signature)
-    if done is None:
-        raise UserError(f"{signature} is not done, there is no network to export")
-    owner = signature if done["stage"] not in ("measure", "time") else done["parents"][0]
-    folder = store.path(owner)
-    network = folder and folder / "network.cvm"
-    if network is None or not network.is_file():
-        raise UserError(f"{signature} has no network.cvm in {folder}")
-    with allowing(_named(store, signature)):
-        options.output.write_bytes(_sound(network))
-    print(options.output)
-    return 0
+    with output.aside():
+        found = _exported(prefix, options.format, options.output, parity.given(options.overrides, "export"))
+    if options.json:
+        output.document(found)
+    else:
+        parity.show(found)
+    return 0 if options.format in ("cvm", "onnx_int8") or found["parity"]["parity"] else 1
 
 
-def _named(store: "Store", signature: str) -> set[str]:
-    """Return the outside packages that a result, or what it was made from, names."""
-    done = store.done(signature)
-    return packages(done["own"]).union(*(_named(store, parent) for parent in done["parents"])) if done else set()
+def _exported(prefix: str, form: str, target: Path, config: dict[str, Any]) -> dict[str, Any]:
+    """Write the file aside, compare it, and move it into place; a `.cvm` is the stored bytes, whose digest is right."""
+    from convarium.cli.parity import compared, images_of
+    from convarium.cli.stored import store_of
+    from convarium.portable.beside import beside
+    from convarium.portable.origin import find
+    from convarium.store import disk
+
+    store = store_of(config["runtime"])
+    origin = find(store, prefix)
+    judged = None
+    with beside(target) as path:
+        if form == "cvm":
+            path.write_bytes(_sound(origin))
+        else:
+            from convarium.portable.writing import write
+
+            data, root = images_of(store, origin.signature, config)
+            write(form, origin, data, root, disk.beside(store.root), path)
+            judged = compared(path, origin, store, config)
+    size = target.stat().st_size
+    return {"file": str(target), "format": form, "signature": origin.signature, "bytes": size, "parity": judged}
 
 
-def _sound(network: Path) -> bytes:
+def _sound(origin: "Origin") -> bytes:
     """Return the bytes of a network file whose digest is right."""
     from convarium.compression.file.header import unwrap
+    from convarium.errors import UserError
+    from convarium.names import allowing
 
-    data = network.read_bytes()
+    data = origin.path.read_bytes()
     try:
-        unwrap(memoryview(data))
+        with allowing(origin.allow):
+            unwrap(memoryview(data))
     except UserError as error:
-        raise UserError(f"{network} is no valid .cvm file: {error}") from None
+        raise UserError(f"{origin.path} is no valid .cvm file: {error}") from None
     return data

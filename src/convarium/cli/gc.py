@@ -1,16 +1,18 @@
 """`convarium gc`: remove what nothing asks for."""
 
+from argparse import Namespace
 from collections.abc import Sequence
 
 from convarium.cli.arguments import Arguments
 
 
 def main(argv: Sequence[str]) -> int:
-    """Remove failures, and outdated results and unfinished work where asked to; or only say what would go."""
+    """Remove failures, and outdated results, unfinished work and caches where asked to; or only say what would go."""
     parser = Arguments("gc", "Remove what no command asks for; runtime.store=… names another store.")
     parser.add_argument("--dry-run", action="store_true", help="only say what would be removed")
     parser.add_argument("--outdated", action="store_true", help="also results of other versions of the stages")
     parser.add_argument("--unfinished", action="store_true", help="also work that the same command would continue")
+    parser.add_argument("--cache", action="store_true", help="also what can be made again, beside the store")
     parser.add_argument("--json", action="store_true", help="one JSON document")
     options = parser.read(argv)
     from convarium.cli import output
@@ -20,16 +22,22 @@ def main(argv: Sequence[str]) -> int:
 
     store = store_named(options.overrides)
     found = list(find(store, VERSIONS))
-    going = [one for one in found if one.kind == "failed" or vars(options)[one.kind]]
+    going = [one for one in found if _goes(one.kind, options)]
     if not options.dry_run:
         remove(going)
     if options.json:
-        shown = [{"kind": one.kind, "signature": one.signature, "bytes": one.bytes} for one in going]
+        shown = [{**vars(one), "folder": str(one.folder)} for one in going]
         output.document({"removed": not options.dry_run, "bytes": sum(one.bytes for one in going), "results": shown})
         return 0
     verb = "would go" if options.dry_run else "removed"
     for kind, meaning in KINDS.items():
         own = [one for one in found if one.kind == kind]
-        said = verb if kind == "failed" or vars(options)[kind] else f"kept; --{kind} removes them"
+        said = verb if _goes(kind, options) else f"kept; --{kind} removes them"
         print(f"{kind}: {len(own)}, {sum(one.bytes for one in own):,} bytes {said} ({meaning})")
     return 0
+
+
+def _goes(kind: str, options: Namespace) -> bool:
+    from convarium.store.garbage import ALWAYS
+
+    return kind in ALWAYS or bool(vars(options)[kind])

@@ -8,6 +8,7 @@ import copy
 import itertools
 import pickle
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
@@ -33,6 +34,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from yaml import YAMLError
 
+from convarium.cli.independent import independent, laid, left_open, value_at
 from convarium.config.words import suggestion
 from convarium.errors import UserError
 
@@ -65,6 +67,15 @@ def pull(config: DictConfig) -> None:
     work(Path(config.runtime.plan), int(config.runtime.worker))
 
 
+@dataclass(frozen=True)
+class Composed:
+    """A composition of groups: to be set further, as plain dict; its keys that are open still (`left_open`)."""
+
+    pickled: bytes
+    plain: dict[str, Any]
+    left_open: frozenset[str] | None
+
+
 class Composer:
     """Composes configs from the folders of a search path, the last of which is ours."""
 
@@ -79,7 +90,8 @@ class Composer:
             path.prepend("user", f"options://{folder}")
         self.loader = ConfigLoaderImpl(path)
         self._parsed: dict[str, Override] = {}
-        self._composed: dict[tuple[str, ...], tuple[bytes, dict[str, Any]]] = {}
+        self._composed: dict[tuple[str, ...], Composed] = {}
+        self._values: dict[tuple[tuple[str, ...], str], Any] = {}
 
     @cached_property
     def _repository(self) -> FreshCopies:
@@ -126,7 +138,7 @@ class Composer:
         Raises:
             UserError: a file is missing or unreadable, said in one line.
         """
-        return self._base(groups)[1]
+        return self._base(groups).plain
 
     def set(self, groups: tuple[str, ...], values: Sequence[str]) -> dict[str, Any]:
         """Return the composition of `groups` with `values` set by Hydra's own function, as a plain dict.
@@ -134,18 +146,36 @@ class Composer:
         Raises:
             UserError: a key that is not there, or a value its place can't take.
         """
-        config = pickle.loads(self._base(groups)[0])
+        overrides = [self.parse(text) for text in values]
+        if independent(overrides, self._base(groups).left_open):
+            together = {
+                one.key_or_group: self._alone(groups, text) for one, text in zip(overrides, values, strict=True)
+            }
+            return laid(self.compose(groups), together)
+        return _plain(self._set(groups, values))
+
+    def _alone(self, groups: tuple[str, ...], text: str) -> Any:
+        """Return the value that an override gives its key in the composition of `groups`."""
+        if (groups, text) not in self._values:
+            config = _plain(self._set(groups, [text]), complete=False)
+            self._values[groups, text] = value_at(config, self.parse(text).key_or_group)
+        return self._values[groups, text]
+
+    def _set(self, groups: tuple[str, ...], values: Sequence[str]) -> DictConfig:
+        config: DictConfig = pickle.loads(self._base(groups).pickled)
         for text in values:
             try:
                 ConfigLoaderImpl._apply_overrides_to_config([self.parse(text)], config)
             except MISTAKES as error:
                 raise UserError(_not_set(text, self.parse(text), self.compose(groups), error)) from error
-        return _plain(config)
+        return config
 
-    def _base(self, groups: tuple[str, ...]) -> tuple[bytes, dict[str, Any]]:
+    def _base(self, groups: tuple[str, ...]) -> Composed:
         if groups not in self._composed:
             config = self._compose([self.parse(text) for text in groups])
-            self._composed[groups] = (pickle.dumps(config), _plain(config, complete=False))
+            written = cast(dict[str, Any], OmegaConf.to_container(config))
+            plain = _plain(config, complete=False)
+            self._composed[groups] = Composed(pickle.dumps(config), plain, left_open(written))
         return self._composed[groups]
 
     def _compose(self, groups: list[Override]) -> DictConfig:

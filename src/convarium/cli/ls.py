@@ -1,35 +1,112 @@
-"""`convarium ls`: what is stored."""
+"""`convarium ls`: what is stored, and what failed."""
 
-from collections.abc import Sequence
-from typing import Any
+from argparse import Namespace
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from convarium.cli.arguments import Arguments
+from convarium.errors import UserError
+
+if TYPE_CHECKING:
+    from convarium.store.store import Store
+
+Json = dict[str, Any]
+DESCRIPTION = """List the stored results, oldest first; runtime.store=… names another store.
+
+  convarium ls --stage measure --where 'accuracy>0.97' --where dataset.name=mnist5k
+  convarium ls compression.magnitude.sparsity=0.9 --newest 5
+"""
 
 
 def main(argv: Sequence[str]) -> int:
-    """List the stored results, oldest first."""
-    parser = Arguments("ls", "List what is stored; runtime.store=… names another store.")
+    """List the stored results, or failures, that meet all conditions, oldest first."""
+    parser = Arguments("ls", DESCRIPTION)
+    parser.usage = "convarium ls [key=value ...] [options]"
     parser.add_argument("--json", action="store_true", help="one JSON document")
-    parser.add_argument("--stage", help="one stage only: train, compress, measure, time")
+    parser.add_argument("--stage", help="one stage only, such as train or measure")
+    parser.add_argument("--name", metavar="TEXT", help="a part of the name; * and ? match anything")
+    parser.add_argument(
+        "--where", action="append", default=[], metavar="EXPR", help="a figure or a key: 'accuracy>0.97'"
+    )
+    parser.add_argument("--failed", action="store_true", help="what failed and is not done")
+    parser.add_argument("--newest", type=int, metavar="N", help="the last N only")
+    parser.add_argument("--since", metavar="WHEN", help="a date such as 2026-05-01, or an age: 90m, 12h, 7d")
     options = parser.read(argv)
     from convarium.cli import output
     from convarium.cli.stored import store_named
 
-    found = [_row(done) for done in store_named(options.overrides).results(options.stage)]
-    found.sort(key=lambda row: row["started"])
-    if options.json:
-        output.document({"results": found})
-        return 0
-    from rich.table import Table
-
-    table = Table("signature", "stage", "name", "seconds", "figures", box=None)
-    for row in found:
-        figures = "  ".join(f"{key} {value:.6g}" for key, value in row["metrics"].items() if value is not None)
-        table.add_row(row["signature"], row["stage"], row["name"], f"{row['seconds']:.1f}", figures)
-    output.console().print(table)
+    if options.newest is not None and options.newest < 1:
+        raise UserError(f"--newest {options.newest}: expected int of at least 1")
+    keys = [text for text in options.overrides if not text.startswith("runtime.")]
+    store = store_named([text for text in options.overrides if text.startswith("runtime.")])
+    found = sorted(_found(store, options, keys), key=lambda row: str(row["started"]))
+    found = found[-options.newest :] if options.newest else found
+    output.document({"results": found}) if options.json else _show(found)
     return 0
 
 
-def _row(done: dict[str, Any]) -> dict[str, Any]:
+def _found(store: "Store", options: Namespace, keys: Sequence[str]) -> Iterator[Json]:
+    from convarium.cli.conditions import chosen, named, since
+
+    stage = _stage(store, options.stage)
+    if options.failed and (options.where or keys):
+        raise UserError(
+            "--failed: what failed has no figures and no config here; choose it by --stage, --name, --since"
+        )
+    records = (
+        _failures(store, stage) if options.failed else chosen(store, store.results(stage), [*options.where, *keys])
+    )
+    begun = since(options.since) if options.since else ""
+    for record in records:
+        row = _failed(record) if options.failed else _row(record)
+        if str(row["started"]) >= begun and named(row["name"], options.name):
+            yield row
+
+
+def _stage(store: "Store", stage: str | None) -> str | None:
+    from convarium.config.words import suggestion
+    from convarium.stages.graph import VERSIONS
+
+    known = {*VERSIONS, "adopt", *(folder.parent.name for _, folder in store.folders())}
+    if stage is not None and stage not in known:
+        raise UserError(f"--stage {stage}: no such stage{suggestion(stage, known)}")
+    return stage
+
+
+def _failures(store: "Store", stage: str | None) -> Iterator[Json]:
+    for signature, folder in store.folders():
+        if stage in (None, folder.parent.name) and (record := store.failed(signature)):
+            yield {"signature": signature, "stage": folder.parent.name, "name": folder.name, **record}
+
+
+def _row(done: Mapping[str, Any]) -> Json:
     named = {key: done[key] for key in ("signature", "stage", "name", "started", "seconds")}
     return {**named, "metrics": done["result"]["metrics"]}
+
+
+def _failed(record: Mapping[str, Any]) -> Json:
+    named = {key: record[key] for key in ("signature", "stage", "name")}
+    return {
+        **named,
+        "started": record.get("ended", ""),
+        **{key: record.get(key) for key in ("error", "kind", "attempts")},
+    }
+
+
+def _show(found: Sequence[Json]) -> None:
+    """Print plain columns: a table of rich takes seconds for thousands of rows."""
+    lines = [("signature", "stage", "seconds", "name", "figures")]
+    lines += [(row["signature"], row["stage"], _seconds(row), row["name"], _figures(row)) for row in found]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        print("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
+
+
+def _seconds(row: Json) -> str:
+    return f"{row['seconds']:.1f}" if "seconds" in row else "failed"
+
+
+def _figures(row: Json) -> str:
+    from convarium.store.progress import MAIN, figures
+
+    return row["error"] if "error" in row else figures(row["metrics"], MAIN)

@@ -3,7 +3,7 @@
 import itertools
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from convarium.config import places
 from convarium.config.point import KEYS, Point, check
 from convarium.config.words import suggestion
 from convarium.errors import UserError
+from convarium.tracking.address import masked
 
 if TYPE_CHECKING:
     from convarium.cli.hydra import Composer
@@ -41,6 +42,7 @@ class Asked:
     sweep: str | None
     skip_invalid: bool
     runtime: dict[str, Any]
+    tracking: dict[str, Any]
     launcher: tuple[str, ...]
     chooses: bool
     composer: "Composer" = field(repr=False)
@@ -85,15 +87,17 @@ def ask(arguments: Sequence[str]) -> Asked:
                 point = _point(composer, overrides)
                 found.setdefault(_identity(point.config), point)
             except UserError as error:
-                invalid.setdefault(overrides, Invalid(overrides, str(error)))
+                invalid.setdefault(overrides, Invalid(tuple(map(masked, overrides)), masked(str(error))))
     keys = [composer.alternatives(text)[0] for text in typed] if typed else []
     _all_used(unused, keys)
+    settings = _settings(found, composer, typed)
     return Asked(
-        points=tuple(found.values()),
+        points=tuple(_without_password(point) for point in found.values()),
         invalid=tuple(invalid.values()),
         sweep=sweep.name,
         skip_invalid=sweep.skip_invalid,
-        runtime=_runtime(found, composer, typed),
+        runtime=settings["runtime"],
+        tracking=settings["tracking"],
         launcher=launcher,
         chooses=bool(sweeps) or any(key.lstrip("+~").split(".")[0] not in NO_RESULT for key in keys),
         composer=composer,
@@ -230,9 +234,16 @@ def _all_used(unused: dict[str, bool], typed: Sequence[str]) -> None:
             raise UserError(f"{key}: no point uses this method{hint}")
 
 
-def _runtime(found: dict[str, Point], composer: "Composer", typed: Sequence[str]) -> dict[str, Any]:
+def _settings(found: dict[str, Point], composer: "Composer", typed: Sequence[str]) -> dict[str, Any]:
+    """Return the config of any point, as far as it decides no result."""
     if found:
-        runtime: dict[str, Any] = next(iter(found.values())).config["runtime"]
-        return runtime
+        return next(iter(found.values())).config
     texts = tuple(text for text in typed if text.lstrip("+").split("=")[0].split(".")[0] in NO_RESULT)
-    return _point(composer, texts).config["runtime"]  # type: ignore[no-any-return]
+    return _point(composer, texts).config
+
+
+def _without_password(point: Point) -> Point:
+    """Return a point as it may be stored and shown: a tracker's address without its password."""
+    tracking = {key: masked(value) if value else value for key, value in point.config["tracking"].items()}
+    overrides = tuple(masked(text) for text in point.overrides)
+    return replace(point, overrides=overrides, config={**point.config, "tracking": tracking})

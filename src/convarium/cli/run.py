@@ -25,18 +25,32 @@ def main(argv: Sequence[str]) -> int:
     parser = Arguments("run", "Train, compress and measure every point that is not stored yet.", points=True)
     parser.add_argument("--json", action="store_true", help="one JSON document")
     parser.add_argument("--cfg", choices=["job"], help="print the composed config of each point, run nothing")
+    parser.add_argument("--retry", choices=["failed", "void"], help="first forget remembered failures, or void times")
     options = parser.read(argv)
     from convarium.cli import output
     from convarium.cli.points import ask
 
     with output.aside():
         asked = ask(options.overrides)
+        if options.retry and not options.cfg:
+            _forget(options.retry, asked)
         if not options.cfg:
             runs, code = answer(asked, options.json)
     if options.cfg:
         return _print_configs(asked)
     output.document({"runs": runs}) if options.json else show(runs)
     return code
+
+
+def _forget(kind: str, asked: "Asked") -> None:
+    import sys
+
+    from convarium.cli.stored import store_of
+    from convarium.stages.graph import plan
+    from convarium.store.retry import retry
+
+    forgotten = retry(kind, plan(asked.accepted()), store_of(asked.runtime))
+    print(f"--retry {kind}: {forgotten} forgotten", file=sys.stderr)
 
 
 def _print_configs(asked: "Asked") -> int:
@@ -60,6 +74,7 @@ def answer(asked: "Asked", quiet: bool) -> tuple[list[dict[str, Any]], int]:
     from convarium.stages.graph import plan
     from convarium.store.controller import run
     from convarium.store.progress import progress
+    from convarium.tracking.follow import followed
 
     graph, store = plan(asked.points), store_of(asked.runtime)
     workers = 1 if "hydra/launcher=basic" in asked.launcher else workers_of(asked.runtime)
@@ -69,7 +84,8 @@ def answer(asked: "Asked", quiet: bool) -> tuple[list[dict[str, Any]], int]:
 
         graph = plan(validated(asked).accepted())
         launch = asked.composer.launcher(asked.launcher, store.root.resolve(), workers)
-    statuses = run(graph, store, launch, workers, progress(quiet))
+    with followed(asked.tracking, graph, store, asked.sweep):
+        statuses = run(graph, store, launch, workers, progress(quiet))
     for line in skipped(graph, store):
         output.console(error=True).print(line, markup=False)
     return [_described(point, graph, store, statuses) for point in graph.points], _code(
@@ -94,8 +110,10 @@ def _nothing(jobs: list[list[str]]) -> None:
 def _described(
     point: "PlannedPoint", graph: "Plan", store: "Store", statuses: Mapping[str, "Status"]
 ) -> dict[str, Any]:
+    from convarium.comparison.timings import asked
+
     metrics = dict.fromkeys(METRICS)
-    for end in point.ends:
+    for end in (point.measure, *point.times[:1]):
         metrics |= {key: value for key, value in _metrics(store, end).items() if key in metrics}
     path = store.path(point.network)
     status, error = _status([*_ancestors(point.network, graph), point.network, *point.ends], point, statuses)
@@ -107,6 +125,7 @@ def _described(
         "status": status,
         "error": error,
         "metrics": metrics,
+        "timings": [timing.shown(metrics) for timing in asked(point, store)],
     }
 
 

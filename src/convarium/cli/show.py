@@ -1,36 +1,139 @@
-"""`convarium show SIG`: what is stored at a signature."""
+"""`convarium show SIG`: what is stored at a signature, and what made it."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from convarium.cli.arguments import Arguments
+from convarium.errors import UserError
+
+if TYPE_CHECKING:
+    from convarium.store.store import Store
+
+Json = dict[str, Any]
+SHOWN = 12
+UNBROKEN = 1 << 20
+LONG = ("correct", "per_class", "metrics")
 
 
 def main(argv: Sequence[str]) -> int:
-    """Print what a stage made at a signature, from what, where and how fast."""
+    """Print what a stage made at a signature, from what, by which command, where and how fast; or its log."""
     parser = Arguments("show", "Print what is stored at a signature (any unique prefix).")
     parser.add_argument("--json", action="store_true", help="one JSON document")
-    options, signature = parser.read_with("signature", argv)
+    parser.add_argument("--log", action="store_true", help="what it printed, and nothing else")
+    options, prefix = parser.read_with("signature", argv)
     from convarium.cli import output
-    from convarium.cli.classes import by_class, told
     from convarium.cli.stored import store_named
 
     store = store_named(options.overrides)
-    found = stored(store, store.resolve(signature))
-    classes = by_class(found, store)
-    if options.json:
-        output.document({**found, "classes": classes} if classes else found)
+    signature = store.resolve(prefix)
+    if options.log:
+        print(_log(store, signature), end="")
         return 0
-    import yaml
-
-    for key in ("correct", "per_class"):
-        found.get("result", {}).pop(key, None)
-    shown = {**found, "accuracy_by_class": told(classes)} if classes else found
-    print(yaml.safe_dump(shown, sort_keys=False, allow_unicode=True, width=120), end="")
+    with output.aside():
+        found = stored(store, signature)
+    if options.json:
+        output.document(found)
+    else:
+        _show(found)
     return 0
 
 
-def stored(store: Any, signature: str) -> dict[str, Any]:
-    """Return the done.json or failed.json of a signature, and its folder."""
-    found = store.done(signature) or {"signature": signature, "failed": store.failed(signature)}
-    return {**found, "path": str(store.path(signature))}
+def stored(store: "Store", signature: str) -> Json:
+    """Return all that is known of a signature: its record, or its failure, and what stands around it."""
+    from convarium.cli.classes import by_class
+    from convarium.cli.origin import command
+
+    done, folder = store.done(signature), store.path(signature)
+    assert folder is not None
+    record = done or {"signature": signature, "failed": store.failed(signature)}
+    classes = by_class(record, store)
+    return {
+        **record,
+        "path": str(folder),
+        "command": command(store, signature),
+        "log": _log_file(folder),
+        "files": _files(folder),
+        "parents": [_named(store.done(parent), parent) for parent in (done or {}).get("parents", [])],
+        "children": [_named(child, child["signature"]) for child in store.results() if signature in child["parents"]],
+        **({"classes": classes} if classes else {}),
+    }
+
+
+def _log(store: "Store", signature: str) -> str:
+    from convarium.store import log
+
+    folder = store.path(signature)
+    text = log.read(folder) if folder else None
+    if text is None:
+        raise UserError(f"{signature} has no log: it was made before there were any, or printed elsewhere")
+    return text
+
+
+def _log_file(folder: Path) -> str | None:
+    from convarium.store import log
+
+    path = folder / log.NAME
+    return str(path) if path.is_file() else None
+
+
+def _files(folder: Path) -> list[Json]:
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    return [{"name": str(path.relative_to(folder)), "bytes": path.stat().st_size} for path in paths]
+
+
+def _named(done: Mapping[str, Any] | None, signature: str) -> Json:
+    return {"signature": signature, **{key: done[key] if done else None for key in ("stage", "name")}}
+
+
+def _show(found: Json) -> None:
+    import yaml
+
+    shown = _done(found) if "stage" in found else _open(found)
+    print(yaml.safe_dump(shown, sort_keys=False, allow_unicode=True, width=UNBROKEN), end="")
+
+
+def _done(found: Json) -> Json:
+    from convarium.cli.classes import told
+
+    host, result = found.get("host", {}).get("name", "?"), found["result"]
+    made = f"{found['started']}, in {found['seconds']:g} s, on {host}"
+    made += f" ({found.get('device', '?')}, threads {found.get('threads', '?')})"
+    return {
+        **{key: found[key] for key in ("signature", "stage", "name")},
+        "command": found["command"] or "no command asks for it any more",
+        "made": made,
+        **_around(found),
+        "metrics": result["metrics"],
+        **({"result": rest} if (rest := {key: result[key] for key in result if key not in LONG}) else {}),
+        **({"accuracy_by_class": told(found["classes"])} if "classes" in found else {}),
+        "config": {key: found[key] for key in ("version", "fingerprint")} | found["own"],
+        "versions": found.get("versions", {}),
+    }
+
+
+def _open(found: Json) -> Json:
+    """What is not done: it failed, or was stopped."""
+    failed = found["failed"]
+    named = {key: failed[key] for key in ("stage", "name", "error", "attempts", "host", "ended") if key in failed or {}}
+    state = {"failed": named} if failed else {"state": "not done: it runs, or was stopped"}
+    again = found["command"] or "no stored plan holds it"
+    return {"signature": found["signature"], **state, "command": again, **_around(found)}
+
+
+def _around(found: Json) -> Json:
+    lines = {key: [_line(one) for one in found[key]] for key in ("parents", "children")}
+    children = lines["children"]
+    if len(children) > SHOWN:
+        children[SHOWN:] = [f"and {len(children) - SHOWN} more (--json)"]
+    return {
+        "path": found["path"],
+        "files": {one["name"]: f"{one['bytes']:,} bytes" for one in found["files"]},
+        "log": found["log"] and f"{found['log']} (show --log prints it)",
+        "parents": lines["parents"],
+        "children": children,
+    }
+
+
+def _line(one: Json) -> str:
+    return f"{one['signature']} {one['stage'] or 'not stored any more'} {one['name'] or ''}".rstrip()

@@ -1,4 +1,4 @@
-"""`convarium status NAME`: how far a sweep is, what runs where, what failed, seen from outside."""
+"""`convarium status [NAME]`: how far a sweep is, what runs where, what failed, seen from outside."""
 
 import time
 from collections.abc import Sequence
@@ -15,8 +15,13 @@ Json = dict[str, Any]
 
 
 def main(argv: Sequence[str]) -> int:
-    """Print points done, time left, a line for each stage that runs, and the failures of what is not done."""
-    parser = Arguments("status", "Show how far a sweep is, what runs where, and what failed.", points=True)
+    """Print points done, time left, a line for each stage that runs, and the failures of what is not done.
+
+    Asked for nothing, it tells of all that runs in the store at the moment.
+    """
+    parser = Arguments(
+        "status", "Show how far a sweep, or all that runs, is, what runs where, and what failed.", points=True
+    )
     parser.usage = "convarium status [NAME] [key=value ...] [options]"
     parser.add_argument("--json", action="store_true", help="one JSON document")
     options = parser.read([f"sweep={text}" if _is_name(text) else text for text in argv])
@@ -27,9 +32,26 @@ def main(argv: Sequence[str]) -> int:
 
     with output.aside():
         asked = ask(options.overrides)
-        found = status(plan(asked.points), store_of(asked.runtime))
-    output.document(found) if options.json else _show(found)
+        store = store_of(asked.runtime)
+        found = status(plan(asked.points) if asked.chooses else going_on(store), store)
+    if options.json:
+        output.document(found)
+    elif not found["points"]:
+        print(f"nothing runs in {store.root}")
+    else:
+        _show(found)
     return 0
+
+
+def going_on(store: "Store") -> "Plan":
+    """Return what all runs in the store ask for together that are going on."""
+    from convarium.store.plan import Plan
+    from convarium.store.run_file import plans
+
+    found = [Plan.read(path) for path in plans(store)]
+    nodes = {signature: node for one in found for signature, node in one.nodes.items()}
+    points = {(point.network, *point.ends): point for one in found for point in one.points}
+    return Plan(nodes, tuple(points.values()))
 
 
 def _is_name(text: str) -> bool:
@@ -53,7 +75,10 @@ def status(plan: "Plan", store: "Store") -> Json:
         "stages_left": len(missing),
         "seconds_left": round(max(0.0, seconds - sum(one["seconds"] for one in running) / max(1, len(running)))),
         "running": running,
-        "failed": [told for key, node in plan.nodes.items() if key in needed and (told := _failed(node, store))],
+        "failed": sorted(
+            (told for key, node in plan.nodes.items() if key in needed and (told := _failed(node, store))),
+            key=lambda one: one["ended"],
+        ),
     }
 
 
@@ -91,7 +116,8 @@ def _age(path: Path) -> int:
 def _failed(node: "Node", store: "Store") -> Json | None:
     record = store.failed(node.signature)
     named = {"signature": node.signature, "stage": node.stage, "name": node.name}
-    return record and {**named, "kind": record.get("kind"), "error": record["error"]}
+    told = {"ended": record.get("ended", ""), "host": record.get("host")} if record else {}
+    return record and {**named, "kind": record.get("kind"), "error": record["error"], **told}
 
 
 def _show(found: Json) -> None:
@@ -116,7 +142,11 @@ def _show(found: Json) -> None:
         console.print(table)
     for one in found["failed"]:
         console.print(
-            f"{(one['kind'] or 'failed').replace('_', ' ')}: {one['stage']} {one['name']}: {one['error']}",
+            f"{(one['kind'] or 'failed').replace('_', ' ')}: {one['stage']} {one['name']}: {one['error']}{_when(one)}",
             markup=False,
             soft_wrap=True,
         )
+
+
+def _when(one: Json) -> str:
+    return f" ({one['ended']} on {one['host']})" if one["ended"] else ""

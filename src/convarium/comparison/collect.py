@@ -1,13 +1,14 @@
 """Results from a store: those that a plan asks for, or all of them."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from convarium.comparison import adopted
+from convarium.comparison import adopted, timings
 from convarium.comparison.result import MEASURED, TIMED, Facts, Refused, Result
+from convarium.comparison.timings import Timing
 from convarium.store.plan import Plan, PlannedPoint
-from convarium.store.signature import canonical_json, signature
+from convarium.store.signature import canonical_json
 from convarium.store.store import Store
 
 Done = Mapping[str, Any]
@@ -41,7 +42,7 @@ def collect(plan: Plan, store: Store) -> Collected:
     for point in plan.points:
         done = store.done(point.measure)
         if done is not None:
-            timed = store.done(point.time) if point.time else None
+            timed = timings.asked(point, store)
             results.append(_result(point.config, point.overrides, done, timed, store))
             _refer(references, done, timed, store)
         elif (reason := _refusal(point, plan, store)) is not None:
@@ -53,17 +54,17 @@ def collect(plan: Plan, store: Store) -> Collected:
 def collect_all(store: Store) -> Collected:
     """Return every measured network of the store, its config read off the stages that made it.
 
-    Of latencies those count that were taken with the settings, and on the host, of the latest one: others can't be
-    compared with them. Where a stage was made in several versions, the latest network of a config and seed counts.
+    Latencies are those that can be compared (`timings.stored`). Where a stage was made in several versions, the latest
+    network of a config and seed counts.
     """
-    times = _comparable_times(store.results("time"))
+    times = timings.stored(store)
     latest: dict[tuple[str, int], Result] = {}
     references: dict[str, Result] = {}
     for done in sorted(store.results("measure"), key=lambda done: str(done["started"])):
         network = done["parents"][0]
         config = _config(network, store, done)
         if config is not None:
-            timed = times.get(network)
+            timed = times.get(network, [])
             result = _result(config, (), done, timed, store)
             latest[result.row, result.seed] = result
             _refer(references, done, timed, store)
@@ -71,55 +72,53 @@ def collect_all(store: Store) -> Collected:
 
 
 def _result(
-    config: Mapping[str, Any], overrides: Iterable[str], done: Done, timed: Done | None, store: Store
+    config: Mapping[str, Any], overrides: Iterable[str], done: Done, timed: Sequence[Timing], store: Store
 ) -> Result:
     measured = done["result"]
     metrics: dict[str, float | None] = {name: measured["metrics"].get(name) for name in MEASURED}
-    void = bool(timed and timed["result"]["void"])
-    timings = timed["result"]["metrics"] if timed and not void else {}
+    shown = [timing.shown(metrics) for timing in timed]
+    latency = shown[0] if shown else {}
     network, dense = done["parents"]
     return Result(
         config={key: value for key, value in config.items() if key not in ("runtime", "tracking", "measurement")},
         overrides=tuple(overrides),
         signature=network,
         seed=config.get("seed", 0),
-        metrics=metrics | {name: timings.get(name) for name in TIMED},
+        metrics=metrics | {name: latency.get(name) for name in TIMED},
         correct=measured["correct"],
         images=measured["images"],
-        void=void,
+        void=latency.get("void", False),
         dense=dense,
         facts=_facts(done, timed, store),
         class_images=tuple(measured.get("per_class", {}).get("images", ())),
-        records=tuple(record["signature"] for record in (done, timed) if record),
+        records=tuple(dict.fromkeys(record["signature"] for record in _records(done, timed))),
+        timings=tuple(shown),
     )
 
 
-def _refer(references: dict[str, Result], done: Done, timed: Done | None, store: Store) -> None:
+def _records(done: Done, timed: Sequence[Timing]) -> list[Done]:
+    return [done, *(record for timing in timed for record in timing.records)]
+
+
+def _refer(references: dict[str, Result], done: Done, timed: Sequence[Timing], store: Store) -> None:
     """Add the dense network of a measured one, if it was measured by the same stages."""
     dense = done["parents"][1]
-    config, measured = _config(dense, store, done), _of_dense(done, store)
+    config, measured = _config(dense, store, done), timings.same(done, dense, store)
     if dense not in references and config is not None and measured is not None:
-        references[dense] = _result(config, (), measured, _of_dense(timed, store), store)
+        references[dense] = _result(config, (), measured, timings.of_dense(timed, dense, store), store)
 
 
-def _of_dense(done: Done | None, store: Store) -> Done | None:
-    """Return the record of the same stage for the dense network itself."""
-    if done is None:
-        return None
-    dense = done["parents"][1]
-    return store.done(signature(done["stage"], done["version"], done["own"], (dense, dense), done["fingerprint"]))
-
-
-def _facts(done: Done, timed: Done | None, store: Store) -> Facts:
-    records = [*made_by(done["parents"][0], store), done, *([timed] if timed else [])]
+def _facts(done: Done, timed: Sequence[Timing], store: Store) -> Facts:
+    records = [*made_by(done["parents"][0], store), *_records(done, timed)]
+    first = timed[0].time if timed else None
     found = {f"{name} {record['versions'][name]}" for record in records for name in VERSIONS if _has(record, name)}
     data = done["own"].get("dataset", {})
     how = {"version": done["version"], "task": done["own"].get("task")}
     return Facts(
         versions=tuple(sorted(found)),
         protocol=canonical_json({**how, "data": {key: data[key] for key in data if key not in DATA}}),
-        timing=canonical_json([timed["version"], timed["own"]]) if timed else None,
-        host=timed.get("host", {}).get("name") if timed else None,
+        timing=canonical_json([first["version"], first["own"]]) if first else None,
+        host=first.get("host", {}).get("name") if first else None,
     )
 
 
@@ -159,11 +158,3 @@ def _refusal(point: PlannedPoint, plan: Plan, store: Store) -> str | None:
             return str(failed["error"])
         left += plan.nodes[node].parents if node in plan.nodes else ()
     return None
-
-
-def _comparable_times(results: Iterable[Done]) -> dict[str, Done]:
-    ordered = sorted(results, key=lambda done: str(done["started"]))
-    if not ordered:
-        return {}
-    own = canonical_json(ordered[-1]["own"])
-    return {done["parents"][0]: done for done in ordered if canonical_json(done["own"]) == own}

@@ -21,7 +21,7 @@ HIGHER_IS_BETTER = (
 )  # fmt: skip
 
 
-ON_TEST = ("accuracy", "balanced_accuracy", "loss")
+ON_TEST = ("accuracy", "balanced_accuracy", "loss", "agreement")
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,7 @@ class Result:
         facts: how it came to be.
         class_images: how many test images each class has, by label; () where that was not recorded.
         records: signatures of the stages that measured it.
+        timings: under each executor, with each number of images a pass, as JSON; `metrics` has the first one's latency.
     """
 
     config: Mapping[str, Any]
@@ -84,6 +85,7 @@ class Result:
     facts: Facts = Facts()
     class_images: tuple[int, ...] = ()
     records: tuple[str, ...] = ()
+    timings: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def row(self) -> str:

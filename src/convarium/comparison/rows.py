@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from convarium.comparison import audit, labels, pareto, training
+from convarium.comparison import audit, labels, pareto, timings, training
 from convarium.comparison.result import METRICS, Refused, Result
 from convarium.comparison.statistics import crossed, over_seeds
 from convarium.comparison.versus import paired, values, versus
@@ -101,6 +101,7 @@ def _shown(row: Row, label: str, differs: Json, told: Json) -> Json:
         "seeds": [one.seed for one in row.results or row.refused],
         "training_steps": training.steps(row.config),
         "metrics": {metric: _summary(row.results, metric) for metric in METRICS},
+        "timings": timings.of_row([one.timings for one in row.results]),
         **told,
         "signatures": [result.signature for result in row.results],
         "dense": [result.dense for result in row.results],

@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from convarium.comparison import time_table
+
 Row = Mapping[str, Any]
 
 TEST, BALANCED = ("test\n%",), ("bal.\n%",)
@@ -25,6 +27,8 @@ def show(document: Mapping[str, Any], console: Console) -> None:
         console.print("No row to show.", highlight=False)
     for heading, group in _groups(rows):
         console.print(_table(heading, group, console.width >= ROOMY_WIDTH, _letters(document)))
+        if time_table.has_many(group):
+            console.print(time_table.table(heading, group))
     for line in _notes(document):
         console.print(Text(line, style="dim"))
 
@@ -97,13 +101,21 @@ def _notes(document: Mapping[str, Any]) -> Iterator[str]:
         if xz := _xz(rows):
             yield f"For scale: xz -9e makes the dense file {' to '.join(f'{x:.2f}' for x in xz)} times smaller."
         if any(_mean(row, "latency_ms") is not None for row in rows):
-            yield "ms: one forward pass; faster: time of the dense network / this one's, taken in turns."
+            yield f"ms: one forward pass{_first(rows)}; faster: time of the dense network / this one's, taken in turns."
+        if time_table.has_many(rows):
+            yield time_table.NOTE
         yield "*: on a Pareto front (bytes, MACs or latency against validation accuracy) of these rows."
     letters = _letters(document)
     for code, meaning in document["audit"].items():
         yield f"{letters.get(code, 'all rows')}, {code}: {meaning}."
     if missing := document["missing"]:
         yield f"{missing} point{'s are' if missing > 1 else ' is'} not measured yet; convarium run with the same words."
+
+
+def _first(rows: Sequence[Row]) -> str:
+    """How the latency of the first table was taken, where there are others."""
+    firsts = {(one["executor"], one["batch"]) for row in rows for one in row["timings"][:1]}
+    return " of {1} under {0}".format(*firsts.pop()) if time_table.has_many(rows) and len(firsts) == 1 else ""
 
 
 def _xz(rows: Sequence[Row]) -> list[float]:

@@ -2,16 +2,20 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from convarium.architectures import library
 from convarium.compression import budget, edits, host
+from convarium.compression.file import container
 from convarium.compression.schedule import Phase, phases
 from convarium.compression.work import Bench, Work, choose, code
 from convarium.errors import NotReachable
 
 Json = Mapping[str, Any]
 ROUGHLY = 0.03
+HEADER = ("architecture", "task", "classes", "input")
 
 
 def solved(work: Work, phase: Phase, bench: Bench) -> dict[str, Any]:
@@ -60,7 +64,7 @@ def copy(work: Work, bench: Bench) -> Work:
 def _cost(work: Work, order: Json, bench: Bench) -> float:
     quantity = order["quantity"]
     if quantity == "bytes":
-        header = {key: bench.header[key] for key in ("architecture", "task", "classes", "input")}
+        header = {key: bench.header[key] for key in HEADER}
         return budget.file_bytes(work.network, work.surgery, header, work.coders)
     if quantity == "latency":
         return _latency(work, bench)
@@ -71,5 +75,9 @@ def _latency(work: Work, bench: Bench) -> float:
     """Time of a pass as a share of the dense network's, in turns in this process."""
     from convarium.measurement.latency import share_of
 
-    dense = library.build(bench.header["architecture"])
-    return share_of(work.network, dense, bench.header["input"]["shape"], bench.own["time"]["measurement"])
+    header = {key: bench.header[key] for key in HEADER}
+    with TemporaryDirectory() as folder:
+        file, dense = Path(folder) / "network.cvm", Path(folder) / "dense.cvm"
+        container.write(file, work.network, {**header, "surgery": list(work.surgery)}, {})
+        container.write(dense, library.build(header["architecture"]), {**header, "surgery": []}, {})
+        return share_of(file, dense, header["input"]["shape"], bench.own["time"]["measurement"])

@@ -25,9 +25,10 @@ def closed(values: Any, group: type, where: str) -> dict[str, Any]:
     known(values, [field.name for field in fields(group)], where)
     result = {}
     for field in fields(group):
-        if field.name not in values and field.default is MISSING:
+        if field.name not in values and field.default is MISSING and field.default_factory is MISSING:
             raise UserError(f"{where}.{field.name} is missing, expected {rules(group)[field.name]}")
-        value = values.get(field.name, field.default)
+        default = field.default if field.default_factory is MISSING else field.default_factory()
+        value = values.get(field.name, default)
         result[field.name] = checked(value, rules(group)[field.name], f"{where}.{field.name}".lstrip("."))
     return result
 

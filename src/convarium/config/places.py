@@ -48,6 +48,7 @@ def _folders(package: str) -> list[Path]:
     return [Path(folder) for folder in spec.submodule_search_locations]
 
 
+@cache
 def groups() -> list[str]:
     """Return the names of the config groups."""
     return sorted(path.name for path in ours("conf").iterdir() if path.is_dir() and path.name not in INNER)

@@ -102,9 +102,11 @@ def _told(architecture: dict[str, Any], usual: Mapping[str, Any]) -> dict[str, A
 def _filled(architecture: dict[str, Any], dataset: Mapping[str, Any]) -> dict[str, Any]:
     """Take channels, classes and image size from the dataset where the architecture leaves them open.
 
-    Weights that are null are left out: what is trained is as it was before there were any.
+    Without `weights` and `pretrained` there is no trace of them: what is trained is as it was before there were any.
     """
-    filled = {key: value for key, value in architecture.items() if key != "weights" or value is not None}
+    filled = {key: value for key, value in architecture.items() if key not in ("weights", "pretrained") or value}
+    if {"pretrained", "weights"} <= set(filled):
+        raise UserError("architecture.pretrained=true and architecture.weights are two beginnings; leave one out")
     for key, of in (("in_chans", "channels"), ("num_classes", "classes"), ("img_size", "img_size")):
         filled[key] = architecture[key] if architecture[key] is not None else dataset[of]
         if filled[key] != dataset[of]:

@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -18,13 +19,17 @@ RANGE = re.compile(r"(-?[\d.]+?(?:e-?\d+)?)?\.\.(-?[\d.]+(?:e-?\d+)?)?")
 
 @dataclass(frozen=True)
 class Rule:
-    """What a value may be; no types means any JSON value. The hint is told to who breaks it."""
+    """What a value may be; no types means any JSON value. The hint is told to who breaks it.
+
+    `each` is what the items of a list may be; without one they are held to the list's own range.
+    """
 
     types: frozenset[type] = frozenset()
     low: float | None = None
     high: float | None = None
     choices: tuple[Any, ...] = field(default=())
     hint: str = ""
+    each: "Rule | None" = None
 
     def __str__(self) -> str:
         return self._expected() + (f" ({self.hint})" if self.hint else "")
@@ -33,6 +38,7 @@ class Rule:
         if self.choices:
             return f"one of {', '.join(shown(choice) for choice in self.choices)}"
         kinds = " or ".join(sorted(NAMES[kind] for kind in self.types))
+        kinds += f" of {self.each}" if self.each and self.each.types else ""
         low, high = self.low, self.high
         if low is not None and high is not None:
             return f"{kinds} from {low:g} to {high:g}"
@@ -53,6 +59,8 @@ def from_hint(hint: Any) -> Rule:
         choices = tuple(choice for part in parts for choice in part.choices)
         optional = (None,) if choices and any(NoneType in part.types for part in parts) else ()
         return _merged(parts, choices + optional)
+    if get_origin(hint) is list:
+        return Rule(types=frozenset({list}), each=from_hint(get_args(hint)[0]))
     return Rule() if hint is Any else Rule(types=frozenset({get_origin(hint) or hint}))
 
 
@@ -76,6 +84,7 @@ def from_default(default: Any, entry: Any, where: str) -> Rule:
         ) from None
 
 
+@cache
 def _with_text(rule: Rule, text: str) -> Rule:
     text, _, hint = text.partition(";")
     rule = replace(rule, hint=hint.strip())
@@ -127,7 +136,7 @@ def _chosen(value: Any, rule: Rule, where: str) -> Any:
 
 
 def _contents(value: Any, rule: Rule, where: str) -> Any:
-    inner = Rule(low=rule.low, high=rule.high, hint=rule.hint)
+    inner = rule.each or Rule(low=rule.low, high=rule.high, hint=rule.hint)
     if isinstance(value, list):
         return [checked(item, inner, f"{where}[{index}]") for index, item in enumerate(value)]
     if wrong := [key for key in value if not isinstance(key, str)]:

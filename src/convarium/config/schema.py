@@ -1,6 +1,6 @@
 """The closed groups: every key, its type, its range. A default here is the value of a key that a YAML leaves out."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 Positive = Annotated[int, "1.."]
@@ -11,7 +11,8 @@ Fraction = Annotated[float, "0..1"]
 class Architecture:
     """A network by source and name; in_chans, num_classes and img_size are the dataset's where they are null.
 
-    `weights` is the signature of adopted weights (`convarium adopt`), which take the place of training.
+    `weights` is the signature of adopted weights (`convarium adopt`), which take the place of training. `pretrained`
+    trains from the weights that the library publishes for the name, with a fresh classifier for other classes.
     """
 
     source: Literal["own", "timm", "torchvision"]
@@ -21,6 +22,7 @@ class Architecture:
     img_size: Positive | None = None
     stem: Literal["native", "small"] = "native"
     weights: str | None = None
+    pretrained: bool = False
 
 
 @dataclass(frozen=True)
@@ -77,12 +79,15 @@ class Budget:
 
 @dataclass(frozen=True)
 class Measurement:
-    """Whether and how latency is measured; quality, bytes and MACs always are."""
+    """What runs the network when it is timed, if anything; quality, bytes and MACs are always measured.
 
-    time: bool = False
-    executor: Literal["eager"] = "eager"
-    batch: Positive = 1
+    Latency is measured for each executor with each number of images a pass. The first of both are what tables show.
+    """
+
+    executors: list[Literal["eager", "compiled", "onnxruntime", "onnxruntime_int8"]] = field(default_factory=list)
+    batch: list[Positive] = field(default_factory=lambda: [1])
     threads: Positive = 1
+    device: Literal["cpu", "gpu"] = "cpu"
 
 
 @dataclass(frozen=True)
@@ -98,9 +103,11 @@ class Runtime:
 
 @dataclass(frozen=True)
 class Tracking:
-    """The view of the store that is kept beside it."""
+    """The view of the store that is kept beside it; `uri` null is a SQLite file there."""
 
-    name: Literal["none"] = "none"
+    name: Literal["none", "mlflow"] = "none"
+    uri: str | None = None
+    experiment: str = "convarium"
 
 
 @dataclass(frozen=True)
@@ -125,11 +132,14 @@ class Check:
 
     Attributes:
         chain: the row's methods.
-        metric: the figure that the claim is about.
+        metric: the figure that the claim is about; `points_to_dense` is the difference in test accuracy, in points.
         published: its value as published, in `unit`.
         direction: which side of it is better.
         holds: conditions as `compare --where` has them, all of which must be met.
-        most_lost: points of test accuracy to the dense network, on average; null: not asked.
+        most_lost: points of test accuracy to the dense network, on average; below 0: to be gained; null: not asked.
+        least_shown: what the lower end of that difference's 95 % interval must exceed, in points; null: not asked.
+        better_than: chains of other rows, [] is the dense network: each of them must have a lower mean test accuracy.
+        of_dense: the figure is taken as a share of the dense network's.
     """
 
     chain: list[Any]
@@ -139,6 +149,9 @@ class Check:
     direction: Literal["higher", "lower"]
     holds: list[Any]
     most_lost: float | None = None
+    least_shown: float | None = None
+    better_than: list[Any] | None = None
+    of_dense: bool = False
 
 
 CLOSED: dict[str, type] = {

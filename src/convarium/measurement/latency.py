@@ -8,51 +8,61 @@ varies too much nothing is claimed. MACs do not predict time, which is why it is
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
 
-from convarium.compression.file import container
-from convarium.measurement.memory import peak_bytes
-from convarium.names import find
+from convarium.measurement import models
 
 Json = dict[str, Any]
+Call = Callable[[], Any]
+Clock = Callable[[Call, int], float]  # seconds of a pass, mean over so many
 TURNS = 60
 TURN_SECONDS = 0.01
 SPREAD = 2.0
 
 
-def race(path: str, dense_path: str, measurement: Mapping[str, Any]) -> Json:
-    """Time the networks of two files in turns, in this process; to be called in a fresh one.
+def race(model: str, dense_model: str, file: str, measurement: Mapping[str, Any]) -> Json:
+    """Time two models of one executor in turns, in this process; to be called in a fresh one.
 
     Args:
-        measurement: executor, batch (images a pass), threads.
+        file: the network's own, which says what images it takes.
+        measurement: executor, batch (images a pass), threads; device, where that is not the CPU.
 
     Returns:
         `latency_ms` and `dense_ms` (median time of one pass), `ratio` (median over turns of dense / compressed, above 1
-        is faster), `spread` (p90 / p10 of the dense network's turns) and `peak_memory_bytes`.
+        is faster), `spread` (p90 / p10 of the dense network's turns) and `peak_memory_bytes` (None: not measured).
     """
-    torch.set_num_threads(measurement["threads"])
-    network, call = _prepared(path, measurement)
-    _, dense_call = _prepared(dense_path, measurement)
-    times, dense_times = _turns(call, dense_call)
+    executor, threads, device = measurement["executor"], measurement["threads"], measurement.get("device", "cpu")
+    own, dense = (models.loaded(executor, Path(each), threads, device) for each in (model, dense_model))
+    images = models.some(models.shape_of(Path(file)), measurement["batch"])
+    times, dense_times = _turns(own.call(images), dense.call(images), clock(device))
     return {
         "latency_ms": 1e3 * median(times),
         "dense_ms": 1e3 * median(dense_times),
         "ratio": median(dense / own for own, dense in zip(times, dense_times, strict=True)),
         "spread": float(np.quantile(dense_times, 0.9) / np.quantile(dense_times, 0.1)),
-        "peak_memory_bytes": peak_bytes(network, call),
+        "peak_memory_bytes": own.peak_bytes(images),
     }
 
 
-def share_of(network: nn.Module, dense: nn.Module, shape: Sequence[int], measurement: Mapping[str, Any]) -> float:
-    """Return the time of a pass of `network` over that of `dense`, in turns in this process; images of `shape`."""
-    images = _images(shape, measurement)
-    executor = find("measurement.executors", measurement["executor"])
-    times, dense_times = _turns(executor(network.eval(), images), executor(dense.eval(), images))
+def share_of(file: Path, dense_file: Path, shape: Sequence[int], measurement: Mapping[str, Any]) -> float:
+    """Return the time of a pass of a `.cvm` file's network over that of the dense one, in turns in this process.
+
+    Activations of 8 bits are calibrated by noise: no time depends on the values.
+    """
+    images, noise = models.some(shape, measurement["batch"]), models.some(shape, 8)
+    executor, threads, device = measurement["executor"], measurement["threads"], measurement.get("device", "cpu")
+    with TemporaryDirectory() as folder:
+        calls = []
+        for place, each in enumerate((file, dense_file)):
+            (Path(folder) / str(place)).mkdir()
+            model = models.made(executor, each, noise, Path(folder) / str(place))
+            calls.append(models.loaded(executor, model, threads, device).call(images))
+        times, dense_times = _turns(calls[0], calls[1], clock(device))
     return median(own / other for own, other in zip(times, dense_times, strict=True))
 
 
@@ -62,11 +72,12 @@ def summary(races: Sequence[Json]) -> Json:
     They are void where the dense network's p90 / p10 exceeds 2 in any process.
     """
     latencies, ratios = ([race[key] for race in races] for key in ("latency_ms", "ratio"))
+    peaks = [race["peak_memory_bytes"] for race in races if race["peak_memory_bytes"] is not None]
     return {
         "metrics": {
             "latency_ms": median(latencies),
             "latency_ratio": median(ratios),
-            "peak_memory_bytes": max(race["peak_memory_bytes"] for race in races),
+            "peak_memory_bytes": max(peaks, default=None),
         },
         "void": any(race["spread"] > SPREAD for race in races),
         "range": [min(latencies), max(latencies)],
@@ -75,38 +86,43 @@ def summary(races: Sequence[Json]) -> Json:
     }
 
 
-def _prepared(path: str, measurement: Mapping[str, Any]) -> tuple[nn.Module, Callable[[], Any]]:
-    file = container.read(Path(path))
-    network = container.network(file)
-    images = _images(file.header["input"]["shape"], measurement)
-    return network, find("measurement.executors", measurement["executor"])(network, images)
+def clock(device: str) -> Clock:
+    """Return what times passes: the host's clock, or on a GPU events in its own queue."""
+    return _seconds if device == "cpu" else _seconds_by_events
 
 
-def _images(shape: Sequence[int], measurement: Mapping[str, Any]) -> Tensor:
-    return torch.randn(measurement["batch"], *shape, generator=torch.Generator().manual_seed(0))
-
-
-def _turns(call: Callable[[], Any], other: Callable[[], Any]) -> tuple[list[float], list[float]]:
+def _turns(call: Call, other: Call, time: Clock) -> tuple[list[float], list[float]]:
     """Time both TURNS times, now one first, now the other; each turn is as many passes as fill TURN_SECONDS."""
-    passes, other_passes = _passes(call), _passes(other)
+    passes, other_passes = _passes(call, time), _passes(other, time)
     times, other_times = [], []
     for turn in range(TURNS):
         if turn % 2:
-            times.append(_time(call, passes))
-            other_times.append(_time(other, other_passes))
+            times.append(time(call, passes))
+            other_times.append(time(other, other_passes))
         else:
-            other_times.append(_time(other, other_passes))
-            times.append(_time(call, passes))
+            other_times.append(time(other, other_passes))
+            times.append(time(call, passes))
     return times, other_times
 
 
-def _passes(call: Callable[[], Any]) -> int:
+def _passes(call: Call, time: Clock) -> int:
     for _ in range(5):
         call()
-    return max(1, round(TURN_SECONDS / _time(call, 5)))
+    return max(1, round(TURN_SECONDS / time(call, 5)))
 
 
-def _time(call: Callable[[], Any], passes: int) -> float:
+def _seconds_by_events(call: Call, passes: int) -> float:
+    events: Any = torch.cuda
+    start, end = (events.Event(enable_timing=True) for _ in range(2))
+    start.record()
+    for _ in range(passes):
+        call()
+    end.record()
+    end.synchronize()
+    return float(start.elapsed_time(end)) / 1e3 / passes
+
+
+def _seconds(call: Call, passes: int) -> float:
     start = perf_counter()
     for _ in range(passes):
         call()

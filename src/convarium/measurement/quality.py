@@ -57,10 +57,10 @@ def measure_file(
     torch.set_num_threads(threads)
     file = container.read(Path(path))
     network = container.network(file)
-    _check(file.header, dataset, task, path)
+    check_fits(file.header, dataset, task, path)
     splits = datasets.load(dataset, root, ("validation", "test"), Path(cache) if cache else None)
     network = network.to(_device(accelerator))
-    test, validation = (_as_trained(part, splits, file.header) for part in (splits.test, splits.validation))
+    test, validation = (as_trained(part, splits, file.header) for part in (splits.test, splits.validation))
     correct, loss = evaluate(network, test)
     right, _ = evaluate(network, validation)
     per_class = by_class(correct, test.labels, dataset["classes"])
@@ -89,7 +89,8 @@ def measure_file(
     }
 
 
-def _check(header: Mapping[str, Any], dataset: Mapping[str, Any], task: Mapping[str, Any], path: str) -> None:
+def check_fits(header: Mapping[str, Any], dataset: Mapping[str, Any], task: Mapping[str, Any], path: str) -> None:
+    """Raise UserError where a file's network is for another task, other classes or other images than the dataset's."""
     name = header["task"]["name"] if isinstance(header["task"], Mapping) else header["task"]
     classes = header["classes"] if isinstance(header["classes"], int) else len(header["classes"])
     size = dataset.get("img_size") or dataset.get("native_size")
@@ -115,7 +116,7 @@ def _device(accelerator: str) -> torch.device:
     return torch.device("cuda" if accelerator in ("auto", "gpu") and torch.cuda.is_available() else "cpu")
 
 
-def _as_trained(tensors: Tensors | None, splits: Splits, header: Mapping[str, Any]) -> Tensors:
+def as_trained(tensors: Tensors | None, splits: Splits, header: Mapping[str, Any]) -> Tensors:
     """Normalise the images as the network was trained, where that was on other data than these."""
     if tensors is None:
         raise UserError("the dataset has no such images to measure on")

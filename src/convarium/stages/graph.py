@@ -1,16 +1,16 @@
 """From points to the graph of stages they ask for."""
 
 from collections.abc import Iterable, Mapping
-from importlib.metadata import version
+from dataclasses import replace
 from typing import Any, Protocol
 
 from convarium.config.point import Reference
 from convarium.names import packages
 from convarium.seeds import stream
+from convarium.stages import clock
 from convarium.store.plan import Node, Plan, PlannedPoint
-from convarium.store.provenance import cpu_model
 
-VERSIONS = {"train": 2, "compress": 2, "measure": 2, "time": 2}
+VERSIONS = {"train": 2, "compress": 2, "measure": 2, "execute": 1, "time": 2}
 MAIN_KNOBS = ("sparsity", "ratio", "bits", "largest")
 
 Json = dict[str, Any]
@@ -42,10 +42,25 @@ def _plan_point(point: Point, nodes: dict[str, Node]) -> PlannedPoint:
         network = _add(nodes, _compress(point, position, (network, *others)))
     parents = (network, dense)
     measure = _add(nodes, _measure(config, parents))
-    time = _add(nodes, _time(config, parents)) if config["measurement"]["time"] else None
+    ran = {executor: _executions(nodes, config, executor, parents) for executor in config["measurement"]["executors"]}
+    times = [_add(nodes, _time(config, setting, parents, ran)) for setting in clock.settings(config)]
     return PlannedPoint(
-        overrides=point.overrides, config=config, network=network, dense=dense, measure=measure, time=time
+        overrides=point.overrides,
+        config=config,
+        network=network,
+        dense=dense,
+        measure=measure,
+        executions=tuple(own for own, *_ in filter(None, ran.values())),
+        times=tuple(times),
     )
+
+
+def _executions(nodes: dict[str, Node], config: Json, executor: str, parents: tuple[str, str]) -> tuple[str, ...]:
+    """Add the quality of a network under an executor, and of its dense one where the executor's models are kept."""
+    if executor == clock.EAGER:
+        return ()
+    own = _add(nodes, _execute(config, executor, parents[0], config["compression"]))
+    return (own, _add(nodes, _execute(config, executor, parents[1], ()))) if executor in clock.EXPORTED else (own,)
 
 
 def _add(nodes: dict[str, Node], node: Node) -> str:
@@ -107,7 +122,7 @@ def _to_solve(point: Point, position: int) -> Json:
     steps = point.config["compression"]
     following = [_identity(point, later) for later in range(position + 1, len(steps))]
     timed = steps[position]["budget"]["quantity"] == "latency"
-    return {"following": following, **({"time": _clock(point.config)} if timed else {})}
+    return {"following": following, **({"time": clock.time(clock.first(point.config))} if timed else {})}
 
 
 def epochs(step: Mapping[str, Any]) -> int:
@@ -133,15 +148,20 @@ def _measure(config: Json, parents: tuple[str, ...]) -> Node:
     return _node("measure", config, own, parents, 0, config["compression"])
 
 
-def _time(config: Json, parents: tuple[str, ...]) -> Node:
-    return _node("time", config, _clock(config), parents, 0, config["compression"])
+def _execute(config: Json, executor: str, network: str, steps: Iterable[Mapping[str, Any]]) -> Node:
+    own = clock.execution(executor, _data(config), config["task"])
+    return _called(_node("execute", config, own, (network,), 0, steps), executor)
 
 
-def _clock(config: Json) -> Json:
-    """How, and on what, time is measured."""
-    settings = {key: value for key, value in config["measurement"].items() if key != "time"}
-    host = {"cpu": cpu_model(), "executor": f"torch {version('torch')}"}
-    return {"measurement": settings, "host": host}
+def _time(config: Json, setting: Json, parents: tuple[str, str], ran: Mapping[str, tuple[str, ...]]) -> Node:
+    """The time of a network, raced against the dense one; of models that were kept, those very ones race."""
+    kept = ran[setting["executor"]] if setting["executor"] in clock.EXPORTED else ()
+    node = _node("time", config, clock.time(setting), (*parents, *kept), 0, config["compression"])
+    return _called(node, setting["executor"], f"{setting['batch']}x")
+
+
+def _called(node: Node, *words: str) -> Node:
+    return replace(node, name="-".join((node.name, *words)))
 
 
 def _node(

@@ -12,12 +12,17 @@ ATTEMPTS = 3
 def time(own: Mapping[str, Any], parents: tuple[Parent, ...], runtime: Runtime) -> dict[str, Any]:
     """Race `parents[0]` against the dense `parents[1]` in fresh processes, alone among all that time on this host.
 
+    Where their executor's models were kept, those of `parents[2]` and `parents[3]` race.
+
     A race that a busy machine made void is run again, at most three times; then the result is stored as void.
     """
     from convarium.measurement.exclusive import host_clock
+    from convarium.measurement.executors.installed import require
     from convarium.measurement.latency import summary
 
-    paths = [str(parent.folder / "network.cvm") for parent in parents]
+    require([own["measurement"]["executor"]])
+    files = [parent.folder / ("network.cvm" if place < 2 else "model.onnx") for place, parent in enumerate(parents)]
+    paths = [str(file) for file in (*files[-2:], files[0])]
     result: dict[str, Any] = {"void": True}
     with host_clock(runtime.check):
         for _ in range(ATTEMPTS):

@@ -9,9 +9,11 @@ from convarium.store.runtime import Parent, Runtime
 def train(own: Mapping[str, Any], parents: tuple[Parent, ...], runtime: Runtime) -> dict[str, Any]:
     """Train `own["architecture"]` on `own["dataset"]` by `own["recipe"]` and write it as `network.cvm`.
 
+    A `pretrained` one begins with the library's weights, and its images are normalised as theirs were.
+
     Raises:
         StageFailed: the loss is not a number any more.
-        UserError: the data are missing or corrupt, or the network can't be built.
+        UserError: the data are missing or corrupt, the network can't be built, or its weights can't be fetched.
     """
     import torch
 
@@ -20,12 +22,27 @@ def train(own: Mapping[str, Any], parents: tuple[Parent, ...], runtime: Runtime)
     from convarium.compression.file import container
     from convarium.seeds import stream
 
-    splits = datasets.load(own["dataset"], runtime.root, ("train", "validation"), runtime.cache)
     torch.manual_seed(stream(own["seed"], "init"))
-    network = library.build(own["architecture"])
+    begun = {key: value for key, value in own["architecture"].items() if key != "pretrained"}
+    network, dataset = library.build(begun), dict(own["dataset"])
+    if "pretrained" in own["architecture"]:
+        dataset |= _pretrained(network, begun)
+        own = {**own, "architecture": begun}
+    splits = datasets.load(dataset, runtime.root, ("train", "validation"), runtime.cache)
     by_recipe(network, splits, own, runtime)
     container.write(runtime.folder / "network.cvm", network, header(own, splits), {})
     return {"metrics": {}, "skipped": dict(splits.skipped)}
+
+
+def _pretrained(network: Any, architecture: Mapping[str, Any]) -> dict[str, list[float]]:
+    """Give the network its library's weights; return the normalisation that they were trained with."""
+    from convarium.architectures import library
+    from convarium.architectures.weights import fitted
+
+    weights = library.pretrained(architecture)
+    found = fitted(weights, network, f"the pretrained {architecture['name']}", new_head=True)
+    network.load_state_dict(found.tensors, strict=False)
+    return {"mean": list(weights.mean), "std": list(weights.std)} if weights.mean and weights.std else {}
 
 
 def by_recipe(network: Any, splits: Any, own: Mapping[str, Any], runtime: Runtime) -> None:

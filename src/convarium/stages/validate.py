@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from convarium.errors import UserError
+from convarium.measurement.executors.installed import require
 from convarium.names import allowing, packages
 from convarium.stages.graph import Json, Point
 from convarium.store.signature import canonical_json
@@ -21,8 +22,9 @@ def validate(points: Sequence[Point]) -> dict[int, str]:
     answers: dict[str, str | None] = {}
     found: dict[int, str] = {}
     for index, point in enumerate(points):
-        architecture = {key: value for key, value in point.config["architecture"].items() if key != "weights"}
-        if reason := _too_few_images(point.config["dataset"]):
+        told = point.config["architecture"].items()
+        architecture = {key: value for key, value in told if key not in ("weights", "pretrained")}
+        if reason := _too_few_images(point.config["dataset"]) or _not_installed(point.config["measurement"]):
             found[index] = reason
         for step in [None, *point.config["compression"]]:
             key = canonical_json([architecture, step])
@@ -39,6 +41,14 @@ def _too_few_images(dataset: Json) -> str | None:
     if asked is None or there is None or asked <= there:
         return None
     return f"dataset.train_size={asked}: {dataset['name']} has 1..{there} training images"
+
+
+def _not_installed(measurement: Json) -> str | None:
+    try:
+        require(measurement["executors"])
+    except UserError as error:
+        return str(error)
+    return None
 
 
 def _trouble(architecture: Json, step: Json | None, networks: dict[str, "nn.Module"]) -> str | None:

@@ -45,7 +45,8 @@ def read_json(path: Path) -> Any:
         UserError: the file is no JSON.
     """
     try:
-        return json.loads(path.read_bytes())
+        with open(path, "rb") as file:  # noqa: PTH123, half the time of Path.open
+            return json.loads(file.read())
     except (FileNotFoundError, NotADirectoryError):
         return None
     except ValueError as error:

@@ -11,7 +11,7 @@ from convarium.store.store import Store
 
 START_SECONDS = 1.0
 SECONDS_PER_WORK = 2e-4  # LeNet-5, one image of one epoch, one core
-SECONDS_WITHOUT_WORK = {"measure": 4.0, "time": 60.0}
+SECONDS_WITHOUT_WORK = {"measure": 4.0, "execute": 10.0, "time": 60.0}
 
 Json = dict[str, Any]
 Kind = tuple[str, ...]

@@ -14,7 +14,7 @@ from typing import Any
 
 from convarium import names
 from convarium.errors import StageFailed, UserError
-from convarium.store import curves, disk, provenance
+from convarium.store import curves, disk, log, provenance
 from convarium.store.capture import captured
 from convarium.store.fresh import in_fresh
 from convarium.store.lease import Lease, LeaseLost
@@ -53,6 +53,11 @@ class Execution:
         """The node's folder."""
         return self.lease.folder
 
+    @property
+    def log(self) -> Path:
+        """What the stage prints."""
+        return self.folder / log.NAME
+
     def make(self) -> str | None:
         """Run the stage and publish its result; return the failure's line if there was one.
 
@@ -61,11 +66,13 @@ class Execution:
             Unrecorded: the failure could not be written down.
         """
         try:
+            log.begin(self.log, self.lease.number + 1)
             self._publish(self._result())
         except LeaseLost:
             self._leave()
         except BaseException as error:
             if _is_interrupt(error):
+                log.say(self.log, "stopped")
                 self._leave()
                 raise Stopped from None
             trace = "".join(traceback.format_exception(error))
@@ -97,6 +104,7 @@ class Execution:
                 "ended": _now(),
             }
             disk.write_json(self.folder / "failed.json", record)
+            log.say(self.log, f"failed: {line}", "" if mistake else trace)
         except LeaseLost:
             return None
         except OSError as error:
@@ -116,7 +124,7 @@ class Execution:
         parents = tuple(self._parent(signature) for signature in self.node.parents)
         started, clock = _now(), time.monotonic()
         provenance.forget_peak_memory()
-        with outside, captured(self.folder / "log", whole_process=self.run.controller != current()):
+        with outside, captured(self.log, whole_process=self.run.controller != current()):
             stage = _loaded(self.node.stage, self.threads)
             result = stage(own, parents, runtime)
         _check_result(result)
@@ -153,7 +161,7 @@ class Execution:
             root=self.node.runtime.get("root"),
             report=curves.reporter(self.folder / "curves.jsonl"),
             check=self._check,
-            fresh=in_fresh(self.threads, self.folder / "log"),
+            fresh=in_fresh(self.threads, self.log),
             cache=disk.beside(self.store.root),
         )
 
@@ -161,6 +169,7 @@ class Execution:
         if self.run.is_stopped:
             raise Stopped
         self.lease.check()
+        log.bound(self.log)
 
     def _parent(self, signature: str) -> Parent:
         done, folder = self.store.done(signature), self.store.path(signature)
@@ -175,6 +184,7 @@ class Execution:
         for path in sorted((self.folder / f"work.{self.lease.number}").iterdir()):
             disk.sync_file(path)
             path.replace(self.folder / path.name)
+        log.say(self.log, f"done in {record['seconds']} s")
         disk.sync_folder(self.folder)
         self.lease.check()
         disk.publish_json(self.folder / "done.json", record)

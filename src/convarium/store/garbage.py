@@ -1,6 +1,7 @@
 """What lies in a store and nothing asks for: results of other versions of the stages, failures, work left behind."""
 
 import shutil
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,18 +9,24 @@ from uuid import uuid4
 
 from convarium.store import disk
 from convarium.store.lease import Leases
+from convarium.store.run_file import dead, living
 from convarium.store.store import Store
 
 KINDS = {
-    "outdated": "results of another version of a stage: only a signature may still name them",
     "failed": "records of failures, with their logs",
+    "left": "what killed commands left aside",
+    "outdated": "results of another version of a stage, and what was made from them: named by signature only",
     "unfinished": "checkpoints of stages that were stopped: the same command would go on from them",
+    "cache": "decoded pictures and the like beside the store: made again when they are needed",
 }
+ALWAYS = ("failed", "left")
+ASIDE = (".gone.*", ".merge.*")
+DAY_SECONDS = 86400
 
 
 @dataclass(frozen=True)
 class Garbage:
-    """A stage's folder that may go."""
+    """A folder that may go; of a stage, or with no signature."""
 
     kind: str
     signature: str
@@ -33,39 +40,70 @@ def find(store: Store, versions: Mapping[str, int]) -> Iterator[Garbage]:
     Args:
         versions: of the stages, as they are now; a stage that is not named is kept.
     """
-    leases = Leases("")
+    leases, stale = Leases(""), Stale(store, versions)
     for signature, folder in store.folders():
-        kind = _kind(folder, versions, leases)
+        kind = _kind(store, signature, folder, stale, leases)
         if kind is not None:
             yield Garbage(kind, signature, folder, _size(folder))
+    yield from (Garbage("left", "", path, _size(path)) for path in _left(store))
+    cache = disk.beside(store.root)
+    if cache.is_dir() and not living(store):
+        yield Garbage("cache", "", cache, _size(cache))
 
 
 def remove(garbage: Iterable[Garbage]) -> None:
     """Remove folders, each in one step; one that somebody has taken up or finished meanwhile stays."""
     leases = Leases(f"gc-{uuid4().hex}")
     for one in garbage:
-        if one.kind == "outdated":
-            _drop(one.folder)
+        if one.kind not in ("failed", "unfinished"):
+            drop(one.folder)
         elif lease := leases.take(one.folder):
             if not (one.folder / "done.json").exists():
-                _drop(one.folder)
+                drop(one.folder)
             lease.release()
 
 
-def _drop(folder: Path) -> None:
+def drop(folder: Path) -> None:
+    """Remove a folder in one step."""
     gone = folder.with_name(f".gone.{uuid4().hex}")
     folder.rename(gone)
     shutil.rmtree(gone)
 
 
-def _kind(folder: Path, versions: Mapping[str, int], leases: Leases) -> str | None:
-    done = disk.read_json(folder / "done.json")
-    if done is not None:
-        return "outdated" if versions.get(done["stage"], done["version"]) != done["version"] else None
+class Stale:
+    """Tells results that no command asks for: of another version of a stage, or made from such ones."""
+
+    def __init__(self, store: Store, versions: Mapping[str, int]) -> None:
+        self._store, self._versions = store, versions
+        self._known: dict[str, bool] = {}
+
+    def holds(self, signature: str) -> bool:
+        """Whether the result of a signature is one; what is not there is none."""
+        if signature not in self._known:
+            done = self._store.done(signature)
+            self._known[signature] = done is not None and (
+                self._versions.get(done["stage"], done["version"]) != done["version"]
+                or any(map(self.holds, done["parents"]))
+            )
+        return self._known[signature]
+
+
+def _kind(store: Store, signature: str, folder: Path, stale: Stale, leases: Leases) -> str | None:
+    if store.done(signature) is not None:
+        return "outdated" if stale.holds(signature) else None
     claim = leases.look(folder)
     if claim is not None and claim.state == "alive":
         return None
     return "failed" if (folder / "failed.json").exists() else "unfinished"
+
+
+def _left(store: Store) -> Iterator[Path]:
+    """Yield folders laid aside a day ago or more, and those of runs whose controller is gone."""
+    for pattern in ASIDE:
+        for path in store.root.glob(f"*/{pattern}"):
+            if time.time() - path.stat().st_mtime > DAY_SECONDS:
+                yield path
+    yield from dead(store)
 
 
 def _size(folder: Path) -> int:

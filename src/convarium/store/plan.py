@@ -11,7 +11,7 @@ from convarium.errors import UserError
 from convarium.store import disk
 from convarium.store.signature import canonical_json, signature
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -44,19 +44,25 @@ class Node:
 
 @dataclass(frozen=True)
 class PlannedPoint:
-    """One point of a command line: its config, and the signatures of its network, dense network and figures."""
+    """One point of a command line: its config, and the signatures of its network, dense network and figures.
+
+    Attributes:
+        executions: of its quality under each executor but eager.
+        times: of its latency under each executor, with each number of images a pass, as its config lists them.
+    """
 
     overrides: tuple[str, ...]
     config: dict[str, Any]
     network: str
     dense: str
     measure: str
-    time: str | None
+    executions: tuple[str, ...] = ()
+    times: tuple[str, ...] = ()
 
     @property
     def ends(self) -> tuple[str, ...]:
         """The stages whose results answer the point."""
-        return (self.measure, self.time) if self.time else (self.measure,)
+        return self.measure, *self.executions, *self.times
 
 
 @dataclass(frozen=True)
@@ -98,15 +104,21 @@ class Plan:
         if document is None or document.get("format") != FORMAT:
             raise UserError(f"{path} is no plan of format {FORMAT}")
         nodes = [_node(fields) for fields in document["nodes"]]
-        points = tuple(
-            PlannedPoint(**{**fields, "overrides": tuple(fields["overrides"])}) for fields in document["points"]
-        )
+        points = tuple(PlannedPoint(**_tuples(fields)) for fields in document["points"])
         return Plan(nodes={node.signature: node for node in nodes}, points=points)
 
     def _document(self) -> dict[str, Any]:
         nodes = [asdict(node) | {"parents": list(node.parents)} for node in self.nodes.values()]
-        points = [asdict(point) | {"overrides": list(point.overrides)} for point in self.points]
+        points = [{key: _listed(value) for key, value in asdict(point).items()} for point in self.points]
         return {"format": FORMAT, "nodes": nodes, "points": points}
+
+
+def _listed(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _tuples(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()}
 
 
 def _node(fields: Mapping[str, Any]) -> Node:

@@ -150,7 +150,9 @@ def ending(node: Node, signature: str, survey: Survey, store: Store) -> str:
     if signature in survey.failed:
         return f"{title} failed: {survey.failed[signature]['error']}"
     record = store.done(signature) or {"result": {"metrics": {}}, "seconds": 0.0}
-    said = figures(record["result"]["metrics"], MAIN)
+    said = (
+        "void, the machine was too busy" if record["result"].get("void") else figures(record["result"]["metrics"], MAIN)
+    )
     return f"{title} done in {duration(record['seconds'])}{': ' if said else ''}{said}"
 
 

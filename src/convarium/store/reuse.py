@@ -19,7 +19,7 @@ def check(plan: Plan, store: Store, signatures: Iterable[str]) -> None:
     """
     for signature in signatures:
         record = store.done(signature)
-        if record is not None and _identity(record) != _asked(plan.nodes[signature]):
+        if record is not None and identity(record) != _asked(plan.nodes[signature]):
             folder = store.path(signature)
             raise UserError(f"{folder}: done.json tells another config than the one asked for; move the folder away")
 
@@ -32,7 +32,8 @@ def tell_changed_source(store: Store, signatures: Iterable[str]) -> None:
         print(f"convarium: {changed} stored results were made by other source code than this", file=sys.stderr)
 
 
-def _identity(record: dict[str, Any]) -> str:
+def identity(record: dict[str, Any]) -> str:
+    """Return all that a result was made from, as canonical JSON."""
     return canonical_json([record[key] for key in ("stage", "version", "own", "parents", "fingerprint")])
 
 

@@ -102,14 +102,33 @@ class Run:
 
 def forget_dead(store: Store) -> None:
     """Clear away what runs left whose controllers were killed."""
-    for folder in list(_left(store.root / "runs")):
+    for folder in list(dead(store)):
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _left(runs: Path) -> Iterator[Path]:
-    for file in runs.glob("*/run.json"):
+def dead(store: Store) -> Iterator[Path]:
+    """Yield the folders of runs whose controllers were killed."""
+    yield from (file.parent for file, controller in _controllers(store) if _is_dead(controller))
+
+
+def living(store: Store) -> bool:
+    """Whether some run may be going on; one of another host counts until it is over."""
+    return any(plans(store))
+
+
+def plans(store: Store) -> Iterator[Path]:
+    """Yield the plans of the runs that may be going on."""
+    for file, controller in _controllers(store):
+        if not _is_dead(controller) and (run := disk.read_json(file)):
+            yield store.root / "plans" / Path(run["plan"]).name
+
+
+def _controllers(store: Store) -> Iterator[tuple[Path, Process]]:
+    for file in (store.root / "runs").glob("*/run.json"):
         fields = disk.read_json(file)
         if fields is not None:
-            controller = Process(**fields["controller"])
-            if is_here(controller) and not is_alive(controller):
-                yield file.parent
+            yield file, Process(**fields["controller"])
+
+
+def _is_dead(controller: Process) -> bool:
+    return is_here(controller) and not is_alive(controller)

@@ -124,7 +124,7 @@ class Store:
     def folders(self) -> list[tuple[str, Path]]:
         """Return every signature that has a folder, done or not, and the folder, ordered by folder."""
         self._scan()
-        return sorted(self._folders.items(), key=lambda item: item[1])
+        return sorted(self._folders.items(), key=lambda item: str(item[1]))
 
     def _known(self, signature: str) -> Json | None:
         if signature not in self._done and signature in self._folders:
@@ -144,11 +144,12 @@ class Store:
                 self._read(stage.name)
 
     def _read(self, stage: str) -> None:
-        for name in sorted(os.listdir(self.root / stage)):
+        place = self.root / stage
+        for name in sorted(os.listdir(place)):
             match = RESULT.fullmatch(name)
             known = self._folders.get(match[1]) if match else None
-            if match and (known is None or (known.name != name and (self.root / stage / name / "done.json").exists())):
-                self._folders[match[1]] = self.root / stage / name
+            if match and (known is None or (known.name != name and (place / name / "done.json").exists())):
+                self._folders[match[1]] = place / name
 
 
 def _word(text: str) -> str:

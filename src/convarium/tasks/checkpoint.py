@@ -1,6 +1,7 @@
 """What training needs to go on as if it had never stopped, in one file, replaced whole at the end of an epoch."""
 
 import json
+import logging
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -9,6 +10,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+logger = logging.getLogger(__name__)
+LONGEST_REASON = 120
 
 
 @dataclass(frozen=True)
@@ -37,12 +41,15 @@ def save(path: Path, state: State) -> None:
 
 
 def read(path: Path) -> State | None:
-    """Return the state in `path`, None where there is no file or a damaged one: starting anew gives the same."""
+    """Return the state in `path`, None without a file; a damaged one is told and removed: anew gives the same."""
     if not path.is_file():
         return None
     try:
         return State(**torch.load(path, map_location="cpu", weights_only=True))
-    except Exception:
+    except Exception as error:
+        reason = " ".join(str(error).split())[:LONGEST_REASON] or type(error).__name__
+        logger.warning("%s is damaged and is left out, what it held is trained anew: %s", path, reason)
+        path.unlink(missing_ok=True)
         return None
 
 

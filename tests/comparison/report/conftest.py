@@ -20,7 +20,7 @@ from convarium.store.store import Store
 SWEEP = (
     "compression=none,pruning/magnitude,pruning/random,quantization/kmeans",
     "compression.magnitude.sparsity=0.5,0.9",
-    "measurement.time=true",
+    "measurement.executors=[eager]",
     "seed=0,1,2",
 )
 IMAGES = 400

@@ -185,7 +185,7 @@ def test_every_row_has_the_command_that_makes_it_again(window: Window) -> None:
     window.click("#commands summary")
     told = [command.text for command in window.all("#command-list pre")]
     assert told[1] == (
-        "convarium run compression=pruning/magnitude compression.magnitude.sparsity=0.5 measurement.time=True"
+        "convarium run compression=pruning/magnitude compression.magnitude.sparsity=0.5 'measurement.executors=[eager]'"
         " seed=0,1,2"
     )
     window.click("#command-list button")

@@ -49,7 +49,7 @@ def test_what_all_was_made_with_is_told_once(document: Json) -> None:
 
 def test_a_command_joins_seeds_and_leaves_out_where_it_ran(document: Json) -> None:
     assert document["rows"][3]["command"] == (
-        "convarium run compression=pruning/random measurement.time=True seed=0,1,2"
+        "convarium run compression=pruning/random 'measurement.executors=[eager]' seed=0,1,2"
     )
     assert "--html" in document["command"]
 

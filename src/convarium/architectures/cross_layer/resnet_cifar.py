@@ -1,30 +1,43 @@
-"""The small ResNets for 32x32 images (He et al., "Deep residual learning", CVPR 2016, section 4.2)."""
+"""ResNets with shortcuts that have no parameters (He et al., "Deep residual learning", CVPR 2016).
+
+Those of 20 to 110 layers for 32x32 images (section 4.2), and ResNet-10, which the review's Table 5 takes from CSPNet.
+"""
 
 from functools import partial
+from typing import Any
 
 from torch import Tensor, nn
 from torch.nn import functional
 
+from convarium.architectures.blocks.activations import each_piece
+from convarium.architectures.blocks.layers import KWARGS, LAYERS, Layers
+from convarium.architectures.blocks.stages import network, stages
 from convarium.architectures.kwargs import Builder
+
+DEPTHS = (20, 32, 44, 56, 110)
 
 
 class Block(nn.Module):
     """Two 3x3 convolutions beside a parameter-free shortcut (option A: every second pixel, zeros for new channels)."""
 
-    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+    def __init__(self, layers: Layers, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
-        self.bn1 = nn.BatchNorm2d(outputs)
-        self.relu1 = nn.ReLU()
-        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
-        self.bn2 = nn.BatchNorm2d(outputs)
-        self.relu2 = nn.ReLU()
-        self.stride, self.widening = stride, outputs - inputs
+        self.conv1 = layers.conv(inputs, outputs, 3, stride)
+        self.bn1 = layers.normed(outputs)
+        self.relu1 = layers.act(outputs)
+        self.drop = layers.drop()
+        self.conv2 = layers.conv(outputs, outputs)
+        self.bn2 = layers.normed(outputs)
+        self.relu2 = layers.act(outputs)
+        self.stride, self.widening, self.activation = stride, outputs - inputs, layers.activation
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (N, inputs, H, W) to (N, outputs, ceil(H / stride), ceil(W / stride))."""
-        inner = self.bn2(self.conv2(self.relu1(self.bn1(self.conv1(x)))))
-        return self.relu2(inner + self.shortcut(x))  # type: ignore[no-any-return]
+        """Map (N, inputs, H, W) to (N, outputs, ceil(H / stride), ceil(W / stride)).
+
+        The shortcut is added to every piece of a maxout.
+        """
+        inner = self.bn2(self.conv2(self.drop(self.relu1(self.bn1(self.conv1(x))))))
+        return self.relu2(inner + each_piece(self.shortcut(x), self.activation))  # type: ignore[no-any-return]
 
     def shortcut(self, x: Tensor) -> Tensor:
         """Subsample and pad with zero channels, equally before and behind."""
@@ -34,38 +47,28 @@ class Block(nn.Module):
         return functional.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, before, self.widening - before))
 
 
-class CifarResNet(nn.Module):
-    """A 3x3 stem, three stages of `blocks` blocks with 16, 32 and 64 channels, average pooling, one linear layer."""
+def resnet_cifar(depth: int, in_chans: int, num_classes: int, img_size: int, **chosen: Any) -> nn.Module:
+    """ResNet of depth 6n + 2: a 3x3 stem, three stages of n blocks with 16, 32 and 64 channels.
 
-    def __init__(self, blocks: int, in_chans: int, num_classes: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(in_chans, 16, 3, padding=1, bias=False)
-        self.bn1 = nn.BatchNorm2d(16)
-        self.relu = nn.ReLU()
-        self.stage1 = _stage(16, 16, 1, blocks)
-        self.stage2 = _stage(16, 32, 2, blocks)
-        self.stage3 = _stage(32, 64, 2, blocks)
-        self.pool = nn.AdaptiveAvgPool2d(1)
-        self.fc = nn.Linear(64, num_classes)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map images (N, C, H, W) to logits (N, classes)."""
-        x = self.relu(self.bn1(self.conv1(x)))
-        x = self.stage3(self.stage2(self.stage1(x)))
-        return self.fc(self.pool(x).flatten(1))  # type: ignore[no-any-return]
+    Depth 20 has 269,722 parameters at 3x32x32x10, depth 110 1,727,962; images of any size.
+    """
+    layers = Layers(**chosen)
+    stem = {"conv1": layers.conv(in_chans, 16), "bn1": layers.normed(16), "relu": layers.act(16)}
+    widths = [[width] * ((depth - 2) // 6) for width in (16, 32, 64)]
+    return network(stem, stages(partial(Block, layers), 16, widths), layers.tail(64, num_classes))
 
 
-def _stage(inputs: int, outputs: int, stride: int, blocks: int) -> nn.Sequential:
-    rest = (Block(outputs, outputs, 1) for _ in range(blocks - 1))
-    return nn.Sequential(Block(inputs, outputs, stride), *rest)
+def resnet10(in_chans: int, num_classes: int, img_size: int, **chosen: Any) -> nn.Module:
+    """ResNet-10 of CSPNet's comparison: one block a stage, no projections; 5,244,968 parameters at 3x256x256x1000.
+
+    (With projections, as in timm's class, it has 5,418,792.) Images of any size.
+    """
+    layers = Layers(**chosen)
+    conv1 = nn.Conv2d(in_chans, 64 * layers.pieces, 7, 2, padding=3, bias=layers.biased)
+    stem = {"conv1": conv1, "bn1": layers.normed(64), "relu": layers.act(64), "pool1": nn.MaxPool2d(3, 2, padding=1)}
+    widths = [[64], [128], [256], [512]]
+    return network(stem, stages(partial(Block, layers), 64, widths), layers.tail(512, num_classes))
 
 
-def resnet_cifar(depth: int, in_chans: int, num_classes: int, img_size: int) -> nn.Module:
-    """ResNet of depth 6n + 2; depth 20 has 269,722 parameters at 3x32x32x10; takes images of any size."""
-    return CifarResNet((depth - 2) // 6, in_chans, num_classes)
-
-
-BUILDERS = {f"resnet{depth}": Builder(partial(resnet_cifar, depth), {}) for depth in (20, 32, 44, 56, 110)}
+BUILDERS = {f"resnet{depth}": Builder(partial(resnet_cifar, depth), KWARGS, LAYERS) for depth in DEPTHS}
+BUILDERS["resnet10"] = Builder(resnet10, KWARGS, LAYERS)

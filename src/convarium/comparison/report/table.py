@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from convarium.comparison.result import METRICS
+from convarium.comparison.timings import CLOCKED, EXECUTED
 
 COLUMNS = {
     "accuracy": "test_accuracy_percent",
@@ -20,6 +21,7 @@ COLUMNS = {
     "nonzeros": "nonzero_parameters_count",
     "macs": "macs_per_image_count",
     "latency_ratio": "dense_latency_per_latency",
+    "agreement": "classified_as_eager_percent",
 }
 PERCENT = 100.0
 DIGITS = 10
@@ -30,10 +32,13 @@ def table(document: Mapping[str, Any]) -> str:
 
     Accuracies are in percent, their differences to the dense network in percentage points; `_low` and `_high` are
     bounds at 95 %. A cell is empty where nothing was measured or can be said; several values are parted by blanks.
+    Where rows were timed in several ways, columns for each executor and number of images come last.
     """
-    lines = [_line(row) for row in document["rows"]]
+    several = any(len(row["timings"]) > 1 for row in document["rows"])
+    lines = [_line(row) | (_timings(row) if several else {}) for row in document["rows"]]
+    columns = dict.fromkeys(column for line in (_line(_nothing()), *lines) for column in line)
     text = io.StringIO()
-    writer = csv.DictWriter(text, list(_line(_nothing())), lineterminator="\n")
+    writer = csv.DictWriter(text, list(columns), lineterminator="\n")
     writer.writeheader()
     writer.writerows(lines)
     return text.getvalue()
@@ -57,6 +62,18 @@ def _line(row: Mapping[str, Any]) -> dict[str, Any]:
     return line | {column: " ".join(row[key]) for column, key in joined.items()}
 
 
+def _timings(row: Mapping[str, Any]) -> dict[str, str]:
+    """Return columns such as "onnxruntime_int8_16_images_latency_ms" and "onnxruntime_int8_test_accuracy_percent"."""
+    cells: dict[str, str] = {}
+    for timing in row["timings"]:
+        of = timing["executor"]
+        clocked = f"{of}_{timing['batch']}_images"
+        cells |= {f"{clocked}_{COLUMNS.get(key, key)}": _number(timing[key], 1.0) for key in CLOCKED}
+        cells |= {f"{clocked}_void": str(timing["void"]).lower()}
+        cells |= {f"{of}_{COLUMNS.get(key, key)}": _number(timing[key], _scale(key)) for key in EXECUTED}
+    return cells
+
+
 def _interval(column: str, figures: Mapping[str, Any], middle: str, scale: float) -> dict[str, str]:
     parts = {column: middle, f"{column}_low": "low", f"{column}_high": "high"}
     return {name: _number(figures.get(key), scale) for name, key in parts.items()}
@@ -67,7 +84,7 @@ def _number(value: float | None, scale: float) -> str:
 
 
 def _scale(metric: str) -> float:
-    return PERCENT if metric.endswith("accuracy") else 1.0
+    return PERCENT if metric.endswith(("accuracy", "agreement")) else 1.0
 
 
 def _nothing() -> dict[str, Any]:

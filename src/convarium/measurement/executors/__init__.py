@@ -1,1 +1,1 @@
-"""What runs a network when it is timed: each is a function from a network and images to a call without arguments."""
+"""What runs a network: each is a function from a model's file and a number of threads to the loaded model."""

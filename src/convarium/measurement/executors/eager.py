@@ -1,18 +1,11 @@
-"""PyTorch as it is."""
+"""PyTorch as it is: operator by operator."""
 
-from collections.abc import Callable
+from pathlib import Path
 
-import torch
-from torch import Tensor, nn
+from convarium.measurement.executors.pytorch import Torch, decoded
 
 
-def eager(network: nn.Module, images: Tensor) -> Callable[[], Tensor]:
-    """Return a call that runs `images` through the network once, operator by operator, without gradients."""
-    network.eval()
-
-    @torch.inference_mode()
-    def run() -> Tensor:
-        output: Tensor = network(images)
-        return output
-
-    return run
+def eager(model: Path, threads: int, device: str = "cpu") -> Torch:
+    """Load a `.cvm` file."""
+    network, where = decoded(model, threads, device)
+    return Torch(network, network, where)

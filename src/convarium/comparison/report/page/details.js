@@ -56,6 +56,14 @@ function metricFact([metric, figures]) {
   return fact(name, write(figures.mean), figures.low === figures.high ? "" : interval(figures, write));
 }
 
+function timingFact({ executor, batch, latency_ms, latency_ratio, ratio_range, accuracy }) {
+  const told = latency_ms === null ? "void" : `${milliseconds(latency_ms)} ms`;
+  const range = ratio_range && ` (${ratio_range.map((end) => end.toFixed(2)).join(" to ")})`;
+  const faster = latency_ratio === null ? null : `${latency_ratio.toFixed(2)}x faster than dense${range ?? ""}`;
+  const right = accuracy === null ? null : `${inPercent(accuracy)} right`;
+  return fact(`${executor}, ${batch} image${batch === 1 ? "" : "s"}`, told, [faster, right].filter(Boolean).join("; "));
+}
+
 function differenceFact(entry) {
   const bound = entry.loss_upper === undefined ? "" : `; at most ${percent(entry.loss_upper)} lost (one-sided, 95 %)`;
   return fact("points to dense", signed(entry.difference), `${interval(entry, signed)} ${judged(entry)}${bound}`);
@@ -69,7 +77,8 @@ function card(row) {
   return el("article", { class: "card", "data-row": row.place },
     el("h3", {}, row.label),
     el("p", { class: "quiet" }, `${row.group}, seeds ${row.seeds.join(", ")}${row.status ? `: ${row.status}` : ""}`),
-    el("dl", { class: "facts" }, ...(entry ? [differenceFact(entry)] : []), ...known.map(metricFact)),
+    el("dl", { class: "facts" }, ...(entry ? [differenceFact(entry)] : []), ...known.map(metricFact),
+      ...(row.timings.length > 1 ? row.timings.map(timingFact) : [])),
     set.length ? el("p", {}, el("b", {}, "Set: "), set.join(", ")) : null,
     el("ul", {}, ...row.audit.map((code) => el("li", {}, el("b", {}, readable(code)), `: ${meaning(code)}`))),
     command(row),

@@ -1,0 +1,89 @@
+"""Activations of the review's section 2 and Table 2, by name.
+
+Table 2 prints the rows of RReLU and ELU one line off, and Swish as "Switch"; here they are as their papers define them.
+"""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+PIECES = 2
+ELEMENTWISE: dict[str, Callable[[], nn.Module]] = {
+    "sigmoid": nn.Sigmoid,
+    "hard_sigmoid": nn.Hardsigmoid,
+    "tanh": nn.Tanh,
+    "hard_tanh": nn.Hardtanh,
+    "softsign": nn.Softsign,
+    "softplus": nn.Softplus,
+    "relu": nn.ReLU,
+    "relu6": nn.ReLU6,
+    "leaky_relu": nn.LeakyReLU,
+    "rrelu": nn.RReLU,
+    "elu": nn.ELU,
+    "selu": nn.SELU,
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
+    "hard_swish": nn.Hardswish,
+    "mish": nn.Mish,
+}
+LEARNT = ("prelu", "swish", "maxout")
+NAMES: tuple[str, ...] = (*ELEMENTWISE, *LEARNT)
+
+
+class Swish(nn.Module):
+    """x sigmoid(beta x) with a learnt beta a channel, 1 at first (where it is SiLU): Ramachandran et al. 2017."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.beta = nn.Parameter(torch.ones(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, channels, ...) to the same shape."""
+        return x * torch.sigmoid(self.beta.reshape(-1, *[1] * (x.dim() - 2)) * x)
+
+
+class Maxout(nn.Module):
+    """The larger of the two halves of the channels: Goodfellow et al., "Maxout networks", ICML 2013, with k = 2.
+
+    The layer before it makes the pieces of all channels: first piece 1 of each, then piece 2 of each.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, 2 * channels, ...) to (N, channels, ...)."""
+        return torch.maximum(*x.chunk(PIECES, 1))
+
+
+def activation(name: str, channels: int) -> nn.Module:
+    """Return the activation `name`, which gives back maps of `channels` channels.
+
+    PReLU (He et al. 2015) and Swish learn one number a channel; RReLU draws slopes from U(1/8, 1/3) in training (Xu et
+    al. 2015); hard_sigmoid is relu6(x + 3) / 6. Maxout takes `pieces(name) * channels` channels.
+
+    Raises:
+        KeyError: not one of NAMES.
+    """
+    if name == "maxout":
+        return Maxout()
+    if name == "prelu":
+        return nn.PReLU(channels)
+    return Swish(channels) if name == "swish" else ELEMENTWISE[name]()
+
+
+def pieces(name: str) -> int:
+    """Return how many maps the layer before an activation makes for each channel behind it."""
+    return PIECES if name == "maxout" else 1
+
+
+def each_piece(identity: Tensor, name: str) -> Tensor:
+    """Repeat what is added to a layer's maps for every piece that the activation behind the sum takes."""
+    return torch.cat([identity] * pieces(name), 1) if pieces(name) > 1 else identity
+
+
+def joined(maps: Sequence[Tensor], name: str) -> Tensor:
+    """Concatenate maps that go into the activation `name` together, so that pieces of one channel stay a pair."""
+    if pieces(name) == 1:
+        return torch.cat(list(maps), 1)
+    return torch.cat(
+        [piece for pair in zip(*(each.chunk(PIECES, 1) for each in maps), strict=True) for piece in pair], 1
+    )

@@ -1,0 +1,85 @@
+"""What transformer encoders share: attention of several heads, the MLP behind it, and both as one pre-norm layer."""
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from convarium.architectures.blocks.activations import ELEMENTWISE
+from convarium.architectures.blocks.dropout import dropout as make_dropout
+from convarium.architectures.kwargs import choice, number
+
+LAYERS = {
+    "activation": choice(*ELEMENTWISE),
+    "dropout": number(0, 0.99),
+}
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor, heads: int) -> Tensor:
+    """softmax(Q K^T / sqrt(d)) V for each head of d channels.
+
+    Args:
+        query: (N, T, heads * d).
+        key: (N, S, heads * d).
+        value: (N, S, heads * d).
+
+    Returns:
+        (N, T, heads * d).
+    """
+    query, key, value = (tokens.unflatten(2, (heads, -1)).transpose(1, 2) for tokens in (query, key, value))
+    return functional.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
+
+
+class Attention(nn.Module):
+    """Attention of tokens (N, T, width) to those of a source (N, S, width), themselves where none is given."""
+
+    def __init__(self, width: int, heads: int, bias: bool = True) -> None:
+        super().__init__()
+        self.num_heads = heads
+        self.query = nn.Linear(width, width, bias=bias)
+        self.key_value = nn.Linear(width, 2 * width, bias=bias)
+        self.project = nn.Linear(width, width)
+
+    def forward(self, x: Tensor, source: Tensor | None = None) -> Tensor:
+        """Return (N, T, width)."""
+        key, value = self.key_value(x if source is None else source).chunk(2, dim=2)
+        return self.project(attend(self.query(x), key, value, self.num_heads))  # type: ignore[no-any-return]
+
+
+class Mlp(nn.Sequential):
+    """Two linear layers with an activation between them, over tokens (N, T, width)."""
+
+    def __init__(self, width: int, hidden: int, activation: str = "gelu", dropout: float = 0.0) -> None:
+        super().__init__(
+            nn.Linear(width, hidden),
+            ELEMENTWISE[activation](),
+            make_dropout(dropout),
+            nn.Linear(hidden, width),
+            make_dropout(dropout),
+        )
+
+
+class Layer(nn.Module):
+    """One pre-norm layer of an encoder: x + attention(norm(x)), then x + mlp(norm(x))."""
+
+    def __init__(
+        self, width: int, heads: int, hidden: int, activation: str, dropout: float, bias: bool = True, eps: float = 1e-6
+    ) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(width, eps=eps)
+        self.attention = Attention(width, heads, bias)
+        self.drop = make_dropout(dropout)
+        self.norm2 = nn.LayerNorm(width, eps=eps)
+        self.mlp = Mlp(width, hidden, activation, dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map tokens (N, T, width) to tokens of the same shape."""
+        x = x + self.drop(self.attention(self.norm1(x)))
+        return x + self.mlp(self.norm2(x))  # type: ignore[no-any-return]
+
+
+def initialise(network: nn.Module) -> None:
+    """Draw the weights of linear layers from a normal of 0.02, cut at 2; biases are zero: what ViT's successors do."""
+    for module in network.modules():
+        if isinstance(module, nn.Linear):
+            nn.init.trunc_normal_(module.weight, std=0.02)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)

@@ -1,0 +1,52 @@
+"""Convolutions of the review's section 2, by name, all with "same" padding.
+
+Grouped and pointwise convolutions are `groups` and `kernel` of any of them; torch.nn.ConvTranspose2d is the transposed
+one, which makes maps larger and so has its place in decoders (and in the pictures of DeconvNet).
+"""
+
+from collections.abc import Callable
+
+from torch import nn
+
+
+def _plain(inputs: int, outputs: int, kernel: int, stride: int, groups: int, bias: bool) -> nn.Module:
+    return nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=bias)
+
+
+def _dilated(inputs: int, outputs: int, kernel: int, stride: int, groups: int, bias: bool) -> nn.Module:
+    """Every second pixel under the kernel: 3x3 weights see 5x5 pixels (Yu & Koltun 2016)."""
+    return nn.Conv2d(inputs, outputs, kernel, stride, 2 * (kernel // 2), dilation=2, groups=groups, bias=bias)
+
+
+def _separable(inputs: int, outputs: int, kernel: int, stride: int, groups: int, bias: bool) -> nn.Module:
+    """A depthwise convolution, then a pointwise one (Howard et al. 2017), with nothing between."""
+    depthwise = nn.Conv2d(inputs, inputs, kernel, stride, kernel // 2, groups=inputs, bias=False)
+    return nn.Sequential(depthwise, nn.Conv2d(inputs, outputs, 1, groups=groups, bias=bias))
+
+
+def _deformable(inputs: int, outputs: int, kernel: int, stride: int, groups: int, bias: bool) -> nn.Module:
+    from convarium.architectures.blocks.deformable import Deformable
+
+    return Deformable(inputs, outputs, kernel, stride, groups, bias)
+
+
+MAKERS: dict[str, Callable[[int, int, int, int, int, bool], nn.Module]] = {
+    "plain": _plain,
+    "dilated": _dilated,
+    "deformable": _deformable,
+    "depthwise_separable": _separable,
+}
+NAMES: tuple[str, ...] = tuple(MAKERS)
+
+
+def convolution(
+    name: str, inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1, bias: bool = True
+) -> nn.Module:
+    """Return the convolution `name`: (N, inputs, H, W) to (N, outputs, ceil(H / stride), ceil(W / stride)).
+
+    `kernel` is odd. A pointwise one (kernel 1) is plain whatever the name.
+
+    Raises:
+        KeyError: not one of NAMES.
+    """
+    return MAKERS[name if kernel > 1 else "plain"](inputs, outputs, kernel, stride, groups, bias)

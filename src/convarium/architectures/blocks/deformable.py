@@ -1,0 +1,42 @@
+"""Deformable convolution (Dai et al., ICCV 2017): torchvision's, with what predicts its offsets."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import conv_flop_count, register_flop_formula
+from torchvision.ops import DeformConv2d
+
+
+class Offsets(nn.Conv2d):
+    """The convolution that predicts offsets, zero at first; a type of its own, so that no builder draws it anew."""
+
+    def reset_parameters(self) -> None:
+        """Begin without offsets."""
+        nn.init.zeros_(self.weight)
+        if self.bias is not None:
+            nn.init.zeros_(self.bias)
+
+
+class Deformable(nn.Module):
+    """A convolution whose samples are moved by offsets that another one predicts.
+
+    The offsets are zero at first, where it is the plain convolution.
+    """
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, groups: int, bias: bool) -> None:
+        super().__init__()
+        self.offset = Offsets(inputs, 2 * kernel * kernel, kernel, stride, kernel // 2)
+        self.conv = DeformConv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=bias)
+        nn.init.kaiming_normal_(self.conv.weight, nonlinearity="relu")
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, inputs, H, W) to (N, outputs, ceil(H / stride), ceil(W / stride))."""
+        return self.conv(x, self.offset(x))  # type: ignore[no-any-return]
+
+
+@register_flop_formula(torch.ops.torchvision.deform_conv2d)
+def _flops(x: Sequence[int], weight: Sequence[int], *rest: Any, out_shape: Sequence[int], **named: Any) -> int:
+    """Count the products with the weights, as for a plain convolution; interpolation is left out."""
+    return conv_flop_count(list(x), list(weight), list(out_shape))

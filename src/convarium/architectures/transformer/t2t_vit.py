@@ -1,0 +1,202 @@
+"""T2T-ViT (Yuan et al., ICCV 2021, "Tokens-to-token ViT: training vision transformers from scratch on ImageNet").
+
+Table 8 of the review has the MACs and accuracies of the paper's first version.
+"""
+
+import math
+from collections.abc import Sequence
+from functools import partial
+from random import Random
+
+import torch
+from torch import Tensor, nn
+
+from convarium.architectures.blocks.attention import LAYERS, Layer, Mlp, attend, initialise
+from convarium.architectures.blocks.dropout import dropout as make_dropout
+from convarium.architectures.kwargs import Builder, choice, many, whole
+from convarium.errors import UserError
+
+
+class TokenLayer(nn.Module):
+    """Attention of one head that makes tokens of `inputs` channels narrow, added to its values, and an MLP.
+
+    Softmax attention has no bias before it; a Performer (Choromanski et al. 2021) has.
+    """
+
+    def __init__(self, inputs: int, width: int, seed: int | None, activation: str, dropout: float) -> None:
+        super().__init__()
+        self.num_heads = 1
+        self.norm1 = nn.LayerNorm(inputs)
+        self.key_query_value = nn.Linear(inputs, 3 * width, bias=seed is not None)
+        self.performer = None if seed is None else Performer(width, max(1, width // 2), seed)
+        self.project = nn.Linear(width, width)
+        self.drop = make_dropout(dropout)
+        self.norm2 = nn.LayerNorm(width)
+        self.mlp = Mlp(width, width, activation, dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map tokens (N, T, inputs) to (N, T, width)."""
+        key, query, value = self.key_query_value(self.norm1(x)).chunk(3, dim=2)
+        mixed = attend(query, key, value, 1) if self.performer is None else self.performer(query, key, value)
+        x = value + self.drop(self.project(mixed))
+        return x + self.mlp(self.norm2(x))  # type: ignore[no-any-return]
+
+
+class Performer(nn.Module):
+    """Attention with exp(q k) in place of softmax(q k / sqrt(d)), approximated at a cost linear in the tokens.
+
+    exp(q k) is the mean over random w of exp(w q - |q|^2 / 2) exp(w k - |k|^2 / 2). The features are fixed: rows that
+    are orthogonal in blocks of `width`, each of length sqrt(min(features, width)), drawn from a seed of their own.
+    """
+
+    features: Tensor
+
+    def __init__(self, width: int, features: int, seed: int) -> None:
+        super().__init__()
+        self.register_buffer("features", torch.tensor(orthogonal(features, width, seed)), persistent=False)
+
+    def forward(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """Map queries, keys and values (N, T, width) to (N, T, width)."""
+        query, key = self.kernel(query), self.kernel(key)
+        mixed = query @ (key.transpose(1, 2) @ value)
+        return mixed / (query @ key.sum(1).unsqueeze(2) + 1e-8)
+
+    def kernel(self, x: Tensor) -> Tensor:
+        """Map (N, T, width) to positive numbers (N, T, features), whose products have the mean exp(q k)."""
+        exponent = x @ self.features.T - x.square().sum(2, keepdim=True) / 2
+        return exponent.exp() / math.sqrt(len(self.features))
+
+
+def orthogonal(rows: int, columns: int, seed: int) -> list[list[float]]:
+    """Draw `rows` vectors of length sqrt(min(rows, columns)), blocks of `columns` orthogonal; anywhere the same."""
+    random, square = Random(seed), min(rows, columns)
+    found: list[list[float]] = []
+    for index in range(rows):
+        row = [random.gauss(0, 1) for _ in range(columns)]
+        for other in found[index - index % columns :]:
+            share = sum(map(float.__mul__, row, other)) / square
+            row = [value - share * along for value, along in zip(row, other, strict=True)]
+        scale = math.sqrt(square / sum(value * value for value in row))
+        found.append([value * scale for value in row])
+    return found
+
+
+class T2tVit(nn.Module):
+    """Soft splits with token layers between them, then an encoder whose class token is classified."""
+
+    positions: Tensor
+
+    def __init__(
+        self, splits: list[nn.Unfold], tokens: list[nn.Module], layers: list[Layer], count: int, width: int
+    ) -> None:
+        super().__init__()
+        self.splits = nn.ModuleList(splits)
+        self.tokens = nn.ModuleList(tokens)
+        self.token = nn.Parameter(nn.init.trunc_normal_(torch.zeros(1, 1, width), std=0.02))
+        self.register_buffer("positions", torch.tensor([sinusoid(count, width)]), persistent=False)
+        self.layers = nn.ModuleList(layers)
+        self.norm = nn.LayerNorm(width)
+        self.head: nn.Module = nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map images (N, C, H, W) to logits (N, classes)."""
+        for index, (split, token) in enumerate(zip(self.splits, self.tokens, strict=True)):
+            x = token(split(x if index == 0 else _map(x)).transpose(1, 2))
+        x = torch.cat([self.token.expand(x.shape[0], -1, -1), x], dim=1) + self.positions
+        for layer in self.layers:
+            x = layer(x)
+        return self.head(self.norm(x)[:, 0])  # type: ignore[no-any-return]
+
+
+def sinusoid(count: int, width: int) -> list[list[float]]:
+    """Return the fixed positions of Vaswani et al. 2017: (count, width), sines and cosines in turn."""
+    rates = [10_000 ** -(2 * (channel // 2) / width) for channel in range(width)]
+    return [[(math.cos if c % 2 else math.sin)(place * rate) for c, rate in enumerate(rates)] for place in range(count)]
+
+
+def _map(tokens: Tensor) -> Tensor:
+    """(N, side * side, C) to (N, C, side, side)."""
+    side = math.isqrt(tokens.shape[1])
+    return tokens.transpose(1, 2).unflatten(2, (side, side))
+
+
+def t2t_vit(
+    name: str,
+    in_chans: int,
+    num_classes: int,
+    img_size: int,
+    *,
+    width: int = 384,
+    depth: int = 14,
+    heads: int = 6,
+    ratio: int = 3,
+    token_width: int = 64,
+    kernels: Sequence[int] = (7, 3, 3),
+    strides: Sequence[int] = (4, 2, 2),
+    tokens: str = "performer",
+    activation: str = "gelu",
+    dropout: float = 0.0,
+) -> nn.Module:
+    """T2T-ViT as in table 1 of the paper; 14 layers of 384: 21,465,806 parameters at 3x224x224, 1000 classes.
+
+    The authors also count what is fixed, here buffers: positions (75,648 numbers) and random features (4,096).
+
+    Args:
+        depth: layers of the encoder; width, heads and ratio (of the MLP) are its own.
+        token_width: channels behind each token layer.
+        kernels: sides of the soft splits' windows; strides: how far these lie from each other, never further.
+        tokens: attention of the token layers, performer or softmax (the paper's T2T-ViT_t).
+
+    Raises:
+        UserError: lists of different lengths, windows with gaps, heads that don't divide the width, images too small.
+    """
+    if len(kernels) != len(strides) or any(map(int.__lt__, kernels, strides)):
+        raise UserError(f"{name}: kernels and strides must have one length, and no stride be larger than its kernel")
+    if width % heads:
+        raise UserError(f"{name}: width={width} is no multiple of heads={heads}")
+    sides = _sides(img_size, kernels, strides)
+    if min(sides) < 1:
+        least = next(side for side in range(img_size, 4096) if min(_sides(side, kernels, strides)) > 0)
+        raise UserError(f"{name} needs images of at least {least} pixels a side, dataset.img_size is {img_size}")
+    splits = [nn.Unfold(k, padding=(k - s + 1) // 2, stride=s) for k, s in zip(kernels, strides, strict=True)]
+    inputs = [k * k * channels for k, channels in zip(kernels, (in_chans, *[token_width] * len(kernels)), strict=False)]
+    made: list[nn.Module] = [
+        TokenLayer(channels, token_width, seed if tokens == "performer" else None, activation, dropout)
+        for seed, channels in enumerate(inputs[:-1])
+    ]
+    layers = [Layer(width, heads, ratio * width, activation, dropout, bias=False, eps=1e-5) for _ in range(depth)]
+    network = T2tVit(splits, [*made, nn.Linear(inputs[-1], width)], layers, sides[-1] ** 2 + 1, width)
+    network.head = nn.Linear(width, num_classes)
+    initialise(network)
+    return network
+
+
+def _sides(img_size: int, kernels: Sequence[int], strides: Sequence[int]) -> list[int]:
+    """Return the side of the map behind each soft split, below 1 where the window doesn't fit."""
+    sides = [img_size]
+    for kernel, stride in zip(kernels, strides, strict=True):
+        sides.append((sides[-1] + 2 * ((kernel - stride + 1) // 2) - kernel) // stride + 1)
+    return sides
+
+
+ALLOWED = {
+    "width": whole(1, 4096),
+    "depth": whole(1, 64),
+    "heads": whole(1, 64),
+    "ratio": whole(1, 16),
+    "token_width": whole(2, 1024),
+    "kernels": many(whole(1, 64), 2, 4),
+    "strides": many(whole(1, 64), 2, 4),
+    "tokens": choice("performer", "softmax"),
+}
+SIZES = {
+    "t2t_vit_7": {"width": 256, "depth": 7, "heads": 4, "ratio": 2},
+    "t2t_vit_14": {"width": 384, "depth": 14, "heads": 6},
+    "t2t_vit_19": {"width": 448, "depth": 19, "heads": 7},
+    "t2t_vit_24": {"width": 512, "depth": 24, "heads": 8},
+}
+BUILDERS = {
+    name + suffix: Builder(partial(t2t_vit, name + suffix, tokens=tokens, **size), ALLOWED, LAYERS)  # type: ignore[arg-type]
+    for name, size in SIZES.items()
+    for suffix, tokens in (("", "performer"), ("_t", "softmax"))
+}

@@ -1,0 +1,160 @@
+"""Conditions on stored results: on figures that were measured, and on keys of the configs that made them."""
+
+import operator
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any
+
+from convarium.config.words import shown, suggestion
+from convarium.errors import UserError
+
+if TYPE_CHECKING:
+    from convarium.store.store import Store
+
+Json = dict[str, Any]
+Done = Mapping[str, Any]
+OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
+    "<=": operator.le, ">=": operator.ge, "==": operator.eq, "!=": operator.ne, "<": operator.lt, ">": operator.gt,
+    "=": operator.eq,
+}  # fmt: skip
+CONDITION = re.compile(r"\s*([\w.]+)\s*(<=|>=|==|!=|=|<|>)\s*(.+?)\s*")
+AGE = re.compile(r"(\d+)([smhdw])")
+SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+NAMED = ("architecture", "dataset", "task")  # a group alone means its name
+OWN = ("seconds",)
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A key, a comparison, and the text it is compared with."""
+
+    key: str
+    sign: str
+    text: str
+
+    def meets(self, value: Any) -> bool:
+        """Whether a value, None where there is none, meets the condition."""
+        bound = _number(self.text)
+        if isinstance(value, int | float) and not isinstance(value, bool) and bound is not None:
+            return OPERATORS[self.sign](value, bound)
+        if self.sign not in ("=", "==", "!="):
+            return False
+        return OPERATORS[self.sign](_plain(value), _plain(self.text))
+
+
+def chosen(store: "Store", records: Iterable[Done], texts: Sequence[str]) -> Iterator[Done]:
+    """Yield the records that meet all conditions, such as "accuracy>0.97" or "compression.magnitude.sparsity=0.9".
+
+    A result without the figure, or whose config has no such key, does not meet the condition.
+
+    Raises:
+        UserError: a condition that can't be read, or a figure or key that no result has.
+    """
+    conditions = [_parsed(text) for text in texts]
+    if not conditions:
+        yield from records
+        return
+    configs, known = Configs(store), set[str]()
+    for record in records:
+        values = {key: record[key] for key in OWN} | configs.of(record) | record["result"]["metrics"]
+        known |= values.keys()
+        if all(one.key in values and one.meets(values[one.key]) for one in conditions):
+            yield record
+    for condition, text in zip(conditions, texts, strict=True):
+        if known and condition.key not in known:
+            raise UserError(f"'{text}': no result here has '{condition.key}'{suggestion(condition.key, known)}")
+
+
+class Configs:
+    """What made a result, as keys are typed: `recipe.lr`, `compression.magnitude.sparsity`; parents' keys included."""
+
+    def __init__(self, store: "Store") -> None:
+        self._store = store
+        self._found: dict[str, Json] = {}
+
+    def of(self, done: Done) -> Json:
+        """Return the keys and values of a result's config."""
+        if done["signature"] not in self._found:
+            parent = self._store.done(done["parents"][0]) if done["parents"] else None
+            before = self.of(parent) if parent else {"compression": []}
+            self._found[done["signature"]] = {**before, **_own(done, before)}
+        return self._found[done["signature"]]
+
+
+def named(name: str, pattern: str | None) -> bool:
+    """Whether a name holds a text, or matches a pattern with * or ?."""
+    if pattern is None:
+        return True
+    return fnmatchcase(name, pattern) if any(sign in pattern for sign in "*?") else pattern in name
+
+
+def since(text: str) -> str:
+    """Return the moment that a date, a time or an age ("12h") means, as stored results tell theirs (UTC).
+
+    Raises:
+        UserError: it is neither.
+    """
+    if age := AGE.fullmatch(text):
+        moment = datetime.now(UTC) - timedelta(seconds=int(age[1]) * SECONDS[age[2]])
+    else:
+        try:
+            moment = datetime.fromisoformat(text).astimezone(UTC)
+        except ValueError:
+            raise UserError(
+                f"--since {text}: expected a date such as 2026-05-01, or an age such as 12h or 7d"
+            ) from None
+    return moment.isoformat(timespec="milliseconds")
+
+
+def _own(done: Done, before: Json) -> Json:
+    found: Json = {}
+    for group, values in done["own"].items():
+        if group == "step":
+            name = values["method"].rpartition("/")[2]
+            found["compression"] = [*before["compression"], name]
+            found |= {f"compression.{name}.{key}": value for key, value in _leaves(values)}
+            if "budget" in values:
+                found[f"budget.{values['budget']['quantity']}"] = values["budget"]["value"]
+        elif isinstance(values, Mapping):
+            found |= {f"{group}.{key}": value for key, value in _leaves(values)}
+            found |= {group: values["name"]} if group in NAMED and "name" in values else {}
+        elif group not in before:  # a step's seed follows from the first one
+            found[group] = values
+    return found
+
+
+def _leaves(values: Done) -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, Mapping) and value:
+            yield from ((f"{key}.{inner}", leaf) for inner, leaf in _leaves(value))
+        else:
+            yield key, value
+
+
+def _parsed(text: str) -> Condition:
+    match = CONDITION.fullmatch(text)
+    if not match:
+        raise UserError(f"'{text}': write a figure or key, one of {' '.join(OPERATORS)}, and a value")
+    condition = Condition(*match.groups())
+    if condition.sign in ("<", ">", "<=", ">=") and _number(condition.text) is None:
+        raise UserError(f"'{text}': '{condition.text}' is not a number")
+    return condition
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def _plain(value: Any) -> str:
+    """Return a value as it would be typed, without what may be left out: spaces, quotes, brackets, groups."""
+    text = (
+        ",".join(map(_plain, value)) if isinstance(value, list) else value if isinstance(value, str) else shown(value)
+    )
+    parts = text.strip().strip("[]").replace(" ", "").replace("'", "").split(",")
+    return ",".join(part.rpartition("/")[2] for part in parts)

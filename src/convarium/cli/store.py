@@ -1,0 +1,52 @@
+"""`convarium store merge OTHER`: bring what another store holds."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from convarium.cli.arguments import Arguments
+from convarium.config.words import suggestion
+from convarium.errors import UserError
+
+if TYPE_CHECKING:
+    from convarium.store.merge import Merged
+
+ACTIONS = ("merge",)
+
+
+def main(argv: Sequence[str]) -> int:
+    """Bring the finished results, plans and verdicts of another store that are missing here."""
+    parser = Arguments("store", "Bring what another store holds and this one lacks; runtime.store=… names this one.")
+    parser.usage = "convarium store merge OTHER [runtime.store=…] [options]"
+    parser.add_argument("--dry-run", action="store_true", help="only say what would be brought")
+    parser.add_argument("--json", action="store_true", help="one JSON document")
+    options, action = parser.read_with("action", argv, further=1)
+    if action not in ACTIONS:
+        raise UserError(f"convarium store {action}: no such action{suggestion(action, ACTIONS)}")
+    if not options.further:
+        raise UserError(f"convarium store merge: which store? usage: {parser.usage}")
+    from convarium.cli import output
+    from convarium.cli.stored import store_named
+    from convarium.store.merge import merge, other
+
+    target = store_named(options.overrides)
+    found = merge(other(Path(options.further[0]), target), target, options.dry_run)
+    if options.json:
+        output.document({"merged": not options.dry_run, **asdict(found)})
+    else:
+        _show(found, target.root, options.dry_run)
+    return 0
+
+
+def _show(found: "Merged", root: Path, dry_run: bool) -> None:
+    verb = "would come" if dry_run else "came"
+    print(f"{found.results} results, {found.bytes:,} bytes, {verb} into {root}; {found.present} were there")
+    if found.copied_bytes:
+        print(f"{found.copied_bytes:,} bytes were copied, the others share their room on the disk with the other store")
+    if found.plans or found.checks:
+        print(f"{found.plans} plans and {found.checks} verdicts of checks {verb}")
+    if found.busy:
+        print(
+            f"{len(found.busy)} results are being made here at the moment and were left alone: {', '.join(found.busy)}"
+        )

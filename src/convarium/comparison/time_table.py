@@ -1,0 +1,73 @@
+"""Latency and quality under each executor as a table for people."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from convarium.comparison.timings import SETTING
+
+Row = Mapping[str, Any]
+HEADINGS = ("ms\n", "faster\n", "test\n%", "as eager\n%", "model\nbytes")
+NOTE = (
+    "time: one forward pass of so many images; faster: time of the dense network / this one's under the same executor,"
+    " in turns, and the range over processes. test %, as eager %: test images that are right, and that are classified"
+    " as PyTorch does, under this executor. void: the machine was too busy."
+)
+
+
+def has_many(rows: Iterable[Row]) -> bool:
+    """Whether any row was timed in more than one way."""
+    return any(len(row["timings"]) > 1 for row in rows)
+
+
+def table(heading: str, rows: Sequence[Row]) -> Table:
+    """Return a section an executor and number of images, in it a line a row: latencies compare within one only."""
+    found = Table(title=f"time, {heading}", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    found.show_edge, found.padding = False, (0, 1, 0, 0)
+    for name in ("executor", "network"):
+        found.add_column(name, overflow="fold")
+    for name in HEADINGS:
+        found.add_column(name, justify="right", no_wrap=True)
+    for section in _sections(rows):
+        for place, (row, timing) in enumerate(section):
+            named = "" if place else _setting(timing)
+            found.add_row(named, row["label"], *_cells(timing), end_section=place == len(section) - 1)
+    return found
+
+
+def _sections(rows: Sequence[Row]) -> Iterator[list[tuple[Row, Row]]]:
+    sections: dict[tuple[Any, ...], list[tuple[Row, Row]]] = {}
+    for row in rows:
+        for timing in row["timings"]:
+            sections.setdefault(tuple(timing[key] for key in SETTING), []).append((row, timing))
+    yield from sections.values()
+
+
+def _setting(timing: Row) -> Text:
+    images = "1 image" if timing["batch"] == 1 else f"{timing['batch']} images"
+    threads = "" if timing["threads"] == 1 else f", {timing['threads']} threads"
+    device = "" if timing["device"] == "cpu" else f", {timing['device']}"
+    return Text(timing["executor"]).append(f"\n{images}{threads}{device}", style="dim")
+
+
+def _cells(timing: Row) -> list[str | Text]:
+    latency, ratio, ends = (timing[key] for key in ("latency_ms", "latency_ratio", "ratio_range"))
+    missing = "void" if timing["void"] else ""
+    faster = Text(missing if ratio is None else f"{ratio:.2f}x")
+    if ends:
+        faster.append(f"\n{ends[0]:.2f}..{ends[1]:.2f}", style="dim")
+    model = timing["model_bytes"]
+    return [
+        "" if latency is None else f"{latency:.3g}",
+        faster,
+        _percent(timing["accuracy"]),
+        _percent(timing["agreement"]),
+        "" if model is None else f"{model:,.0f}",
+    ]
+
+
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{100 * share:.2f}"

@@ -1,0 +1,41 @@
+"""onnxruntime on the CPU, in float32."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from convarium.portable.session import Images, session
+
+
+@dataclass(frozen=True)
+class Onnx:
+    """An ONNX file, loaded."""
+
+    model: Path
+    run: Callable[[Images], Images]
+
+    def logits(self, images: Tensor) -> Tensor:
+        """Return the logits, float32 (N, classes)."""
+        return torch.from_numpy(self.run(images.contiguous().numpy()))
+
+    def call(self, images: Tensor) -> Callable[[], Any]:
+        """Return one pass; images go in, and logits come out, as arrays of numpy."""
+        run, given = self.run, images.contiguous().numpy()
+        return lambda: run(given)
+
+    def peak_bytes(self, images: Tensor) -> int | None:
+        """Return None: onnxruntime's arena does not tell, and the growth of the process is mostly chance."""
+        return None
+
+    def model_bytes(self) -> int:
+        """Return the size of the ONNX file."""
+        return self.model.stat().st_size
+
+
+def onnxruntime(model: Path, threads: int, device: str = "cpu") -> Onnx:
+    """Load an ONNX file; `threads` within an operator, one operator after the other."""
+    return Onnx(model, session(model, threads))

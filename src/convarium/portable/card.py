@@ -1,0 +1,53 @@
+"""What a file of another format says of itself: what a server must know, and where `serve-check` finds the original.
+
+Texts by name, inside the file: metadata properties in ONNX, the metadata of safetensors' header, an extra file of a
+.pt2. `signature`, `format` and `task` are words; `architecture`, `surgery`, `classes` (a number, or names), `shape`
+(channels, height, width), `mean` and `std` (by channel, of pixels in 0..1) are JSON. No path is among them.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from convarium.errors import UserError
+
+VERSION = "1"
+WORDS = ("signature", "format", "task")
+JSON = ("architecture", "surgery", "classes", "shape", "mean", "std")
+
+
+@dataclass(frozen=True)
+class Card:
+    """The signature of the stored network, the file's format, and the header of the `.cvm` that it was made from."""
+
+    signature: str
+    format: str
+    header: dict[str, Any]
+
+    def texts(self) -> dict[str, str]:
+        """Return it as texts by name."""
+        header, given = self.header, self.header["input"]
+        fields = {key: header[key] for key in ("architecture", "surgery", "classes")} | given
+        coded = {key: json.dumps(fields[key], sort_keys=True, ensure_ascii=False, allow_nan=False) for key in JSON}
+        words = {"signature": self.signature, "format": self.format, "task": header["task"]}
+        return {"convarium": VERSION, **words, **coded}
+
+
+def read(texts: Mapping[str, str], where: str) -> Card:
+    """Return the card among a file's texts.
+
+    Raises:
+        UserError: there is none, or it is of another version, or damaged.
+    """
+    if "convarium" not in texts:
+        raise UserError(f"{where} doesn't say which network it is: it was not written by convarium export")
+    if texts["convarium"] != VERSION:
+        raise UserError(f"{where} has a description of version {texts['convarium'][:20]}, this one reads {VERSION}")
+    try:
+        signature, form, task = (texts[key] for key in WORDS)
+        found = {key: json.loads(texts[key]) for key in JSON}
+    except (KeyError, ValueError, RecursionError):
+        raise UserError(f"{where} is damaged: its description of itself can't be read") from None
+    header = {key: found.pop(key) for key in ("architecture", "surgery", "classes")}
+    return Card(signature, form, {**header, "task": task, "input": found})

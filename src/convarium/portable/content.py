@@ -1,0 +1,88 @@
+"""What a file is and what it says of itself, known by its content and not by its name; nothing of it is run."""
+
+import json
+from pathlib import Path
+from typing import Any
+from zipfile import ZipFile
+
+from convarium.errors import UserError
+from convarium.portable.silence import first_line
+
+CVM, SAFETENSORS, TORCH_EXPORT, ONNX = "cvm", "safetensors", "torch_export", "onnx"
+EXTRA = "convarium.json"
+QUANTISED = "QuantizeLinear"
+
+
+def kind(path: Path) -> str:
+    """Return what a file is: cvm, safetensors, torch_export or onnx.
+
+    Raises:
+        UserError: it can't be read, or is none of them.
+    """
+    try:
+        with path.open("rb") as file:
+            start = file.read(16)
+    except OSError as error:
+        raise UserError(f"{path} can't be read: {error.strerror}") from None
+    if start[:4] == b"CVM1":
+        return CVM
+    if start[8:9] == b"{":
+        return SAFETENSORS
+    if start[:2] == b"PK":
+        return TORCH_EXPORT
+    if start[:1] == b"\x08":  # the first field of an ONNX model, its ir_version
+        return ONNX
+    raise UserError(f"{path} is no network file: expected cvm, onnx, safetensors or torch_export (.pt2)")
+
+
+def texts(path: Path) -> dict[str, str]:
+    """Return what a file says of itself (`portable.card`); of a `.cvm`, or a file of others, that is nothing.
+
+    Raises:
+        UserError: it is damaged.
+    """
+    found = kind(path)
+    try:
+        if found == ONNX:
+            return {field.key: field.value for field in _onnx(path).metadata_props}
+        if found == SAFETENSORS:
+            return _of_safetensors(path)
+        if found == TORCH_EXPORT:
+            return _of_program(path)
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(f"{path} is no sound {found} file: {first_line(error)}") from None
+    return {}
+
+
+def is_rounded(path: Path) -> bool:
+    """Return whether a file computes in integers, so that its logits are not those of the network it was made from.
+
+    Raises:
+        UserError: it is damaged.
+    """
+    return kind(path) == ONNX and any(node.op_type == QUANTISED for node in _onnx(path).graph.node)
+
+
+def _onnx(path: Path) -> Any:
+    import onnx
+
+    try:
+        return onnx.load(path)
+    except Exception as error:
+        raise UserError(f"{path} is no sound onnx file: {first_line(error)}") from None
+
+
+def _of_safetensors(path: Path) -> dict[str, str]:
+    from safetensors import safe_open
+
+    with safe_open(path, "np") as file:
+        return {**(file.metadata() or {}), "format": SAFETENSORS}
+
+
+def _of_program(path: Path) -> dict[str, str]:
+    with ZipFile(path) as file:
+        place = next((name for name in file.namelist() if name.endswith(f"/extra/{EXTRA}")), None)
+        found = json.loads(file.read(place)) if place else {}
+    return found if isinstance(found, dict) and all(isinstance(text, str) for text in found.values()) else {}

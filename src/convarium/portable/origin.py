@@ -1,0 +1,88 @@
+"""What the store knows of a network that is given away: its file, and the images that it was made for."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from convarium.errors import UserError
+from convarium.names import packages
+from convarium.store.store import Store
+
+DIGEST = 32
+MEASUREMENTS = ("measure", "execute", "time")
+
+
+@dataclass(frozen=True)
+class Origin:
+    """A stored network.
+
+    Attributes:
+        signature: of the stage that made it.
+        path: its network.cvm.
+        allow: outside packages that its file may name.
+    """
+
+    signature: str
+    path: Path
+    allow: tuple[str, ...]
+
+
+def find(store: Store, prefix: str) -> Origin:
+    """Return the network at a signature, or at any unique prefix of one, or that was measured or timed there.
+
+    Raises:
+        UserError: nothing is stored there, it is not done, or it made no network.
+    """
+    signature = store.resolve(prefix)
+    done = store.done(signature)
+    if done is None:
+        raise UserError(f"{signature} is not done, there is no network to export")
+    owner = signature if done["stage"] not in MEASUREMENTS else done["parents"][0]
+    folder = store.path(owner)
+    network = folder and folder / "network.cvm"
+    if network is None or not network.is_file():
+        raise UserError(f"{signature} has no network.cvm in {folder}")
+    return Origin(owner, network, tuple(sorted(_named(store, owner))))
+
+
+def of_bytes(store: Store, path: Path) -> Origin:
+    """Return the network whose file has the same digest as the `.cvm` at `path`.
+
+    Raises:
+        UserError: there is none.
+    """
+    digest = _digest(path)
+    for signature, folder in store.folders():
+        network = folder / "network.cvm"
+        if network.is_file() and _digest(network) == digest and store.done(signature):
+            return find(store, signature)
+    raise UserError(f"{path} is no file of the store {store.root}; say which network it should be: FILE SIGNATURE")
+
+
+def dataset(store: Store, signature: str) -> dict[str, Any]:
+    """Return the config of the images a network was trained or measured on.
+
+    Raises:
+        UserError: none are known.
+    """
+    done: dict[str, Any] | None = store.done(signature)
+    while done is not None:
+        if "dataset" in done["own"]:
+            return dict(done["own"]["dataset"])
+        done = store.done(done["parents"][0]) if done["parents"] else None
+    for measured in store.results("measure"):
+        if measured["parents"][0] == signature:
+            return dict(measured["own"]["dataset"])
+    raise UserError(f"{signature}: no dataset is known by which parity could be tested; measure the network first")
+
+
+def _named(store: Store, signature: str) -> set[str]:
+    """Return the outside packages that a result, or what it was made from, names."""
+    done = store.done(signature)
+    return packages(done["own"]).union(*(_named(store, parent) for parent in done["parents"])) if done else set()
+
+
+def _digest(path: Path) -> bytes:
+    with path.open("rb") as file:
+        file.seek(-min(DIGEST, path.stat().st_size), 2)
+        return file.read()

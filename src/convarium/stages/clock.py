@@ -1,0 +1,64 @@
+"""What a time and an execution depend on: the executor with its version, and the host."""
+
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from convarium.errors import UserError
+from convarium.store.provenance import cpu_model
+
+Json = dict[str, Any]
+EAGER = "eager"
+DRIVER = Path("/proc/driver/nvidia/gpus")
+EXPORTED = ("onnxruntime", "onnxruntime_int8")
+CALIBRATION_IMAGES = 500
+
+
+def settings(config: Json) -> list[Json]:
+    """Return what a point wants timed: executor, batch and threads of each time, in the order of its lists."""
+    measurement = config["measurement"]
+    device = {} if measurement["device"] == "cpu" else {"device": measurement["device"]}
+    return [
+        {"executor": executor, "batch": batch, "threads": measurement["threads"], **device}
+        for executor in measurement["executors"]
+        for batch in measurement["batch"]
+    ]
+
+
+def first(config: Json) -> Json:
+    """Return the settings that a budget of latency is measured with: the first, eager where none are named."""
+    measurement = config["measurement"]
+    return settings({"measurement": {**measurement, "executors": measurement["executors"] or [EAGER]}})[0]
+
+
+def time(setting: Json) -> Json:
+    """How, and on what, time is measured."""
+    host = _host(setting["executor"])
+    return {"measurement": setting, "host": host | ({"gpu": _gpu()} if "device" in setting else {})}
+
+
+def execution(executor: str, dataset: Json, task: Json) -> Json:
+    """On what, and how, the quality under an executor is measured."""
+    own = {"executor": executor, "host": _host(executor), "dataset": dataset, "task": task}
+    return own | ({"calibration_images": CALIBRATION_IMAGES} if executor == "onnxruntime_int8" else {})
+
+
+def _gpu() -> str:
+    """The name of the first GPU, as its driver tells it to everyone.
+
+    Raises:
+        UserError: there is none.
+    """
+    for told in sorted(DRIVER.glob("*/information")):
+        names = [line.partition(":")[2].strip() for line in told.read_text().splitlines() if line.startswith("Model:")]
+        if names:
+            return names[0]
+    raise UserError("measurement.device=gpu: this machine has no NVIDIA GPU")
+
+
+def _host(executor: str) -> Json:
+    package = "onnxruntime" if executor in EXPORTED else "torch"
+    try:
+        return {"cpu": cpu_model(), "executor": f"{package} {version(package)}"}
+    except PackageNotFoundError:
+        raise UserError(f"measurement.executors: {executor} needs {package}, which is not installed") from None

@@ -1,0 +1,175 @@
+"""Bring what another store holds and this one lacks: finished results, plans, verdicts of checks."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from convarium.errors import UserError
+from convarium.store import disk, log
+from convarium.store.execute import clear
+from convarium.store.lease import Lease, Leases
+from convarium.store.reuse import identity
+from convarium.store.signature import signature
+from convarium.store.store import Store
+
+KEPT = ("plans", "checks")
+APPENDED = ("curves.jsonl", log.NAME)  # by a stage that is begun again after a kill: they must not be another's
+NOT_COPIED = ("lease.", "work.", "checkpoints", "failed.json", ".")
+
+
+@dataclass
+class Merged:
+    """What a merge brought, or would bring.
+
+    Attributes:
+        results: how many finished results.
+        bytes: of their files.
+        copied_bytes: of those that could not be linked and take room of their own.
+        present: results that were here already.
+        busy: signatures that somebody is making here at the moment; they were left alone.
+        plans, checks: files of these kinds.
+    """
+
+    results: int = 0
+    bytes: int = 0
+    copied_bytes: int = 0
+    present: int = 0
+    busy: list[str] = field(default_factory=list)
+    plans: int = 0
+    checks: int = 0
+
+
+def other(root: Path, here: Store) -> Store:
+    """Return the store to be merged.
+
+    Raises:
+        UserError: there is no store, it has another format, or it is this one.
+    """
+    if not (root / "store.json").is_file():
+        raise UserError(f"{root} is no store: it has no store.json")
+    found = Store(root)
+    if root.resolve() == here.root.resolve():
+        raise UserError(f"{root} is the store itself; name another one, or write into another by runtime.store=…")
+    return found
+
+
+def merge(source: Store, target: Store, dry_run: bool = False) -> Merged:
+    """Bring what is missing, by hard links where the file system has them; a kill leaves nothing half done.
+
+    Each result is laid aside and moved into place whole; where a folder is there (what failed or was stopped), the
+    files are moved in under a lease, and `done.json` is linked last.
+
+    Raises:
+        UserError: a result of the other store is not what its signature says, or not what is stored here at the same
+            signature (nothing is merged then); the disk is full or refuses to be written to.
+    """
+    found, missing = Merged(), list(_missing(source, target))
+    found.present = sum(1 for _ in source.results()) - len(missing)
+    if not dry_run:
+        target.prepare()
+    leases = Leases(f"merge-{uuid4().hex}")
+    with disk.mistakes(target.root):
+        for done, folder in missing:
+            files = _files(folder)
+            place = target.path(done["signature"]) or target.root / folder.parent.name / folder.name
+            copied = 0 if dry_run else _bring(files, place, leases)
+            if copied is None:
+                found.busy.append(done["signature"])
+            else:
+                found.results += 1
+                found.bytes += sum(path.stat().st_size for path in files)
+                found.copied_bytes += copied
+        for stage in {folder.parent.name for _, folder in missing if not dry_run}:
+            disk.sync_folder(target.root / stage)
+        found.plans, found.checks = (_keep(source.root / name, target.root / name, dry_run) for name in KEPT)
+    return found
+
+
+def _missing(source: Store, target: Store) -> Iterator[tuple[dict[str, Any], Path]]:
+    for done in source.results():
+        folder, here = source.path(done["signature"]), target.done(done["signature"])
+        assert folder is not None
+        made_from = [done[key] for key in ("stage", "version", "own", "parents", "fingerprint")]
+        if signature(*made_from) != done["signature"]:
+            raise UserError(f"{folder}: done.json tells another config than its signature; nothing is merged")
+        if here is not None and identity(here) != identity(done):
+            there = target.path(done["signature"])
+            raise UserError(f"{folder}: done.json tells another config than {there}; nothing is merged")
+        if here is None:
+            yield done, folder
+
+
+def _files(folder: Path) -> list[Path]:
+    return [path for path in sorted(folder.iterdir()) if path.is_file() and not path.name.startswith(NOT_COPIED)]
+
+
+def _bring(files: list[Path], place: Path, leases: Leases) -> int | None:
+    """Return the bytes that were copied, None if somebody else works there."""
+    place.parent.mkdir(exist_ok=True)
+    if not place.exists():
+        return _whole(files, place)
+    lease = leases.take(place)
+    if lease is None:
+        return None
+    try:
+        return 0 if (place / "done.json").exists() else _fill(files, place, lease)
+    finally:
+        lease.remove() if (place / "done.json").exists() else lease.release()
+
+
+def _whole(files: list[Path], place: Path) -> int | None:
+    """Lay a folder that is not there yet aside, and move it into place whole; None if somebody was quicker."""
+    draft = place.with_name(f".merge.{uuid4().hex}")
+    draft.mkdir()
+    try:
+        copied = sum(_laid(path, draft / path.name) for path in files)
+        try:
+            draft.rename(place)
+        except OSError:
+            return None
+        return copied
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _fill(files: list[Path], place: Path, lease: Lease) -> int:
+    work = place / f"work.{lease.number}"
+    work.mkdir()
+    copied = sum(_laid(path, work / path.name, path.name not in APPENDED) for path in files)
+    for path in sorted(work.iterdir()):
+        if path.name != "done.json":
+            path.replace(place / path.name)
+    disk.sync_folder(place)
+    lease.check()
+    with suppress(FileExistsError):
+        os.link(work / "done.json", place / "done.json")
+    disk.sync_folder(place)
+    clear(place)
+    return copied
+
+
+def _laid(path: Path, place: Path, link: bool = True) -> int:
+    """Link a file, or copy it where the file system can't link; return the bytes copied."""
+    if link:
+        with suppress(OSError):
+            os.link(path, place)
+            return 0
+    shutil.copyfile(path, place)
+    disk.sync_file(place)
+    return place.stat().st_size
+
+
+def _keep(source: Path, target: Path, dry_run: bool) -> int:
+    """Bring the files that are not there by name; return how many."""
+    files = [path for path in sorted(source.glob("*.json")) if not (target / path.name).exists()]
+    for path in [] if dry_run else files:
+        target.mkdir(exist_ok=True)
+        draft = target / f".{path.name}.{uuid4().hex}"
+        _laid(path, draft)
+        draft.replace(target / path.name)
+    return len(files)

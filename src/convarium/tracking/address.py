@@ -1,0 +1,75 @@
+"""Where a tracker is, and how its address is told: a password in it never is."""
+
+import os
+import re
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from convarium.errors import UserError
+
+SCHEMES = (
+    "expected sqlite:///outputs/mlflow.db, postgresql://user:password@host/database, http://host:port or https://…"
+)
+SECRET = re.compile(r"(://[^/\s:@]*):[^\s'\"]*@")
+HINTS = {
+    "file": "MLflow keeps no runs in plain files any more; write sqlite:///outputs/mlflow.db",
+    "": "it has no scheme; write sqlite:///outputs/mlflow.db, or leave it out",
+    "postgres": "write postgresql://…",
+}
+
+
+def address(uri: str | None, store: Path) -> str:
+    """Return the tracker's address: what was asked for, else MLFLOW_TRACKING_URI, else a SQLite file beside the store.
+
+    Raises:
+        UserError: an address of a kind that is not supported.
+    """
+    found = uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{store.resolve().parent / 'mlflow.db'}"
+    scheme = kind(found)
+    if scheme not in ("sqlite", "postgresql", "http", "https"):
+        raise UserError(f"tracker {masked(found)}: {HINTS.get(scheme, SCHEMES)}")
+    if scheme == "sqlite" and not file_of(found).name:
+        raise UserError(f"tracker {masked(found)}: it names no file; write sqlite:///outputs/mlflow.db")
+    if scheme != "sqlite" and not _host(found):
+        raise UserError(f"tracker {masked(found)}: it names no host; {SCHEMES}")
+    return found
+
+
+def kind(uri: str) -> str:
+    """Return an address's scheme, such as "sqlite", without a driver's name; "" for a bare path."""
+    scheme, colon, _ = uri.partition(":")
+    return scheme.partition("+")[0].lower() if colon else ""
+
+
+def file_of(uri: str) -> Path:
+    """Return the file of a SQLite address."""
+    return Path(uri.partition(":///")[2].partition("?")[0])
+
+
+def driven(uri: str) -> str:
+    """Return an address that names the driver that is installed, where SQLAlchemy would choose another."""
+    return uri.replace("postgresql://", "postgresql+psycopg2://", 1) if uri.startswith("postgresql://") else uri
+
+
+def masked(text: str) -> str:
+    """Return a text in which every password of an address is hidden."""
+    return SECRET.sub(r"\1:***@", text)
+
+
+def hidden(text: str, uri: str) -> str:
+    """Return a text without the password of `uri`, wherever and however it is written."""
+    try:
+        password = urlsplit(uri).password
+    except ValueError:
+        return masked(text)
+    for secret in {password, unquote(password)} if password else ():
+        text = text.replace(secret, "***")
+    return masked(text)
+
+
+def _host(uri: str) -> bool:
+    try:
+        parts = urlsplit(uri)
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False

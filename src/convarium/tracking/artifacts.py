@@ -1,0 +1,73 @@
+"""The files of a run, made or lying in the store, in a folder of the tracker: by link where both are on one disk."""
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from convarium.store.store import Store
+from convarium.tracking import plots
+from convarium.tracking.view import EPOCH, Content, Entry
+
+LOGS = ("log.txt", "log")
+PLOTTED = ("loss", "validation_accuracy")
+
+
+def linked(entry: Entry, store: Store) -> dict[str, Path]:
+    """Return what lies in the store, by its name in the tracker: the network's file and the log of each stage."""
+    found: dict[str, Path] = {}
+    network = store.path(entry.signature)
+    if network is not None and (network / "network.cvm").is_file():
+        found["network.cvm"] = network / "network.cvm"
+    for number, signature in enumerate(entry.chain, 1):
+        record, folder = store.done(signature), store.path(signature)
+        log = next((folder / name for name in LOGS if (folder / name).is_file()), None) if folder else None
+        if record is not None and log is not None and log.stat().st_size:
+            found[f"logs/{number}_{record['stage']}.txt"] = log
+    return found
+
+
+def made(content: Content) -> dict[str, str]:
+    """Return what is written for the tracker, by name: the record of the run, and its plots."""
+    files = {"result.json": json.dumps(content.result, indent=1, allow_nan=False, default=_plain)}
+    series: dict[str, list[tuple[int, float]]] = {}
+    for figure in content.epochs:
+        name = figure.key.removeprefix(EPOCH)
+        if name in PLOTTED:
+            series.setdefault(name, []).append((figure.step, figure.value))
+    if series:
+        files["curves.svg"] = plots.curves(series, content.phases)
+    if content.bytes:
+        files["bytes.svg"] = plots.bars(content.bytes)
+    return files
+
+
+def place(folder: Path, links: Mapping[str, Path], texts: Mapping[str, str]) -> None:
+    """Put files into a folder; what is there already is replaced, what is linked already is left."""
+    for name, source in links.items():
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if not (target.exists() and target.samefile(source)):
+            target.unlink(missing_ok=True)
+            _link(source, target)
+    for name, text in texts.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
+
+
+def _link(source: Path, target: Path) -> None:
+    """Link hard; where the disk is another one, symbolically; where neither can be, copy."""
+    with suppress(OSError):
+        os.link(source, target)
+        return
+    with suppress(OSError):
+        target.symlink_to(source.resolve())
+        return
+    shutil.copyfile(source, target)
+
+
+def _plain(value: Any) -> Any:
+    return dict(value) if isinstance(value, Mapping) else str(value)

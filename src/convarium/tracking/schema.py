@@ -1,0 +1,52 @@
+"""The version of a tracker's database, checked before MLflow opens it: it would migrate an older one unasked."""
+
+import re
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+
+from convarium.tracking.address import masked
+from convarium.tracking.reach import NotReached, database
+
+QUERY = "SELECT version_num FROM alembic_version"
+NAMED = re.compile(r"""^(revision|down_revision)\b[^=\n]*= *["'](\w+)["']""", re.MULTILINE)
+
+
+def check(uri: str) -> None:
+    """Return if a database is new, or of the schema that the installed MLflow reads.
+
+    Raises:
+        NotReached: it is of another one.
+    """
+    found = database(uri).rows(QUERY)
+    if not found or found[0][0] == head():
+        return
+    ours = f"MLflow {version('mlflow')} reads {head()}"
+    if found[0][0] in _known():
+        raise NotReached(
+            f"tracker {masked(uri)}: its schema {found[0][0]} is an older MLflow's, {ours};"
+            f" make a backup, then: mlflow db upgrade {masked(uri)}"
+        )
+    raise NotReached(
+        f"tracker {masked(uri)}: its schema {found[0][0]} is unknown here, a newer MLflow made it, {ours};"
+        " upgrade mlflow, or name another tracker"
+    )
+
+
+def head() -> str:
+    """Return the schema that the installed MLflow reads."""
+    known = _known()
+    (newest,) = known.keys() - set(known.values())
+    return newest
+
+
+def _known() -> dict[str, str | None]:
+    """Return, for each schema there was, the one before; read off the scripts, whose import takes seconds."""
+    spec = find_spec("mlflow")
+    assert spec is not None, "MLflow is one of our requirements"
+    found: dict[str, str | None] = {}
+    for script in (Path(str(spec.origin)).parent / "store" / "db_migrations" / "versions").glob("*.py"):
+        named = dict(NAMED.findall(script.read_text(encoding="utf-8")))
+        if "revision" in named:
+            found[named["revision"]] = named.get("down_revision")
+    return found

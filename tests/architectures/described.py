@@ -1,0 +1,51 @@
+"""Descriptions of networks of ours, as a config holds them, and what is asked of every family."""
+
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from convarium.architectures import library
+from convarium.measurement.macs import macs
+
+
+def own(name: str, channels: int = 3, side: int = 224, classes: int = 1000, **others: Any) -> dict[str, Any]:
+    """Describe a network; `others` are its layers and `kwargs`."""
+    shape = {"in_chans": channels, "num_classes": classes, "img_size": side}
+    return {"source": "own", "name": name, "stem": "native", "kwargs": {}, **shape, **others}
+
+
+def size(described: dict[str, Any]) -> tuple[int, int]:
+    """Return parameters and MACs, counted without memory."""
+    network = library.build(described, "meta")
+    side = described["img_size"]
+    return sum(p.numel() for p in network.parameters()), macs(network, (described["in_chans"], side, side))
+
+
+def memorised(described: dict[str, Any], steps: int = 50, lr: float = 1e-3) -> bool:
+    """Whether eight random images are told apart after some steps of Adam on all of them."""
+    torch.manual_seed(0)
+    network = library.build(described).train()
+    side, labels = described["img_size"], torch.arange(8) % described["num_classes"]
+    images = torch.randn(8, described["in_chans"], side, side)
+    optimizer = torch.optim.Adam(network.parameters(), lr)
+    for _ in range(steps):
+        loss = functional.cross_entropy(network(images), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        if bool((network(images).argmax(1) == labels).all()):
+            return True
+    return False
+
+
+def without_gradient(described: dict[str, Any]) -> list[str]:
+    """Return the parameters that get no gradient from four images."""
+    torch.manual_seed(0)
+    network: nn.Module = library.build(described).train()
+    side, labels = described["img_size"], torch.arange(4) % described["num_classes"]
+    output = network(torch.randn(4, described["in_chans"], side, side))
+    assert output.shape == (4, described["num_classes"])
+    functional.cross_entropy(output, labels).backward()
+    return [name for name, parameter in network.named_parameters() if parameter.grad is None]

@@ -1,0 +1,43 @@
+"""`why` names the keys that make a result another one, also where they are those of what it was made from."""
+
+import json
+from collections.abc import Callable
+
+from convarium.store.plan import Plan
+
+Call = Callable[..., tuple[int, str, str]]
+Pretend = Callable[..., Plan]
+SWEEP = ("architecture=mlp", "dataset=digits", "compression=[magnitude,kmeans]",
+         "compression.magnitude.sparsity=0.5,0.8", "recipe.lr=0.1,0.2")  # fmt: skip
+
+
+def test_a_key_of_a_parent_is_followed_to_where_it_was_set(pretend: Pretend, call: Call) -> None:
+    made = pretend(SWEEP[:-1])
+    half, most = (point.measure for point in made.points)
+    found = json.loads(call("why", half, "--json")[1])
+    assert found["nearest"]["signature"] == most
+    assert found["differs"] == {"parents.0.parents.0.step.sparsity": [0.5, 0.8]}
+    assert "  step.sparsity of compress mlp-digits-magnitude0.5-s0: 0.5 here, 0.8 there\n" in call("why", half)[1]
+
+
+def test_two_given_results_are_compared(pretend: Pretend, call: Call) -> None:
+    made = pretend(SWEEP)
+    networks = {tuple(point.overrides): point.network for point in made.points}
+    one, *_, other = networks.values()
+    found = json.loads(call("why", one, other, "--json")[1])
+    assert found["differs"]["parents.0.step.sparsity"] == [0.5, 0.8]
+    assert found["differs"]["parents.0.parents.0.recipe.lr"] == [0.1, 0.2]
+
+
+def test_a_result_of_another_chain_differs_as_a_whole(pretend: Pretend, call: Call) -> None:
+    made = pretend(("architecture=mlp", "dataset=digits", "compression=kmeans,[magnitude,kmeans]"))
+    short, long = (point.network for point in made.points)
+    differs = json.loads(call("why", short, long, "--json")[1])["differs"]
+    assert [text.split()[1] for text in differs["parents.0"]] == ["train", "compress"]
+
+
+def test_an_only_result_says_so_and_an_unknown_other_is_one_line(pretend: Pretend, call: Call) -> None:
+    signature = pretend(("architecture=mlp", "dataset=digits")).points[0].measure
+    assert "the only result of stage measure" in call("why", signature)[1]
+    code, _, error = call("why", signature, "zz")
+    assert (code, error) == (2, "convarium: nothing in the store outputs/store has a signature that starts with 'zz'\n")

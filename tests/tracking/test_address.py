@@ -1,0 +1,49 @@
+from pathlib import Path
+
+import pytest
+
+from convarium.errors import UserError
+from convarium.tracking.address import address, hidden, masked
+
+STORE = Path("outputs/store")
+
+
+def test_without_an_address_it_is_a_file_beside_the_store(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    assert address(None, STORE) == f"sqlite:///{here}/outputs/mlflow.db"
+
+
+def test_the_environment_is_heard_and_what_is_typed_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://host:5000")
+    assert address(None, STORE) == "http://host:5000"
+    assert address("sqlite:///mine.db", STORE) == "sqlite:///mine.db"
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("file:mlruns", "keeps no runs in plain files any more; write sqlite:///"),
+        ("mlruns", "has no scheme"),
+        ("mysql://u:geheim@host/db", "expected sqlite:///"),
+        ("postgres://u:geheim@host/db", "write postgresql://"),
+        ("databricks", "has no scheme"),
+        ("sqlite://", "names no file"),
+        ("http://", "names no host"),
+        ("postgresql:///db", "names no host"),
+    ],
+)
+def test_what_is_no_tracker_is_one_line_without_the_password(typed: str, said: str) -> None:
+    with pytest.raises(UserError, match=said) as caught:
+        address(typed, STORE)
+    assert "geheim" not in str(caught.value)
+
+
+@pytest.mark.parametrize("secret", ["geheim", "ge:he@im", "ge%2Fheim", "a/b"])
+def test_a_password_is_hidden_wherever_it_stands(secret: str) -> None:
+    uri = f"postgresql://user:{secret}@host:5432/db"
+    assert masked(f"tracking.uri={uri}") == "tracking.uri=postgresql://user:***@host:5432/db"
+    assert secret not in hidden(f"FATAL: {uri} refused", uri)
+
+
+def test_a_decoded_password_is_hidden_too() -> None:
+    assert "ge/heim" not in hidden("password ge/heim is wrong", "postgresql://user:ge%2Fheim@host/db")

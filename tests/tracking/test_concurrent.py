@@ -1,0 +1,53 @@
+"""Many syncs at once on a tracker that nobody has used yet: nothing is lost, nothing is there twice."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from convarium.tracking.known import in_database
+from tracking import made_up
+from tracking.cluster import Cluster
+
+EACH = 4  # processes for each of two stores
+
+
+@pytest.fixture(scope="module")
+def stores(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Two stores that have nothing in common."""
+    roots = [tmp_path_factory.mktemp("stores") / f"seed{seed}" / "store" for seed in (0, 1)]
+    for seed, root in enumerate(roots):
+        made_up.sweep(root, (*made_up.SWEEP[:2], f"seed={seed}"))
+    return roots
+
+
+def all_at_once(stores: Sequence[Path], uri: str) -> None:
+    command = [sys.executable, "-m", "convarium", "sync"]
+    environment = os.environ | {"MLFLOW_TRACKING_URI": uri}
+    syncs = [
+        subprocess.Popen([*command, f"runtime.store={store}"], env=environment, stderr=subprocess.PIPE, text=True)
+        for store in stores
+        for _ in range(EACH)
+    ]
+    ends = [(sync.communicate(timeout=300)[1], sync.returncode) for sync in syncs]
+    assert ends == [("", 0)] * len(syncs)
+
+
+def is_complete(uri: str) -> bool:
+    found = in_database(uri, "convarium")
+    return not found.doubles and len(found.networks) == 6 and all(known.state for known in found.networks.values())
+
+
+def test_on_a_fresh_sqlite_file(stores: list[Path], tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    all_at_once(stores, uri)
+    assert is_complete(uri)
+
+
+def test_on_a_fresh_postgresql(stores: list[Path], cluster: Cluster) -> None:
+    uri = cluster.fresh()
+    all_at_once(stores, uri)
+    assert is_complete(uri)
