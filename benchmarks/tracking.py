@@ -3,10 +3,10 @@
 usage: python benchmarks/tracking.py            the figures
        python benchmarks/tracking.py FILE STORE  a picture of the page on a store
 
-A thousand pipelines (stored as if they had run: 24 epochs of curves, 54 parameters, files of 1.2 kB) are synced to
+A thousand pipelines (stored as if they had run: 24 epochs of curves, 46 parameters, files of 1.2 kB) are synced to
 SQLite, twice (asked: 120 s). MLflow's page on them is opened in chromium until it lists runs, its server warm (asked:
 3 s). 32 syncs at once, four of each of eight stores, write to a fresh SQLite file and a fresh PostgreSQL: lost or
-double are runs of a network that are not there, not whole or there twice (asked: 0). Last, what logging costs: twelve
+double are runs of a network that are not there, not whole or there twice (asked: 0). Last, what logging costs: six
 networks are trained by two workers, with and without tracking in turns, and the seconds of their stages are compared
 (asked: 1 %); the process that writes runs at idle priority, and its processor seconds stand beside.
 """
@@ -36,7 +36,7 @@ CONVARIUM = [sys.executable, "-m", "convarium"]
 CHAIN = "compression=none,[pruning/magnitude,quantization/kmeans,coding/huffman]"
 THOUSAND = (CHAIN, "compression.magnitude.sparsity=range(0.5,0.995,0.005)", "seed=range(0,10)")
 STORES, SYNCS = 8, 32
-TRAINED = ("architecture=lenet5", "compression=none,magnitude", "seed=range(0,6)", "recipe.epochs=6")
+TRAINED = ("architecture=lenet5", "compression=none,magnitude", "seed=range(0,3)", "recipe.epochs=6")
 TURNS = 3
 OPENED = 5
 ROWS = "return [...document.querySelectorAll('[role=row]')].filter(row => row.innerText.includes('mnist5k')).length"
@@ -187,8 +187,10 @@ def picture(file: Path, store: Path) -> None:
         browser() as window,
     ):
         seconds_until(window, address, POINTS)
-        for label in ("Close", "close"):
-            window.execute_script(f"for (const b of document.querySelectorAll('button[aria-label={label}]')) b.click()")
+        window.execute_script("document.querySelector('button[aria-label=Close], button[aria-label=close]')?.click()")
+        window.execute_script(
+            "document.head.insertAdjacentHTML('beforeend', '<style>.modebar {display: none}</style>')"
+        )
         time.sleep(3)
         window.save_screenshot(str(file))
 

@@ -75,7 +75,7 @@ def chain(runs: list[Json]) -> Json:
 def test_run_tells_signature_path_and_figures_of_every_point(runs: list[Json]) -> None:
     assert len(runs) == 6
     for one in runs:
-        assert list(one) == ["signature", "path", "overrides", "seed", "status", "error", "metrics"]
+        assert list(one) == ["signature", "path", "overrides", "seed", "status", "error", "metrics", "timings"]
         assert (one["status"], one["error"]) == ("done", None)
         assert list(one["metrics"]) == METRICS
         assert [key for key, value in one["metrics"].items() if value is None] == METRICS[-3:]
@@ -139,7 +139,7 @@ def test_compare_has_a_row_for_everything_equal_but_the_seed(runs: list[Json], c
     for row in document["rows"]:
         assert list(row) == [
             "label", "status", "architecture", "dataset", "compression", "differs", "seeds", "training_steps",
-            "metrics", "versus_dense", "audit", "pareto", "signatures", "dense",
+            "metrics", "timings", "versus_dense", "audit", "pareto", "signatures", "dense",
         ]  # fmt: skip
         assert (row["architecture"], row["dataset"], row["seeds"]) == ("basic/mlp", "digits", [0, 1])
         assert list(row["metrics"]) == METRICS

@@ -35,7 +35,7 @@ def test_parameters_are_those_published(architecture: dict[str, Any], parameters
     assert size(library.build(architecture, device="meta")) == parameters
 
 
-@pytest.mark.parametrize("name", library.names("own"))
+@pytest.mark.parametrize("name", ["lenet5", "lenet300_100", "mlp", "resnet20"])
 def test_every_network_learns_from_images_of_another_shape(name: str) -> None:
     network = library.build(own(name, channels=3, side=24))
     output = network(torch.randn(2, 3, 24, 24))

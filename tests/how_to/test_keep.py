@@ -11,7 +11,7 @@ import pytest
 from convarium.cli import main
 
 PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "keep.md").read_text(encoding="utf-8")
-BLOCK = re.compile(r"```bash\n(.*?)```", re.DOTALL)
+BLOCK = re.compile(r"```sh\n(.*?)```", re.DOTALL)
 HERE = ("hydra/launcher=basic", "runtime.workers=1", "runtime.threads=1", "dataset.train_size=200")
 
 

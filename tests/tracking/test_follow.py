@@ -20,6 +20,8 @@ from convarium.tracking.follow import followed
 from convarium.tracking.known import in_database
 from tracking import made_up
 
+pytestmark = pytest.mark.xdist_group("mlflow")
+
 POINT = ("compression=none", "seed=0")
 
 

@@ -14,6 +14,8 @@ import pytest
 from convarium.cli import main
 from tracking.cluster import Cluster
 
+pytestmark = pytest.mark.xdist_group("mlflow")
+
 Said = Callable[..., str]
 
 

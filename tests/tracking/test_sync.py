@@ -12,6 +12,8 @@ from convarium.tracking.sync import Sync
 from convarium.tracking.tracker import Tracker
 from tracking import made_up
 
+pytestmark = pytest.mark.xdist_group("mlflow")
+
 NAME = "lenet5 mnist5k magnitude 0.9 → kmeans s0"
 
 

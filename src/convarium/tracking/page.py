@@ -6,12 +6,7 @@ from collections.abc import Mapping
 KEY = "convarium"
 NAME = "accuracy against bytes"
 TAG = f"mlflow.sharedViewState.{KEY}"
-PANELS = (
-    ("file_bytes", "accuracy"),
-    ("ratio", "accuracy"),
-    ("macs", "accuracy"),
-    ("latency_ratio", "accuracy"),
-)
+PANELS = (("file_bytes", "accuracy"), ("ratio", "accuracy"), ("macs", "accuracy"))
 FOLDED = ("epoch", "bytes", "seconds", "Model metrics", "System metrics")
 RUNS = 1000  # as many points as the page draws
 SINCE = 1_700_000_000_000
@@ -50,7 +45,6 @@ def _chart(x: str, y: str) -> Mapping[str, object]:
         "xaxis": {"key": x, "type": "METRIC"},
         "yaxis": {"key": y, "type": "METRIC"},
         "runsCountToCompare": RUNS,
-        "displayName": f"{y} against {x}",
     }
 
 
