@@ -13,6 +13,7 @@ ALLOWED = {
     "drop_rate": number(0, 0.99),
     "drop_path_rate": number(0, 0.99),
     "global_pool": choice("avg", "max", "avgmax", "catavgmax", "token"),
+    "conv_stride_mode": choice("dw", "1x1"),  # CoAtNet and its kin: which convolution of a block has the stride
 }
 
 

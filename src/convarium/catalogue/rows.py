@@ -9,8 +9,6 @@ from itertools import chain
 from convarium.catalogue.claims import Claim, of_headline, of_network
 
 KINDS = ("architectures", "compression", "search")
-LIBRARIES = {"timm": "timm", "timm+torchvision": "timm", "torchvision": "torchvision"}
-CLASSIFIERS = ("3.1", "3.2", "3.3", "3.4", "3.6")
 
 
 @dataclass(frozen=True)
@@ -74,7 +72,7 @@ def _rows(kind: str, built: dict[str, str]) -> Iterator[Row]:
             year=line["year"],
             published=_published(line),
             claims=of_headline(line["headline"]) if "headline" in line else of_network(line),
-            config=built.get(line["id"]) or _library(line),
+            config=built.get(line["id"]),
             parameters=_whole(line.get("params")),
             macs=_whole(line.get("macs")),
             input=_whole(line.get("input")),
@@ -90,15 +88,6 @@ def _published(line: dict[str, str]) -> str:
 
 def _whole(text: str | None) -> int | None:
     return int(text) if text else None
-
-
-def _library(line: dict[str, str]) -> str | None:
-    """A classifier that a library builds by one name, with nothing to write."""
-    source, name = LIBRARIES.get(line.get("library", "")), line.get("library_name", "").split(" / ")[0]
-    classifies = line["section"].split("/")[0] in CLASSIFIERS
-    if source is None or not classifies or line["to_write"] != "no" or not name.isidentifier():
-        return None
-    return f"architecture={source} architecture.name={name}"
 
 
 def _text(name: str) -> str:

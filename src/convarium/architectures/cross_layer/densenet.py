@@ -12,7 +12,7 @@ from convarium.architectures.blocks.stages import at_least, network, stages
 from convarium.architectures.kwargs import Builder
 
 BOTTLENECK = 4
-COMPRESSED = ((100, 12), (250, 24), (190, 40))
+COMPRESSED = {"densenet_bc_100": (100, 12), "densenet_bc_250_24": (250, 24), "densenet_bc_190_40": (190, 40)}
 
 
 class DenseLayer(nn.Module):
@@ -90,9 +90,8 @@ def densenet264(in_chans: int, num_classes: int, img_size: int) -> nn.Module:
 
 
 BUILDERS = {
-    f"densenet_bc_{depth}_{growth}": Builder(partial(densenet_cifar, depth, growth, True), KWARGS, LAYERS)
-    for depth, growth in COMPRESSED
+    name: Builder(partial(densenet_cifar, depth, growth, True), KWARGS, LAYERS)
+    for name, (depth, growth) in COMPRESSED.items()
 }
-BUILDERS["densenet_bc_100"] = BUILDERS["densenet_bc_100_12"]
 BUILDERS["densenet_40_12"] = Builder(partial(densenet_cifar, 40, 12, False), KWARGS, LAYERS)
 BUILDERS["densenet264"] = Builder(densenet264, {})
