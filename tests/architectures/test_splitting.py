@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 import torch
-from architectures.copying import difference
-from architectures.described import memorised, own, size, without_gradient
 from torch import nn
 
+from architectures.copying import difference
+from architectures.described import memorised, own, size, without_gradient
 from convarium.architectures import library
 from convarium.errors import UserError
 

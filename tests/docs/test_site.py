@@ -83,4 +83,4 @@ def test_the_catalogue_has_every_row_and_no_verdict_that_was_not_made(read: Read
     assert "40 times fewer bytes (higher is better)" in page
     assert "VGG-16" in page
     assert "138,357,544 parameters, 15,470,264,320 MACs at 224" in page
-    assert page.count("not built") > 300
+    assert page.count("not built") > 250

@@ -24,7 +24,9 @@ def image_folder(dataset: Mapping[str, Any], root: Path | None, parts: tuple[str
         declared = dataset["fingerprint"] or "missing"
         raise UserError(f"dataset.fingerprint is {declared}, the pictures in {root} have {found.fingerprint} now")
     if "train" in parts and not found.parts["train"]:
-        raise UserError(f"dataset.root={root} holds no train: nothing can be trained on it, or decided from its pictures")
+        raise UserError(
+            f"dataset.root={root} holds no train: nothing can be trained on it, or decided from its pictures"
+        )
     labels = {part: torch.tensor([one.label for one in found.parts[part]]) for part in parts}
     skipped = {"train": found.skipped}
     return {

@@ -1,5 +1,6 @@
 """What transformer encoders share: attention of several heads, the MLP behind it, and both as one pre-norm layer."""
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -24,7 +25,7 @@ def attend(query: Tensor, key: Tensor, value: Tensor, heads: int) -> Tensor:
     Returns:
         (N, T, heads * d).
     """
-    query, key, value = (tokens.unflatten(2, (heads, -1)).transpose(1, 2) for tokens in (query, key, value))
+    query, key, value = (torch.unflatten(tokens, 2, (heads, -1)).transpose(1, 2) for tokens in (query, key, value))
     return functional.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
 
 

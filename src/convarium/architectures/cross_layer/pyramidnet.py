@@ -1,4 +1,4 @@
-"""PyramidNets, whose width grows by a little at every block (Han et al., "Deep pyramidal residual networks", CVPR 2017).
+"""PyramidNets, whose width grows a little at every block (Han et al., "Deep pyramidal residual networks", CVPR 2017).
 
 The review's equation 8, taken literally, never widens where the step is below one channel: the sum is kept as a
 fraction and rounded, as its authors do.

@@ -74,7 +74,7 @@ class Up(nn.Module):
     def forward(self, tokens: Tensor, side: tuple[int, int]) -> Tensor:
         """Map tokens (N, 1 + T, width) to maps (N, outputs, *side)."""
         coarse = (side[0] // self.stride, side[1] // self.stride)
-        x = tokens[:, 1:].transpose(1, 2).unflatten(2, coarse)
+        x = torch.unflatten(tokens[:, 1:].transpose(1, 2), 2, coarse)
         return functional.interpolate(self.relu(self.bn(self.project(x))), size=side)
 
 

@@ -31,7 +31,7 @@ class ReducedAttention(nn.Module):
         """Map tokens (N, T, width) of a map of T = height * width pixels to tokens of the same shape."""
         if self.reduce is None or self.norm is None:
             return self.attention(x)  # type: ignore[no-any-return]
-        reduced = self.reduce(x.transpose(1, 2).unflatten(2, side)).flatten(2).transpose(1, 2)
+        reduced = self.reduce(torch.unflatten(x.transpose(1, 2), 2, side)).flatten(2).transpose(1, 2)
         return self.attention(x, self.norm(reduced))  # type: ignore[no-any-return]
 
 

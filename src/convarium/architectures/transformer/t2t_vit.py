@@ -117,7 +117,7 @@ def sinusoid(count: int, width: int) -> list[list[float]]:
 def _map(tokens: Tensor) -> Tensor:
     """(N, side * side, C) to (N, C, side, side)."""
     side = math.isqrt(tokens.shape[1])
-    return tokens.transpose(1, 2).unflatten(2, (side, side))
+    return torch.unflatten(tokens.transpose(1, 2), 2, (side, side))
 
 
 def t2t_vit(

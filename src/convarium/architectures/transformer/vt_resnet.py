@@ -5,8 +5,10 @@ parameters and MACs lie within 4 % of its figures, not on them. Table 8 of the r
 vit_*_r50_* are others.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
+from importlib import import_module
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -109,9 +111,8 @@ def vt_resnet(
 
 def _body(block: str, in_chans: int, depths: Sequence[int], width: int, stem: str) -> tuple[nn.Module, int]:
     """Return timm's ResNet without its last stage and classifier, and the channels of its map."""
-    from timm.models import resnet
-
-    made: Callable[..., nn.Module] = resnet.BasicBlock if block == "basic" else resnet.Bottleneck
+    resnet: Any = import_module("timm.models.resnet")
+    made = resnet.BasicBlock if block == "basic" else resnet.Bottleneck
     widths = [width << stage for stage in range(4)]
     whole = resnet.ResNet(made, [*depths, 1], num_classes=0, in_chans=in_chans, channels=widths, stem_width=width)
     first, rest = (whole.conv1, whole.bn1, whole.act1), (whole.layer1, whole.layer2, whole.layer3)
