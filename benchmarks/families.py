@@ -74,19 +74,19 @@ def convarium(*arguments: str) -> None:
     subprocess.run([sys.executable, "-m", "convarium", *arguments], check=True, stdout=sys.stderr)
 
 
-def seconds(overrides: Sequence[str]) -> float:
+def seconds(overrides: Sequence[str], sweep: str = SWEEP) -> float:
     """Return what all stages of the sweep took."""
-    asked = ask([SWEEP, *overrides])
+    asked = ask([sweep, *overrides])
     store = store_of(asked.runtime)
     records = [store.done(signature) for signature in plan(asked.points).nodes]
     return sum(float(record["seconds"]) for record in records if record)
 
 
-def compared(overrides: Sequence[str]) -> list[Row]:
+def compared(overrides: Sequence[str], sweep: str = SWEEP) -> list[Row]:
     """Return the rows of the comparison."""
     with TemporaryDirectory() as folder:
         file = Path(folder) / "families.csv"
-        convarium("compare", SWEEP, *overrides, "--csv", str(file))
+        convarium("compare", sweep, *overrides, "--csv", str(file))
         with file.open(newline="") as text:
             return list(csv.DictReader(text))
 
