@@ -4,8 +4,8 @@ usage: python benchmarks/startup.py [REPEATS]
 
 `--help`: at most 1.5 times a bare Hydra program's. `plan --fast` of 300 points: at most 5 s. 36 stored points: answered
 in at most 3 s beyond the interpreter's start and its imports (they are made, not trained: their done.json files lie in
-a store of their own). `convarium.load` with a first file, a dense LeNet-300-100: at most 1.2 times `import torch`; a
-file with surgery is tried on torch's meta device first, which imports torch's compiler.
+a store of their own). `catalogue`: at most 1 s. `convarium.load` with a first file, a dense LeNet-300-100: at most 1.2
+times `import torch`; a file with surgery is tried on torch's meta device first, which imports torch's compiler.
 """
 
 import json
@@ -96,6 +96,7 @@ def main(repeats: int) -> None:
                 "plan --fast of 300 points": [*convarium, "plan", "--fast", *MANY],
                 "imports": [sys.executable, "-c", "import convarium.cli.hydra, convarium.stages.graph, rich.table"],
                 "36 stored points": [*convarium, "run", *STORED],
+                "catalogue": [*convarium, "catalogue"],
                 "import torch": [sys.executable, "-c", "import torch"],
                 "load": [sys.executable, "-c", load.format("dense")],
                 "load, surgery": [sys.executable, "-c", load.format("factored")],
@@ -113,6 +114,7 @@ def show(found: dict[str, float], say: Callable[[str], None]) -> None:
     say(f"convarium run --help       {found['run --help']:6.2f} s, {found['run --help'] / found['bare --help']:.2f} x")
     say(f"plan --fast of 300 points  {plan:6.2f} s (at most 5)")
     say(f"36 stored points           {stored:6.2f} s, {stored - found['imports']:.2f} s beyond imports (at most 3)")
+    say(f"catalogue                  {found['catalogue']:6.2f} s (at most 1)")
     torch, load, surgery = found["import torch"], found["load"], found["load, surgery"]
     say(f"convarium.load             {load:6.2f} s, {load / torch:.2f} x import torch (at most 1.2)")
     say(f"convarium.load, surgery    {surgery:6.2f} s, {surgery / torch:.2f} x")

@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -80,16 +79,12 @@ def test_a_row_of_the_document_has_what_one_needs_to_judge_it(call: Call) -> Non
     assert found["obd"]["config"] is None
 
 
-def test_it_is_printed_in_a_second_without_torch(here: Path) -> None:
-    """The best of five: other processes may hold the machine."""
-    code = "import sys; from convarium.cli import main; main(['catalogue']); print(int('torch' in sys.modules))"
-    seconds = [float("inf")]
-    while min(seconds) > 1 and len(seconds) <= 5:
-        start = time.perf_counter()
-        out = subprocess.run([sys.executable, "-c", code], cwd=here, check=True, capture_output=True, text=True).stdout
-        seconds.append(time.perf_counter() - start)
-        assert out.endswith("\n0\n")
-    assert min(seconds) <= 1
+def test_it_is_printed_without_anything_that_takes_long_to_import(here: Path) -> None:
+    """How long that is, benchmarks/startup.py measures."""
+    code = "import sys; from convarium.cli import main; main(['catalogue']); print(*sorted(sys.modules))"
+    out = subprocess.run([sys.executable, "-c", code], cwd=here, check=True, capture_output=True, text=True).stdout
+    imported = set(out.splitlines()[-1].split())
+    assert not imported & {"torch", "numpy", "scipy", "pandas", "sklearn", "timm", "lightning", "mlflow", "onnx"}
 
 
 @pytest.mark.parametrize(
