@@ -36,6 +36,8 @@ class Window:
         self.chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
         self.opened.add(file.as_uri())
         self.chromium.get(file.as_uri())
+        drawn = "return document.readyState == 'complete' && document.querySelector('#count')?.textContent"
+        WebDriverWait(self.chromium, 30).until(lambda _: self.do(drawn))
 
     def all(self, selector: str) -> list[Any]:
         return list(self.chromium.find_elements(By.CSS_SELECTOR, selector))
