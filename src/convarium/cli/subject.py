@@ -1,8 +1,8 @@
 """What `inspect` looks at: an architecture of a command line, a stored network, or a network's file."""
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,21 @@ SIGNATURE = re.compile(r"[0-9a-f]{1,12}")
 
 
 @dataclass(frozen=True)
+class Named:
+    """What a command line says of a network that is built.
+
+    Attributes:
+        option: the file of conf/architecture that names it.
+        row: of the catalogue.
+        changed: the overrides by which it is not the row's network any more.
+    """
+
+    option: str
+    row: "Row | None"
+    changed: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Stored:
     """A trained network.
 
@@ -27,7 +42,7 @@ class Stored:
         path: its `.cvm` file.
         signature: of the stage that made it; None of a file that was named by its path.
         allow: outside packages that the file may name.
-        config: says where things lie; of a file, also whose images it is for, if a dataset was typed.
+        config: says where things lie, and of a file whose images it is for, where `has_dataset`.
     """
 
     file: "File"
@@ -35,28 +50,29 @@ class Stored:
     signature: str | None
     allow: tuple[str, ...]
     config: Json
+    has_dataset: bool = False
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A network, on the meta device unless it is a stored one.
+    """A network: on the meta device where it is `named`, with its weights where it is `stored`.
 
     Attributes:
         architecture: what it is built from, complete.
-        input: why its images and classes are what they are, for a person to read.
-        option: the file of conf/architecture that names it.
-        row: of the catalogue.
-        changed: the overrides by which it is not the row's network any more.
+        images: whose its input's size and its classes are, for a person to read.
     """
 
     network: "nn.Module"
     architecture: Json
-    shape: tuple[int, ...]
-    input: str
-    option: str | None = None
-    row: "Row | None" = None
-    changed: tuple[str, ...] = ()
-    stored: Stored | None = field(default=None, repr=False)
+    images: str
+    named: Named | None = None
+    stored: Stored | None = None
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """The shape (C, H, W) of the images that it takes."""
+        side = self.architecture["img_size"]
+        return self.architecture["in_chans"], side, side
 
 
 def subject(word: str | None, overrides: Sequence[str]) -> Subject:
@@ -76,6 +92,7 @@ def subject(word: str | None, overrides: Sequence[str]) -> Subject:
 
 def _architecture(overrides: Sequence[str]) -> Subject:
     from convarium.architectures import library
+    from convarium.catalogue.networks import row_of
     from convarium.cli.points import ask
     from convarium.names import allowing, packages
 
@@ -86,38 +103,28 @@ def _architecture(overrides: Sequence[str]) -> Subject:
         raise UserError(f"inspect takes one network, not {len(others) + 1}")
     if point.config["compression"]:
         raise UserError("inspect shows a network before compression, or a stored one: leave out compression=…")
-    told = {key: value for key, value in point.config["architecture"].items() if key not in ("weights", "pretrained")}
     option = next(text for text in point.overrides if text.startswith("architecture=")).partition("=")[2]
-    found = _named(told, option, overrides, point.config["dataset"])
-    with allowing(packages(point.config)):
-        return replace(found, network=library.trial(found.architecture))
-
-
-def _named(architecture: Json, option: str, overrides: Sequence[str], dataset: Mapping[str, Any]) -> Subject:
-    """Return an architecture for its dataset's images, or where none is typed for those of the paper that is known."""
-    from torch import nn
-
-    from convarium.catalogue.networks import images_of, row_of
-
-    row, why = row_of(option), f"of dataset={dataset['name']}"
+    row = row_of(option)
+    told = {key: value for key, value in point.config["architecture"].items() if key not in ("weights", "pretrained")}
+    images = f"of dataset={point.config['dataset']['name']}"
     if row is not None and not any(text.startswith("dataset") for text in overrides):
-        images, why = images_of(row), "of its paper; dataset=NAME takes another's"
-        architecture = {
-            **architecture, "in_chans": images.channels, "num_classes": images.classes, "img_size": images.side,
-        }  # fmt: skip
-    side, changed = architecture["img_size"], tuple(text for text in overrides if text.startswith("architecture."))
-    shape = (architecture["in_chans"], side, side)
-    return Subject(nn.Identity(), architecture, shape, why, option, row, changed)
+        told, images = {**told, **_of_paper(row)}, "of its paper; dataset=NAME takes another's"
+    changed = tuple(text for text in point.overrides if text.startswith("architecture."))
+    with allowing(packages(point.config)):
+        return Subject(library.trial(told), told, images, Named(option, row, changed))
+
+
+def _of_paper(row: "Row") -> Json:
+    from convarium.catalogue.networks import images_of
+
+    images = images_of(row)
+    return {"in_chans": images.channels, "num_classes": images.classes, "img_size": images.side}
 
 
 def _of(stored: Stored) -> Subject:
     from convarium.compression.file import container
 
-    header = stored.file.header
-    return Subject(
-        container.network(stored.file), header["architecture"], tuple(header["input"]["shape"]), "of its file",
-        stored=stored,
-    )  # fmt: skip
+    return Subject(container.network(stored.file), stored.file.header["architecture"], "of its file", stored=stored)
 
 
 def _file(path: Path, overrides: Sequence[str]) -> Stored:
@@ -128,7 +135,8 @@ def _file(path: Path, overrides: Sequence[str]) -> Stored:
     config = ask(overrides).accepted()[0].config
     allow = tuple(sorted(packages(config)))
     with allowing(allow):
-        return Stored(container.read(path, allow), path, None, allow, config)
+        has_dataset = any(text.startswith("dataset=") for text in overrides)
+        return Stored(container.read(path, allow), path, None, allow, config, has_dataset)
 
 
 def _signature(prefix: str, overrides: Sequence[str]) -> Stored:
