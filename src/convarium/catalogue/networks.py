@@ -17,14 +17,14 @@ class Images:
 
 
 def row_of(option: str) -> Row | None:
-    """Return the row that the file `option` of conf/architecture ("cross_layer/resnet18") runs, None if there is none."""
+    """Return the row that a file of conf/architecture ("cross_layer/resnet18") runs, None if there is none."""
     wanted = f"architecture={option}"
     found = (row for row in rows() if row.config == wanted and not main_section(row).startswith(BLOCKS))
     return next(found, None)
 
 
 def images_of(row: Row) -> Images:
-    """Return what the row's figures are stated for: ImageNet, unless its name says CIFAR, or it is a LeNet-5 (32x32)."""
+    """Return what the row's figures are stated for: ImageNet, unless its name says CIFAR, or it is LeNet-5."""
     if row.id.startswith("lenet5"):
         return Images(1, 10, 32)
     return Images(3, 10, 32) if "CIFAR" in row.name else Images(3, 1000, row.input or 224)

@@ -1,4 +1,4 @@
-"""`convarium inspect`: a network layer by layer, before it is trained or as it is stored, and what its maps respond to."""
+"""`convarium inspect`: a network layer by layer, untrained or as it is stored, and what its maps respond to."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -27,9 +27,7 @@ def main(argv: Sequence[str]) -> int:
     parser = Arguments("inspect", DESCRIPTION)
     parser.usage = "convarium inspect [SIGNATURE | FILE.cvm] [architecture=NAME] [key=value ...] [options]"
     parser.add_argument("--table", action="store_true", help="a row a layer: shape, parameters, MACs")
-    parser.add_argument(
-        "--deconvnet", type=Path, metavar="FILE.png", help="what the strongest maps of a layer respond to"
-    )
+    parser.add_argument("--deconvnet", type=Path, metavar="FILE.png", help="what the maps of a layer respond to")
     parser.add_argument("--layer", metavar="NAME", help="its layer; else the last convolution that a chain leads to")
     parser.add_argument("--maps", type=int, metavar="N", help="how many maps; else 9")
     parser.add_argument("--images", type=Path, metavar="PATH", help="a picture or a folder; else the validation images")
@@ -147,9 +145,8 @@ def _table(rows: Sequence[Json]) -> None:
     table = Table(Column("layer", overflow="fold"), "type", "output", *columns, box=None)
     for row in rows:
         shape = "x".join(map(str, row["output"])) if row["output"] else "not called by itself"
-        table.add_row(
-            row["name"] or "(itself)", row["type"], shape, str(row["calls"]), *(f"{row[k]:,}" for k in counted)
-        )
+        figures = [f"{row[key]:,}" for key in counted]
+        table.add_row(row["name"] or "(itself)", row["type"], shape, str(row["calls"]), *figures)
     totals = [f"{sum(row[key] for row in rows):,}" for key in counted]
     table.add_row("total", "", "", "", *totals, style="bold")
     output.console().print(table, markup=False)

@@ -82,16 +82,15 @@ def chain(found: Sequence[Call], layer: str) -> list[Call]:
     """Return the calls from `layer` back to the image.
 
     Raises:
-        UserError: no such layer, or its way back is no chain; names the first module from the image on that isn't.
+        UserError: no such layer, or its way back is no chain; names the module at which it breaks, of several the one
+            nearest to the image.
     """
     named = {call.name: call for call in reversed(found)}
     if layer not in named:
         raise UserError(f"--layer {layer}: the network has no such layer{suggestion(layer, named)}")
-    way = list(_back(named[layer]))
-    broken = [call for call in way if call.back is None or (call.before is None and not call.takes_image)]
-    if broken:
-        raise UserError(f"--layer {layer}: the way back to the pixels is no chain: {_why(broken[-1])}")
-    return way
+    if (broken := _broken(named[layer])) is not None:
+        raise UserError(f"--layer {layer}: the way back to the pixels is no chain: {_why(broken)}")
+    return list(_back(named[layer]))
 
 
 def usual_layer(found: Sequence[Call]) -> str:
@@ -101,9 +100,10 @@ def usual_layer(found: Sequence[Call]) -> str:
         UserError: there is none.
     """
     convolutions = [call for call in found if isinstance(call.module, nn.Conv2d)]
-    whole = [call for call in convolutions if all(_links(one) for one in _back(call))]
+    whole = [call for call in convolutions if _broken(call) is None]
     if not whole:
-        why = f": {_why(convolutions[0])}" if convolutions else ""
+        broken = _broken(convolutions[0]) if convolutions else None
+        why = f": {_why(broken)}" if broken else ""
         raise UserError(f"--deconvnet: the network has no convolution that a chain of layers leads back from{why}")
     return ([call for call in whole if max(call.maps[2:]) > 1] or whole)[-1].name
 
@@ -114,8 +114,13 @@ def _back(call: Call | None) -> Iterator[Call]:
         call = call.before
 
 
-def _links(call: Call) -> bool:
-    return call.back is not None and (call.before is not None or call.takes_image)
+def _broken(call: Call) -> Call | None:
+    """Return where the way back from a call breaks, nearest to the image."""
+    broken = None
+    for one in _back(call):
+        if one.back is None or (one.before is None and not one.takes_image):
+            broken = one
+    return broken
 
 
 def _why(call: Call) -> str:

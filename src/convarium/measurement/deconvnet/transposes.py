@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.grad import conv2d_input
 
 from convarium.architectures.blocks.activations import Swish
 from convarium.architectures.blocks.dropout import DropConnectConv2d
@@ -35,7 +36,8 @@ def _convolution(conv: Any, x: Tensor) -> Back | None:
 
     def back(signal: Tensor) -> Tensor:
         place = (conv.stride, conv.padding, conv.dilation, conv.groups)
-        return nn.grad.conv2d_input(size, weight, signal, *place)
+        transposed: Tensor = conv2d_input(size, weight, signal, *place)  # type: ignore[no-untyped-call]
+        return transposed
 
     return back
 
