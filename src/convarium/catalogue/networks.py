@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from convarium.catalogue.rows import Row, main_section, rows
 
 BLOCKS = "2"  # the section of building blocks, which are no networks
+SIDES = {"darknet53": 256}  # of papers with other images than 224 pixels, where the table says nothing
 
 
 @dataclass(frozen=True)
@@ -27,4 +28,4 @@ def images_of(row: Row) -> Images:
     """Return what the row's figures are stated for: ImageNet, unless its name says CIFAR, or it is LeNet-5."""
     if row.id.startswith("lenet5"):
         return Images(1, 10, 32)
-    return Images(3, 10, 32) if "CIFAR" in row.name else Images(3, 1000, row.input or 224)
+    return Images(3, 10, 32) if "CIFAR" in row.name else Images(3, 1000, row.input or SIDES.get(row.id, 224))

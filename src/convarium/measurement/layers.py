@@ -81,14 +81,16 @@ def layers(network: nn.Module, shape: Sequence[int]) -> list[Layer]:
             module.register_forward_pre_hook(watch.begin)
             module.register_forward_hook(watch.end)
         meta(torch.empty(1, *shape, device="meta"))
-    return list(_rows(meta, watch.seen))
+    names = {module: name for name, module in meta.named_modules()}
+    return list(_rows(network, {names[module]: seen for module, seen in watch.seen.items()}))
 
 
-def _rows(network: nn.Module, seen: dict[nn.Module, _Seen]) -> Iterator[Layer]:
-    names = {module: name for name, module in network.named_modules()}
+def _rows(network: nn.Module, seen: dict[str, _Seen]) -> Iterator[Layer]:
+    """Yield the rows of the network itself: on its way to the meta device it loses which tensors are tied."""
+    modules = dict(network.named_modules())
     stored, told = set(network.state_dict()), set[int]()
-    for module in dict.fromkeys([*seen, *names]):
-        work, name = seen.get(module, _Seen()), names[module]
+    for name in dict.fromkeys([*seen, *modules]):
+        work, module = seen.get(name, _Seen()), modules[name]
         own = [parameter for parameter in module.parameters(recurse=False) if id(parameter) not in told]
         told |= {id(parameter) for parameter in own}
         tensors = [f"{name}.{leaf}" if name else leaf for leaf in (*module._parameters, *module._buffers)]

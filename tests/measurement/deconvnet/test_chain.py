@@ -50,7 +50,7 @@ def test_the_usual_layer_is_the_last_convolution_that_a_chain_leads_to(
         ("own", "lenet5_1998", 32, "c5", "squash1 (Squash) is no plain convolution"),
         ("own", "lenet5", 28, "fc1", "flatten (Flatten) is no plain convolution"),
         ("timm", "densenet121", 64, "features.denseblock1.denselayer1.conv1", "takes what is no single layer's output"),
-        ("timm", "tf_efficientnet_lite0", 64, "blocks.1.0.conv_dw", "takes what is no single layer's output"),
+        ("timm", "tf_efficientnet_lite0", 64, "conv_stem", "conv_stem (Conv2dSame) is no plain convolution"),
         ("timm", "vgg11", 64, "features.19x", "the network has no such layer (did you mean features.19?)"),
     ],
 )
