@@ -167,6 +167,7 @@ MISTAKES = [
     (("architecture=resnet21",), "architecture=resnet21: no such architecture (did you mean"),
     (("resnet18",), "resnet18 is no signature and no file; a network by its name is architecture=resnet18"),
     (("nothing.cvm",), "nothing.cvm can't be read: No such file"),
+    (("net.cvm", "architecture=lenet5"), "architecture=lenet5: the file says what its network is"),
     (("ffff",), "has a signature that starts with 'ffff'"),
     (("architecture=resnet18,resnet20",), "inspect takes one network, not 2"),
     (("architecture=lenet5", "compression=kmeans"), "leave out compression=…"),

@@ -134,6 +134,9 @@ def _file(path: Path, overrides: Sequence[str]) -> Stored:
 
     config = ask(overrides).accepted()[0].config
     allow = tuple(sorted(packages(config)))
+    foreign = [text for text in overrides if not text.startswith(("dataset", "runtime."))]
+    if foreign and not allow:  # an outside network is named so that its package may be imported
+        raise UserError(f"{foreign[0]}: the file says what its network is; inspect takes runtime.… and dataset=NAME")
     with allowing(allow):
         has_dataset = any(text.startswith("dataset=") for text in overrides)
         return Stored(container.read(path, allow), path, None, allow, config, has_dataset)
