@@ -26,6 +26,7 @@ BLOCK = re.compile(r"(?:^`([\w./-]+)`:\n\n)?^```(\w+)\n(.*?)^```$", re.MULTILINE
 MAKES = ("run", "adopt")
 HERE = ("hydra/launcher=basic", "runtime.workers=1", "runtime.threads=1", "--json")
 SMALL = {
+    "inspect": ("recipe.epochs=1", "compression.kmeans.epochs=0"),
     "adopt": ("dataset.img_size=32", "compression.magnitude.epochs=0", "compression.kmeans.epochs=0", "seed=0"),
 }
 
@@ -41,6 +42,8 @@ def commands(text: str) -> list[list[str]]:
 
 def prepare(page: str) -> None:
     """Lay out what a page says its reader has."""
+    if page == "inspect":
+        photo_folder(Path("my_pictures"), 3)
     if page == "adopt":
         photo_folder(Path("my_pictures"), 12)
         config = {"source": "timm", "name": "mobilenetv3_small_050", "in_chans": 3, "num_classes": 2, "img_size": 32}

@@ -14,6 +14,7 @@ COMMANDS = {
     "status": "how far a sweep is, what runs where, what failed",
     "compare": "table, Pareto front and paired statistics of what is stored",
     "measure": "measure a network file",
+    "inspect": "a network layer by layer, and what its maps respond to",
     "export": "write a stored network to a file: cvm, ONNX, safetensors, torch.export",
     "serve-check": "compare such a file with the stored network, loaded as a server would",
     "show": "what is stored at a signature",

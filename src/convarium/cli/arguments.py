@@ -56,6 +56,13 @@ class Arguments(ArgumentParser):
         _overrides(parsed.overrides)
         return parsed, first
 
+    def read_perhaps_with(self, argv: Sequence[str]) -> tuple[Namespace, str | None]:
+        """Parse `argv` whose first positional may be no override but a word (a signature, a file); else None."""
+        parsed = self.parse_intermixed_args(argv)
+        word = parsed.overrides.pop(0) if parsed.overrides and "=" not in parsed.overrides[0] else None
+        _overrides(parsed.overrides)
+        return parsed, word
+
 
 def _overrides(texts: Sequence[str]) -> None:
     for text in texts:

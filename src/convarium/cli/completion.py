@@ -26,6 +26,7 @@ OPTIONS = {
     "status": ["--json"],
     "compare": ["--json", "--where", "--best", "--html", "--csv", "--margin"],
     "measure": ["--json"],
+    "inspect": ["--json", "--table", "--deconvnet", "--layer", "--maps", "--images"],
     "export": ["--json", "--format", "--output"],
     "serve-check": ["--json"],
     "show": ["--json", "--log"],

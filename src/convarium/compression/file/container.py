@@ -37,6 +37,7 @@ class File:
         sites: the representation of every parameter and buffer by name, Dense where it isn't compressed.
         coders: the coder of each site that names one.
         bytes: how many bytes of the file hold what (see KINDS); they add up to its size.
+        sizes: the bytes of each site, without the header's part of it.
         allow: the outside packages that it may name.
     """
 
@@ -44,6 +45,7 @@ class File:
     sites: dict[str, Representation]
     coders: dict[str, str]
     bytes: dict[str, int]
+    sizes: dict[str, int]
     allow: tuple[str, ...] = ()
 
 
@@ -105,10 +107,12 @@ def parse(data: memoryview) -> File:
     expected = skeleton.expected(header)
     sites = skeleton.unfitted(specs, expected)
     counted: Counter[str] = Counter()
+    sizes: dict[str, int] = {}
     for name, (representation, coder) in sites.items():
         stream = Reader(blobs, coder)
         _decode(name, representation, stream)
         counted += skeleton.by_kind(stream.bytes, expected[name].role)
+        sizes[name] = stream.bytes.total()
         blobs = stream.data
     if blobs:
         raise UserError("bytes are left over")
@@ -119,6 +123,7 @@ def parse(data: memoryview) -> File:
         {name: representation for name, (representation, _) in sites.items()},
         {name: coder for name, (_, coder) in sites.items() if coder != FIXED},
         {kind: counted[kind] for kind in KINDS},
+        sizes,
     )
 
 

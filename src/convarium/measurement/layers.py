@@ -1,0 +1,110 @@
+"""A network layer by layer, in the order of their calls: shapes, parameters, multiply-accumulates."""
+
+from collections.abc import Iterator, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+
+@dataclass(frozen=True)
+class Layer:
+    """What one module does for one image.
+
+    Attributes:
+        name: in the network; "" is the network itself.
+        type: the module's class.
+        output: the shape of what its first call returns, images first; None where it is never called by itself.
+        calls: how often it is called.
+        parameters: how many of its own, without those of modules inside it; a tied one counts where it comes first.
+        macs: those of its own operations, of all its calls.
+        tensors: the names of its parameters and buffers that a state dict holds.
+    """
+
+    name: str
+    type: str
+    output: tuple[int, ...] | None
+    calls: int
+    parameters: int
+    macs: int
+    tensors: tuple[str, ...]
+
+
+@dataclass
+class _Seen:
+    output: tuple[int, ...] | None = None
+    calls: int = 0
+    operations: int = 0
+
+
+@dataclass
+class _Watch:
+    """Gives every floating-point operation to the innermost module that is at work when it is done."""
+
+    counter: FlopCounterMode
+    seen: dict[nn.Module, _Seen] = field(default_factory=dict)
+    at_work: list[nn.Module] = field(default_factory=list)
+    counted: int = 0
+
+    def begin(self, module: nn.Module, _inputs: Any) -> None:
+        self._settle()
+        self.seen.setdefault(module, _Seen()).calls += 1
+        self.at_work.append(module)
+
+    def end(self, module: nn.Module, _inputs: Any, output: Any) -> None:
+        self._settle()
+        self.at_work.pop()
+        seen = self.seen[module]
+        seen.output = seen.output or _shape(output)
+
+    def _settle(self) -> None:
+        total = self.counter.get_total_flops()
+        if self.at_work:
+            self.seen[self.at_work[-1]].operations += total - self.counted
+        self.counted = total
+
+
+def layers(network: nn.Module, shape: Sequence[int]) -> list[Layer]:
+    """Return the modules that work for an image of `shape` (C, H, W): leaves, and others with work of their own.
+
+    A matrix product that is no module (attention) is that of the module in whose code it stands, so that the columns
+    add up to the network's parameters and to `measurement.macs.macs`. What has parameters and is never called by itself
+    (an auxiliary classifier, a projection that its owner reads) comes last. Counted on the meta device.
+    """
+    meta = deepcopy(network).to("meta").eval()
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        watch = _Watch(counter)
+        for module in meta.modules():
+            module.register_forward_pre_hook(watch.begin)
+            module.register_forward_hook(watch.end)
+        meta(torch.empty(1, *shape, device="meta"))
+    names = {module: name for name, module in meta.named_modules()}
+    return list(_rows(network, {names[module]: seen for module, seen in watch.seen.items()}))
+
+
+def _rows(network: nn.Module, seen: dict[str, _Seen]) -> Iterator[Layer]:
+    """Yield the rows of the network itself: on its way to the meta device it loses which tensors are tied."""
+    modules = dict(network.named_modules())
+    stored, told = set(network.state_dict()), set[int]()
+    for name in dict.fromkeys([*seen, *modules]):
+        work, module = seen.get(name, _Seen()), modules[name]
+        own = [parameter for parameter in module.parameters(recurse=False) if id(parameter) not in told]
+        told |= {id(parameter) for parameter in own}
+        tensors = [f"{name}.{leaf}" if name else leaf for leaf in (*module._parameters, *module._buffers)]
+        is_leaf = work.calls and not any(module.children())
+        if is_leaf or own or work.operations:
+            yield Layer(
+                name, type(module).__name__, work.output, work.calls, sum(one.numel() for one in own),
+                work.operations // 2, tuple(tensor for tensor in tensors if tensor in stored),
+            )  # fmt: skip
+
+
+def _shape(output: Any) -> tuple[int, ...] | None:
+    """Return the shape of a tensor, or of the first one in what holds several."""
+    if isinstance(output, Tensor):
+        return tuple(output.shape)
+    inside = output.values() if isinstance(output, dict) else output if isinstance(output, list | tuple) else ()
+    return next((shape for one in inside if (shape := _shape(one)) is not None), None)

@@ -1,0 +1,75 @@
+"""The layers of a network: in the order of their calls, and adding up to its parameters and MACs."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from convarium.architectures import library
+from convarium.measurement.layers import Layer, layers
+from convarium.measurement.macs import macs
+
+
+def built(source: str, name: str, side: int, **others: Any) -> nn.Module:
+    sizes = {"in_chans": 3, "num_classes": 10, "img_size": side}
+    return library.build({"source": source, "name": name, "stem": "native", "kwargs": {}, **sizes, **others}, "meta")
+
+
+@pytest.mark.parametrize(
+    ("source", "name", "side"),
+    [
+        ("own", "nin_cifar", 32),
+        ("torchvision", "googlenet", 96),  # auxiliary classifiers, which are not called
+        ("torchvision", "vit_b_16", 224),  # projections that the attention reads without calling them
+        ("timm", "vit_tiny_patch16_224", 224),
+        ("timm", "coatnet_0_rw_224", 224),
+        ("timm", "mobilenetv3_small_050", 64),
+        ("own", "pvt_tiny", 224),
+        ("own", "botnet_s1_50", 224),
+    ],
+)
+def test_the_columns_add_up_to_the_network_s_parameters_and_macs(source: str, name: str, side: int) -> None:
+    network = built(source, name, side)
+    found = layers(network, (3, side, side))
+    assert sum(layer.parameters for layer in found) == sum(one.numel() for one in network.parameters())
+    assert sum(layer.macs for layer in found) == macs(network, (3, side, side))
+    named = [name for layer in found for name in layer.tensors]
+    assert sorted(named) == sorted(network.state_dict())
+
+
+def test_a_leaf_is_a_row_with_what_it_gives_for_one_image() -> None:
+    convolution = nn.Conv2d(3, 8, 3, padding=1, bias=False)
+    network = nn.Sequential(nn.Sequential(convolution, nn.ReLU()), nn.Flatten(), nn.Linear(128, 5))
+    assert layers(network, (3, 4, 4)) == [
+        Layer("0.0", "Conv2d", (1, 8, 4, 4), 1, 216, 216 * 16, ("0.0.weight",)),
+        Layer("0.1", "ReLU", (1, 8, 4, 4), 1, 0, 0, ()),
+        Layer("1", "Flatten", (1, 128), 1, 0, 0, ()),
+        Layer("2", "Linear", (1, 5), 1, 645, 640, ("2.weight", "2.bias")),
+    ]
+    assert not convolution._forward_hooks
+
+
+class Product(nn.Module):
+    """A matrix product in its own code between calls of others, one of them twice, one of them tied, one never."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.unused = nn.Linear(4, 4)
+        self.mix = nn.Parameter(torch.eye(4))
+        self.inner = nn.Linear(4, 4, bias=False)
+        self.tied = nn.Linear(4, 4, bias=False)
+        self.tied.weight = self.inner.weight
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.inner(self.inner(x.flatten(1))) @ self.mix
+        return functional.linear(self.tied(x), self.unused.weight)
+
+
+def test_a_product_counts_where_it_is_written_and_a_tensor_once() -> None:
+    itself, inner, tied, unused = layers(Product(), (1, 2, 2))
+    assert (itself.name, itself.macs, itself.parameters) == ("", 32, 16)
+    assert (inner.name, inner.calls, inner.macs, inner.parameters) == ("inner", 2, 32, 16)
+    assert (tied.name, tied.macs, tied.parameters) == ("tied", 16, 0)
+    assert (unused.name, unused.calls, unused.output, unused.macs, unused.parameters) == ("unused", 0, None, 0, 20)
