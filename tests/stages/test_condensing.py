@@ -74,7 +74,7 @@ def test_half_way_all_is_dropped_and_only_then_can_a_network_be_the_best(tmp_pat
     train, *_ = nodes(*TINY, "recipe.keep=best")
     bench = Bench(tmp_path)
     left = []
-    for call in range(1, 6):
+    for _ in range(5):
         with pytest.raises(Killed):
             bench.killed_at(2).make(train)  # an epoch a time
         state = checkpoint.read(bench.checkpoints(train) / "train.ckpt")

@@ -1,8 +1,8 @@
 """Learned group convolutions: Huang et al., "CondenseNet", CVPR 2018, section 3.
 
-Each has two forms. While it is trained, it is dense, and each group of filters loses inputs; filters take turns, so that
-filter o is of group o modulo `groups`, and the grouped convolution that follows sees filters of all groups. Delivered, it
-selects the inputs that are left, and is an ordinary grouped convolution with its outputs put back in that order.
+Each has two forms. While it is trained, it is dense, and each group of filters loses inputs; filters take turns, so
+that filter o is of group o modulo `groups`, and the grouped convolution that follows sees filters of all groups.
+Delivered, it selects the inputs that are left, and is an ordinary grouped convolution, its outputs put back in order.
 """
 
 from typing import cast

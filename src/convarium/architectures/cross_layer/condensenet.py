@@ -3,7 +3,6 @@
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -100,10 +99,11 @@ def condensenet(
 ) -> nn.Module:
     """CondenseNet of `depths` layers a stage, each of which adds `growths` maps; its 3x3 stem has stride 2 or 1.
 
-    The learned form is trained: of each of the `groups` groups of a 1x1 convolution, all but one of `condensation` inputs
-    are dropped, of the classifier's inputs every second. The grouped form is what is left, and what a file holds: at
-    3x224x224x1000 the net of 74 layers has 4,773,944 parameters and 516,640,576 MACs, with 8 groups 2,935,416; that of 86
-    layers 516,202 at 3x32x32x10. (The paper counts batch normalisation and pooling as work, too: 529M of the first.)
+    The learned form is trained: of each of the `groups` groups of a 1x1 convolution, all but one of `condensation`
+    inputs are dropped, of the classifier's inputs every second. The grouped form is what is left, and what a file
+    holds: at 3x224x224x1000 the net of 74 layers has 4,773,944 parameters and 516,640,576 MACs, with 8 groups
+    2,935,416; that of 86 layers 516,202 at 3x32x32x10. (The paper counts elements of batch normalisation and pooling
+    as work, too: 529M of the first.)
 
     Args:
         lasso: factor of the group lasso in the loss until all is dropped.
@@ -130,10 +130,10 @@ def _made(
 ) -> nn.Sequential:
     channels = 2 * growths[0]
     parts: dict[str, nn.Module] = {"conv1": nn.Conv2d(in_chans, channels, 3, stride, 1, bias=False)}
-    for number_, (depth, growth) in enumerate(zip(depths, growths, strict=True), start=1):
+    for place, (depth, growth) in enumerate(zip(depths, growths, strict=True), start=1):
         inputs = range(channels, channels + depth * growth, growth)
         layers = [CondenseLayer(form, before, growth, *grouping) for before in inputs]
-        parts[f"stage{number_}"] = nn.Sequential(*([nn.AvgPool2d(2)] if number_ > 1 else []), *layers)
+        parts[f"stage{place}"] = nn.Sequential(*([nn.AvgPool2d(2)] if place > 1 else []), *layers)
         channels += depth * growth
     return network(parts, _tail(form, channels, num_classes, pooling))
 
@@ -179,13 +179,10 @@ def _builder(name: str, stride: int, depths: Sequence[int], growths: Sequence[in
     return Builder(made, ALLOWED, TAKES, delivered={"form": "grouped"})
 
 
-CIFAR, IMAGENET = 1, 2
+IMAGENET = (4, 6, 8, 10, 8), (8, 16, 32, 64, 128)
 BUILDERS = {
-    name: _builder(name, *shape)
-    for name, shape in {
-        "condensenet_cifar": (CIFAR, (14, 14, 14), (8, 16, 32)),
-        "condensenet_cifar_182": (CIFAR, (30, 30, 30), (12, 24, 48)),
-        "condensenet_74": (IMAGENET, (4, 6, 8, 10, 8), (8, 16, 32, 64, 128)),
-        "condensenet_74_g8": (IMAGENET, (4, 6, 8, 10, 8), (8, 16, 32, 64, 128), 8),
-    }.items()
+    "condensenet_cifar": _builder("condensenet_cifar", 1, (14, 14, 14), (8, 16, 32)),
+    "condensenet_cifar_182": _builder("condensenet_cifar_182", 1, (30, 30, 30), (12, 24, 48)),
+    "condensenet_74": _builder("condensenet_74", 2, *IMAGENET),
+    "condensenet_74_g8": _builder("condensenet_74_g8", 2, *IMAGENET, groups=8),
 }
