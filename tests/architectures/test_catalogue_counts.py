@@ -28,7 +28,7 @@ def described(row: Row) -> dict[str, Any]:
         "num_classes": 10 if cifar or mnist else 1000,
         "img_size": row.input or (32 if cifar else 28 if mnist else 224),
     }
-    return {key: found[key] for key in ("source", "name", "stem", "kwargs")} | shape
+    return library.delivered({key: found[key] for key in ("source", "name", "stem", "kwargs")} | shape)
 
 
 def counted(network: nn.Module, row: Row) -> int:

@@ -13,6 +13,13 @@ SMALL: dict[str, tuple[str, ...]] = {
     "resnet20": (),
     "wrn_16_1": (),
     "densenet_40_12": ("dataset.img_size=8",),
+    "condensenet_cifar": (
+        "dataset.img_size=8", "architecture.kwargs.depths=[2,1,2]", "architecture.kwargs.growths=[4,8,8]",
+    ),
+    "condensenet_cifar_182": (
+        "dataset.img_size=8", "architecture.kwargs.depths=[1,1,2]", "architecture.kwargs.growths=[4,8,8]",
+        "architecture.kwargs.form=grouped",
+    ),
     "pyramidnet_110_48": ("dataset.img_size=8",),
     "shufflenet_v1_g3": ("dataset.img_size=32",),
     "pvt_tiny": (

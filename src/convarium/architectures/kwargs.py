@@ -53,11 +53,13 @@ class Builder:
     Attributes:
         allowed: of the keys of `architecture.kwargs`.
         layers: of `architecture.activation`, `norm`, `pooling` and `dropout`, those that it takes.
+        delivered: kwargs that a network of `condensing.Condensing` has in its file, whatever form was trained.
     """
 
     make: Callable[..., nn.Module]
     allowed: Mapping[str, Allowed]
     layers: Mapping[str, Allowed] = field(default_factory=dict)
+    delivered: Mapping[str, Any] = field(default_factory=dict)
 
 
 def suggestion(word: str, words: list[str]) -> str:

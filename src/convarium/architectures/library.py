@@ -60,6 +60,18 @@ def build(architecture: Mapping[str, Any], device: str | None = None) -> nn.Modu
     return network
 
 
+def delivered(architecture: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the architecture of what training gives: that of the file, which is measured, compressed and exported.
+
+    It differs from what is trained where a network condenses (`convarium.architectures.condensing`).
+    """
+    if architecture["source"] != "own" or not isinstance(architecture["kwargs"], Mapping):
+        return dict(architecture)
+    name = architecture["name"]
+    builder = _outside_builder(name) if _is_outside(name) else _builders().get(name)
+    return {**architecture, "kwargs": {**architecture["kwargs"], **(builder.delivered if builder else {})}}
+
+
 def trial(architecture: Mapping[str, Any]) -> nn.Module:
     """Build on the meta device and run two images through, to see that the network takes images of this size.
 
@@ -137,7 +149,7 @@ def _builders() -> dict[str, Builder]:
 
 def _own(architecture: Mapping[str, Any]) -> nn.Module:
     name = architecture["name"]
-    if ":" in name or "." in name:
+    if _is_outside(name):
         return _outside(architecture)
     if name not in _builders():
         raise _unknown("own", name)
@@ -156,9 +168,7 @@ def _made(builder: Builder, architecture: Mapping[str, Any]) -> nn.Module:
 def _outside(architecture: Mapping[str, Any]) -> nn.Module:
     """Build with an outside package's builder, whose every failure is one line."""
     name = architecture["name"]
-    builder = find_allowed("architectures", name)
-    if not isinstance(builder, Builder):
-        raise UserError(f"architecture.name={name!r} is not a convarium.architectures.kwargs.Builder")
+    builder = _outside_builder(name)
     try:
         network = _made(builder, architecture)
     except UserError:
@@ -168,6 +178,17 @@ def _outside(architecture: Mapping[str, Any]) -> nn.Module:
     if not isinstance(network, nn.Module):
         raise UserError(f"architecture {name} is {type(network).__name__}, its builder must return a torch.nn.Module")
     return network
+
+
+def _is_outside(name: str) -> bool:
+    return ":" in name or "." in name
+
+
+def _outside_builder(name: str) -> Builder:
+    builder = find_allowed("architectures", name)
+    if not isinstance(builder, Builder):
+        raise UserError(f"architecture.name={name!r} is not a convarium.architectures.kwargs.Builder")
+    return builder
 
 
 def _library(source: str, architecture: Mapping[str, Any]) -> nn.Module:

@@ -63,6 +63,7 @@ def _adopted(source: str, options: Namespace) -> tuple["Asked", Json]:
 
     asked, point, typed = _point(options.overrides)
     with allowing(packages(point.config)):
+        point = _delivered(point)
         weights = _read(source, point.config["architecture"], options)
     given = _normalisation(weights, point.config, typed)
     made = node(point.config, fingerprint(weights.tensors), weights.fresh, given, options.train)
@@ -89,6 +90,17 @@ def _point(overrides: Sequence[str]) -> tuple["Asked", "Point", Json]:
         raise UserError(f"architecture.{key} says what adopt makes; leave it out")
     dataset = ask(overrides).accepted()[0].config["dataset"] if typed else {}
     return asked, point, {key: dataset[key] for key in ("mean", "std") if f"dataset.{key}" in typed}
+
+
+def _delivered(point: "Point") -> "Point":
+    """Return the point with the network as training would deliver it, which is what weights from outside are for."""
+    from convarium.architectures import library
+
+    before = point.config["architecture"]
+    found = library.delivered(before)
+    changed = [(key, value) for key, value in found["kwargs"].items() if before["kwargs"].get(key) != value]
+    overrides = (*point.overrides, *(f"architecture.kwargs.{key}={value}" for key, value in changed))
+    return replace(point, overrides=overrides, config={**point.config, "architecture": found})
 
 
 def _read(source: str, architecture: Json, options: Namespace) -> "Weights":

@@ -9,6 +9,7 @@ from convarium.store.runtime import Parent, Runtime
 def train(own: Mapping[str, Any], parents: tuple[Parent, ...], runtime: Runtime) -> dict[str, Any]:
     """Train `own["architecture"]` on `own["dataset"]` by `own["recipe"]` and write it as `network.cvm`.
 
+    One that condenses while it is trained is written as it is delivered.
     A `pretrained` one begins with the library's weights, and its images are normalised as theirs were.
 
     Raises:
@@ -19,6 +20,7 @@ def train(own: Mapping[str, Any], parents: tuple[Parent, ...], runtime: Runtime)
 
     from convarium import datasets
     from convarium.architectures import library
+    from convarium.architectures.condensing import Condensing
     from convarium.compression.file import container
     from convarium.seeds import stream
 
@@ -30,6 +32,8 @@ def train(own: Mapping[str, Any], parents: tuple[Parent, ...], runtime: Runtime)
         own = {**own, "architecture": begun}
     splits = datasets.load(dataset, runtime.root, ("train", "validation"), runtime.cache)
     by_recipe(network, splits, own, runtime)
+    if isinstance(network, Condensing):
+        network, own = network.delivered(), {**own, "architecture": library.delivered(own["architecture"])}
     container.write(runtime.folder / "network.cvm", network, header(own, splits), {})
     return {"metrics": {}, "skipped": dict(splits.skipped)}
 
@@ -47,6 +51,7 @@ def _pretrained(network: Any, architecture: Mapping[str, Any]) -> dict[str, list
 
 def by_recipe(network: Any, splits: Any, own: Mapping[str, Any], runtime: Runtime) -> None:
     """Train a plain network by `own["recipe"]`, from where an earlier owner was stopped."""
+    from convarium.architectures.condensing import Condensing
     from convarium.tasks.fit import fit
 
     recipe = own["recipe"]
@@ -64,6 +69,7 @@ def by_recipe(network: Any, splits: Any, own: Mapping[str, Any], runtime: Runtim
         check=runtime.check,
         threads=runtime.threads,
         accelerator=runtime.accelerator,
+        terms=[lambda batch: network.penalty()] if isinstance(network, Condensing) else [],
     )
 
 

@@ -60,9 +60,9 @@ def _trouble(architecture: Json, step: Json | None, networks: dict[str, "nn.Modu
     key = canonical_json(architecture)
     try:
         if step is None:
-            networks[key] = library.trial(architecture)
+            networks[key] = library.trial(library.delivered(architecture))
         elif key in networks:
-            refuse_small(step, architecture)
+            refuse_small(step, library.delivered(architecture))
             check(networks[key], step)
     except UserError as error:
         return str(error)

@@ -85,12 +85,19 @@ class Keeper:
         """Whether all epochs are done or validation has not improved for long enough."""
         return self.state is not None and self.state.finished
 
-    def keep(self, network: nn.Module, optimizer: torch.optim.Optimizer, accuracy: float | None) -> None:
-        """Take in an epoch's end: `check()`, then write the state."""
+    def keep(
+        self, network: nn.Module, optimizer: torch.optim.Optimizer, accuracy: float | None, settled: bool = True
+    ) -> None:
+        """Take in an epoch's end: `check()`, then write the state.
+
+        A network that is not `settled` will still lose connections: it can't be the best, and patience begins after it.
+        """
         epoch, last = self.epoch + 1, self.state
         weights = {name: tensor.detach().cpu() for name, tensor in network.state_dict().items()}
         best, best_accuracy, best_epoch = (last.best, last.best_accuracy, last.best_epoch) if last else (None, -1.0, 0)
-        if accuracy is not None and accuracy > best_accuracy:
+        if not settled:
+            best_epoch = epoch
+        elif accuracy is not None and accuracy > best_accuracy:
             best_accuracy, best_epoch = accuracy, epoch
             best = {name: tensor.clone() for name, tensor in weights.items()} if self.recipe["keep"] == "best" else None
         patience = self.recipe["early_stop"]

@@ -11,6 +11,7 @@ from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from torch.nn import functional
 
+from convarium.architectures.condensing import Condensing
 from convarium.datasets.memory import Chunk
 from convarium.datasets.splits import Tensors
 from convarium.errors import StageFailed
@@ -41,6 +42,7 @@ class Classification(LightningModule):
         self.automatic_optimization = False
         self.network, self.recipe, self.optimizer, self.schedule = network, recipe, optimizer, schedule
         self.seed, self.validation, self.terms = seed, validation, tuple(terms)
+        self.advance = network.advance if isinstance(network, Condensing) else None
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Return the optimiser made before (its state may come from a checkpoint)."""
@@ -67,6 +69,8 @@ class Classification(LightningModule):
         self.reseed(stream(self.seed, "step", step))
         for group in self.optimizer.param_groups:
             group["lr"] = self.schedule.at(step)
+        if self.advance is not None:
+            self.advance(step / self.schedule.steps)
         images, labels = chunk.batch(position)
         loss = self.loss(images, labels, chunk.indices[position])
         self.optimizer.zero_grad()

@@ -14,6 +14,7 @@ from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import nn
 
+from convarium.architectures.condensing import Condensing
 from convarium.datasets.memory import InMemory, Sampler
 from convarium.datasets.splits import Splits
 from convarium.errors import StageFailed
@@ -81,7 +82,7 @@ class EpochEnd(Callback):
             validation_accuracy=accuracy,
             seconds=time.perf_counter() - self.began,
         )
-        self.keeper.keep(network, optimizer, accuracy)
+        self.keeper.keep(network, optimizer, accuracy, settled=not isinstance(network, Condensing) or network.settled)
         trainer.should_stop = self.keeper.finished
 
 

@@ -1,0 +1,41 @@
+"""Weights from outside for a network that condenses while it is trained are those of what is delivered."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from convarium.architectures import library
+from convarium.cli.points import ask
+from convarium.compression.file import container
+from convarium.errors import UserError
+
+TINY = (
+    "architecture=condensenet_cifar",
+    "architecture.kwargs.depths=[1,1]",
+    "architecture.kwargs.growths=[4,8]",
+    "dataset=digits",
+    "dataset.train_size=200",
+)
+
+
+def test_adopted_weights_are_those_of_the_delivered_network(here: Path, call: Callable[..., Any]) -> None:
+    described = ask(TINY).accepted()[0].config["architecture"]
+    torch.manual_seed(0)
+    tensors = library.build(library.delivered(described)).state_dict()
+    save_file(tensors, "net.safetensors")
+    code, out, error = call("adopt", "net.safetensors", *TINY, "--json")
+    assert code == 0, error
+    (run,) = json.loads(out)["runs"]
+    file = container.read(Path(run["path"], "network.cvm"))
+    assert file.header["architecture"] == library.delivered(described)
+    found = container.network(file).state_dict()
+    assert all(torch.equal(found[name], tensors[name]) for name in tensors)
+    weights = f"architecture.weights={json.loads(out)['adopted']['signature']}"
+    with pytest.raises(UserError, match=r"was adopted for architecture\.kwargs=.*grouped"):
+        ask([*TINY, weights]).accepted()
+    assert ask([*TINY, weights, "architecture.kwargs.form=grouped"]).accepted()
