@@ -111,6 +111,7 @@ def _architecture(overrides: Sequence[str]) -> Subject:
         told, images = {**told, **_of_paper(row)}, "of its paper; dataset=NAME takes another's"
     changed = tuple(text for text in point.overrides if text.startswith("architecture."))
     with allowing(packages(point.config)):
+        told = library.delivered(told)
         return Subject(library.trial(told), told, images, Named(option, row, changed))
 
 
