@@ -38,14 +38,15 @@ PAGE = """# Architectures of the review
 
 Made by `.venv/bin/python benchmarks/architectures.py`: all {total} rows of the catalogue's first table. "Ours" is
 counted on the meta device, with the images and classes of the paper: all parameters, and the multiply-accumulates of
-convolutions and matrix products for one image (`@224`: of 224 pixels a side). "Review" is what Cong & Zhou (2022) print,
-"paper" what the network's own paper prints beyond it, quoted, not read again; "not known" where nothing is at hand. A
-count agrees if it is within 5 % of what is printed, or within the last printed digit. "Own reading": no independent
-witness confirms the count to the digit. What the review has wrong is told as its slip (T5: its Table 5). No accuracy is
-claimed of anything here.
+convolutions and matrix products for one image (`@224`: of 224 pixels a side). "Review" is what Cong & Zhou (2022)
+print, "paper" what the network's own paper prints beyond it, quoted, not read again; "not known" where nothing is at
+hand. A count agrees if it is within 5 % of what is printed, or within the last printed digit. "Own reading": no
+independent witness confirms the count to the digit. What the review has wrong is told as its slip (T5: its Table 5).
+No accuracy is claimed of anything here.
 
-{networks} networks are built: {agree} agree with every count that is printed of them, {differ} do not, of {silent} none is
-printed. {slips} slips of the review in {slipped} rows. {left_out} rows are left out for good, {not_built} are not built yet.
+{networks} networks are built: {agree} agree with every count that is printed of them, {differ} do not, of {silent} no
+count is printed. {slips} slips of the review in {slipped} rows. {left_out} rows are left out for good, {not_built} are
+not built yet.
 
 {sections}
 """

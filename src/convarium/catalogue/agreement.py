@@ -41,7 +41,7 @@ def agreements(row: "Row") -> tuple[Agreement, ...]:
 
 
 def verdict(row: "Row") -> str:
-    """Say what became of a row of the architectures: whether it agrees, why it isn't built, what the review has wrong."""
+    """Say whether a row of the architectures agrees or why it isn't built, and what the review has wrong about it."""
     return "; ".join([*_standing(row), *(f"review's slip: {slip}" for slip in row.slips)])
 
 

@@ -1,4 +1,4 @@
-"""What is known of a row of the architectures beyond the review: the paper's figures, the review's slips, our reasons."""
+"""What is known of a row of the architectures beyond the review: the paper's figures, the slips, our reasons."""
 
 import csv
 from collections import defaultdict

@@ -11,6 +11,7 @@ from convarium.catalogue.papers import Beyond, Paper, beyond, read_tsv, read_yam
 KINDS = ("architectures", "compression", "search")
 TABLES = {"T2": "2.3", "T3": "3.1", "T4": "3.2", "T5": "3.3", "T6": "3.4", "T7": "3.5", "T8": "3.6"}
 NO_VERDICT = "n/a"
+NOT_KNOWN = Paper()
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Row:
     input: int | str | None = None
     network: bool = False
     agrees: str = ""
-    paper: Paper = Paper()
+    paper: Paper = NOT_KNOWN
     slips: tuple[str, ...] = ()
     left_out: bool = False
     reason: str = ""
@@ -110,7 +111,7 @@ def _architecture(row: Row, line: Mapping[str, str], others: Beyond) -> Row:
         input=_side(line["input"]),
         network=network,
         agrees="" if line["agrees"] == NO_VERDICT else line["agrees"],
-        paper=others.papers.get(row.id, Paper()),
+        paper=others.papers.get(row.id, NOT_KNOWN),
         slips=others.slips.get(row.id, ()),
         left_out=row.id in others.left_out,
         reason="" if config else others.reason(row.id, main_section(row)),
