@@ -36,7 +36,13 @@ class Images:
 
 AT_256 = Images(3, 1000, 256)
 CITYSCAPES = Images(3, 19, 512, 1024, {"head": "pixels"})
-OF_THEIR_OWN = {"resnet10": AT_256, "darknet53": AT_256, "d3net_s": CITYSCAPES, "d3net_l": CITYSCAPES}
+OF_THEIR_OWN = {
+    "resnet10": AT_256,
+    "darknet53": AT_256,
+    "inception_resnet_v1": Images(3, 1000, 299),
+    "d3net_s": CITYSCAPES,
+    "d3net_l": CITYSCAPES,
+}
 
 
 def row_of(option: str) -> Row | None:
