@@ -1,6 +1,7 @@
 """The page of the catalogue: every system of the review, what runs it here, and the verdicts the project comes with."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -9,6 +10,7 @@ from cells import escaped
 from convarium.catalogue.document import told
 from convarium.catalogue.rows import main_section, rows
 from convarium.cli.catalogue import checks
+from convarium.cli.catalogue_table import counts, paper
 
 SECTIONS = {
     "1": "Early networks",
@@ -25,7 +27,8 @@ HEAD = """# Catalogue
 Generated from the tables that `convarium catalogue` prints. What is published: [A] and [V] agree with the paper's
 abstract, [R] is as the review states it, [M] was not checked. A check is a sweep with its pass condition
 (`sweeps/checks/ROW.yaml`); `convarium catalogue --check ROW` runs it again. A check that fails stays here. Verdicts
-with their reasons: [checks](results/checks.md).
+with their reasons: [checks](results/checks.md). Of an architecture the parameters and multiply-accumulates are counted,
+and held against what review and paper print: [architectures](results/architectures.md).
 """
 
 
@@ -48,29 +51,52 @@ def _chapter(section: str) -> str:
 
 
 def _summary(found: Sequence[Mapping[str, Any]]) -> str:
-    counts = {status: sum(row["status"] == status for row in found) for status in ("check holds", "check fails")}
+    of = Counter(row["status"] for row in found)
     built = sum(row["config"] is not None for row in found)
-    told_ = f"{len(found)} systems; {built} run here, {len(found) - built} are not built. "
-    return f"{told_}Checks: {counts['check holds']} hold, {counts['check fails']} fail.\n"
+    told_ = f"{len(found)} systems; {built} run here, {of['left out']} are left out, {of['not built']} are not built. "
+    return f"{told_}Checks: {of['check holds']} hold, {of['check fails']} fail.\n"
 
 
 def _table(found: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    yield "| section | system | runs by | published | ours | verdict |"
-    yield "|---|---|---|---|---|---|"
-    for row in found:
-        system = f"**{row['id']}**<br>{escaped(row['name'])}{f' ({year})' if (year := row['year']) else ''}"
-        config = f"`{row['config']}`" if row["config"] else "not built"
-        ours, verdict = _ours(row)
-        cells = (escaped(row["section"]), system, config, _published(row), ours, verdict)
-        yield f"| {' | '.join(cells)} |"
+    if architectures := [row for row in found if row["kind"] == "architectures"]:
+        head = ("section", "system", "runs by", "review", "paper", "ours", "verdict", "code, licence")
+        yield from _lines(head, map(_architecture, architectures))
+        yield ""
+    if others := [row for row in found if row["kind"] != "architectures"]:
+        yield from _lines(("section", "system", "runs by", "published", "ours", "verdict"), map(_other, others))
+
+
+def _lines(head: Sequence[str], cells: Iterable[Sequence[str]]) -> Iterator[str]:
+    yield f"| {' | '.join(head)} |"
+    yield "|---" * len(head) + "|"
+    for line in cells:
+        yield f"| {' | '.join(line)} |"
+
+
+def _architecture(row: Mapping[str, Any]) -> Sequence[str]:
+    verdict = escaped(row["verdict"])
+    if row["check"]:
+        verdict += f"<br>{'<br>'.join(part for part in _ours(row) if part)}"
+    code = f"{row['code']}, {row['licence']}" if row["code"] else ""
+    figures = (escaped(row["published"]), escaped(paper(row)), escaped(counts(row)))
+    return escaped(row["section"]), _system(row), _config(row), *figures, verdict, code
+
+
+def _other(row: Mapping[str, Any]) -> Sequence[str]:
+    return escaped(row["section"]), _system(row), _config(row), _published(row), *_ours(row)
+
+
+def _system(row: Mapping[str, Any]) -> str:
+    return f"**{row['id']}**<br>{escaped(row['name'])}{f' ({year})' if (year := row['year']) else ''}"
+
+
+def _config(row: Mapping[str, Any]) -> str:
+    return f"`{row['config']}`" if row["config"] else str(row["status"])
 
 
 def _published(row: Mapping[str, Any]) -> str:
-    words = escaped(row["published"])
-    counts = f"{row['parameters']:,} parameters" if row["parameters"] is not None else ""
-    counts += f", {row['macs']:,} MACs at {row['input']}" if row["macs"] is not None else ""
     asked = [f"**{claim['text']}** ({claim['direction']} is better)" for claim in row["claims"][:1] if row["check"]]
-    return "<br>".join(part for part in (*asked, words, counts) if part)
+    return "<br>".join(part for part in (*asked, escaped(row["published"])) if part)
 
 
 def _ours(row: Mapping[str, Any]) -> tuple[str, str]:

@@ -19,6 +19,8 @@ LENET = ("basic/lenet5_1998", "basic/lenet5_modern")  # stated at MNIST's 28 pix
         ("splitting/inception_v3", "inception_v3", Images(3, 1000, 299)),
         ("cross_layer/resnet20", "resnet20_cifar", Images(3, 10, 32)),
         ("basic/lenet5_1998", "lenet5_original", Images(1, 10, 32)),
+        ("cross_layer/resnet10", "resnet10", Images(3, 1000, 256)),
+        ("depthwise/shufflenet_v1_g3", "shufflenet_v1_g3", Images(3, 1000, 224)),
     ],
 )
 def test_the_row_of_a_network_and_its_images(option: str, row: str, images: Images) -> None:
@@ -45,5 +47,11 @@ def test_the_images_are_those_that_the_head_of_each_file_states() -> None:
 
 
 def test_no_two_networks_share_a_file() -> None:
-    configs = [row.config for row in rows() if row.kind == "architectures" and row.config]
+    configs = [row.config for row in rows() if row.network and row.config]
     assert len(configs) == len(set(configs))
+
+
+def test_images_that_are_not_square_have_their_height_first() -> None:
+    images = Images(3, 19, 512, 1024)
+    assert (images.shape, images.size) == ((3, 512, 1024), "512x1024")
+    assert (Images(1, 10, 28).shape, Images(1, 10, 28).size) == ((1, 28, 28), "28")

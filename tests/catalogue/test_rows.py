@@ -10,6 +10,9 @@ import pytest
 import timm
 import torchvision
 
+from convarium.architectures import library
+from convarium.catalogue.counting import described
+from convarium.catalogue.papers import read_yaml
 from convarium.catalogue.rows import Row, rows
 from convarium.cli.catalogue import checks
 from convarium.cli.points import ask
@@ -39,6 +42,36 @@ def test_what_runs_a_row_of_a_library_is_a_network_of_its(row: Row) -> None:
     assert timm.is_model(name) if source == "timm" else name in torchvision.models.list_models()
 
 
+BLOCKS = [row for row in BUILT if row.kind == "architectures" and not row.network]
+SHAPES = {row.config: row for row in BUILT if row.network}
+
+
+@pytest.mark.parametrize("row", BLOCKS, ids=lambda row: row.id)
+def test_a_block_is_in_a_network_that_takes_the_images_of_its_paper(row: Row) -> None:
+    """Whole networks run when they are counted (tests/architectures/test_catalogue_counts.py)."""
+    found = described(row)
+    if whole := SHAPES.get((row.config or "").split()[0]):
+        found |= {key: described(whole)[key] for key in ("in_chans", "num_classes", "img_size")}
+    else:
+        found |= {"in_chans": 1, "num_classes": 10, "img_size": 28}
+    library.trial(found)
+
+
+def test_ids_are_unique_in_their_table_and_what_stands_in_two_is_one_system() -> None:
+    found: dict[str, list[Row]] = {}
+    for row in rows():
+        found.setdefault(row.id, []).append(row)
+    twice = {name: several for name, several in found.items() if len(several) > 1}
+    assert all(len({row.kind for row in several}) == len(several) for several in found.values())
+    assert twice.keys() == {"dropout", "dropconnect"}
+    assert all(len({(row.name, row.config) for row in several}) == 1 for several in twice.values())
+
+
+def test_what_runs_a_row_is_of_a_row() -> None:
+    """A name in built.yaml that no table has is a slip of ours."""
+    assert read_yaml("built.yaml").keys() <= {row.id for row in rows()}
+
+
 def test_every_check_is_of_a_row_and_a_sweep_that_is_accepted() -> None:
     assert checks().keys() <= {row.id for row in rows()}
     for name, check in checks().items():
@@ -51,9 +84,15 @@ def test_a_section_has_its_subsections_and_built_ones_alone_if_asked(call: Call)
     found = json.loads(out)["rows"]
     assert code == 0
     assert {row["section"] for row in found} == {"4.1", "4.1.1", "4.1.2", "4.1.3", "4.1.4"}
+    regularisers = [(row["kind"], row["id"]) for row in found if row["id"].startswith("drop")]
+    assert regularisers == [
+        ("architectures", "dropconnect"),
+        ("compression", "dropout"),
+        ("compression", "dropconnect"),
+    ]
     code, out, _ = call("--section", "4.1", "--built", "--json")
     built = json.loads(out)["rows"]
-    assert [row["id"] for row in built] == ["learning_both", "deep_compression", "l1_filter"]
+    assert {row["id"] for row in built} >= {"learning_both", "deep_compression", "l1_filter", "dropout"}
     assert [row["id"] for row in found if row["config"]] == [row["id"] for row in built]
 
 
@@ -68,11 +107,13 @@ def test_a_row_of_the_document_has_what_one_needs_to_judge_it(call: Call) -> Non
     found = {row["id"]: row for row in json.loads(out)["rows"]}
     wanted = {"id", "section", "name", "config", "status", "parameters", "macs", "input", "claims", "ours"}
     assert all(row.keys() >= wanted for row in found.values())
-    assert {row["status"] for row in found.values()} <= {"built", "not built", "check holds", "check fails"}
+    assert {row["status"] for row in found.values()} <= {"built", "not built", "left out", "check holds", "check fails"}
     vgg = found["vgg16"]
     assert (vgg["parameters"], vgg["macs"], vgg["input"]) == (138_357_544, 15_470_264_320, 224)
     (top5,) = [claim for claim in vgg["claims"] if claim["metric"] == "accuracy"]
     assert (top5["figure"], top5["unit"], top5["direction"]) == (92.7, "% top-5 on ImageNet", "higher")
+    assert (vgg["code"], vgg["licence"]) == ("timm", "Apache-2.0")
+    assert vgg["paper"]["accuracy"] == "92.7 top-5 (submission of 2014)"
     deep = found["deep_compression"]["claims"][0]
     assert (deep["figure"], deep["unit"], deep["direction"]) == (40, "times fewer bytes", "higher")
     assert found["obd"]["status"] == "not built"

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from convarium.catalogue import verdicts
+from convarium.catalogue import agreement, verdicts
 from convarium.catalogue.claims import of_check
 
 if TYPE_CHECKING:
@@ -18,7 +18,8 @@ def told(row: "Row", check: Mapping[str, Any] | None, store: "Store | None") -> 
     """Return a row as JSON: the fields of `Row`, `status`, and `ours`, the verdict on it (None: no check, or not run).
 
     A verdict in the store is taken before the one that the project comes with; `ours.from` says which it is.
-    `claims` starts with the claim that the check is about.
+    `claims` starts with the claim that the check is about. Of an architecture also `licence`, `agreements` (every
+    printed count against ours) and `verdict`, the same in words.
 
     Args:
         check: a `config.schema.Check`; None where the row has none.
@@ -32,7 +33,13 @@ def told(row: "Row", check: Mapping[str, Any] | None, store: "Store | None") -> 
         "status": _status(row, ours),
         "check": check is not None,
         "ours": ours,
+        **(_architecture(row) if row.kind == "architectures" else {}),
     }
+
+
+def _architecture(row: "Row") -> Json:
+    held = [asdict(one) for one in agreement.agreements(row)]
+    return {"licence": row.licence, "agreements": held, "verdict": agreement.verdict(row)}
 
 
 def _ours(row: str, check: Mapping[str, Any], store: "Store | None") -> Json | None:
@@ -49,4 +56,6 @@ def _without_check(found: Json) -> Json:
 def _status(row: "Row", ours: Json | None) -> str:
     if ours is not None:
         return "check holds" if ours["holds"] else "check fails"
+    if row.left_out:
+        return "left out"
     return "built" if row.config else "not built"

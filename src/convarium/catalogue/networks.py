@@ -1,31 +1,64 @@
 """Which row of the catalogue a network's file stands for, and the images and classes of its paper."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
-from convarium.catalogue.rows import Row, main_section, rows
-
-BLOCKS = "2"  # the section of building blocks, which are no networks
-SIDES = {"darknet53": 256}  # of papers with other images than 224 pixels, where the table says nothing
+from convarium.catalogue.rows import Row, rows
 
 
 @dataclass(frozen=True)
 class Images:
-    """What a network takes and tells apart: `channels`, `classes`, pixels a `side`."""
+    """What a network takes and tells apart.
+
+    Attributes:
+        side: of an image, in pixels; its height where `width` is given.
+        width: None: of a square image.
+        kwargs: of the network, where its paper's is not what its file builds.
+    """
 
     channels: int
     classes: int
     side: int
+    width: int | None = None
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(C, H, W)."""
+        return self.channels, self.side, self.width or self.side
+
+    @property
+    def size(self) -> str:
+        """Pixels in words: "224", "512x1024"."""
+        return f"{self.side}x{self.width}" if self.width else str(self.side)
+
+
+AT_256 = Images(3, 1000, 256)
+CITYSCAPES = Images(3, 19, 512, 1024, {"head": "pixels"})
+OF_THEIR_OWN = {
+    "resnet10": AT_256,
+    "darknet53": AT_256,
+    "inception_resnet_v1": Images(3, 1000, 299),
+    "d3net_s": CITYSCAPES,
+    "d3net_l": CITYSCAPES,
+}
 
 
 def row_of(option: str) -> Row | None:
     """Return the row that a file of conf/architecture ("cross_layer/resnet18") runs, None if there is none."""
     wanted = f"architecture={option}"
-    found = (row for row in rows() if row.config == wanted and not main_section(row).startswith(BLOCKS))
-    return next(found, None)
+    return next((row for row in rows() if row.network and row.config == wanted), None)
 
 
 def images_of(row: Row) -> Images:
-    """Return what the row's figures are stated for: ImageNet, unless its name says CIFAR, or it is LeNet-5."""
+    """Return what the row's figures are stated for: ImageNet, unless its name says otherwise, or it is LeNet-5."""
+    if row.id in OF_THEIR_OWN:
+        return OF_THEIR_OWN[row.id]
     if row.id.startswith("lenet5"):
         return Images(1, 10, 32)
-    return Images(3, 10, 32) if "CIFAR" in row.name else Images(3, 1000, row.input or SIDES.get(row.id, 224))
+    if "MNIST" in row.name:
+        return Images(1, 10, 28)
+    if "CIFAR" in row.name:
+        return Images(3, 10, 32)
+    return Images(3, 1000, row.input if isinstance(row.input, int) else 224)

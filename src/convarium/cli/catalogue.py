@@ -1,6 +1,6 @@
 """`convarium catalogue`: every system of the review, what runs it here, and what came of its check."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from convarium.cli.arguments import Arguments
@@ -24,7 +24,7 @@ def main(argv: Sequence[str]) -> int:
     options = parser.read(argv)
     from convarium.catalogue.document import told
     from convarium.catalogue.rows import rows, within
-    from convarium.cli import output
+    from convarium.cli import catalogue_table, output
     from convarium.cli.stored import store_named
 
     chosen = [row for row in rows() if options.section is None or within(row, options.section)]
@@ -38,7 +38,8 @@ def main(argv: Sequence[str]) -> int:
     if options.json:
         output.document({"rows": found})
     else:
-        _show(found)
+        for table in catalogue_table.tables(found):
+            output.console().print(table, markup=False)
     return 1 if options.check and not all(row["ours"]["holds"] for row in found) else 0
 
 
@@ -81,27 +82,3 @@ def checks() -> dict[str, Json]:
             path, sweep = sweeps.read(name)
             found[name.removeprefix(CHECKS)] = closed(sweep["check"], Check, f"{path}: check")
     return found
-
-
-def _show(found: Iterable[Json]) -> None:
-    from rich.table import Column, Table
-
-    from convarium.cli import output
-
-    whole = [Column(name, overflow="fold") for name in ("row", "runs by", "published", "ours")]
-    table = Table("section", whole[0], "system", *whole[1:], box=None)
-    for row in found:
-        system = f"{row['name']} ({row['year']})" if row["year"] else row["name"]
-        table.add_row(row["section"], row["id"], system, row["config"] or "not built", row["published"], ours(row))
-    output.console().print(table, markup=False)
-
-
-def ours(row: Json) -> str:
-    """Return what came of a row's check, in a line."""
-    if not row["check"]:
-        return "no check"
-    if row["ours"] is None:
-        return "not measured"
-    found = row["ours"]
-    said = "holds" if found["holds"] else f"FAILS: {'; '.join(found['missed'])}"
-    return f"{found['figure']:.4g} {row['claims'][0]['unit']} [{', '.join(found['signatures'])}]: {said}"

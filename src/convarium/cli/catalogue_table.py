@@ -1,0 +1,75 @@
+"""The catalogue in a terminal: architectures with their counts, everything else with what came of its check."""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+Json = dict[str, Any]
+ARCHITECTURES = ("section", "row", "runs by", "review", "paper", "ours", "verdict", "code, licence")
+OTHERS = ("section", "row", "system", "runs by", "published", "ours")
+
+
+def tables(found: Sequence[Json]) -> Iterator["Table"]:
+    """Return a table of the architectures among the rows, and one of the others; none without rows."""
+    architectures = [row for row in found if row["kind"] == "architectures"]
+    if architectures:
+        yield _table(ARCHITECTURES, [_architecture(row) for row in architectures])
+    if others := [row for row in found if row["kind"] != "architectures"]:
+        yield _table(OTHERS, [_other(row) for row in others])
+
+
+def _table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> "Table":
+    from rich.table import Column, Table
+
+    table = Table(*(Column(name, overflow="fold") for name in head), box=None, pad_edge=False)
+    for line in lines:
+        table.add_row(*line)
+    return table
+
+
+def _architecture(row: Json) -> Sequence[str]:
+    code = f"{row['code']}, {row['licence']}" if row["code"] else "-"
+    verdict = "; ".join(part for part in (row["verdict"], ours(row) if row["check"] else "") if part)
+    config = row["config"] or "-"
+    return (
+        row["section"].split(" ")[0],
+        row["id"],
+        config,
+        row["published"] or "-",
+        paper(row),
+        counts(row),
+        verdict,
+        code,
+    )
+
+
+def _other(row: Json) -> Sequence[str]:
+    system = f"{row['name']} ({row['year']})" if row["year"] else row["name"]
+    return row["section"], row["id"], system, row["config"] or row["status"], row["published"], ours(row)
+
+
+def paper(row: Json) -> str:
+    """Return what a network's paper prints, in a line; "-" of a block."""
+    from convarium.catalogue.papers import Paper
+
+    return str(Paper(**row["paper"])) if row["network"] else "-"
+
+
+def counts(row: Json) -> str:
+    """Return what is counted here: parameters, MACs and their input; "-" where nothing is built to be counted."""
+    if not row["network"] or not row["config"] or row["macs"] is None:
+        return "-"
+    return f"{row['parameters']:,} parameters, {row['macs']:,} MACs at {row['input']}"
+
+
+def ours(row: Json) -> str:
+    """Return what came of a row's check, in a line."""
+    if not row["check"]:
+        return "no check"
+    if row["ours"] is None:
+        return "not measured"
+    found = row["ours"]
+    said = "holds" if found["holds"] else f"FAILS: {'; '.join(found['missed'])}"
+    return f"{found['figure']:.4g} {row['claims'][0]['unit']} [{', '.join(found['signatures'])}]: {said}"
