@@ -22,12 +22,14 @@ def described(row: Row) -> dict[str, Any]:
     (name,) = FILE.findall(row.config or "")
     (file,) = (path for root in folders("conf") if (path := root / "architecture" / f"{name}.yaml").is_file())
     found = yaml.safe_load(file.read_text(encoding="utf-8"))
-    cifar, mnist = "CIFAR" in row.name, row.id.startswith("lenet5")
+    cifar, mnist = "CIFAR" in row.name, row.id.startswith("lenet5") or "MNIST" in row.name
     shape = {
         "in_chans": 1 if mnist else 3,
         "num_classes": 10 if cifar or mnist else 1000,
         "img_size": row.input or (32 if cifar else 28 if mnist else 224),
     }
+    if row.id.startswith("d3net"):  # the paper's classes are those of Cityscapes, one for every pixel
+        found["kwargs"], shape["num_classes"] = {"head": "pixels"}, 19
     return {key: found[key] for key in ("source", "name", "stem", "kwargs")} | shape
 
 
