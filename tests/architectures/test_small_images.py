@@ -13,7 +13,9 @@ from convarium.config.places import folders
 from convarium.errors import UserError
 
 FILES = sorted(path for root in folders("conf") for path in (root / "architecture").glob("*/*.yaml"))
-NAMED = re.compile(r"needs images of at least (\d+) pixels|the next size that it takes is (\d+) \(dataset.img_size=\2\)")
+NAMED = re.compile(
+    r"needs images of at least (\d+) pixels|the next size that it takes is (\d+) \(dataset.img_size=\2\)"
+)
 TOO_LARGE_A_STEM = {  # refused at 32 pixels, with the least that their first layers leave something of
     "alexnet": 63, "alexnet_2012": 63, "zfnet": 53, "nin_imagenet": 67, "inception_v3": 75, "inception_v4": 75,
     "inception_resnet_v1": 75, "inception_resnet_v2": 75,
@@ -52,7 +54,9 @@ def taken(asked: dict[str, Any]) -> bool:
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_a_network_takes_small_images_or_names_a_size_that_it_takes(file: Path) -> None:
-    said = {side: refusal(described(file, side)) for side in (32, 28) if side == 32 or file.stem not in TOO_LARGE_A_STEM}
+    said = {
+        side: refusal(described(file, side)) for side in (32, 28) if side == 32 or file.stem not in TOO_LARGE_A_STEM
+    }
     assert {file.stem: named(said[32])} == {file.stem: TOO_LARGE_A_STEM[file.stem]} if said[32] else True
     for side, line in said.items():
         assert "\n" not in line

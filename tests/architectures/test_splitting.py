@@ -30,8 +30,16 @@ SLIM: dict[str, Any] = {"norm": "batch", "kwargs": {"kernel": 3, "last_pool": 2}
         (own("darknet19"), (20_842_376, 2_790_989_824)),
     ],
     ids=[
-        "nin cifar", "nin", "googlenet", "auxiliary", "slim", "bn_inception", "bn_inception 128", "inception_resnet_v1",
-        "inception_resnet_v1 ported", "darknet19",
+        "nin cifar",
+        "nin",
+        "googlenet",
+        "auxiliary",
+        "slim",
+        "bn_inception",
+        "bn_inception 128",
+        "inception_resnet_v1",
+        "inception_resnet_v1 ported",
+        "darknet19",
     ],
 )
 def test_sizes_are_those_of_the_papers(described: dict[str, Any], expected: tuple[int, int]) -> None:

@@ -31,7 +31,7 @@ class Highway(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, channels, …) to the same shape."""
         opened = self.sigmoid(self.gate(x))
-        return self.transform(x) * opened + x * (1 - opened)
+        return self.transform(x) * opened + x * (1 - opened)  # type: ignore[no-any-return]
 
 
 def plain(layers: Layers, inputs: int, outputs: int, kernel: int = 3) -> nn.Sequential:

@@ -29,7 +29,10 @@ def darknet19(in_chans: int, num_classes: int, img_size: int, **chosen: Any) -> 
     for number, widths in enumerate(STAGES, start=1):
         for place, width in enumerate(widths, start=1):
             made[f"conv{number}_{place}"] = layers.conv(inputs, width, 3 if place % 2 else 1)
-            made[f"norm{number}_{place}"], made[f"act{number}_{place}"] = layers.normed(width), _activation(layers, width)
+            made[f"norm{number}_{place}"], made[f"act{number}_{place}"] = (
+                layers.normed(width),
+                _activation(layers, width),
+            )
             inputs = width
         if number < len(STAGES):
             made[f"pool{number}"] = nn.MaxPool2d(2)

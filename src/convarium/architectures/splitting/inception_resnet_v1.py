@@ -79,7 +79,7 @@ def inception_resnet_v1(
     at_least("inception_resnet_v1", 75, img_size)
     chosen = Layers(**{"dropout": 0.2, **layers})
     unit = Unit(chosen.activation, chosen.norm, bias=chosen.biased)
-    made = OrderedDict(stem=_stem(in_chans, unit))
+    made: OrderedDict[str, nn.Module] = OrderedDict(stem=_stem(in_chans, unit))
     width = 256
     for name, kind, reduction in (("a", A, ()), ("b", B, REDUCTION_A), ("c", C, REDUCTION_B)):
         if reduction:
