@@ -60,11 +60,17 @@ def test_a_network_takes_small_images_or_names_a_size_that_it_takes(file: Path) 
     assert {file.stem: named(said[32])} == {file.stem: TOO_LARGE_A_STEM[file.stem]} if said[32] else True
     for side, line in said.items():
         assert "\n" not in line
-        assert not line or side < named(line)
-        assert not line or taken(described(file, named(line)))
-        assert not line or not taken(described(file, named(line) - 1))
-        if "architecture.stem=small" in line:
-            assert taken({**described(file, side), "stem": "small"})
+        if line:
+            assert side < named(line)
+            assert taken(described(file, named(line)))
+            assert named(line) - 1 in said or not taken(described(file, named(line) - 1))
+
+
+def test_a_refusal_tells_of_a_small_stem_where_that_helps() -> None:
+    densenet, vgg = (next(path for path in FILES if path.stem == stem) for stem in ("densenet121", "vgg11"))
+    assert "it takes them with architecture.stem=small" in refusal(described(densenet, 28))
+    assert taken({**described(densenet, 28), "stem": "small"})
+    assert "stem=small" not in refusal(described(vgg, 28))
 
 
 @pytest.mark.parametrize(
