@@ -1,4 +1,4 @@
-"""NiN, GoogLeNet, BN-Inception, Inception-ResNet-v1."""
+"""NiN, GoogLeNet, BN-Inception, Inception-ResNet-v1, Darknet-19."""
 
 from typing import Any
 
@@ -25,8 +25,22 @@ SLIM: dict[str, Any] = {"norm": "batch", "kwargs": {"kernel": 3, "last_pool": 2}
         (own("googlenet_2014", **SLIM), (6_624_904, 1_498_376_192)),
         (own("bn_inception"), (11_204_936, 2_018_851_840)),
         (own("bn_inception", kwargs={"projection": 128}), (11_295_240, 2_032_600_064)),
+        (own("inception_resnet_v1", side=299), (22_756_328, 6_206_361_696)),
+        (own("inception_resnet_v1", side=299, kwargs={"ported": True}), (23_995_624, 6_308_235_360)),
+        (own("darknet19"), (20_842_376, 2_790_989_824)),
     ],
-    ids=["nin cifar", "nin", "googlenet", "auxiliary", "slim", "bn_inception", "bn_inception 128"],
+    ids=[
+        "nin cifar",
+        "nin",
+        "googlenet",
+        "auxiliary",
+        "slim",
+        "bn_inception",
+        "bn_inception 128",
+        "inception_resnet_v1",
+        "inception_resnet_v1 ported",
+        "darknet19",
+    ],
 )
 def test_sizes_are_those_of_the_papers(described: dict[str, Any], expected: tuple[int, int]) -> None:
     assert size(described) == expected
@@ -41,6 +55,28 @@ def test_bn_inception_is_pytorchcv_s_with_its_wider_projections() -> None:
     witness = pytest.importorskip("pytorchcv.models.bninception").bninception(num_classes=10)
     ours = library.build(own("bn_inception", classes=10, kwargs={"projection": 128}))
     assert difference(ours, witness, torch.randn(1, 3, 224, 224)) < 1e-5
+
+
+def test_inception_resnet_v1_as_ported_is_pytorchcv_s() -> None:
+    witness = pytest.importorskip("pytorchcv.models.inceptionresnetv1").inceptionresnetv1(num_classes=10)
+    ours = library.build(own("inception_resnet_v1", side=299, classes=10, kwargs={"ported": True}))
+    for module in ours.modules():
+        if isinstance(module, nn.BatchNorm2d | nn.BatchNorm1d):
+            module.eps = 1e-3
+    assert difference(ours, witness, torch.randn(1, 3, 299, 299)) < 1e-5
+
+
+def test_darknet19_is_pytorchcv_s() -> None:
+    witness = pytest.importorskip("pytorchcv.models.darknet").darknet19(num_classes=10)
+    assert difference(library.build(own("darknet19", classes=10)), witness, torch.randn(1, 3, 224, 224)) < 1e-5
+
+
+def test_a_residual_module_of_scale_zero_is_the_identity_of_what_is_positive() -> None:
+    module = library.build(own("inception_resnet_v1", 1, 75, 10)).get_submodule("modules_a.0").eval()
+    nn.init.zeros_(module.get_parameter("expand.weight"))
+    nn.init.zeros_(module.get_parameter("expand.bias"))
+    maps = torch.rand(1, 256, 7, 7)
+    assert torch.equal(module(maps), maps)
 
 
 def test_googlenet_with_batch_normalisation_is_torchvision_s() -> None:
@@ -72,6 +108,9 @@ def test_the_auxiliary_classifiers_see_the_maps_of_4a_and_4d_and_learn() -> None
         own("googlenet_2014", 1, 31, 10, activation="prelu", pooling="spatial_pyramid"),
         own("googlenet_2014", 1, 15, 10, **SLIM),
         own("bn_inception", 2, 31, 10, activation="maxout", norm="group"),
+        own("inception_resnet_v1", 1, 75, 10, activation="maxout", norm="group"),
+        own("inception_resnet_v1", 1, 76, 10, pooling="max", kwargs={"ported": True}),
+        own("darknet19", 1, 32, 10, activation="maxout", norm="none", dropout=0.1),
     ],
     ids=lambda described: f"{described['name']} {described['img_size']}",
 )
@@ -87,6 +126,8 @@ def test_every_parameter_gets_a_gradient_at_small_sizes(described: dict[str, Any
         ("googlenet_2014", 15, {"last_pool": 2}),
         ("googlenet_2014", 31, {"auxiliary": True}),
         ("bn_inception", 31, {}),
+        ("inception_resnet_v1", 75, {}),
+        ("darknet19", 32, {}),
     ],
 )
 def test_smaller_images_are_refused_with_the_smallest_size(name: str, least: int, kwargs: dict[str, Any]) -> None:
@@ -100,6 +141,8 @@ def test_smaller_images_are_refused_with_the_smallest_size(name: str, least: int
     [
         own("googlenet_2014", 1, 32, 8, dropout=0.0, norm="batch"),
         own("bn_inception", 1, 32, 8),
+        own("inception_resnet_v1", 1, 75, 8, dropout=0.0),
+        own("darknet19", 1, 32, 8),
     ],
     ids=lambda described: described["name"],
 )

@@ -10,7 +10,12 @@ SMALL: dict[str, tuple[str, ...]] = {
     "lenet5_modern": (),
     "nin_cifar": (),
     "googlenet_2014": ("dataset.img_size=32",),
+    "darknet19": ("dataset.img_size=32",),
     "resnet20": (),
+    "highway_mnist": (),
+    "highway_mnist_fc": ("architecture.kwargs.depth=5",),
+    "highway_cifar": ("dataset.img_size=8",),
+    "d3net_s": ("dataset.img_size=32",),
     "wrn_16_1": (),
     "densenet_40_12": ("dataset.img_size=8",),
     "condensenet_cifar": (

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from convarium.architectures.kwargs import choice, number
+from convarium.architectures.kwargs import Allowed, choice, number, whole
 from convarium.architectures.weights import Weights
 
 ALLOWED = {
@@ -14,6 +14,9 @@ ALLOWED = {
     "drop_path_rate": number(0, 0.99),
     "global_pool": choice("avg", "max", "avgmax", "catavgmax", "token"),
     "conv_stride_mode": choice("dw", "1x1"),  # CoAtNet and its kin: which convolution of a block has the stride
+    "patch_size": whole(1, 64),  # of transformers and ConvNeXt: smaller ones for smaller images
+    "window_size": whole(1, 64),  # of Swin and its kin
+    "output_stride": Allowed("8, 16 or 32", lambda value: type(value) is int and value in (8, 16, 32)),
 }
 
 

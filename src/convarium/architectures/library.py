@@ -13,6 +13,7 @@ from torch import nn
 from convarium import architectures
 from convarium.architectures import stem
 from convarium.architectures.kwargs import Builder, check, choice, suggestion, whole
+from convarium.architectures.sizes import larger
 from convarium.architectures.weights import Weights
 from convarium.errors import UserError
 from convarium.names import find_allowed
@@ -78,23 +79,57 @@ def trial(architecture: Mapping[str, Any]) -> nn.Module:
     The network's attribute `input_shape` is that of such an image, for those who trace it.
 
     Raises:
-        UserError: it can't be built, can't take such images, or doesn't return (N, num_classes).
+        UserError: it can't be built, can't take such images (then a size that it takes is named), or doesn't return
+            (N, num_classes).
     """
+    try:
+        return _tried(architecture)
+    except Unfit as error:
+        raise UserError(_with_a_way_out(str(error), architecture)) from None
+
+
+class Unfit(UserError):
+    """A network fails with such images, and a library or a package does not say which it takes."""
+
+
+def _tried(architecture: Mapping[str, Any]) -> nn.Module:
     from convarium.datasets.splits import channels_last
 
     network = build(architecture, "meta").eval()
     side = architecture["img_size"]
-    owner = f"architecture {architecture['name']} with images of {architecture['in_chans']}x{side}x{side}"
+    images = torch.empty(2, architecture["in_chans"], side, side, device="meta")
     try:
         with torch.no_grad():
-            images = torch.empty(2, architecture["in_chans"], side, side, device="meta")
             output = network(channels_last(images))
     except Exception as error:
-        raise UserError(f"{owner} fails: {_first_line(error)}") from None
+        raise Unfit(f"{_owner(architecture)} fails: {_first_line(error)}") from None
     if not isinstance(output, torch.Tensor) or tuple(output.shape) != (2, architecture["num_classes"]):
-        raise UserError(f"{owner} is not a classifier: its output isn't (images, classes)")
+        raise UserError(f"{_owner(architecture)} is not a classifier: its output isn't (images, classes)")
     vars(network)["input_shape"] = tuple(images.shape[1:])
     return network
+
+
+def _owner(architecture: Mapping[str, Any]) -> str:
+    side = architecture["img_size"]
+    return f"architecture {architecture['name']} with images of {architecture['in_chans']}x{side}x{side}"
+
+
+def _with_a_way_out(reason: str, architecture: Mapping[str, Any]) -> str:
+    """Name the next size that works in place of a library's reason, and a small stem where that helps."""
+    size = larger(lambda side: _works({**architecture, "img_size": side}), architecture["img_size"])
+    if size is None:
+        return reason
+    small = architecture["stem"] == "native" and _works({**architecture, "stem": "small"})
+    stem_too = "; it takes them with architecture.stem=small" if small else ""
+    return f"{_owner(architecture)} fails: the next size that it takes is {size} (dataset.img_size={size}){stem_too}"
+
+
+def _works(architecture: Mapping[str, Any]) -> bool:
+    try:
+        _tried(architecture)
+    except UserError:
+        return False
+    return True
 
 
 def pretrained(architecture: Mapping[str, Any]) -> Weights:
@@ -206,7 +241,7 @@ def _library(source: str, architecture: Mapping[str, Any]) -> nn.Module:
             **architecture["kwargs"],
         )
     except Exception as error:
-        raise UserError(f"architecture {name} of {source} can't be built so: {_first_line(error)}") from None
+        raise Unfit(f"architecture {name} of {source} can't be built so: {_first_line(error)}") from None
     return network
 
 

@@ -1,0 +1,52 @@
+"""Darknet-19, the backbone of YOLOv2 (Redmon & Farhadi, "YOLO9000", CVPR 2017, table 6): 3x3 and 1x1 convolutions."""
+
+from collections import OrderedDict
+from typing import Any
+
+from torch import nn
+
+from convarium.architectures.blocks.layers import LAYERS, Layers
+from convarium.architectures.blocks.stages import at_least, network
+from convarium.architectures.kwargs import Builder
+
+# Widths between the 2x2 maxima; of each stage the second, fourth … is a 1x1 convolution.
+STAGES = ((32,), (64,), (128, 64, 128), (256, 128, 256), (512, 256, 512, 256, 512), (1024, 512, 1024, 512, 1024))
+LEAK = 0.1
+
+
+def darknet19(in_chans: int, num_classes: int, img_size: int, **chosen: Any) -> nn.Module:
+    """18 convolutions with normalisation and activation, a 1x1 one to a map a class, their means.
+
+    20,842,376 parameters and 2,790,989,824 MACs at 3x224x224x1000. Its leaky_relu has Darknet's slope of 0.1.
+
+    Raises:
+        UserError: images smaller than 32 pixels.
+    """
+    at_least(32, "darknet19", img_size)
+    layers = Layers(**{"activation": "leaky_relu", **chosen})
+    made: OrderedDict[str, nn.Module] = OrderedDict()
+    inputs = in_chans
+    for number, widths in enumerate(STAGES, start=1):
+        for place, width in enumerate(widths, start=1):
+            made[f"conv{number}_{place}"] = layers.conv(inputs, width, 3 if place % 2 else 1)
+            made[f"norm{number}_{place}"], made[f"act{number}_{place}"] = (
+                layers.normed(width),
+                _activation(layers, width),
+            )
+            inputs = width
+        if number < len(STAGES):
+            made[f"pool{number}"] = nn.MaxPool2d(2)
+    tail = {
+        "drop": layers.drop(),
+        "classes": nn.Conv2d(inputs, num_classes, 1),
+        "pool": nn.AdaptiveAvgPool2d(1),
+        "flatten": nn.Flatten(),
+    }
+    return network(made, tail)
+
+
+def _activation(layers: Layers, channels: int) -> nn.Module:
+    return nn.LeakyReLU(LEAK) if layers.activation == "leaky_relu" else layers.act(channels)
+
+
+BUILDERS = {"darknet19": Builder(darknet19, {}, {key: LAYERS[key] for key in ("activation", "norm", "dropout")})}

@@ -1,0 +1,99 @@
+"""Highway networks: their size, what their gates do, what they learn."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from architectures.described import memorised, own, size, without_gradient
+from convarium.architectures import library
+from convarium.architectures.cross_layer.highway import Highway
+from convarium.errors import UserError
+
+DIGIT: dict[str, Any] = {"channels": 1, "side": 28, "classes": 10}
+CIFAR: dict[str, Any] = {"side": 32, "classes": 10}
+
+
+@pytest.mark.parametrize(
+    ("described", "expected"),
+    [
+        (own("highway_mnist_fc", **DIGIT), (284_560, 279_700)),
+        (own("highway_mnist", **DIGIT), (38_986, 8_028_576)),
+        (own("highway_mnist_32", **DIGIT), (151_690, 31_650_624)),
+        (own("highway_cifar", **CIFAR), (2_256_838, 330_826_728)),
+    ],
+    ids=lambda given: given["name"] if isinstance(given, dict) else "",
+)
+def test_sizes_are_those_of_the_paper(described: dict[str, Any], expected: tuple[int, int]) -> None:
+    assert size(described) == expected
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [
+        (Highway(nn.Linear(5, 5), nn.Linear(5, 5)), (3, 5)),
+        (Highway(nn.Conv2d(5, 5, 3, padding=1), nn.Conv2d(5, 5, 3, padding=1)), (3, 5, 6, 6)),
+    ],
+    ids=["linear", "convolution"],
+)
+def test_a_gate_carries_its_input_or_lets_the_layer_through(layer: Highway, shape: tuple[int, ...]) -> None:
+    x = torch.randn(shape)
+    nn.init.zeros_(layer.get_parameter("gate.weight"))
+    for bias, expected in ((-200.0, x), (200.0, layer.transform(x)), (0.0, (x + layer.transform(x)) / 2)):
+        nn.init.constant_(layer.get_parameter("gate.bias"), bias)
+        torch.testing.assert_close(layer(x), expected)
+
+
+def test_with_all_gates_shut_a_stage_is_the_identity() -> None:
+    network = library.build(own("highway_cifar", **CIFAR, kwargs={"gate_bias": -20})).eval()
+    for name, module in network.named_modules():
+        if name.endswith("gate"):
+            nn.init.zeros_(module.get_parameter("weight"))
+    maps = torch.randn(2, 32, 8, 8)
+    torch.testing.assert_close(network.get_submodule("stage1")(maps), maps, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "bias", "layers"),
+    [("highway_mnist_fc", -3, 48), ("highway_mnist", -1, 8), ("highway_mnist_32", -1, 8), ("highway_cifar", -2, 14)],
+)
+def test_gates_begin_nearly_shut(name: str, bias: int, layers: int) -> None:
+    network = library.build(own(name, 1, 28, 10))
+    biases = [module.get_parameter("bias") for name, module in network.named_modules() if name.endswith("gate")]
+    assert len(biases) == layers
+    assert all(bool((one == bias).all()) for one in biases)
+
+
+@pytest.mark.parametrize(
+    "described",
+    [
+        own("highway_mnist_fc", 1, 8, 10, activation="maxout", kwargs={"depth": 5, "width": 7}),
+        own("highway_mnist", 2, 8, 10, activation="maxout", norm="batch"),
+        own("highway_mnist_32", 1, 29, 10, activation="tanh", dropout=0.2),
+        own("highway_cifar", 3, 4, 10, activation="prelu", norm="group", pooling="spatial_pyramid"),
+    ],
+    ids=lambda described: described["name"],
+)
+def test_every_parameter_gets_a_gradient_at_small_sizes(described: dict[str, Any]) -> None:
+    assert without_gradient(described) == []
+
+
+@pytest.mark.parametrize(("name", "least"), [("highway_mnist", 8), ("highway_mnist_32", 8), ("highway_cifar", 4)])
+def test_smaller_images_are_refused_with_the_smallest_size(name: str, least: int) -> None:
+    assert library.trial(own(name, 1, least, 10))
+    with pytest.raises(UserError, match=f"{name} needs images of at least {least} pixels a side"):
+        library.build(own(name, 1, least - 1, 10), "meta")
+
+
+@pytest.mark.parametrize("side", range(8, 34))
+def test_the_classifier_fits_maps_of_any_size(side: int) -> None:
+    assert library.trial(own("highway_mnist", 1, side, 10))
+
+
+@pytest.mark.parametrize(
+    ("name", "side", "lr"),
+    [("highway_mnist_fc", 28, 1e-3), ("highway_mnist", 28, 1e-3), ("highway_cifar", 16, 3e-4)],
+)
+def test_eight_images_are_memorised(name: str, side: int, lr: float) -> None:
+    assert memorised(own(name, 1, side, 10), lr=lr)

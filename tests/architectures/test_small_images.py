@@ -1,0 +1,116 @@
+"""Every network of a file takes images of 28 and 32 pixels, or is refused in one line that names a size it takes."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from convarium.architectures import library
+from convarium.architectures.sizes import larger
+from convarium.config.places import folders
+from convarium.errors import UserError
+
+FILES = sorted(path for root in folders("conf") for path in (root / "architecture").glob("*/*.yaml"))
+NAMED = re.compile(
+    r"needs images of at least (\d+) pixels|the next size that it takes is (\d+) \(dataset.img_size=\2\)"
+)
+TOO_LARGE_A_STEM = {  # refused at 32 pixels, with the least that their first layers leave something of
+    "alexnet": 63, "alexnet_2012": 63, "zfnet": 53, "nin_imagenet": 67, "inception_v3": 75, "inception_v4": 75,
+    "inception_resnet_v1": 75, "inception_resnet_v2": 75,
+}  # fmt: skip
+
+
+def described(file: Path, side: int, **kwargs: Any) -> dict[str, Any]:
+    found = yaml.safe_load(file.read_text(encoding="utf-8"))
+    own = {key: value for key, value in found["kwargs"].items() if key != "_check_"}
+    shape = {"in_chans": 1, "num_classes": 10, "img_size": side}
+    return {key: found[key] for key in ("source", "name", "stem")} | shape | {"kwargs": own | kwargs}
+
+
+def refusal(asked: dict[str, Any]) -> str:
+    """Why it does not take such images, "" where it does."""
+    try:
+        library.trial(asked)
+    except UserError as error:
+        return str(error)
+    return ""
+
+
+def named(said: str) -> int:
+    (found,) = NAMED.finditer(said)
+    return int(found[1] or found[2])
+
+
+def taken(asked: dict[str, Any]) -> bool:
+    """Whether it takes them, without a search for a size that it takes."""
+    try:
+        library._tried(asked)
+    except UserError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_a_network_takes_small_images_or_names_a_size_that_it_takes(file: Path) -> None:
+    said = {
+        side: refusal(described(file, side)) for side in (32, 28) if side == 32 or file.stem not in TOO_LARGE_A_STEM
+    }
+    assert {file.stem: named(said[32])} == {file.stem: TOO_LARGE_A_STEM[file.stem]} if said[32] else True
+    for side, line in said.items():
+        assert "\n" not in line
+        if line:
+            assert side < named(line)
+            assert taken(described(file, named(line)))
+            assert named(line) - 1 in said or not taken(described(file, named(line) - 1))
+
+
+def test_a_refusal_tells_of_a_small_stem_where_that_helps() -> None:
+    densenet, vgg = (next(path for path in FILES if path.stem == stem) for stem in ("densenet121", "vgg11"))
+    assert "it takes them with architecture.stem=small" in refusal(described(densenet, 28))
+    assert taken({**described(densenet, 28), "stem": "small"})
+    assert "stem=small" not in refusal(described(vgg, 28))
+
+
+@pytest.mark.parametrize(
+    ("option", "side", "kwargs"),
+    [
+        ("transformer/vit_tiny", 28, {"patch_size": 4}),
+        ("transformer/vit_tiny", 32, {"patch_size": 4}),
+        ("transformer/deit_tiny", 32, {"patch_size": 4}),
+        ("transformer/swin_tiny", 28, {"patch_size": 2, "window_size": 7}),
+        ("transformer/swin_tiny", 32, {"patch_size": 2, "window_size": 4}),
+        ("cross_layer/convnext_atto", 28, {"patch_size": 1}),
+        ("cross_layer/convnext_tiny", 28, {"patch_size": 1}),
+        ("cross_layer/resnet18", 32, {"output_stride": 8}),
+        ("splitting/googlenet_2014", 28, {"last_pool": 2}),
+    ],
+    ids=str,
+)
+def test_what_a_file_says_of_small_images_works(option: str, side: int, kwargs: dict[str, Any]) -> None:
+    (file,) = (path for path in FILES if path.with_suffix("").as_posix().endswith(option))
+    assert refusal(described(file, side, **kwargs)) == ""
+
+
+@pytest.mark.parametrize(
+    ("works", "asked", "expected"),
+    [
+        (lambda side: side >= 75, 28, 75),
+        (lambda side: side >= 29, 28, 29),
+        (lambda side: side >= 64, 63, 64),
+        (lambda side: side % 32 == 0, 33, 64),
+        (lambda side: side >= 512, 200, 512),
+        (lambda side: side >= 513, 28, None),
+        (lambda side: True, 600, None),
+    ],
+)
+def test_the_next_size_works_and_one_pixel_less_does_not(works: Any, asked: int, expected: int | None) -> None:
+    tried: list[int] = []
+    assert larger(lambda side: works(tried.append(side) or side), asked) == expected
+    assert len(tried) <= 21
+
+
+def test_what_no_size_helps_keeps_its_reason() -> None:
+    file = next(path for path in FILES if path.stem == "resnet18")
+    assert "resnet18 of timm can't be built so: " in refusal(described(file, 28, patch_size=4))
