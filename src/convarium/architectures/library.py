@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from contextlib import nullcontext
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
 from pkgutil import iter_modules
 from typing import Any
@@ -11,8 +11,9 @@ import torch
 from torch import nn
 
 from convarium import architectures
-from convarium.architectures import stem
+from convarium.architectures import sizes, stem
 from convarium.architectures.kwargs import Builder, check, choice, suggestion, whole
+from convarium.architectures.nearest import elsewhere
 from convarium.architectures.weights import Weights
 from convarium.errors import UserError
 from convarium.names import find_allowed
@@ -73,16 +74,28 @@ def trial(architecture: Mapping[str, Any]) -> nn.Module:
     network = build(architecture, "meta").eval()
     side = architecture["img_size"]
     owner = f"architecture {architecture['name']} with images of {architecture['in_chans']}x{side}x{side}"
+    images = torch.empty(2, architecture["in_chans"], side, side, device="meta")
     try:
         with torch.no_grad():
-            images = torch.empty(2, architecture["in_chans"], side, side, device="meta")
             output = network(channels_last(images))
     except Exception as error:
-        raise UserError(f"{owner} fails: {_first_line(error)}") from None
+        works = sizes.least(partial(runs, architecture), side)
+        raise UserError(f"{owner} fails: {_first_line(error)}{works}") from None
     if not isinstance(output, torch.Tensor) or tuple(output.shape) != (2, architecture["num_classes"]):
         raise UserError(f"{owner} is not a classifier: its output isn't (images, classes)")
     vars(network)["input_shape"] = tuple(images.shape[1:])
     return network
+
+
+def runs(architecture: Mapping[str, Any], side: int) -> bool:
+    """Whether a network runs on images of another size, on the meta device."""
+    try:
+        with torch.no_grad():
+            network = build({**architecture, "img_size": side}, "meta").eval()
+            network(torch.empty(2, architecture["in_chans"], side, side, device="meta"))
+    except Exception:
+        return False
+    return True
 
 
 def pretrained(architecture: Mapping[str, Any]) -> Weights:
@@ -148,8 +161,8 @@ def _made(builder: Builder, architecture: Mapping[str, Any]) -> nn.Module:
     check(architecture["kwargs"], builder.allowed, architecture["name"])
     layers = {key: architecture[key] for key in LAYERS if key in architecture}
     check(layers, builder.layers, architecture["name"], "architecture")
-    sizes = (architecture["in_chans"], architecture["num_classes"], architecture["img_size"])
-    network: nn.Module = builder.make(*sizes, **architecture["kwargs"], **layers)
+    shape = (architecture["in_chans"], architecture["num_classes"], architecture["img_size"])
+    network: nn.Module = builder.make(*shape, **architecture["kwargs"], **layers)
     return network
 
 
@@ -190,7 +203,8 @@ def _library(source: str, architecture: Mapping[str, Any]) -> nn.Module:
 
 
 def _unknown(source: str, name: str) -> UserError:
-    return UserError(f"architecture.name={name[:80]!r}: {source} has no such network{suggestion(name, names(source))}")
+    said = f"architecture.name={name[:80]!r}: {source} has no such network"
+    return UserError(f"{said}{elsewhere(name[:80], source, names(source))}")
 
 
 def _first_line(error: Exception) -> str:

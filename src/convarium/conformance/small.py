@@ -9,7 +9,6 @@ import yaml
 
 from convarium.architectures import library
 from convarium.config.places import folders
-from convarium.errors import UserError
 
 SIDES = (28, 32, 64, 75, 96, 128, 160, 192, 224, 256)
 FIELDS = ("source", "name", "stem", "kwargs")
@@ -26,21 +25,20 @@ def files() -> dict[str, Path]:
     return found
 
 
+def given(option: str) -> dict[str, Any]:
+    """Return what its file says of an architecture; channels, classes and size of images are a dataset's."""
+    said = yaml.safe_load(files()[option].read_text(encoding="utf-8"))
+    kwargs = {key: value for key, value in said["kwargs"].items() if not key.startswith("_")}
+    return {key: said[key] for key in FIELDS} | {"kwargs": kwargs}
+
+
 def small_form(option: str, classes: int = 10, sides: Sequence[int] = SIDES) -> dict[str, Any]:
     """Describe an architecture for colour images of the first of `sides` that it takes.
 
     Raises:
         UserError: it takes none of them; why not the largest, in one line.
     """
-    given = yaml.safe_load(files()[option].read_text(encoding="utf-8"))
-    kwargs = {key: value for key, value in given["kwargs"].items() if not key.startswith("_")}
-    described = {key: given[key] for key in FIELDS} | {"kwargs": kwargs, "in_chans": 3, "num_classes": classes}
-    *smaller, largest = sides
-    for side in smaller:
-        try:
-            library.trial({**described, "img_size": side})
-        except UserError:
-            continue
-        return {**described, "img_size": side}
-    library.trial({**described, "img_size": largest})
-    return {**described, "img_size": largest}
+    described = given(option) | {"in_chans": 3, "num_classes": classes}
+    side = next((side for side in sides if library.runs(described, side)), sides[-1])
+    library.trial({**described, "img_size": side})
+    return {**described, "img_size": side}
