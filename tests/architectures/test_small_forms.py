@@ -17,8 +17,8 @@ QUICK = (
 EASED: dict[str, dict[str, Any]] = {
     "alexnet": {"kwargs": {"dropout": 0.0}},
     "googlenet": {"kwargs": {"dropout": 0.0}},
-    "alexnet_2012": {"dropout": 0.0},
-    "zfnet": {"dropout": 0.0},
+    "alexnet_2012": {"dropout": 0.0, "norm": "batch"},
+    "zfnet": {"dropout": 0.0, "norm": "batch"},
     "googlenet_2014": {"dropout": 0.0, "norm": "batch"},
 }
 NOT_IN_50_STEPS = ("nin_cifar", "nin_imagenet")  # nine to twelve layers without a norm, the logits rectified

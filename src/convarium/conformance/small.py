@@ -17,7 +17,7 @@ FIELDS = ("source", "name", "stem", "kwargs")
 @cache
 def files() -> dict[str, Path]:
     """Return the file of every architecture that has one, by what is typed: "cross_layer/resnet20"."""
-    found = {}
+    found: dict[str, Path] = {}
     for folder in folders("conf"):
         root = folder / "architecture"
         for path in sorted(root.glob("*/*.yaml")):
