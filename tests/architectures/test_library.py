@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from convarium.architectures import library
+from convarium.conformance.small import files, given
 from convarium.errors import UserError
 from convarium.names import allowing
 
@@ -29,6 +30,11 @@ def side_after_stem(network: nn.Module, layer: str, side: int) -> int:
         ({"name": "lenet6"}, "own has no such network; did you mean 'lenet5'"),
         ({"source": "timm", "name": "resnet10"}, "did you mean 'resnet10t'"),
         ({"source": "torchvision", "name": "resnet17"}, "torchvision has no such network; did you mean"),
+        (
+            {"source": "timm", "name": "squeezenet1_1"},
+            "did you mean architecture=torchvision architecture.name=squeezenet",
+        ),
+        ({"name": "resnet26t"}, "own has no such network; did you mean architecture=timm architecture.name=resnet26t"),
         ({"source": "timm", "name": "hf-hub:timm/resnet18"}, "timm has no such network"),
         ({"source": "keras"}, "architecture.source='keras': expected one of own, torchvision, timm"),
         ({"name": "os:system"}, "package os is not allowed here"),
@@ -38,6 +44,7 @@ def side_after_stem(network: nn.Module, layer: str, side: int) -> int:
         ({"in_chans": 0}, "architecture.in_chans='0': expected a whole number in 1..4096"),
         ({"img_size": True}, "architecture.img_size"),
         ({"num_classes": 10**12}, "architecture.num_classes"),
+        ({"num_classes": None}, "architecture.num_classes='None': expected a whole number in 1..1000000"),
         ({"hidden": 3}, "architecture.hidden: unknown key"),
         ({"kwargs": {"depth": 3}}, "architecture.kwargs.depth: lenet5 takes none"),
         ({"kwargs": []}, "architecture.kwargs=.*expected a mapping"),
@@ -59,8 +66,39 @@ def test_a_wrong_description_ends_in_one_line(change: dict[str, Any], message: s
 
 
 def test_a_network_that_cannot_take_such_images_is_found_without_memory() -> None:
-    with pytest.raises(UserError, match="alexnet with images of 1x28x28 fails"):
-        library.trial({**GOOD, "source": "torchvision", "name": "alexnet"})
+    alexnet = {**GOOD, "source": "torchvision", "name": "alexnet"}
+    told = r"alexnet with images of 1x28x28 fails: the next size that it takes is 63 \(dataset.img_size=63\)"
+    with pytest.raises(UserError, match=f"{told}; it takes them with architecture.stem=small$") as caught:
+        library.trial(alexnet)
+    assert "\n" not in str(caught.value)
+    assert library.trial({**alexnet, "img_size": 63})
+    assert not library.takes(alexnet, 62)
+
+
+def test_a_description_without_classes_ends_in_one_line() -> None:
+    with pytest.raises(UserError, match=r"^architecture.num_classes is missing$"):
+        library.build({key: value for key, value in GOOD.items() if key != "num_classes"}, "meta")
+
+
+def test_no_network_of_a_library_reaches_for_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    reached: list[Any] = []
+
+    def unreachable(*arguments: Any, **_: Any) -> Any:
+        reached.append(arguments)
+        raise OSError("no network here")
+
+    for name in ("connect", "connect_ex"):
+        monkeypatch.setattr(f"socket.socket.{name}", unreachable)
+    for name in ("socket.getaddrinfo", "urllib.request.urlopen", "torch.hub.load_state_dict_from_url"):
+        monkeypatch.setattr(name, unreachable)
+    built = 0
+    for option in files():
+        described = {**GOOD, "in_chans": 3, "img_size": 224, **given(option)}
+        if described["source"] != "own":
+            library.build(described, "meta")
+            built += 1
+    assert built > 50
+    assert reached == []
 
 
 @pytest.mark.parametrize(

@@ -1,18 +1,15 @@
 """Every network of a file takes images of 28 and 32 pixels, or is refused in one line that names a size it takes."""
 
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from convarium.architectures import library
 from convarium.architectures.sizes import larger
-from convarium.config.places import folders
+from convarium.conformance.small import files, given
 from convarium.errors import UserError
 
-FILES = sorted(path for root in folders("conf") for path in (root / "architecture").glob("*/*.yaml"))
 NAMED = re.compile(
     r"needs images of at least (\d+) pixels|the next size that it takes is (\d+) \(dataset.img_size=\2\)"
 )
@@ -22,11 +19,10 @@ TOO_LARGE_A_STEM = {  # refused at 32 pixels, with the least that their first la
 }  # fmt: skip
 
 
-def described(file: Path, side: int, **kwargs: Any) -> dict[str, Any]:
-    found = yaml.safe_load(file.read_text(encoding="utf-8"))
-    own = {key: value for key, value in found["kwargs"].items() if key != "_check_"}
+def described(option: str, side: int, **kwargs: Any) -> dict[str, Any]:
+    found = given(option)
     shape = {"in_chans": 1, "num_classes": 10, "img_size": side}
-    return {key: found[key] for key in ("source", "name", "stem")} | shape | {"kwargs": own | kwargs}
+    return {**found, **shape, "kwargs": {**found["kwargs"], **kwargs}}
 
 
 def refusal(asked: dict[str, Any]) -> str:
@@ -43,34 +39,25 @@ def named(said: str) -> int:
     return int(found[1] or found[2])
 
 
-def taken(asked: dict[str, Any]) -> bool:
-    """Whether it takes them, without a search for a size that it takes."""
-    try:
-        library._tried(asked)
-    except UserError:
-        return False
-    return True
-
-
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_a_network_takes_small_images_or_names_a_size_that_it_takes(file: Path) -> None:
-    said = {
-        side: refusal(described(file, side)) for side in (32, 28) if side == 32 or file.stem not in TOO_LARGE_A_STEM
-    }
-    assert {file.stem: named(said[32])} == {file.stem: TOO_LARGE_A_STEM[file.stem]} if said[32] else True
+@pytest.mark.parametrize("option", files())
+def test_a_network_takes_small_images_or_names_a_size_that_it_takes(option: str) -> None:
+    name = option.rpartition("/")[2]
+    said = {side: refusal(described(option, side)) for side in (32, 28) if side == 32 or name not in TOO_LARGE_A_STEM}
+    assert {name: named(said[32])} == {name: TOO_LARGE_A_STEM[name]} if said[32] else True
     for side, line in said.items():
         assert "\n" not in line
         if line:
-            assert side < named(line)
-            assert taken(described(file, named(line)))
-            assert named(line) - 1 in said or not taken(described(file, named(line) - 1))
+            size = named(line)
+            assert side < size
+            assert library.takes(described(option, side), size)
+            assert size - 1 in said or not library.takes(described(option, side), size - 1)
 
 
 def test_a_refusal_tells_of_a_small_stem_where_that_helps() -> None:
-    densenet, vgg = (next(path for path in FILES if path.stem == stem) for stem in ("densenet121", "vgg11"))
-    assert "it takes them with architecture.stem=small" in refusal(described(densenet, 28))
-    assert taken({**described(densenet, 28), "stem": "small"})
-    assert "stem=small" not in refusal(described(vgg, 28))
+    densenet, vgg = (described(option, 28) for option in ("cross_layer/densenet121", "splitting/vgg11"))
+    assert "it takes them with architecture.stem=small" in refusal(densenet)
+    assert library.takes({**densenet, "stem": "small"}, 28)
+    assert "stem=small" not in refusal(vgg)
 
 
 @pytest.mark.parametrize(
@@ -89,8 +76,7 @@ def test_a_refusal_tells_of_a_small_stem_where_that_helps() -> None:
     ids=str,
 )
 def test_what_a_file_says_of_small_images_works(option: str, side: int, kwargs: dict[str, Any]) -> None:
-    (file,) = (path for path in FILES if path.with_suffix("").as_posix().endswith(option))
-    assert refusal(described(file, side, **kwargs)) == ""
+    assert refusal(described(option, side, **kwargs)) == ""
 
 
 @pytest.mark.parametrize(
@@ -112,5 +98,4 @@ def test_the_next_size_works_and_one_pixel_less_does_not(works: Any, asked: int,
 
 
 def test_what_no_size_helps_keeps_its_reason() -> None:
-    file = next(path for path in FILES if path.stem == "resnet18")
-    assert "resnet18 of timm can't be built so: " in refusal(described(file, 28, patch_size=4))
+    assert "resnet18 of timm can't be built so: " in refusal(described("cross_layer/resnet18", 28, patch_size=4))

@@ -10,6 +10,19 @@ from convarium.cli import main
 MISTAKES = {
     "unknown group": (["archtecture=lenet5"], "archtecture=lenet5: no such group or key (did you mean architecture?)"),
     "unknown option": (["architecture=resnet21"], "architecture=resnet21: no such architecture (did you mean"),
+    "a network of timm": (
+        ["architecture=resnet26t"],
+        "architecture=resnet26t: no such architecture; did you mean architecture=timm architecture.name=resnet26t?",
+    ),
+    "nearly a network of torchvision": (
+        ["architecture=squeezenet1_2"],
+        "did you mean architecture=torchvision architecture.name=squeezenet1_",
+    ),
+    "images that are too small": (["architecture=alexnet"], "the next size that it takes is 63 (dataset.img_size=63)"),
+    "no knob of the builder": (
+        ["architecture=resnet20", "architecture.kwargs.depth=3"],
+        "architecture.kwargs.depth: resnet20 takes convolution, dropconnect",
+    ),
     "unknown method in a list": (["compression=[magnitude,kmean]"], "(did you mean quantization/kmeans?)"),
     "a list where one name is due": (["architecture=[lenet5]"], "architecture=['lenet5']: expected one name"),
     "a number for a name": (["dataset=5"], "dataset=5: expected one name"),

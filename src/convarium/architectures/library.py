@@ -13,6 +13,7 @@ from torch import nn
 from convarium import architectures
 from convarium.architectures import stem
 from convarium.architectures.kwargs import Builder, check, choice, suggestion, whole
+from convarium.architectures.nearest import elsewhere
 from convarium.architectures.sizes import larger
 from convarium.architectures.weights import Weights
 from convarium.errors import UserError
@@ -116,17 +117,18 @@ def _owner(architecture: Mapping[str, Any]) -> str:
 
 def _with_a_way_out(reason: str, architecture: Mapping[str, Any]) -> str:
     """Name the next size that works in place of a library's reason, and a small stem where that helps."""
-    size = larger(lambda side: _works({**architecture, "img_size": side}), architecture["img_size"])
+    size = larger(lambda side: takes(architecture, side), architecture["img_size"])
     if size is None:
         return reason
-    small = architecture["stem"] == "native" and _works({**architecture, "stem": "small"})
+    small = architecture["stem"] == "native" and takes({**architecture, "stem": "small"}, architecture["img_size"])
     stem_too = "; it takes them with architecture.stem=small" if small else ""
     return f"{_owner(architecture)} fails: the next size that it takes is {size} (dataset.img_size={size}){stem_too}"
 
 
-def _works(architecture: Mapping[str, Any]) -> bool:
+def takes(architecture: Mapping[str, Any], side: int) -> bool:
+    """Whether a network takes images of `side` pixels, and is a classifier; tried on the meta device."""
     try:
-        _tried(architecture)
+        _tried({**architecture, "img_size": side})
     except UserError:
         return False
     return True
@@ -195,8 +197,8 @@ def _made(builder: Builder, architecture: Mapping[str, Any]) -> nn.Module:
     check(architecture["kwargs"], builder.allowed, architecture["name"])
     layers = {key: architecture[key] for key in LAYERS if key in architecture}
     check(layers, builder.layers, architecture["name"], "architecture")
-    sizes = (architecture["in_chans"], architecture["num_classes"], architecture["img_size"])
-    network: nn.Module = builder.make(*sizes, **architecture["kwargs"], **layers)
+    shape = (architecture["in_chans"], architecture["num_classes"], architecture["img_size"])
+    network: nn.Module = builder.make(*shape, **architecture["kwargs"], **layers)
     return network
 
 
@@ -246,7 +248,8 @@ def _library(source: str, architecture: Mapping[str, Any]) -> nn.Module:
 
 
 def _unknown(source: str, name: str) -> UserError:
-    return UserError(f"architecture.name={name[:80]!r}: {source} has no such network{suggestion(name, names(source))}")
+    said = f"architecture.name={name[:80]!r}: {source} has no such network"
+    return UserError(f"{said}{elsewhere(name[:80], source, names(source))}")
 
 
 def _first_line(error: Exception) -> str:

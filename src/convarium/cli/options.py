@@ -17,7 +17,20 @@ def option(group: str, value: Any) -> Any:
         return _compression(value)
     if not isinstance(value, str):
         raise UserError(f"{group}={value}: expected one name of {', '.join(options(group))}")
-    return full_name(group, value, options(group))
+    try:
+        return full_name(group, value, options(group))
+    except UserError:
+        if group == "architecture" and (said := _of_a_library(value)):
+            raise UserError(f"architecture={value}: no such architecture{said}") from None
+        raise
+
+
+def _of_a_library(value: str) -> str:
+    """Say the name of timm or torchvision that is nearer to what was typed than every option."""
+    from convarium.architectures.nearest import elsewhere
+
+    said = elsewhere(value, "own", [name.rpartition("/")[2] for name in options("architecture")])
+    return said if "architecture=" in said else ""
 
 
 def _compression(value: Any) -> Any:

@@ -6,8 +6,6 @@ from itertools import pairwise
 
 from torch import nn
 
-from convarium.errors import UserError
-
 Block = Callable[[int, int, int], nn.Module]
 
 
@@ -39,13 +37,3 @@ def network(*parts: Mapping[str, nn.Module]) -> nn.Sequential:
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
     return made
-
-
-def at_least(side: int, name: str, img_size: int) -> None:
-    """Refuse images that `name` can't take.
-
-    Raises:
-        UserError: images of fewer than `side` pixels a side.
-    """
-    if img_size < side:
-        raise UserError(f"{name} needs images of at least {side} pixels a side, dataset.img_size is {img_size}")

@@ -15,8 +15,8 @@ from torch.nn import functional
 
 from convarium.architectures.blocks.activations import NAMES
 from convarium.architectures.blocks.layers import LAYERS, Layers
-from convarium.architectures.blocks.stages import at_least
 from convarium.architectures.kwargs import Allowed, Builder, choice
+from convarium.architectures.sizes import at_least
 
 STEM, SLICES, BOTTLENECK, COMPRESSION = 64, 4, 4, 0.2
 
@@ -172,7 +172,7 @@ def d3net(name: str, in_chans: int, num_classes: int, img_size: int, head: str =
     Raises:
         UserError: images smaller than 29 pixels.
     """
-    at_least(29, name, img_size)
+    at_least(name, 29, img_size)
     made = (Pixels if head == "pixels" else Images)(Layers(**chosen), in_chans, num_classes, SIZES[name])
     for module in made.modules():
         if isinstance(module, nn.Conv2d):

@@ -8,8 +8,9 @@ from torch import Tensor, nn
 
 from convarium.architectures.blocks.activations import joined
 from convarium.architectures.blocks.layers import KWARGS, LAYERS, Layers
-from convarium.architectures.blocks.stages import at_least, network, stages
+from convarium.architectures.blocks.stages import network, stages
 from convarium.architectures.kwargs import Builder
+from convarium.architectures.sizes import at_least
 
 BOTTLENECK = 4
 COMPRESSED = {"densenet_bc_100": (100, 12), "densenet_bc_250_24": (250, 24), "densenet_bc_190_40": (190, 40)}
@@ -61,7 +62,7 @@ def densenet_cifar(
     Raises:
         UserError: images smaller than 4 pixels.
     """
-    at_least(4, f"densenet{'_bc' * compressed}_{depth}_{growth}", img_size)
+    at_least(f"densenet{'_bc' * compressed}_{depth}_{growth}", 4, img_size)
     layers = Layers(**chosen)
     start = 2 * growth if compressed else 16
     outputs = widths(start, growth, (depth - 4) // (6 if compressed else 3), 0.5 if compressed else 1.0)
@@ -81,7 +82,7 @@ def densenet264(in_chans: int, num_classes: int, img_size: int) -> nn.Module:
     """
     from torchvision.models import DenseNet
 
-    at_least(29, "densenet264", img_size)
+    at_least("densenet264", 29, img_size)
     made: nn.Module = DenseNet(32, (6, 12, 64, 48), 64, num_classes=num_classes)
     if in_chans != 3:
         made.get_submodule("features").conv0 = nn.Conv2d(in_chans, 64, 7, 2, padding=3, bias=False)

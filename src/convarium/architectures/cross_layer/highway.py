@@ -12,8 +12,9 @@ from typing import Any
 from torch import Tensor, nn
 
 from convarium.architectures.blocks.layers import KWARGS, LAYERS, Layers
-from convarium.architectures.blocks.stages import at_least, network, stages
+from convarium.architectures.blocks.stages import network, stages
 from convarium.architectures.kwargs import Allowed, Builder, number, whole
+from convarium.architectures.sizes import at_least
 
 POOL = 2  # pixels of a window's stride
 
@@ -58,7 +59,7 @@ def highway_mnist(
     Raises:
         UserError: images smaller than 8 pixels.
     """
-    at_least(8, name, img_size)
+    at_least(name, 8, img_size)
     layers = Layers(**{"norm": "none", **chosen})
     first = nn.Conv2d(in_chans, layers.pieces * width, 5, bias=layers.biased)
     stem = {"conv1": first, "norm1": layers.normed(width), "act1": layers.act(width)}
@@ -80,7 +81,7 @@ def highway_cifar(in_chans: int, num_classes: int, img_size: int, gate_bias: flo
     Raises:
         UserError: images smaller than 4 pixels.
     """
-    at_least(4, "highway_cifar", img_size)
+    at_least("highway_cifar", 4, img_size)
     layers = Layers(**{"norm": "none", **chosen})
     blocks = stages(partial(block, layers), 32, [[32] * 4, [80] * 6, [128] * 6])
     parts: tuple[Mapping[str, nn.Module], ...] = (

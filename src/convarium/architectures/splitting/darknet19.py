@@ -6,8 +6,9 @@ from typing import Any
 from torch import nn
 
 from convarium.architectures.blocks.layers import LAYERS, Layers
-from convarium.architectures.blocks.stages import at_least, network
+from convarium.architectures.blocks.stages import network
 from convarium.architectures.kwargs import Builder
+from convarium.architectures.sizes import at_least
 
 # Widths between the 2x2 maxima; of each stage the second, fourth … is a 1x1 convolution.
 STAGES = ((32,), (64,), (128, 64, 128), (256, 128, 256), (512, 256, 512, 256, 512), (1024, 512, 1024, 512, 1024))
@@ -22,7 +23,7 @@ def darknet19(in_chans: int, num_classes: int, img_size: int, **chosen: Any) -> 
     Raises:
         UserError: images smaller than 32 pixels.
     """
-    at_least(32, "darknet19", img_size)
+    at_least("darknet19", 32, img_size)
     layers = Layers(**{"activation": "leaky_relu", **chosen})
     made: OrderedDict[str, nn.Module] = OrderedDict()
     inputs = in_chans

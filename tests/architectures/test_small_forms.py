@@ -1,0 +1,38 @@
+"""Every network that has a file runs, learns and memorises at its small form; the larger ones in the nightly tier."""
+
+from typing import Any
+
+import pytest
+
+from architectures.described import memorised, without_gradient
+from convarium.conformance.small import files, small_form
+from convarium.errors import UserError
+
+QUICK = (
+    "basic/mlp", "basic/lenet5_1998", "basic/lenet5_modern", "cross_layer/wrn_16_1", "cross_layer/resnet20",
+    "cross_layer/densenet_40_12", "depthwise/shufflenet_v1_g3", "depthwise/shufflenet_v2_x05",
+    "depthwise/mobilenet_v2", "depthwise/mobilenet_v3_small", "splitting/nin_cifar", "splitting/googlenet",
+    "transformer/mobilevit_xxs", "transformer/vit_tiny", "transformer/deit_tiny_distilled",
+)  # fmt: skip
+EASED: dict[str, dict[str, Any]] = {
+    "alexnet": {"kwargs": {"dropout": 0.0}},
+    "googlenet": {"kwargs": {"dropout": 0.0}},
+    "alexnet_2012": {"dropout": 0.0, "norm": "batch"},
+    "zfnet": {"dropout": 0.0, "norm": "batch"},
+    "googlenet_2014": {"dropout": 0.0, "norm": "batch"},
+}
+NOT_IN_50_STEPS = ("nin_cifar", "nin_imagenet")  # nine to twelve layers without a norm, the logits rectified
+
+
+@pytest.mark.parametrize(
+    "option", [option if option in QUICK else pytest.param(option, marks=pytest.mark.nightly) for option in files()]
+)
+def test_a_network_s_small_form_learns_by_every_parameter_and_memorises_eight_images(option: str) -> None:
+    try:
+        described = small_form(option)
+    except UserError as error:
+        pytest.skip(f"no classifier of small images: {error}")
+    assert without_gradient(described) == []
+    if described["name"] not in NOT_IN_50_STEPS:
+        eased = {**described, **EASED.get(described["name"], {})}
+        assert any(memorised(eased, lr=lr) for lr in (1e-3, 3e-4))
