@@ -25,6 +25,7 @@ AGE = re.compile(r"(\d+)([smhdw])")
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 NAMED = ("architecture", "dataset", "task")  # a group alone means its name
 OWN = ("seconds",)
+REFERENCES = "references"
 
 
 @dataclass(frozen=True)
@@ -92,8 +93,18 @@ class Configs:
         if done["signature"] not in self._found:
             parent = self._store.done(done["parents"][0]) if done["parents"] else None
             before = self.of(parent) if parent else {"compression": []}
-            self._found[done["signature"]] = {**before, **_own(done, before)}
+            self._found[done["signature"]] = {**before, **_own(done, before), **self._others(done)}
         return self._found[done["signature"]]
+
+    def _others(self, done: Done) -> Json:
+        """The networks that a step refers to, by the knob that named them: `compression.kd.teacher.recipe.epochs`."""
+        found: Json = {}
+        for name, signature in zip(done["own"].get(REFERENCES, ()), done["parents"][1:], strict=False):
+            knob = f"compression.{_method(done['own']['step'])}.{name}"
+            other = self._store.done(signature)
+            keys = self.of(other) if other else {}
+            found |= {f"{knob}.signature": signature} | {f"{knob}.{key}": value for key, value in keys.items()}
+        return found
 
 
 def named(name: str, pattern: str | None) -> bool:
@@ -125,7 +136,7 @@ def _own(done: Done, before: Json) -> Json:
     found: Json = {}
     for group, values in done["own"].items():
         if group == "step":
-            name = values["method"].rpartition("/")[2]
+            name = _method(values)
             found["compression"] = [*before["compression"], name]
             found |= {f"compression.{name}.{key}": value for key, value in _leaves(values)}
             if "budget" in values:
@@ -133,9 +144,14 @@ def _own(done: Done, before: Json) -> Json:
         elif isinstance(values, Mapping):
             found |= {f"{group}.{key}": value for key, value in _leaves(values)}
             found |= {group: values["name"]} if group in NAMED and "name" in values else {}
-        elif group not in before:  # a step's seed follows from the first one
+        elif group not in before and group != REFERENCES:  # a step's seed follows from the first one
             found[group] = values
     return found
+
+
+def _method(step: Done) -> str:
+    name: str = step["method"].rpartition("/")[2]
+    return name
 
 
 def _leaves(values: Done) -> Iterator[tuple[str, Any]]:
