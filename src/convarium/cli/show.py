@@ -106,15 +106,15 @@ def _done(found: Json) -> Json:
         "made": made,
         **_around(found),
         "metrics": found.get("measured") or result["metrics"],
-        **(
-            {"result": rest}
-            if (rest := {key: result[key] for key in result if key not in LONG and result[key]})
-            else {}
-        ),
+        **({"result": rest} if (rest := _rest(result)) else {}),
         **({"accuracy_by_class": told(found["classes"])} if "classes" in found else {}),
         "config": {key: found[key] for key in ("version", "fingerprint")} | found["own"],
         "versions": found.get("versions", {}),
     }
+
+
+def _rest(result: Json) -> Json:
+    return {key: value for key, value in result.items() if key not in LONG and value != {}}
 
 
 def _open(found: Json) -> Json:
