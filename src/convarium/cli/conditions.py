@@ -78,7 +78,7 @@ def _refuse_unknown(
 
 
 def _figures(done: Done) -> Json:
-    return {key: done[key] for key in OWN} | done["result"]["metrics"]
+    return {**{key: done[key] for key in OWN}, **done["result"]["metrics"]}
 
 
 class Configs:
