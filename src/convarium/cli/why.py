@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from convarium.cli.arguments import Arguments
 from convarium.errors import UserError
+from convarium.store.disk import uncollected
 
 if TYPE_CHECKING:
     from convarium.store.store import Store
@@ -13,6 +14,7 @@ Json = dict[str, Any]
 Done = Mapping[str, Any]
 
 
+@uncollected()
 def main(argv: Sequence[str]) -> int:
     """Print the keys in which a stored result differs from another, those of what they were made from included."""
     parser = Arguments(
