@@ -38,5 +38,9 @@ def test_a_signature_opens_record_curves_and_network() -> None:
     assert opened.record["stage"] == "train"
     assert list(opened.curves()["epoch"]) == [1, 2]
     assert opened.network()(torch.zeros(1, 1, 8, 8)).shape == (1, 10)
+    pipeline = convarium.results(*POINT, "compression=uniform")["signatures"][0].split()[0]
+    curves = convarium.open(pipeline).curves()
+    assert list(curves["signature"])[:2] == [convarium.open(pipeline).record["parents"][0]] * 2
+    assert next(iter(curves["phase"].unique())) == "train"
     with pytest.raises(UserError, match="nothing in the store"):
         convarium.open("zzzz")

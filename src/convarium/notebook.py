@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from pandas import DataFrame
     from torch import nn
 
+    from convarium.store.store import Store
+
+NETWORKS = ("train", "adopt", "compress")  # the stages that make one
+
 
 def results(*overrides: str, where: tuple[str, ...] = ()) -> DataFrame:
     """Return a comparison with a line for each row: the table that `convarium compare … --csv` writes.
@@ -44,7 +48,7 @@ def open_stored(signature: str, store: str = "outputs/store") -> Stored:
     done, path = there.done(found), there.path(found)
     if done is None or path is None:
         raise UserError(f"{found} is not done; `convarium show {found}` says why")
-    return Stored(done, path)
+    return Stored(done, path, there)
 
 
 @dataclass(frozen=True)
@@ -54,10 +58,12 @@ class Stored:
     Attributes:
         record: what it was made from, where, how fast, and what came out.
         path: its folder.
+        store: in which it lies, with what it was made from.
     """
 
     record: dict[str, Any]
     path: Path
+    store: Store
 
     @property
     def metrics(self) -> dict[str, float | None]:
@@ -65,12 +71,23 @@ class Stored:
         return dict(self.record["result"].get("metrics", {}))
 
     def curves(self) -> DataFrame:
-        """Return its reports, a line for each epoch of each phase: loss (nats), lr, validation_accuracy, seconds."""
+        """Return the reports of a network's training and of each step after it, in this order, a line for each epoch.
+
+        Columns: signature of the stage, phase, epoch of the phase (from 1), epochs (of it), loss (nats), lr,
+        validation_accuracy, seconds. Of a measurement they are those of the network that was measured.
+        """
         import pandas
 
+        from convarium.comparison.collect import made_by
         from convarium.store.curves import read
 
-        return pandas.DataFrame(read(self.path / "curves.jsonl"))
+        own = self.record["stage"] in NETWORKS
+        network = self.record["signature"] if own else self.record["parents"][0]
+        lines = []
+        for stage in [record["signature"] for record in made_by(network, self.store)][::-1]:
+            folder = self.store.path(stage)
+            lines += [{"signature": stage, **report} for report in read(folder / "curves.jsonl")] if folder else []
+        return pandas.DataFrame(lines)
 
     def network(self) -> nn.Module:
         """Return its network, plain and in eval mode.

@@ -4,6 +4,7 @@ import io
 import json
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -178,7 +179,9 @@ def test_a_foreign_file_is_one_line(files, command: Command, signatures: list[st
     assert command.json("serve-check", str(tmp_path / "foreign.onnx"), signatures[1])["parity"]["parity"]
     assert "no network file" in command.refused("serve-check", str(broken(tmp_path / "text", b"hello")))
     assert "No such file" in command.refused("serve-check", str(tmp_path / "nothing.onnx"))
-    stranger = broken(tmp_path / "other.cvm", b"CVM1" + bytes(90))
+    cut = broken(tmp_path / "cut.cvm", b"CVM1" + bytes(90))
+    assert "its digest doesn't match" in command.refused("serve-check", str(cut))
+    stranger = broken(tmp_path / "other.cvm", b"CVM1" + sha256(b"CVM1").digest())
     assert "is no file of the store" in command.refused("serve-check", str(stranger))
     assert "is no valid .cvm file" in command.refused("serve-check", str(stranger), signatures[0])
     wider = onnx.load(files["onnx"][0])

@@ -27,6 +27,7 @@ def test_a_network_with_what_made_it_and_what_was_made_from_it(pretend: Pretend,
     assert found["parents"] == [{"signature": magnitude.signature, "stage": "compress", "name": magnitude.name}]
     assert found["children"] == [{"signature": measure.signature, "stage": "measure", "name": measure.name}]
     assert {"name": "network.cvm", "bytes": 1000} in found["files"]
+    assert "accuracy: 0.93\n" in call("show", kmeans.signature)[1]
     shown = call("show", magnitude.signature)[1]
     assert f"- {train.signature} train {train.name}\n" in shown
     assert f"- {kmeans.signature} compress {kmeans.name}\n" in shown

@@ -114,8 +114,8 @@ def test_why_names_the_keys_that_differ_from_the_nearest(nodes: list[Node], call
     one, *_ = (node for node in nodes if node.stage == "compress" and node.own["step"]["sparsity"] == 0.5)
     code, out, _ = call("why", one.signature, "--json")
     found = json.loads(out)
-    assert (code, found["differs"]) == (0, {"step.sparsity": [0.5, 0.8]})
-    assert "step.sparsity: 0.5 here, 0.8 there" in call("why", one.signature)[1]
+    assert (code, found["differs"]) == (0, {"compression.magnitude.sparsity": [0.5, 0.8]})
+    assert "  compression.magnitude.sparsity: 0.5 here, 0.8 there" in call("why", one.signature)[1]
 
 
 def test_export_copies_the_file_that_was_measured(nodes: list[Node], call: Call, here: Path) -> None:

@@ -16,8 +16,8 @@ def test_a_key_of_a_parent_is_followed_to_where_it_was_set(pretend: Pretend, cal
     half, most = (point.measure for point in made.points)
     found = json.loads(call("why", half, "--json")[1])
     assert found["nearest"]["signature"] == most
-    assert found["differs"] == {"parents.0.parents.0.step.sparsity": [0.5, 0.8]}
-    assert "  step.sparsity of compress mlp-digits-magnitude0.5-s0: 0.5 here, 0.8 there\n" in call("why", half)[1]
+    assert found["differs"] == {"compression.magnitude.sparsity": [0.5, 0.8]}
+    assert "  compression.magnitude.sparsity: 0.5 here, 0.8 there\n" in call("why", half)[1]
 
 
 def test_two_given_results_are_compared(pretend: Pretend, call: Call) -> None:
@@ -25,15 +25,31 @@ def test_two_given_results_are_compared(pretend: Pretend, call: Call) -> None:
     networks = {tuple(point.overrides): point.network for point in made.points}
     one, *_, other = networks.values()
     found = json.loads(call("why", one, other, "--json")[1])
-    assert found["differs"]["parents.0.step.sparsity"] == [0.5, 0.8]
-    assert found["differs"]["parents.0.parents.0.recipe.lr"] == [0.1, 0.2]
+    assert found["differs"] == {"compression.magnitude.sparsity": [0.5, 0.8], "recipe.lr": [0.1, 0.2]}
 
 
-def test_a_result_of_another_chain_differs_as_a_whole(pretend: Pretend, call: Call) -> None:
+def test_of_another_chain_the_list_of_methods_is_told(pretend: Pretend, call: Call) -> None:
     made = pretend(("architecture=mlp", "dataset=digits", "compression=kmeans,[magnitude,kmeans]"))
     short, long = (point.network for point in made.points)
     differs = json.loads(call("why", short, long, "--json")[1])["differs"]
-    assert [text.split()[1] for text in differs["parents.0"]] == ["train", "compress"]
+    assert differs == {"compression": [["kmeans"], ["magnitude", "kmeans"]]}
+
+
+def test_the_same_chain_is_nearer_than_another_and_seeds_of_steps_follow_from_the_first(
+    pretend: Pretend, call: Call
+) -> None:
+    made = pretend(("architecture=mlp", "dataset=digits", "compression=kmeans,filter_l1", "seed=0,1"))
+    found = json.loads(call("why", made.points[0].network, "--json")[1])
+    assert found["differs"] == {"seed": [0, 1]}
+
+
+def test_what_a_teacher_was_made_from_is_told_by_the_knob_that_names_it(pretend: Pretend, call: Call) -> None:
+    made = pretend(("architecture=mlp", "dataset=digits", "compression=kd",
+                    "compression.kd.teacher.seed=3,4"))  # fmt: skip
+    one, other = (point.network for point in made.points)
+    differs = json.loads(call("why", one, other, "--json")[1])["differs"]
+    assert differs.pop("compression.kd.teacher.signature") is not None
+    assert differs == {"compression.kd.teacher.seed": [3, 4]}
 
 
 def test_an_only_result_says_so_and_an_unknown_other_is_one_line(pretend: Pretend, call: Call) -> None:

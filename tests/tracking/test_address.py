@@ -30,6 +30,7 @@ def test_the_environment_is_heard_and_what_is_typed_wins(monkeypatch: pytest.Mon
         ("sqlite://", "names no file"),
         ("http://", "names no host"),
         ("postgresql:///db", "names no host"),
+        ("postgresql://u:ge geheim@host/db", "holds a space; write %20"),
     ],
 )
 def test_what_is_no_tracker_is_one_line_without_the_password(typed: str, said: str) -> None:
@@ -38,7 +39,7 @@ def test_what_is_no_tracker_is_one_line_without_the_password(typed: str, said: s
     assert "geheim" not in str(caught.value)
 
 
-@pytest.mark.parametrize("secret", ["geheim", "ge:he@im", "ge%2Fheim", "a/b"])
+@pytest.mark.parametrize("secret", ["geheim", "ge:he@im", "ge%2Fheim", "a/b", "o'clock", 'a"b'])
 def test_a_password_is_hidden_wherever_it_stands(secret: str) -> None:
     uri = f"postgresql://user:{secret}@host:5432/db"
     assert masked(f"tracking.uri={uri}") == "tracking.uri=postgresql://user:***@host:5432/db"

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 def by_class(found: Mapping[str, Any], store: "Store") -> list[dict[str, Any]]:
     """Return name, test images and right ones of each class: of a measurement, or of the latest one of a network."""
-    measured = found if found.get("stage") == "measure" else _latest(found["signature"], store)
+    measured = found if found.get("stage") == "measure" else measurement(found["signature"], store)
     counts = (measured or {}).get("result", {}).get("per_class")
     if measured is None or counts is None:
         return []
@@ -30,7 +30,8 @@ def told(classes: list[dict[str, Any]]) -> dict[str, str]:
     }
 
 
-def _latest(network: str, store: "Store") -> Mapping[str, Any] | None:
+def measurement(network: str, store: "Store") -> Mapping[str, Any] | None:
+    """Return the record of a network's latest measurement, None if there is none."""
     found = [done for done in store.results("measure") if done["parents"][0] == network]
     return max(found, key=lambda done: str(done["started"]), default=None)
 

@@ -25,6 +25,7 @@ AGE = re.compile(r"(\d+)([smhdw])")
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 NAMED = ("architecture", "dataset", "task")  # a group alone means its name
 OWN = ("seconds",)
+REFERENCES = "references"
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,11 @@ class Condition:
     sign: str
     text: str
 
-    def meets(self, value: Any) -> bool:
-        """Whether a value, None where there is none, meets the condition."""
+    def holds(self, values: Mapping[str, Any]) -> bool:
+        """Whether the key is among the values, and its value meets the condition."""
+        return self.key in values and self._meets(values[self.key])
+
+    def _meets(self, value: Any) -> bool:
         bound = _number(self.text)
         if isinstance(value, int | float) and not isinstance(value, bool) and bound is not None:
             return OPERATORS[self.sign](value, bound)
@@ -45,27 +49,36 @@ class Condition:
         return OPERATORS[self.sign](_plain(value), _plain(self.text))
 
 
-def chosen(store: "Store", records: Iterable[Done], texts: Sequence[str]) -> Iterator[Done]:
-    """Yield the records that meet all conditions, such as "accuracy>0.97" or "compression.magnitude.sparsity=0.9".
+def chosen(store: "Store", records: Iterable[Done], texts: Sequence[str]) -> Sequence[Done]:
+    """Return the records that meet all conditions, such as "accuracy>0.97" or "compression.magnitude.sparsity=0.9".
 
-    A result without the figure, or whose config has no such key, does not meet the condition.
+    A result without the figure, or whose config has no such key, does not meet the condition. A key that is a figure
+    of any result is asked of figures only.
 
     Raises:
         UserError: a condition that can't be read, or a figure or key that no result has.
     """
-    conditions = [_parsed(text) for text in texts]
-    if not conditions:
-        yield from records
-        return
-    configs, known = Configs(store), set[str]()
-    for record in records:
-        values = {key: record[key] for key in OWN} | configs.of(record) | record["result"]["metrics"]
-        known |= values.keys()
-        if all(one.key in values and one.meets(values[one.key]) for one in conditions):
-            yield record
-    for condition, text in zip(conditions, texts, strict=True):
-        if known and condition.key not in known:
-            raise UserError(f"'{text}': no result here has '{condition.key}'{suggestion(condition.key, known)}")
+    conditions, found = {text: _parsed(text) for text in texts}, list(records)
+    figures, configs = set(OWN).union(*(record["result"]["metrics"] for record in found)), Configs(store)
+    _refuse_unknown(conditions, figures, found, configs)
+    for condition in sorted(conditions.values(), key=lambda one: one.key not in figures):
+        values = _figures if condition.key in figures else configs.of
+        found = [record for record in found if condition.holds(values(record))]
+    return found
+
+
+def _refuse_unknown(
+    conditions: Mapping[str, Condition], figures: set[str], records: Sequence[Done], configs: "Configs"
+) -> None:
+    for text, condition in conditions.items():
+        key = condition.key
+        if records and key not in figures and not any(key in configs.of(record) for record in records):
+            known = figures.union(*map(configs.of, records))
+            raise UserError(f"'{text}': no result here has '{key}'{suggestion(key, known)}")
+
+
+def _figures(done: Done) -> Json:
+    return {**{key: done[key] for key in OWN}, **done["result"]["metrics"]}
 
 
 class Configs:
@@ -80,8 +93,18 @@ class Configs:
         if done["signature"] not in self._found:
             parent = self._store.done(done["parents"][0]) if done["parents"] else None
             before = self.of(parent) if parent else {"compression": []}
-            self._found[done["signature"]] = {**before, **_own(done, before)}
+            self._found[done["signature"]] = {**before, **_own(done, before), **self._others(done)}
         return self._found[done["signature"]]
+
+    def _others(self, done: Done) -> Json:
+        """The networks that a step refers to, by the knob that named them: `compression.kd.teacher.recipe.epochs`."""
+        found: Json = {}
+        for name, signature in zip(done["own"].get(REFERENCES, ()), done["parents"][1:], strict=False):
+            knob = f"compression.{_method(done['own']['step'])}.{name}"
+            other = self._store.done(signature)
+            keys = self.of(other) if other else {}
+            found |= {f"{knob}.signature": signature} | {f"{knob}.{key}": value for key, value in keys.items()}
+        return found
 
 
 def named(name: str, pattern: str | None) -> bool:
@@ -113,7 +136,7 @@ def _own(done: Done, before: Json) -> Json:
     found: Json = {}
     for group, values in done["own"].items():
         if group == "step":
-            name = values["method"].rpartition("/")[2]
+            name = _method(values)
             found["compression"] = [*before["compression"], name]
             found |= {f"compression.{name}.{key}": value for key, value in _leaves(values)}
             if "budget" in values:
@@ -121,9 +144,14 @@ def _own(done: Done, before: Json) -> Json:
         elif isinstance(values, Mapping):
             found |= {f"{group}.{key}": value for key, value in _leaves(values)}
             found |= {group: values["name"]} if group in NAMED and "name" in values else {}
-        elif group not in before:  # a step's seed follows from the first one
+        elif group not in before and group != REFERENCES:  # a step's seed follows from the first one
             found[group] = values
     return found
+
+
+def _method(step: Done) -> str:
+    name: str = step["method"].rpartition("/")[2]
+    return name
 
 
 def _leaves(values: Done) -> Iterator[tuple[str, Any]]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from convarium.cli.arguments import Arguments
 from convarium.errors import UserError
+from convarium.store.disk import uncollected
 
 if TYPE_CHECKING:
     from convarium.store.store import Store
@@ -18,6 +19,7 @@ DESCRIPTION = """List the stored results, oldest first; runtime.store=… names 
 """
 
 
+@uncollected()
 def main(argv: Sequence[str]) -> int:
     """List the stored results, or failures, that meet all conditions, oldest first."""
     parser = Arguments("ls", DESCRIPTION)

@@ -41,13 +41,13 @@ def main(argv: Sequence[str]) -> int:
 
 def stored(store: "Store", signature: str) -> Json:
     """Return all that is known of a signature: its record, or its failure, and what stands around it."""
-    from convarium.cli.classes import by_class
+    from convarium.cli.classes import by_class, measurement
     from convarium.cli.origin import command
 
     done, folder = store.done(signature), store.path(signature)
     assert folder is not None
     record = done or {"signature": signature, "failed": store.failed(signature)}
-    classes = by_class(record, store)
+    classes, measured = by_class(record, store), measurement(signature, store)
     return {
         **record,
         "path": str(folder),
@@ -57,6 +57,7 @@ def stored(store: "Store", signature: str) -> Json:
         "parents": [_named(store.done(parent), parent) for parent in (done or {}).get("parents", [])],
         "children": [_named(child, child["signature"]) for child in store.results() if signature in child["parents"]],
         **({"classes": classes} if classes else {}),
+        **({"measured": measured["result"]["metrics"]} if measured else {}),
     }
 
 
@@ -104,12 +105,16 @@ def _done(found: Json) -> Json:
         "command": found["command"] or "no command asks for it any more",
         "made": made,
         **_around(found),
-        "metrics": result["metrics"],
-        **({"result": rest} if (rest := {key: result[key] for key in result if key not in LONG}) else {}),
+        "metrics": found.get("measured") or result["metrics"],
+        **({"result": rest} if (rest := _rest(result)) else {}),
         **({"accuracy_by_class": told(found["classes"])} if "classes" in found else {}),
         "config": {key: found[key] for key in ("version", "fingerprint")} | found["own"],
         "versions": found.get("versions", {}),
     }
+
+
+def _rest(result: Json) -> Json:
+    return {key: value for key, value in result.items() if key not in LONG and value != {}}
 
 
 def _open(found: Json) -> Json:

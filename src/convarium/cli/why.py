@@ -1,10 +1,11 @@
 """`convarium why SIG [OTHER]`: which keys make a result another one than its nearest neighbour, or than a given one."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from convarium.cli.arguments import Arguments
 from convarium.errors import UserError
+from convarium.store.disk import uncollected
 
 if TYPE_CHECKING:
     from convarium.store.store import Store
@@ -13,6 +14,7 @@ Json = dict[str, Any]
 Done = Mapping[str, Any]
 
 
+@uncollected()
 def main(argv: Sequence[str]) -> int:
     """Print the keys in which a stored result differs from another, those of what they were made from included."""
     parser = Arguments(
@@ -31,71 +33,55 @@ def main(argv: Sequence[str]) -> int:
     if options.json:
         output.document(found)
     else:
-        _show(found, store)
+        _show(found)
     return 0
 
 
 def nearest(done: Done, others: Iterable[Done], store: "Store") -> Json:
-    """Return the other result with the fewest differing keys, and those keys with both values.
+    """Return the other result with the fewest differing keys, and those keys with both values, null where not set.
 
-    A key of a parent, or of a parent's parent, stands behind the parent's place: `parents.0.recipe.lr`. Parents that
-    are the same result differ in nothing; a pair that is met twice is told once.
+    Keys are those that are typed, wherever on the way from training they were set. Those of a method that only one of
+    two chains holds count for how near they are; of what differs then, `compression` tells. As near as another seed,
+    another value of a key comes first.
     """
-    differences = Differences(store)
-    pairs = [(differences.of(done, other), other) for other in others if other["signature"] != done["signature"]]
-    differs, other = min(pairs, key=lambda pair: (len(pair[0]), pair[1]["name"]), default=({}, None))
+    identities, told = Identities(store), done["signature"]
+    pairs = [(identities.differing(done, other), other) for other in others if other["signature"] != told]
+    differs, other = min(pairs, key=lambda pair: (len(pair[0]), "seed" in pair[0], pair[1]["name"]), default=({}, None))
+    differs = identities.shared(differs, done, other) if other else {}
     named = {key: done[key] for key in ("signature", "stage", "name")}
     return {**named, "nearest": other and {key: other[key] for key in ("signature", "name")}, "differs": differs}
 
 
-class Differences:
-    """Finds what differs between results, and between what they were made from."""
+class Identities:
+    """Tells what a result follows from: its config by the keys that are typed, and the versions of its stages."""
 
     def __init__(self, store: "Store") -> None:
-        self._store = store
+        from convarium.cli.conditions import Configs
 
-    def of(self, one: Done, other: Done) -> Json:
+        self._store, self._configs = store, Configs(store)
+
+    def differing(self, one: Done, other: Done) -> Json:
         """Return the differing keys with both values."""
-        return dict(self._of(one, other, set()))
+        here, there = self._of(one), self._of(other)
+        return {key: [here.get(key), there.get(key)] for key in {**here, **there} if here.get(key) != there.get(key)}
 
-    def _of(self, one: Done, other: Done, met: set[tuple[str, str]]) -> Iterator[tuple[str, list[Any]]]:
-        yield from _differing(_identity(one), _identity(other))
-        for place in range(max(len(one["parents"]), len(other["parents"]))):
-            pair = _at(one["parents"], place), _at(other["parents"], place)
-            if pair[0] != pair[1] and pair not in met:
-                met.add(pair)
-                for key, both in self._parents(*pair, met):
-                    yield f"parents.{place}{key}", both
+    def shared(self, differs: Json, one: Done, other: Done) -> Json:
+        """Leave out the keys of methods that only one of them has; tell the parents where nothing is left."""
+        alone = set(self._of(one)["compression"]) ^ set(self._of(other)["compression"])
+        kept = {key: both for key, both in differs.items() if not _is_of(key, alone)}
+        return kept or {"parents": [one["parents"], other["parents"]]}
 
-    def _parents(self, one: str, other: str, met: set[tuple[str, str]]) -> Iterator[tuple[str, list[Any]]]:
-        here, there = self._store.done(one), self._store.done(other)
-        if here is None or there is None or here["stage"] != there["stage"]:
-            yield "", [_named(here, one), _named(there, other)]
-        else:
-            yield from ((f".{key}", both) for key, both in self._of(here, there, met))
-
-
-def _identity(done: Done) -> Json:
-    return {**done["own"], **{key: done[key] for key in ("stage", "version", "fingerprint")}}
+    def _of(self, done: Done) -> Json:
+        versions: Json = {}
+        record: Done | None = done
+        while record is not None:
+            versions[f"version of {record['stage']}"] = record["version"]
+            record = self._store.done(record["parents"][0]) if record["parents"] else None
+        return {**self._configs.of(done), **versions, "stage": done["stage"], "fingerprint": done["fingerprint"]}
 
 
-def _differing(here: Done, there: Done, prefix: str = "") -> Iterator[tuple[str, list[Any]]]:
-    """Yield the dotted keys with different values, and both; equal branches are not entered."""
-    for key in {**here, **there}:
-        one, other = here.get(key), there.get(key)
-        if isinstance(one, Mapping) and isinstance(other, Mapping):
-            if one != other:
-                yield from _differing(one, other, f"{prefix}{key}.")
-        elif one != other or (key in here) != (key in there):
-            yield f"{prefix}{key}", [one, other]
-
-
-def _at(parents: Sequence[str], place: int) -> str:
-    return parents[place] if place < len(parents) else ""
-
-
-def _named(done: Done | None, signature: str) -> str | None:
-    return f"{signature} {done['stage']} {done['name']}" if done else signature or None
+def _is_of(key: str, methods: set[str]) -> bool:
+    return key.startswith("compression.") and key.split(".")[1] in methods
 
 
 def _done(store: "Store", prefix: str) -> Done:
@@ -106,22 +92,16 @@ def _done(store: "Store", prefix: str) -> Done:
     return done
 
 
-def _show(found: Json, store: "Store") -> None:
+def _show(found: Json) -> None:
     if found["nearest"] is None:
         print(f"{found['signature']} {found['name']}: the only result of stage {found['stage']}")
         return
     print(f"{found['signature']} {found['name']}, nearest {found['nearest']['signature']} {found['nearest']['name']}:")
     for key, (here, there) in found["differs"].items():
-        print(f"  {_told(key, store.done(found['signature']), store)}: {here} here, {there} there")
+        print(f"  {key}: {_told(here)} here, {_told(there)} there")
 
 
-def _told(key: str, done: Done | None, store: "Store") -> str:
-    """Return a key with the stage it belongs to in place of the way to it: "recipe.lr of its train"."""
-    of = ""
-    while key.startswith("parents.") and done is not None:
-        _, place, *rest = key.split(".", 2)
-        parent = store.done(_at(done["parents"], int(place)))
-        if parent is None:
-            return f"parent {place}{of}"
-        key, of, done = rest[0] if rest else "itself", f" of {parent['stage']} {parent['name']}", parent
-    return f"{key}{of}"
+def _told(value: Any) -> str:
+    from convarium.config.words import shown
+
+    return "not set" if value is None else shown(value)

@@ -10,11 +10,12 @@ from rich.text import Text
 from convarium.comparison.timings import SETTING
 
 Row = Mapping[str, Any]
-HEADINGS = ("ms\n", "faster\n", "test\n%", "as eager\n%", "model\nbytes")
+HEADINGS = ("ms\n", "faster\n", "test\n%", "as eager\n%", "model\nbytes", "peak\nbytes")
 NOTE = (
     "time: one forward pass of so many images; faster: time of the dense network / this one's under the same executor,"
     " in turns, and the range over processes. test %, as eager %: test images that are right, and that are classified"
-    " as PyTorch does, under this executor. void: the machine was too busy."
+    " as PyTorch does, under this executor. peak bytes: the most that weights and tensors took at once, where the"
+    " executor tells (PyTorch). One thread where none are named. void: the machine was too busy."
 )
 
 
@@ -59,14 +60,17 @@ def _cells(timing: Row) -> list[str | Text]:
     faster = Text(missing if ratio is None else f"{ratio:.2f}x")
     if ends:
         faster.append(f"\n{ends[0]:.2f}..{ends[1]:.2f}", style="dim")
-    model = timing["model_bytes"]
     return [
         "" if latency is None else f"{latency:.3g}",
         faster,
         _percent(timing["accuracy"]),
         _percent(timing["agreement"]),
-        "" if model is None else f"{model:,.0f}",
+        *(_bytes(timing[key]) for key in ("model_bytes", "peak_memory_bytes")),
     ]
+
+
+def _bytes(value: float | None) -> str:
+    return "" if value is None else f"{value:,.0f}"
 
 
 def _percent(share: float | None) -> str:

@@ -1,6 +1,7 @@
 """What the store knows of a network that is given away: its file, and the images that it was made for."""
 
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -49,13 +50,16 @@ def of_bytes(store: Store, path: Path) -> Origin:
     """Return the network whose file has the same digest as the `.cvm` at `path`.
 
     Raises:
-        UserError: there is none.
+        UserError: there is none, or the file is damaged.
     """
     digest = _digest(path)
     for signature, folder in store.folders():
         network = folder / "network.cvm"
         if network.is_file() and _digest(network) == digest and store.done(signature):
             return find(store, signature)
+    data = path.read_bytes()
+    if sha256(data[:-DIGEST]).digest() != data[-DIGEST:]:
+        raise UserError(f"{path} is no sound cvm file: its digest doesn't match")
     raise UserError(f"{path} is no file of the store {store.root}; say which network it should be: FILE SIGNATURE")
 
 

@@ -115,11 +115,11 @@ class Store:
 
     def results(self, stage: str | None = None) -> Iterator[Json]:
         """Yield the records of all finished results (of a stage), ordered by folder."""
-        for signature, folder in self.folders():
-            if stage is None or folder.parent.name == _word(stage):
-                record = self.done(signature)
-                if record is not None:
-                    yield record
+        with disk.uncollected():
+            folders = self.folders()
+            wanted = [one for one, folder in folders if stage is None or folder.parent.name == _word(stage)]
+            records = [self.done(signature) for signature in wanted]
+        yield from (record for record in records if record is not None)
 
     def folders(self) -> list[tuple[str, Path]]:
         """Return every signature that has a folder, done or not, and the folder, ordered by folder."""

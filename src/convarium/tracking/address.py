@@ -10,7 +10,7 @@ from convarium.errors import UserError
 SCHEMES = (
     "expected sqlite:///outputs/mlflow.db, postgresql://user:password@host/database, http://host:port or https://…"
 )
-SECRET = re.compile(r"(://[^/\s:@]*):[^\s'\"]*@")
+SECRET = re.compile(r"(://[^/\s:@]*):\S*@")
 HINTS = {
     "file": "MLflow keeps no runs in plain files any more; write sqlite:///outputs/mlflow.db",
     "": "it has no scheme; write sqlite:///outputs/mlflow.db, or leave it out",
@@ -26,6 +26,8 @@ def address(uri: str | None, store: Path) -> str:
     """
     found = uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{store.resolve().parent / 'mlflow.db'}"
     scheme = kind(found)
+    if re.search(r"\s", found) and scheme != "sqlite":
+        raise UserError(f"tracker: its address of {scheme or 'no scheme'} holds a space; write %20")
     if scheme not in ("sqlite", "postgresql", "http", "https"):
         raise UserError(f"tracker {masked(found)}: {HINTS.get(scheme, SCHEMES)}")
     if scheme == "sqlite" and not file_of(found).name:
