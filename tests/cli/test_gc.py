@@ -68,6 +68,52 @@ def test_what_was_made_from_outdated_results_is_outdated(left: dict[str, Path], 
     assert measured["signature"] in [one["signature"] for one in going if one["kind"] == "outdated"]
 
 
+def test_what_no_plan_asks_for_any_more_is_unreferenced(left: dict[str, Path], call: Call) -> None:
+    store = Store(Path("outputs/store"))
+    assert "unreferenced: 0, 0 bytes kept; --unreferenced removes them" in call("gc", "--dry-run")[1]
+    for file in (store.root / "plans").iterdir():
+        file.unlink()
+    assert call("gc", "--unreferenced")[0] == 0
+    assert not store.folder(_train(0)).exists()
+    assert [*store.results("measure")] == []
+    assert left["outdated"].exists()
+
+
+def test_what_is_kept_by_its_command_line_stays_and_nothing_else(left: dict[str, Path], call: Call) -> None:
+    more = [*POINT, "runtime.workers=1", "runtime.threads=1", "compression=none,magnitude"]
+    assert call("run", *more)[0] == 0
+    kept = f"--keep={' '.join(POINT)}"
+    going = json.loads(call("gc", "--dry-run", "--unreferenced", kept, "--json")[1])["results"]
+    assert sorted(one["folder"].split("/")[2] for one in going if one["kind"] == "unreferenced") == [
+        "compress",
+        "measure",
+    ]
+    assert call("gc", "--unreferenced", kept)[0] == 0
+    assert json.loads(call("plan", "--json", *POINT)[1])["stored"] == 1
+    assert json.loads(call("plan", "--json", *more)[1])["stored"] == 1
+
+
+def test_adopted_weights_and_what_runs_are_never_unreferenced(left: dict[str, Path], call: Call) -> None:
+    store = Store(Path("outputs/store"))
+    record = store.folder(_train(0)) / "done.json"
+    adopted = json.loads(record.read_text()) | {"stage": "adopt"}
+    record.write_text(json.dumps(adopted))
+    going = {one.folder for one in find(Store(store.root), {}, set()) if one.kind == "unreferenced"}
+    assert record.parent not in going
+    assert {folder.parent.name for folder in going - {left["outdated"]}} == {"measure"}
+    run = Run.begin(plan(ask(POINT).accepted()), store, 1)
+    assert "unreferenced: 0" in call("gc", "--dry-run", "--keep=architecture=lenet5")[1]
+    run.end()
+
+
+@pytest.mark.parametrize(("line", "said"), [("'seed=0", "no closing quotation"), ("sweep=dmo", "did you mean demo?")])
+def test_a_line_to_keep_that_is_none_removes_nothing(line: str, said: str, left: dict[str, Path], call: Call) -> None:
+    code, out, error = call("gc", "--unreferenced", f"--keep={line}")
+    assert (code, out, error.count("\n")) == (2, "", 1)
+    assert said in error
+    assert all(folder.is_dir() for folder in left.values())
+
+
 def test_the_cache_goes_when_asked_to_unless_a_run_is_going_on(left: dict[str, Path], call: Call) -> None:
     cache = Path("outputs/store.cache/pictures")
     cache.mkdir(parents=True)
@@ -91,7 +137,7 @@ def test_what_killed_commands_left_aside_goes_when_it_is_old(left: dict[str, Pat
 
 
 def test_what_was_finished_meanwhile_stays(left: dict[str, Path]) -> None:
-    found = [one for one in find(Store(Path("outputs/store")), {}) if one.kind == "unfinished"]
+    found = [one for one in find(Store(Path("outputs/store")), {}, set()) if one.kind == "unfinished"]
     done = (left["outdated"] / "done.json").read_text()
     (left["unfinished"] / "done.json").write_text(done)
     remove(found)

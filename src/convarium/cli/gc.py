@@ -1,16 +1,27 @@
 """`convarium gc`: remove what nothing asks for."""
 
+import shlex
 from argparse import Namespace
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from convarium.cli.arguments import Arguments
+from convarium.errors import UserError
+
+if TYPE_CHECKING:
+    from convarium.store.store import Store
 
 
 def main(argv: Sequence[str]) -> int:
-    """Remove failures, and outdated results, unfinished work and caches where asked to; or only say what would go."""
+    """Remove failures, and where asked to results, unfinished work and caches; or only say what would go."""
     parser = Arguments("gc", "Remove what no command asks for; runtime.store=… names another store.")
     parser.add_argument("--dry-run", action="store_true", help="only say what would be removed")
     parser.add_argument("--outdated", action="store_true", help="also results of other versions of the stages")
+    parser.add_argument("--unreferenced", action="store_true", help="also results that no stored plan asks for")
+    parser.add_argument(
+        "--keep", action="append", default=[], metavar="'ARGS'",
+        help="with --unreferenced: what these arguments of a run ask for stays, instead of all that was ever asked for",
+    )  # fmt: skip
     parser.add_argument("--unfinished", action="store_true", help="also work that the same command would continue")
     parser.add_argument("--cache", action="store_true", help="also what can be made again, beside the store")
     parser.add_argument("--json", action="store_true", help="one JSON document")
@@ -21,7 +32,7 @@ def main(argv: Sequence[str]) -> int:
     from convarium.store.garbage import KINDS, find, remove
 
     store = store_named(options.overrides)
-    found = list(find(store, VERSIONS))
+    found = list(find(store, VERSIONS, _asked(store, options)))
     going = [one for one in found if _goes(one.kind, options)]
     if not options.dry_run:
         remove(going)
@@ -35,6 +46,25 @@ def main(argv: Sequence[str]) -> int:
         said = verb if _goes(kind, options) else f"kept; --{kind} removes them"
         print(f"{kind}: {len(own)}, {sum(one.bytes for one in own):,} bytes {said} ({meaning})")
     return 0
+
+
+def _asked(store: "Store", options: Namespace) -> set[str]:
+    """Return what the lines of --keep ask for, and what runs; without them, what any plan asks for."""
+    from convarium.cli.points import ask
+    from convarium.stages.graph import plan
+    from convarium.store.garbage import asked_by_plans
+
+    asked = asked_by_plans(store, only_living=bool(options.keep))
+    for line in options.keep:
+        asked |= plan(ask([*_words(line), *options.overrides]).accepted()).nodes.keys()
+    return asked
+
+
+def _words(line: str) -> list[str]:
+    try:
+        return shlex.split(line)
+    except ValueError as error:
+        raise UserError(f"--keep {line!r}: {str(error).lower()}") from None
 
 
 def _goes(kind: str, options: Namespace) -> bool:

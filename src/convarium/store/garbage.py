@@ -2,20 +2,23 @@
 
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
+from convarium.errors import UserError
 from convarium.store import disk
 from convarium.store.lease import Leases
-from convarium.store.run_file import dead, living
+from convarium.store.plan import Plan
+from convarium.store.run_file import dead, living, plans
 from convarium.store.store import Store
 
 KINDS = {
     "failed": "records of failures, with their logs",
     "left": "what killed commands left aside",
     "outdated": "results of another version of a stage, and what was made from them: named by signature only",
+    "unreferenced": "results that nothing asks for any more, of all that is stored or of what --keep names",
     "unfinished": "checkpoints of stages that were stopped: the same command would go on from them",
     "cache": "decoded pictures and the like beside the store: made again when they are needed",
 }
@@ -34,21 +37,34 @@ class Garbage:
     bytes: int
 
 
-def find(store: Store, versions: Mapping[str, int]) -> Iterator[Garbage]:
+def find(store: Store, versions: Mapping[str, int], asked: Set[str]) -> Iterator[Garbage]:
     """Yield what is garbage, a stage that has a living owner never.
 
     Args:
         versions: of the stages, as they are now; a stage that is not named is kept.
+        asked: signatures that somebody wants; adopted weights stay anyhow, since nothing here makes them again.
     """
     leases, stale = Leases(""), Stale(store, versions)
     for signature, folder in store.folders():
-        kind = _kind(store, signature, folder, stale, leases)
+        kind = _kind(store, signature, folder, stale, asked, leases)
         if kind is not None:
             yield Garbage(kind, signature, folder, _size(folder))
     yield from (Garbage("left", "", path, _size(path)) for path in _left(store))
     cache = disk.beside(store.root)
     if cache.is_dir() and not living(store):
         yield Garbage("cache", "", cache, _size(cache))
+
+
+def asked_by_plans(store: Store, only_living: bool = False) -> set[str]:
+    """Return what all plans in the store ask for, or those of runs that may be going on; unreadable ones are none."""
+    files = plans(store) if only_living else (store.root / "plans").glob("*.json")
+    found: set[str] = set()
+    for file in files:
+        try:
+            found |= Plan.read(file).nodes.keys()
+        except UserError:
+            continue  # of another format
+    return found
 
 
 def remove(garbage: Iterable[Garbage]) -> None:
@@ -88,9 +104,11 @@ class Stale:
         return self._known[signature]
 
 
-def _kind(store: Store, signature: str, folder: Path, stale: Stale, leases: Leases) -> str | None:
-    if store.done(signature) is not None:
-        return "outdated" if stale.holds(signature) else None
+def _kind(store: Store, signature: str, folder: Path, stale: Stale, asked: Set[str], leases: Leases) -> str | None:
+    if (done := store.done(signature)) is not None:
+        if stale.holds(signature):
+            return "outdated"
+        return "unreferenced" if signature not in asked and done["stage"] != "adopt" else None
     claim = leases.look(folder)
     if claim is not None and claim.state == "alive":
         return None
