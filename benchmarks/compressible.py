@@ -35,7 +35,7 @@ does to accuracy is not shown here.
 def row(option: str) -> str:
     """Try one network and return its line of the table."""
     try:
-        described = small_form(option)
+        described = library.delivered(small_form(option))
     except UserError as error:
         return f"| {option} | | | no classifier of small images: {error} | | |"
     count = parameters(described)
