@@ -95,7 +95,7 @@ def test_a_check_may_ask_for_a_share_a_loss_an_interval_and_a_control(call: Call
     assert (code, row["status"]) == (1, "check fails")
     assert row["ours"]["figure"] == row["ours"]["points"] < 0
     lost, interval, dense = row["ours"]["missed"]
-    assert lost.startswith("at most -100 points lost (lost ")
+    assert lost.startswith("at least 100 points gained (gained ")
     assert interval.startswith("the interval of the points to dense above +99 (from ")
     assert dense.startswith("test accuracy above that of dense (")
 

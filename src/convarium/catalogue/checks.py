@@ -67,8 +67,9 @@ def _lost(own: Json, check: Mapping[str, Any]) -> Iterator[str]:
     most, least = check["most_lost"], check["least_shown"]
     difference, low = _points(own, "difference"), _points(own, "low")
     if most is not None and (difference is None or -difference > most):
-        told = "not known" if difference is None else f"lost {-difference:.2f}"
-        yield f"at most {most:g} points lost ({told})"
+        asked, sign, word = (most, -1, "lost") if most >= 0 else (-most, 1, "gained")
+        told = "not known" if difference is None else f"{word} {sign * difference:.2f}"
+        yield f"{'at most' if most >= 0 else 'at least'} {asked:g} points {word} ({told})"
     if least is not None and (low is None or low <= least):
         told = "not known" if low is None else f"from {low:+.2f}"
         yield f"the interval of the points to dense above {least:+g} ({told})"
