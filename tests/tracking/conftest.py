@@ -60,6 +60,6 @@ def cluster() -> Iterator[Cluster]:
     try:
         cluster = Cluster()
     except Absent as reason:
-        pytest.skip(str(reason))
+        (pytest.fail if os.environ.get("POSTGRESQL") == "required" else pytest.skip)(str(reason))
     yield cluster
     cluster.stop()
