@@ -48,8 +48,12 @@ class Window:
     def do(self, script: str, *arguments: Any) -> Any:
         return self.chromium.execute_script(script, *arguments)
 
-    def point_at(self, element: Any) -> ActionChains:
+    def scroll_to(self, element: Any) -> None:
         self.do("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", element)
+        self.chromium.execute_async_script("requestAnimationFrame(() => requestAnimationFrame(arguments[0]))")
+
+    def point_at(self, element: Any) -> ActionChains:
+        self.scroll_to(element)
         return ActionChains(self.chromium).move_to_element(element)
 
     def click(self, selector: str) -> None:
@@ -181,6 +185,14 @@ def test_an_audit_code_explains_itself_under_the_pointer_and_to_the_keyboard(win
     assert not window.one("#tip").is_displayed()
     window.do("arguments[0].focus()", code)
     assert window.one("#tip").text == explained
+
+
+def test_an_explanation_stays_until_the_page_scrolls_away_under_it(window: Window) -> None:
+    window.point_at(window.one("#rows tr[data-row='4'] .code")).perform()
+    window.do("document.dispatchEvent(new Event('scroll'))")
+    assert window.one("#tip").is_displayed()
+    window.scroll_to(window.one("#foot"))
+    assert not window.one("#tip").is_displayed()
 
 
 def test_every_row_has_the_command_that_makes_it_again(window: Window) -> None:

@@ -23,12 +23,15 @@ byId("theme").addEventListener("click", () => {
 });
 
 const tip = byId("tip");
+let pointed = null;
 function tell(node) {
   const text = node?.dataset.tip;
   tip.hidden = !text;
+  pointed = null;
   if (!text) return;
   tip.textContent = text;
   const box = node.getBoundingClientRect(), own = tip.getBoundingClientRect();
+  pointed = { node, box };
   tip.style.left = `${Math.max(8, Math.min(box.left, innerWidth - own.width - 8))}px`;
   const above = Math.max(8, box.top - own.height - 6), below = box.bottom + 6;
   tip.style.top = `${below + own.height + 6 > innerHeight ? above : below}px`;
@@ -36,7 +39,13 @@ function tell(node) {
 for (const event of ["mouseover", "focusin", "click"]) {
   document.addEventListener(event, ({ target }) => tell(target.closest?.("[data-tip]")));
 }
-for (const event of ["focusout", "scroll"]) document.addEventListener(event, () => tell(null), true);
+document.addEventListener("focusout", () => tell(null));
+// The event of a scroll that was over before the pointer came may arrive after it.
+function moved({ node, box }) {
+  const now = node.getBoundingClientRect();
+  return now.top !== box.top || now.left !== box.left;
+}
+document.addEventListener("scroll", () => { if (pointed && moved(pointed)) tell(null); }, true);
 document.addEventListener("keydown", ({ key }) => { if (key === "Escape") tell(null); });
 
 // Paper is light, and everything on it is open.
