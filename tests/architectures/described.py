@@ -23,12 +23,20 @@ def size(described: dict[str, Any]) -> tuple[int, int]:
     return sum(p.numel() for p in network.parameters()), macs(network, (described["in_chans"], side, side))
 
 
-def memorised(described: dict[str, Any], steps: int = 50, lr: float = 1e-3) -> bool:
-    """Whether eight random images are told apart after some steps of Adam on all of them."""
-    torch.manual_seed(0)
+def memorised(
+    described: dict[str, Any], steps: int = 50, lr: float = 1e-3, seed: int = 0, drawn_anew: bool = False
+) -> bool:
+    """Whether eight pictures are told apart after some steps of Adam on all of them; smooth ones, as pictures are.
+
+    Args:
+        drawn_anew: begin with weights drawn as He et al. 2015 did.
+    """
+    torch.manual_seed(seed)
     network = library.build(described).train()
+    if drawn_anew:
+        _draw(network)
     side, labels = described["img_size"], torch.arange(8) % described["num_classes"]
-    images = torch.randn(8, described["in_chans"], side, side)
+    images = functional.interpolate(torch.randn(8, described["in_chans"], 4, 4), size=(side, side), mode="bilinear")
     optimizer = torch.optim.Adam(network.parameters(), lr)
     for _ in range(steps):
         loss = functional.cross_entropy(network(images), labels)
@@ -38,6 +46,14 @@ def memorised(described: dict[str, Any], steps: int = 50, lr: float = 1e-3) -> b
         if bool((network(images).argmax(1) == labels).all()):
             return True
     return False
+
+
+def _draw(network: nn.Module) -> None:
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
 
 
 def without_gradient(described: dict[str, Any]) -> list[str]:

@@ -14,14 +14,15 @@ QUICK = (
     "depthwise/mobilenet_v2", "depthwise/mobilenet_v3_small", "splitting/nin_cifar", "splitting/googlenet",
     "transformer/mobilevit_xxs", "transformer/vit_tiny", "transformer/deit_tiny_distilled",
 )  # fmt: skip
-EASED: dict[str, dict[str, Any]] = {
+WITHOUT_DROPOUT: dict[str, dict[str, Any]] = {
     "alexnet": {"kwargs": {"dropout": 0.0}},
     "googlenet": {"kwargs": {"dropout": 0.0}},
-    "alexnet_2012": {"dropout": 0.0, "norm": "batch"},
-    "zfnet": {"dropout": 0.0, "norm": "batch"},
-    "googlenet_2014": {"dropout": 0.0, "norm": "batch"},
+    **{name: {"dropout": 0.0} for name in ("alexnet_2012", "zfnet", "googlenet_2014", "nin_cifar", "nin_imagenet")},
 }
-NOT_IN_50_STEPS = ("nin_cifar", "nin_imagenet")  # nine to twelve layers without a norm, the logits rectified
+# Deep without a norm: with the first weights of their papers or libraries they need many more steps.
+DRAWN_ANEW = ("alexnet", "alexnet_2012", "zfnet", "googlenet_2014", "vgg16", "vgg19")
+SEEDS = {"nin_cifar": 1}  # its logits are rectified: with some draws a class stays at zero
+NOT_IN_50_STEPS = ("nin_imagenet",)  # twelve layers of that kind
 
 
 @pytest.mark.parametrize(
@@ -33,6 +34,7 @@ def test_a_network_s_small_form_learns_by_every_parameter_and_memorises_eight_im
     except UserError as error:
         pytest.skip(f"no classifier of small images: {error}")
     assert without_gradient(described) == []
-    if described["name"] not in NOT_IN_50_STEPS:
-        eased = {**described, **EASED.get(described["name"], {})}
-        assert any(memorised(eased, lr=lr) for lr in (1e-3, 3e-4))
+    name = described["name"]
+    eased = {**described, **WITHOUT_DROPOUT.get(name, {})}
+    begun = {"seed": SEEDS.get(name, 0), "drawn_anew": name in DRAWN_ANEW}
+    assert name in NOT_IN_50_STEPS or any(memorised(eased, lr=lr, **begun) for lr in (3e-4, 1e-3))

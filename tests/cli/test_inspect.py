@@ -137,6 +137,16 @@ def test_the_picture_of_a_stored_network_s_maps(stored: tuple[str, str], call: C
     assert Path("maps.png").read_bytes() == first
 
 
+def test_a_picture_that_was_not_drawn_here_is_not_overwritten(zfnet: Path, call: Call) -> None:
+    photo = next(photo_folder(Path("my_pictures"), 1).rglob("*.jpg")).rename("photo.png")
+    before = photo.read_bytes()
+    code, _, error = call("inspect", "net.cvm", "--deconvnet", "photo.png")
+    assert code == 2
+    assert "photo.png: is the file to write, and one is there that was not drawn by inspect" in error
+    assert "images to look at are --images photo.png" in error
+    assert photo.read_bytes() == before
+
+
 def test_a_file_takes_pictures_or_a_typed_dataset(zfnet: Path, call: Call) -> None:
     folder = photo_folder(Path("my_pictures"), 3)
     found = told(call, "net.cvm", "--deconvnet", "maps.png", "--images", "my_pictures")["deconvnet"]

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from convarium.measurement.deconvnet.projection import Peak
 
 Json = dict[str, Any]
+DRAWN_BY = "convarium inspect"  # written into each picture
+BEGINNING = 1024  # bytes of a picture in which that stands
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +37,8 @@ def refuse(options: Namespace) -> None:
     """Refuse options that say nothing, or not what can be done, before anything heavy is imported.
 
     Raises:
-        UserError: `--layer`, `--maps` or `--images` without `--deconvnet`; a file that is to be no PNG; no map.
+        UserError: `--layer`, `--maps` or `--images` without `--deconvnet`; a file that is to be no PNG, or is one that
+            was not drawn here; no map.
     """
     if options.deconvnet is None:
         if given := [name for name in ("layer", "maps", "images") if getattr(options, name) is not None]:
@@ -45,6 +48,19 @@ def refuse(options: Namespace) -> None:
         raise UserError(f"--deconvnet {options.deconvnet}: expected a name that ends with .png")
     if options.maps is not None and options.maps < 1:
         raise UserError(f"--maps {options.maps}: expected at least 1")
+    if options.deconvnet.is_file() and not _is_drawn(options.deconvnet):
+        raise UserError(
+            f"--deconvnet {options.deconvnet}: is the file to write, and one is there that was not drawn by inspect; "
+            f"images to look at are --images {options.deconvnet}"
+        )
+
+
+def _is_drawn(picture: Path) -> bool:
+    try:
+        with picture.open("rb") as file:
+            return DRAWN_BY.encode() in file.read(BEGINNING)
+    except OSError as error:
+        raise UserError(f"--deconvnet {picture}: can't be written: {error.strerror}") from None
 
 
 def pictured(subject: "Subject", options: Namespace) -> Json:
@@ -88,7 +104,7 @@ def _drawn(subject: "Subject", stored: "Stored", options: Namespace, path: Path)
     images = [_image(shown.images, peak) for peak in strong]
     drawn = [projected(subject.network, layer, image, peak) for image, peak in zip(images, strong, strict=True)]
     title = f"{subject.architecture['name']}, layer {layer}: {len(strong)} of {len(all_of_it)} maps"
-    draw(path, f"{title}, {shown.what}", drawn, [_pixels(image, stored)[0] for image in images])
+    draw(path, DRAWN_BY, f"{title}, {shown.what}", drawn, [_pixels(image, stored)[0] for image in images])
     maps = [{"map": one.peak.map, "activation": one.peak.value, "image": shown.name(one.peak.image),
              "row": one.place[0], "column": one.place[1]} for one in drawn]  # fmt: skip
     return {"layer": layer, "of": len(all_of_it), "images": shown.what, "maps": maps}

@@ -330,3 +330,12 @@ def test_a_small_file_of_a_large_network_takes_at_most_twice_what_it_declares(re
     seconds, peak, _ = results.get()
     assert seconds < SECONDS
     assert peak <= 2 * declared
+
+
+def test_a_layer_that_selects_inputs_which_are_not_there_is_refused_before_images_go_through(tmp_path: Path) -> None:
+    given = header("condensenet_cifar", 16, depths=[1, 1], growths=[8, 8], form="grouped")
+    network = library.build(given["architecture"])
+    network.get_buffer("fc.index")[0] = 32
+    container.write(tmp_path / "odd.cvm", network, given, {})
+    with pytest.raises(UserError, match=r"site fc.index: it selects inputs that are not among the 32 of fc"):
+        container.load(tmp_path / "odd.cvm")

@@ -110,25 +110,42 @@ class LearnedGroupConv(nn.Module):
         return {"index": index, "conv.weight": self.connections.compact(self.weight), **norm}
 
 
-class SelectedGroupConv(nn.Module):
+class Selecting(nn.Module):
+    """A layer that sees those of its `inputs` which its state dict names: `index`, int32."""
+
+    index: Tensor
+
+    def __init__(self, inputs: int, index: Tensor) -> None:
+        super().__init__()
+        self.inputs = inputs
+        self.register_buffer("index", index.int())
+
+    @property
+    def sound(self) -> bool:
+        """Whether it has all the inputs that it selects."""
+        return bool(((self.index >= 0) & (self.index < self.inputs)).all())
+
+    def selected(self, x: Tensor) -> Tensor:
+        """Map (N, inputs, …) to (N, selected, …)."""
+        return x.index_select(1, self.index)
+
+
+class SelectedGroupConv(Selecting):
     """Selects inputs, then batch normalisation, ReLU, dropout, a grouped 1x1 convolution and a shuffle.
 
     Unless weights are loaded, each group has neighbouring inputs: an ordinary group convolution. An input may be
     selected by several groups, or by none.
     """
 
-    index: Tensor
-
     def __init__(self, inputs: int, outputs: int, groups: int, condensation: int, rate: float) -> None:
-        super().__init__()
         first, places = torch.arange(groups) * inputs // groups, torch.arange(inputs // condensation)
-        self.register_buffer("index", ((first[:, None] + places) % inputs).flatten().int())
+        super().__init__(inputs, ((first[:, None] + places) % inputs).flatten())
         self.norm, self.drop = nn.BatchNorm2d(len(self.index)), dropout(rate)
         self.conv = nn.Conv2d(len(self.index), outputs, 1, groups=groups, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, inputs, H, W) to (N, outputs, H, W); output j of group g comes at place j * groups + g."""
-        made = self.conv(self.drop(functional.relu(self.norm(x.index_select(1, self.index)))))
+        made = self.conv(self.drop(functional.relu(self.norm(self.selected(x)))))
         return cast(Tensor, made.unflatten(1, (self.conv.groups, -1)).transpose(1, 2).flatten(1, 2))
 
 
@@ -156,16 +173,13 @@ class LearnedLinear(nn.Module):
         return {"index": index, "linear.weight": left, "linear.bias": self.linear.bias.detach()}
 
 
-class SelectedLinear(nn.Module):
+class SelectedLinear(Selecting):
     """A linear layer on some of its inputs; unless weights are loaded, the first ones."""
 
-    index: Tensor
-
     def __init__(self, inputs: int, outputs: int, condensation: int) -> None:
-        super().__init__()
-        self.register_buffer("index", torch.arange(inputs // condensation).int())
+        super().__init__(inputs, torch.arange(inputs // condensation))
         self.linear = nn.Linear(inputs // condensation, outputs)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, inputs) to (N, outputs)."""
-        return cast(Tensor, self.linear(x.index_select(1, self.index)))
+        return cast(Tensor, self.linear(self.selected(x)))

@@ -143,11 +143,16 @@ def _decode(name: str, representation: Representation, stream: Reader) -> None:
 
 
 def network(file: File) -> nn.Module:
-    """The plain network in eval mode, every weight materialised: what is measured and exported."""
+    """The plain network in eval mode, every weight materialised: what is measured and exported.
+
+    Raises:
+        UserError: its values don't fit together.
+    """
     with names.allowing(file.allow):
         bare = skeleton.build(file.header)
     with torch.no_grad():
         host.put(bare, {name: _materialised(found) for name, found in file.sites.items()})
+    skeleton.check_places(bare)
     return bare.eval()
 
 

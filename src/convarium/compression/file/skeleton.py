@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from convarium.architectures import library
+from convarium.architectures.blocks.learned_groups import Selecting
 from convarium.compression import edits, host, representations
 from convarium.compression.file.header import Specs, canonical
 from convarium.compression.file.streams import FIXED, TYPES, find_coder
@@ -147,6 +148,17 @@ def _try(bare: nn.Module, header: Mapping[str, Any]) -> None:
         fine = False
     if not fine:
         raise UserError("surgery: the network it makes does not run")
+
+
+def check_places(network: nn.Module) -> None:
+    """Refuse a decoded network that would fail when images go through.
+
+    Raises:
+        UserError: a layer selects inputs that it does not have.
+    """
+    for name, module in network.named_modules():
+        if isinstance(module, Selecting) and not module.sound:
+            raise UserError(f"site {name}.index: it selects inputs that are not among the {module.inputs} of {name}")
 
 
 def _forgotten(bare: nn.Module) -> bool:

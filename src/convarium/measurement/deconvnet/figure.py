@@ -17,10 +17,11 @@ INCHES = 1.7
 SHOWN = 0.01  # of the strongest pixel: what is weaker is not framed
 
 
-def draw(path: Path, title: str, found: Sequence[Projection], images: Sequence[Tensor]) -> None:
+def draw(path: Path, author: str, title: str, found: Sequence[Projection], images: Sequence[Tensor]) -> None:
     """Write a PNG: for each projection its image (C, H, W; values in 0..1) and, right of it, the projection.
 
-    A frame in the image encloses what the unit saw of it. A projection is grey where it is 0, and scaled by itself.
+    The file says that `author` drew it. A frame in the image encloses what the unit saw of it. A projection is grey
+    where it is 0, and scaled by itself.
     """
     across = min(ACROSS, len(found))
     down = -(-len(found) // across)
@@ -35,7 +36,7 @@ def draw(path: Path, title: str, found: Sequence[Projection], images: Sequence[T
         axes[2 * place].set_title(f"map {projection.peak.map}: {projection.peak.value:.3g}", fontsize="small")
         strongest = projection.pixels.abs().amax().clamp(min=1e-30)
         _shown(axes[2 * place + 1], 0.5 + 0.5 * projection.pixels / strongest)
-    drawn.savefig(path, format="png", dpi=120, metadata={"Software": None})
+    drawn.savefig(path, format="png", dpi=120, metadata={"Software": author})
 
 
 def _shown(axes: Axes, image: Tensor) -> None:
