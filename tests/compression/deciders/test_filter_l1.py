@@ -102,5 +102,5 @@ def test_nothing_to_cut_is_said_in_one_line() -> None:
 
 def test_a_network_that_cannot_be_traced_is_refused_in_one_line() -> None:
     network = library.trial(architecture("shufflenet_v2_x0_5", "torchvision", 32, 3))
-    with pytest.raises(UserError, match=r"^pruning/filter_l1: its channels can't be followed .*\)$"):
+    with pytest.raises(UserError, match=r"^pruning/filter_l1: its channels can't be followed from layer to layer"):
         check(network, METHOD)

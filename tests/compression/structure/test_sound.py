@@ -14,6 +14,7 @@ from convarium.compression.structure import sound
 from convarium.compression.structure.coupling import Group
 from convarium.compression.structure.cut import Uncuttable, removals, spread, without, zeroed
 from convarium.compression.structure.split import splittable
+from convarium.errors import UserError
 
 SHAPE = (3, 16, 16)
 
@@ -111,6 +112,57 @@ def test_depthwise_grouped_and_residual_networks_are_cut_and_replayed_bit_for_bi
     images = torch.randn(2, 3, 32, 32)
     assert torch.equal(fresh(images), cut(images))
     assert sum(map(torch.numel, cut.parameters())) < 0.6 * sum(map(torch.numel, network.parameters()))
+
+
+def own(name: str, **layers: str) -> nn.Module:
+    described: dict[str, Any] = {"source": "own", "name": name, "in_chans": 3, "num_classes": 10, "img_size": 16}
+    torch.manual_seed(0)
+    return library.build(described | {"stem": "native", "kwargs": {}} | layers).eval()
+
+
+def stirred(network: nn.Module) -> nn.Module:
+    """Make every vector random and positive, so that nothing is hidden behind a zero."""
+    with torch.no_grad():
+        for tensor in [*network.parameters(), *network.buffers()]:
+            if tensor.is_floating_point() and tensor.dim() == 1:
+                tensor.uniform_(0.5, 1.5)
+    return network
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [{"activation": "swish"}, {"activation": "prelu"}, {"norm": "none"}, {"pooling": "trainable"}],
+    ids=str,
+)
+@pytest.mark.parametrize("name", ["resnet20", "wrn_16_1"])
+def test_whatever_layers_a_user_chooses_a_cut_network_computes_what_the_zeroed_one_does(
+    name: str, layers: dict[str, str]
+) -> None:
+    groups = found(own(name, **layers))
+    network = stirred(own(name, **layers).double())
+    images = torch.randn(2, *SHAPE, dtype=torch.float64)
+    choice = {key: spread(group, range(1, group.size // group.blocks, 3)) for key, group in groups.items()}
+    gone = removals(network, groups.values(), choice)
+    cut, zero = without(network, gone)[0](images), zeroed(network, gone)(images)
+    assert groups
+    assert (cut - zero).abs().max() < 1e-9 * zero.abs().max()
+
+
+@pytest.mark.parametrize(("norm", "left_whole"), [("layer", {"conv1"}), ("group", {"conv1"}), ("batch", {"conv1"})])
+def test_a_norm_over_channels_does_not_hide_a_shortcut_that_pads_them(norm: str, left_whole: set[str]) -> None:
+    groups = found(own("resnet20", norm=norm, activation="swish"))
+    assert "stage1.0.conv1" in groups
+    assert not left_whole & set(groups)
+
+
+def test_a_network_that_the_tracer_does_not_see_through_is_refused_in_words() -> None:
+    with pytest.raises(UserError, match="its channels can't be followed from layer to layer"):
+        found(own("resnet20", activation="maxout"))
+
+
+def test_a_tracer_that_does_not_know_which_channels_keeps_them_all() -> None:
+    assert found(own("pyramidnet_110_48", activation="maxout"))
+    assert not found(own("densenet_40_12", activation="maxout"))
 
 
 def test_attention_heads_stay_and_the_rest_of_a_transformer_is_cut() -> None:

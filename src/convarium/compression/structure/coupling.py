@@ -101,10 +101,8 @@ def _traced(network: nn.Module, shape: Sequence[int]) -> Any:
         with torch.enable_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return graph.build_dependency(network, images, output_transform=lambda output: output + 0, verbose=False)
-    except Exception as error:
-        raise UserError(
-            f"its channels can't be followed from layer to layer ({type(error).__name__}: {error})"
-        ) from None
+    except Exception as error:  # of many kinds: torch-pruning works out sizes by arithmetic of its own
+        raise UserError("its channels can't be followed from layer to layer (by torch-pruning's trace)") from error
 
 
 def _group(graph: Any, root: nn.Module, name: str, size: int, names: _Names) -> Group:
@@ -132,7 +130,8 @@ def _is_attention(network: nn.Module, name: str) -> bool:
 def _reached(graph: Any, root: nn.Module, size: int) -> list[tuple[Any, Callable[..., Any], list[Pair]]] | None:
     """Return every node, and the side of it, that the outputs of `root` reach, with (position, channel) pairs.
 
-    None where they reach positions that a layer doesn't have, or all of them, as through a convolution over channels.
+    None where they reach positions that a layer doesn't have, or all of them, as through a convolution over channels,
+    or where torch-pruning can't say which.
     """
     start = graph.module2node[root]
     first = graph.get_pruner_of_module(root).prune_out_channels
@@ -150,6 +149,8 @@ def _reached(graph: Any, root: nn.Module, size: int) -> list[tuple[Any, Callable
                 if len(new) * prod(getattr(mapping, "_stride", 1) for mapping in edge.index_mapping) > MOST_PAIRS:
                     return None
                 mapped = _mapped(edge, new)
+                if mapped is None:
+                    return None
                 todo += [(edge.target, edge.handler, mapped)] if mapped else []
     return [
         (node, handler, [(index.idx, index.root_idx) for index in known]) for node, handler, known in found.values()
@@ -163,9 +164,12 @@ def _most(module: nn.Module) -> int:
     return max(module.in_features, module.out_features) if isinstance(module, nn.Linear) else MOST_PAIRS
 
 
-def _mapped(edge: Any, indices: list[_HybridIndex]) -> list[_HybridIndex]:
-    for mapping in edge.index_mapping:
-        indices = indices if mapping is None else mapping(indices)
+def _mapped(edge: Any, indices: list[_HybridIndex]) -> list[_HybridIndex] | None:
+    try:
+        for mapping in edge.index_mapping:
+            indices = indices if mapping is None else mapping(indices)
+    except (IndexError, TypeError):
+        return None
     return indices
 
 

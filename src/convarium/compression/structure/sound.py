@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TypeVar
+from types import MethodType
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -54,12 +55,13 @@ def runs(network: nn.Module, shape: Sequence[int]) -> tuple[Group, ...]:
 def computes(network: nn.Module, found: Sequence[Group], shape: Sequence[int]) -> list[Group]:
     """Return the groups without a part of which the network computes what it does with those channels at zero.
 
-    Compared in double precision with random images and random norms and biases, so that nothing is zero by chance.
-    Groups under a norm over channels, or with standardised weights, can't be compared so, and are taken as they are.
+    Compared in double precision with random images and random norms and biases, so that nothing is zero by chance; of
+    norms over channels only the scales and shifts count. Groups of layers with standardised weights can't be compared
+    so, and are taken as they are.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(SEED)
-        full = _stirred(deepcopy(network).double())
+        full = _unmixed(_stirred(deepcopy(network).double()))
         images = torch.randn(2, *shape, dtype=torch.float64)
 
     def works(chosen: Sequence[Group]) -> bool:
@@ -68,8 +70,9 @@ def computes(network: nn.Module, found: Sequence[Group], shape: Sequence[int]) -
         return bool((cut - zero).abs().max() <= CLOSE * zero.abs().max())
 
     modules = dict(full.named_modules())
-    exact = largest([group for group in found if not _mixes(modules, group)], works)
-    return [group for group in found if group in exact or _mixes(modules, group)]
+    taken = [group for group in found if _standardises(modules, group)]
+    exact = largest([group for group in found if group not in taken], works)
+    return [group for group in found if group in exact or group in taken]
 
 
 @dataclass(frozen=True)
@@ -131,12 +134,27 @@ def _parts(chosen: Sequence[Group]) -> dict[str, list[int]]:
     return found
 
 
-def _mixes(modules: Mapping[str, nn.Module], group: Group) -> bool:
-    """Whether what a channel gives depends on how many others there are."""
-    layers = [modules[touch.owner] for touch in group.touched if touch.side != "tensor"]
-    return len(layers) < len(group.touched) or any(
-        isinstance(layer, nn.LayerNorm | nn.GroupNorm) or "Std" in type(layer).__name__ for layer in layers
-    )
+def _standardises(modules: Mapping[str, nn.Module], group: Group) -> bool:
+    """Whether a layer scales its weights by all of them together, so that a zero among them counts."""
+    return any("Std" in type(modules[touch.owner]).__name__ for touch in group.touched if touch.side != "tensor")
+
+
+def _unmixed(network: nn.Module) -> nn.Module:
+    """Let norms over channels only scale and shift, so that no channel depends on how many others there are."""
+    for module in network.modules():
+        if isinstance(module, nn.LayerNorm | nn.GroupNorm):
+            vars(module)["forward"] = MethodType(_scaled, module)  # bound, so that a deep copy has its own
+    return network
+
+
+def _scaled(norm: Any, x: Tensor) -> Tensor:
+    """Map (N, channels, …), or (…, channels) under a layer norm of tokens, to the same shape."""
+    if norm.weight is None:
+        return x
+    last = isinstance(norm, nn.LayerNorm) and "2d" not in type(norm).__name__
+    size = (-1,) if last else (1, -1, *[1] * (x.dim() - 2))
+    scaled: Tensor = x * norm.weight.view(size)
+    return scaled if norm.bias is None else scaled + norm.bias.view(size)
 
 
 def output(network: nn.Module, images: Tensor) -> Tensor:
