@@ -4,7 +4,8 @@ usage: python benchmarks/latency.py [--store FOLDER] > docs/results/latency.md
 
 Everything goes the way of `convarium run`: each network and its dense one take turns in one process, 60 turns of 10 ms
 at least, one thread, in three fresh processes; ratios are medians, in brackets the range of the processes' medians. A
-race is void where the dense network's own p90 / p10 exceeds 2; it is run three times at most, then stored as void.
+race is void where the machine was too busy (`measurement.latency.summary`); it is run three times at most, then stored
+as void.
 
 1. LeNet-5 against itself, ten whole races for each executor: how far from 1 a ratio is that must be 1.
 2. LeNet-5 and ResNet-20, dense, with half the filters (filter_l1) and at a quarter of the rank (svd), retrained, under
@@ -41,8 +42,8 @@ HEAD = """# Time on real executors
 
 Made by `.venv/bin/python benchmarks/latency.py`. The network and its dense one take turns in one process, 60 turns
 of at least 10 ms, one thread, in three fresh processes: dense time over own time (above 1 is faster), median of
-the processes, in brackets their range. Void: the dense network's own p90 / p10 exceeded 2 in three attempts, so
-nothing is claimed. Accuracy is that of the model that was timed, on the test images; int8 is onnxruntime's static
+the processes, in brackets their range. Void: in three attempts the dense network's own p90 / p10 exceeded 2, the
+processes were more than 15 % apart, or a network was 5 % off itself, so nothing is claimed. Accuracy is that of the model that was timed, on the test images; int8 is onnxruntime's static
 quantisation, calibrated on 500 validation images. LeNet-5 on mnist5k, ResNet-20 on 1,000 images of it, four
 epochs; half the filters (filter_l1) and a quarter of the rank (svd) are retrained for two epochs. Peak memory
 under onnxruntime and on a GPU: not measured.

@@ -53,15 +53,29 @@ def test_both_take_turns_and_each_begins_as_often():
 
 
 def test_medians_and_ranges_over_processes_are_told():
-    found = latency.summary([race(3.0, 1.5, peak=7), race(1.0, 1.0), race(2.0, 2.0)])
+    found = latency.summary([race(3.0, 1.5, peak=7), race(1.0, 1.4), race(2.0, 1.6)])
     assert found["metrics"] == {"latency_ms": 2.0, "latency_ratio": 1.5, "peak_memory_bytes": 100}
     assert found["range"] == [1.0, 3.0]
-    assert found["ratio_range"] == [1.0, 2.0]
+    assert found["ratio_range"] == [1.4, 1.6]
     assert found["void"] is False
 
 
 def test_a_busy_machine_makes_it_void():
     assert latency.summary([race(), race(spread=2.01), race()])["void"] is True
+    assert latency.summary([race(ratio=0.68), race(ratio=1.0), race(ratio=1.03)])["void"] is True
+
+
+def test_a_network_that_differs_from_itself_says_that_the_machine_was_too_busy():
+    races = [race(ratio=1.0), race(ratio=1.06), race(ratio=1.09)]
+    assert latency.summary(races)["void"] is False
+    assert latency.summary(races, itself=True)["void"] is True
+
+
+def test_the_stage_knows_when_a_network_races_itself(parents, runtime):
+    answers = [race(ratio=1.06)] * 3
+    both = (parents[1], parents[1])
+    assert time({"measurement": SETTINGS}, both, replace(runtime, fresh=lambda *_: answers[0]))["void"] is True
+    assert time({"measurement": SETTINGS}, parents, replace(runtime, fresh=lambda *_: answers[0]))["void"] is False
 
 
 def test_peak_memory_is_weights_and_the_activations_held_at_once():

@@ -1,6 +1,7 @@
 """safetensors: the state dict under its own names, and in the header's metadata what it is the state of."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -64,3 +65,12 @@ def test_what_is_not_a_network_of_ours_is_one_line(tmp_path: Path) -> None:
     path.write_bytes(exported(tmp_path).read_bytes()[:-9])
     with pytest.raises(UserError, match="no sound safetensors file"):
         convarium.load(path)
+
+
+def test_without_the_reader_of_such_files_the_line_names_it_and_not_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "net.safetensors").write_bytes((8).to_bytes(8, "little") + b"{}      ")
+    monkeypatch.setitem(sys.modules, "safetensors", None)
+    with pytest.raises(UserError, match="to read safetensors files safetensors must be installed"):
+        texts(tmp_path / "net.safetensors")

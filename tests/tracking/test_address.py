@@ -31,6 +31,8 @@ def test_the_environment_is_heard_and_what_is_typed_wins(monkeypatch: pytest.Mon
         ("http://", "names no host"),
         ("postgresql:///db", "names no host"),
         ("postgresql://u:ge geheim@host/db", "holds a space; write %20"),
+        ("postgresql://u:ge@geheim@host/db", "holds a second @; write %40 for the one in the password"),
+        ("mysql://host/db?user=me&password=geheim", "expected sqlite:///"),
     ],
 )
 def test_what_is_no_tracker_is_one_line_without_the_password(typed: str, said: str) -> None:
@@ -48,3 +50,9 @@ def test_a_password_is_hidden_wherever_it_stands(secret: str) -> None:
 
 def test_a_decoded_password_is_hidden_too() -> None:
     assert "ge/heim" not in hidden("password ge/heim is wrong", "postgresql://user:ge%2Fheim@host/db")
+
+
+def test_a_password_among_the_parameters_is_hidden_too() -> None:
+    uri = "postgresql://host/db?user=me&password=ge%2Fheim&sslmode=require"
+    assert masked(f"tracking.uri={uri}") == "tracking.uri=postgresql://host/db?user=me&password=***&sslmode=require"
+    assert "heim" not in hidden(f"connection of me with ge/heim to {uri} failed", uri)

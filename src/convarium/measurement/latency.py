@@ -22,7 +22,9 @@ Call = Callable[[], Any]
 Clock = Callable[[Call, int], float]  # seconds of a pass, mean over so many
 TURNS = 60
 TURN_SECONDS = 0.01
-SPREAD = 2.0
+SPREAD = 2.0  # p90 / p10 of the dense network's turns in a process
+APART = 1.15  # largest over smallest ratio of the processes; on a quiet machine 1.10 was the most in 70 races
+ITSELF = 0.05  # how far from 1 the ratio of a network to itself may be
 
 
 def race(model: str, dense_model: str, file: str, measurement: Mapping[str, Any]) -> Json:
@@ -66,10 +68,11 @@ def share_of(file: Path, dense_file: Path, shape: Sequence[int], measurement: Ma
     return median(own / other for own, other in zip(times, dense_times, strict=True))
 
 
-def summary(races: Sequence[Json]) -> Json:
+def summary(races: Sequence[Json], itself: bool = False) -> Json:
     """Sum up the races of several processes: medians, and the range of the processes' medians (ms).
 
-    They are void where the dense network's p90 / p10 exceeds 2 in any process.
+    They are void where the machine was too busy to tell: the dense network's own time varied too much within a process,
+    the ratio between processes, or the ratio of a network to `itself` is not 1.
     """
     latencies, ratios = ([race[key] for race in races] for key in ("latency_ms", "ratio"))
     peaks = [race["peak_memory_bytes"] for race in races if race["peak_memory_bytes"] is not None]
@@ -79,7 +82,9 @@ def summary(races: Sequence[Json]) -> Json:
             "latency_ratio": median(ratios),
             "peak_memory_bytes": max(peaks, default=None),
         },
-        "void": any(race["spread"] > SPREAD for race in races),
+        "void": any(race["spread"] > SPREAD for race in races)
+        or max(ratios) > APART * min(ratios)
+        or (itself and abs(median(ratios) - 1) > ITSELF),
         "range": [min(latencies), max(latencies)],
         "ratio_range": [min(ratios), max(ratios)],
         "races": list(races),

@@ -39,7 +39,7 @@ def texts(path: Path) -> dict[str, str]:
     """Return what a file says of itself (`portable.card`); of a `.cvm`, or a file of others, that is nothing.
 
     Raises:
-        UserError: it is damaged.
+        UserError: it is damaged, or what reads such files is not installed.
     """
     found = kind(path)
     try:
@@ -51,6 +51,8 @@ def texts(path: Path) -> dict[str, str]:
             return _of_program(path)
     except UserError:
         raise
+    except ImportError as error:
+        raise UserError(f"{path}: to read {found} files {error.name} must be installed") from None
     except Exception as error:
         raise UserError(f"{path} is no sound {found} file: {first_line(error)}") from None
     return {}

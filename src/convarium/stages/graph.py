@@ -10,7 +10,7 @@ from convarium.seeds import stream
 from convarium.stages import clock
 from convarium.store.plan import Node, Plan, PlannedPoint
 
-VERSIONS = {"train": 2, "compress": 2, "measure": 2, "execute": 1, "time": 2}
+VERSIONS = {"train": 2, "compress": 2, "measure": 2, "execute": 1, "time": 3}
 MAIN_KNOBS = ("sparsity", "ratio", "bits", "largest")
 
 Json = dict[str, Any]

@@ -23,11 +23,12 @@ def time(own: Mapping[str, Any], parents: tuple[Parent, ...], runtime: Runtime) 
     require([own["measurement"]["executor"]])
     files = [parent.folder / ("network.cvm" if place < 2 else "model.onnx") for place, parent in enumerate(parents)]
     paths = [str(file) for file in (*files[-2:], files[0])]
+    itself = paths[0] == paths[1]
     result: dict[str, Any] = {"void": True}
     with host_clock(runtime.check):
         for _ in range(ATTEMPTS):
             if result["void"]:
-                result = summary([_race(paths, own["measurement"], runtime) for _ in range(PROCESSES)])
+                result = summary([_race(paths, own["measurement"], runtime) for _ in range(PROCESSES)], itself)
     return result
 
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -11,6 +12,7 @@ SCHEMES = (
     "expected sqlite:///outputs/mlflow.db, postgresql://user:password@host/database, http://host:port or https://…"
 )
 SECRET = re.compile(r"(://[^/\s:@]*):\S*@")
+PARAMETER = re.compile(r"([?&][a-z_]*(?:password|passwd|pwd|secret|token)=)([^&\s'\"]+)", re.IGNORECASE)
 HINTS = {
     "file": "MLflow keeps no runs in plain files any more; write sqlite:///outputs/mlflow.db",
     "": "it has no scheme; write sqlite:///outputs/mlflow.db, or leave it out",
@@ -32,6 +34,8 @@ def address(uri: str | None, store: Path) -> str:
         raise UserError(f"tracker {masked(found)}: {HINTS.get(scheme, SCHEMES)}")
     if scheme == "sqlite" and not file_of(found).name:
         raise UserError(f"tracker {masked(found)}: it names no file; write sqlite:///outputs/mlflow.db")
+    if scheme != "sqlite" and found.split("?")[0].count("@") > 1:
+        raise UserError(f"tracker {masked(found)}: its address holds a second @; write %40 for the one in the password")
     if scheme != "sqlite" and not _host(found):
         raise UserError(f"tracker {masked(found)}: it names no host; {SCHEMES}")
     return found
@@ -55,18 +59,22 @@ def driven(uri: str) -> str:
 
 def masked(text: str) -> str:
     """Return a text in which every password of an address is hidden."""
-    return SECRET.sub(r"\1:***@", text)
+    return PARAMETER.sub(r"\1***", SECRET.sub(r"\1:***@", text))
 
 
 def hidden(text: str, uri: str) -> str:
     """Return a text without the password of `uri`, wherever and however it is written."""
-    try:
-        password = urlsplit(uri).password
-    except ValueError:
-        return masked(text)
-    for secret in {password, unquote(password)} if password else ():
+    for secret in _secrets(uri):
         text = text.replace(secret, "***")
     return masked(text)
+
+
+def _secrets(uri: str) -> set[str]:
+    """Return every password of an address, as it is written and as it is meant."""
+    written = {secret for _, secret in PARAMETER.findall(uri)}
+    with suppress(ValueError):
+        written.add(urlsplit(uri).password or "")
+    return {form for secret in written if secret for form in (secret, unquote(secret))}
 
 
 def _host(uri: str) -> bool:
