@@ -43,10 +43,11 @@ HEAD = """# Time on real executors
 Made by `.venv/bin/python benchmarks/latency.py`. The network and its dense one take turns in one process, 60 turns
 of at least 10 ms, one thread, in three fresh processes: dense time over own time (above 1 is faster), median of
 the processes, in brackets their range. Void: in three attempts the dense network's own p90 / p10 exceeded 2, the
-processes were more than 15 % apart, or a network was 5 % off itself, so nothing is claimed. Accuracy is that of the model that was timed, on the test images; int8 is onnxruntime's static
-quantisation, calibrated on 500 validation images. LeNet-5 on mnist5k, ResNet-20 on 1,000 images of it, four
-epochs; half the filters (filter_l1) and a quarter of the rank (svd) are retrained for two epochs. Peak memory
-under onnxruntime and on a GPU: not measured.
+processes were more than 15 % apart, or a network was 5 % off itself, so nothing is claimed. Accuracy is that of
+the model that was timed, on the test images; int8 is onnxruntime's static quantisation, calibrated on 500
+validation images. LeNet-5 on mnist5k, ResNet-20 on 1,000 images of it, four epochs; half the filters (filter_l1)
+and a quarter of the rank (svd) are retrained for two epochs. Peak memory under onnxruntime and on a GPU: not
+measured.
 
 LeNet-5 against itself, one image, ten whole races (asked: within 5 %, or void):
 """
