@@ -20,12 +20,12 @@ from convarium.store.fresh import in_fresh
 from convarium.store.lease import Lease, LeaseLost
 from convarium.store.plan import Node
 from convarium.store.process import current
+from convarium.store.record import FORMAT
 from convarium.store.run_file import Run
 from convarium.store.runtime import Parent, Runtime
 from convarium.store.signature import canonical_json
 from convarium.store.store import Store
 
-FORMAT = 1
 LONGEST_LINE = 400
 DRAFTS = (".lease.*", ".done.json.*", ".failed.json.*", ".curves.jsonl")
 
