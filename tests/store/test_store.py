@@ -52,9 +52,11 @@ def test_results_of_a_stage(filled: Path) -> None:
 def test_a_unique_prefix_is_enough(filled: Path) -> None:
     store, signature = Store(filled), THREE[1].signature
     assert store.resolve(signature[:9]) == signature
-    for prefix in ("zz", "", signature + "0"):
+    for prefix in ("zz", signature + "0"):
         with pytest.raises(UserError, match=f"starts with '{prefix}'"):
             store.resolve(prefix)
+    with pytest.raises(UserError, match="a signature is expected"):
+        store.resolve("")
 
 
 def test_an_ambiguous_prefix_names_what_it_could_mean(tmp_path: Path) -> None:

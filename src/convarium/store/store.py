@@ -100,10 +100,12 @@ class Store:
         """Return the one signature that starts with `prefix`.
 
         Raises:
-            UserError: there is none, or more than one.
+            UserError: there is none, or more than one, or `prefix` is empty.
         """
+        if not prefix:
+            raise UserError("a signature is expected, not an empty text")
         self._scan()
-        found = sorted(signature for signature in self._folders if prefix and signature.startswith(prefix))
+        found = sorted(signature for signature in self._folders if signature.startswith(prefix))
         if not found:
             raise UserError(f"nothing in the store {self.root} has a signature that starts with '{prefix}'")
         if len(found) > 1:
