@@ -71,6 +71,18 @@ def test_a_database_of_another_version(said: Said, empty: str, revision: str, ex
     assert f"its schema {revision}" in line
 
 
+def test_a_store_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    place = tmp_path / "nowhere" / "x"
+    assert main(["sync", f"runtime.store={place}"]) == 2
+    assert capsys.readouterr() == ("", f"convarium: {place} is no store: it has no store.json\n")
+    assert not place.parent.exists()
+
+
+def test_a_folder_that_is_not_there(said: Said, tmp_path: Path) -> None:
+    assert f"the folder {tmp_path}/no is not there" in said("sync", "--uri", f"sqlite:///{tmp_path}/no/x.db")
+    assert not (tmp_path / "no").exists()
+
+
 def test_a_file_that_is_no_database(said: Said, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("these are notes, no runs")
     assert "is no SQLite database" in said("sync", "--uri", f"sqlite:///{tmp_path / 'notes.txt'}")

@@ -39,6 +39,15 @@ class Store:
         if header is not None and header["format"] != FORMAT:
             raise UserError(f"the store {self.root} has format {header['format']}, this version reads {FORMAT}")
 
+    def require(self) -> None:
+        """Refuse a store that is not there.
+
+        Raises:
+            UserError: there is no folder, or one that is no store.
+        """
+        if not (self.root / "store.json").is_file():
+            raise UserError(f"{self.root} is no store: it has no store.json")
+
     def prepare(self) -> None:
         """Create the store where it is missing, and write as much as a result's record needs, as a try.
 

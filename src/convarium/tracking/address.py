@@ -22,7 +22,7 @@ def address(uri: str | None, store: Path) -> str:
     """Return the tracker's address: what was asked for, else MLFLOW_TRACKING_URI, else a SQLite file beside the store.
 
     Raises:
-        UserError: an address of a kind that is not supported.
+        UserError: an address of a kind that is not supported, or a file in a folder that is not there.
     """
     found = uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{store.resolve().parent / 'mlflow.db'}"
     scheme = kind(found)
@@ -32,6 +32,9 @@ def address(uri: str | None, store: Path) -> str:
         raise UserError(f"tracker {masked(found)}: {HINTS.get(scheme, SCHEMES)}")
     if scheme == "sqlite" and not file_of(found).name:
         raise UserError(f"tracker {masked(found)}: it names no file; write sqlite:///outputs/mlflow.db")
+    folder = file_of(found).resolve().parent
+    if scheme == "sqlite" and folder != store.resolve().parent and not folder.is_dir():
+        raise UserError(f"tracker {masked(found)}: the folder {folder} is not there; make it, or name another file")
     if scheme != "sqlite" and not _host(found):
         raise UserError(f"tracker {masked(found)}: it names no host; {SCHEMES}")
     return found
