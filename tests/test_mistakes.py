@@ -1,6 +1,7 @@
 """Mistakes that show only when data, networks and the store are touched: one line each, nothing stored harmed."""
 
 import json
+import shutil
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -269,6 +270,22 @@ def test_a_damaged_network_in_the_store_is_not_compressed(damaged: Json, call: C
     ((status, reason),) = told(out)
     assert (code, status) == (2, "failed")
     assert f"{damaged['path']}/network.cvm is no valid .cvm file" in reason
+    folder = Path(damaged["path"]).resolve()
+    assert reason.endswith(f"; remove the folder {folder}, and the command that asked for it makes it again")
+
+
+def test_a_network_that_is_gone_from_the_store_is_made_again_when_its_folder_is_removed(
+    damaged: Json, call: Call
+) -> None:
+    folder = Path(damaged["path"]).resolve()
+    (folder / "network.cvm").unlink()
+    line = ("run", "--json", *TINY, "compression=magnitude", *HERE)
+    ((status, reason),) = told(call(*line)[1])
+    assert status == "failed"
+    assert f"{folder}/network.cvm can't be read: No such file or directory; remove the folder {folder}" in reason
+    shutil.rmtree(folder)
+    code, out, _ = call(*line)
+    assert (code, *told(out)) == (0, ("done", None))
 
 
 def test_a_damaged_network_in_the_store_is_not_exported(damaged: Json, call: Call) -> None:

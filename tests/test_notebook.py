@@ -31,6 +31,13 @@ def test_a_comparison_is_a_line_a_row() -> None:
     assert len(convarium.results(where=("ratio>2",))) == 1
 
 
+def test_what_is_no_text_is_told_as_a_value_error() -> None:
+    with pytest.raises(ValueError, match="3 is no text, expected an override such as 'seed=0'"):
+        convarium.results(3)  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="7 is no text, expected a signature"):
+        convarium.open(7)
+
+
 @pytest.mark.usefixtures("folder")
 def test_a_signature_opens_record_curves_and_network() -> None:
     found = convarium.results(*POINT, "compression=none")

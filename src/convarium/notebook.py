@@ -31,6 +31,8 @@ def results(*overrides: str, where: tuple[str, ...] = ()) -> DataFrame:
     from convarium.cli.compare import compared
     from convarium.comparison.report.table import table
 
+    for text in overrides:
+        _refuse_no_text(text, "an override such as 'seed=0'")
     return pandas.read_csv(StringIO(table(compared(overrides, where))))
 
 
@@ -43,6 +45,7 @@ def open_stored(signature: str, store: str = "outputs/store") -> Stored:
     from convarium.errors import UserError
     from convarium.store.store import Store
 
+    _refuse_no_text(signature, "a signature such as '3fa2'")
     there = Store(Path(store))
     found = there.resolve(signature)
     done, path = there.done(found), there.path(found)
@@ -98,3 +101,10 @@ class Stored:
         from convarium.compression.file.container import load
 
         return load(self.path / "network.cvm")
+
+
+def _refuse_no_text(value: object, expected: str) -> None:
+    from convarium.errors import UserError
+
+    if not isinstance(value, str):
+        raise UserError(f"{value!r} is no text, expected {expected}")

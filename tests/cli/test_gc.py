@@ -93,6 +93,33 @@ def test_what_is_kept_by_its_command_line_stays_and_nothing_else(left: dict[str,
     assert json.loads(call("plan", "--json", *more)[1])["stored"] == 1
 
 
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"format": 99}', '{"format": 2, "nodes": [{}], "points": []}'])
+def test_while_a_plan_cant_be_read_nothing_is_unreferenced(text: str, left: dict[str, Path], call: Call) -> None:
+    (plan_file,) = Path("outputs/store/plans").iterdir()
+    plan_file.write_text(text)
+    code, out, error = call("gc", "--unreferenced")
+    assert (code, out, error.count("\n")) == (2, "", 1)
+    assert str(plan_file) in error
+    assert "remove it, or name what stays with --keep" in error
+    assert all(folder.is_dir() for folder in left.values())
+    code, out, error = call("gc")
+    assert code == 0
+    assert "unreferenced: 0, 0 bytes kept" in out
+    assert f"{plan_file} is" in error
+    assert call("gc", "--unreferenced", f"--keep={' '.join(POINT)}")[0] == 0
+    assert json.loads(call("plan", "--json", *POINT)[1])["stored"] == 1
+
+
+def test_what_an_unreadable_plan_of_a_living_run_asks_for_stays(left: dict[str, Path], call: Call) -> None:
+    run = Run.begin(plan(ask(POINT).accepted()), Store(Path("outputs/store")), 1)
+    run.plan.write_text("{")
+    code, out, error = call("gc", "--unreferenced", "--keep=architecture=lenet5")
+    assert (code, out, error.count("\n")) == (2, "", 1)
+    assert f"{run.plan.name} is damaged" in error
+    run.end()
+    assert all(folder.is_dir() for folder in left.values())
+
+
 def test_adopted_weights_and_what_runs_are_never_unreferenced(left: dict[str, Path], call: Call) -> None:
     store = Store(Path("outputs/store"))
     record = store.folder(_train(0)) / "done.json"

@@ -39,6 +39,10 @@ MISTAKES = {
     "infinite": (["recipe.lr=inf"], "recipe.lr=inf is no finite number"),
     "out of range": (["recipe.momentum=1.5"], "recipe.momentum=1.5 is out of range, expected float from 0 to 1"),
     "no such choice": (["recipe.optimizer=sdg"], "recipe.optimizer=sdg: expected one of sgd, adam (did you mean sgd?)"),
+    "an experiment without a name": (
+        ["tracking=mlflow", "tracking.experiment=' '"],
+        "tracking.experiment is empty, expected a name such as",
+    ),
     "negative seed": (["seed=-1"], "seed=-1 is out of range"),
     "a knob out of range": (["compression=magnitude", "compression.magnitude.sparsity=1.5"], "sparsity=1.5 is out of"),
     "unknown knob": (["compression=magnitude", "compression.magnitude.sparsty=0.5"], "(did you mean sparsity?)"),

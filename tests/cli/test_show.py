@@ -90,6 +90,8 @@ def test_the_log_alone(pretend: Pretend, call: Call) -> None:
     made = pretend(LINE)
     node = made.nodes[made.points[0].measure]
     assert call("show", node.signature, "--log") == (0, f"log of {node.name}\n", "")
+    code, out, _ = call("show", node.signature[:8], "--log", "--json")
+    assert (code, json.loads(out)) == (0, {"signature": node.signature, "log": f"log of {node.name}\n"})
     (Store(Path("outputs/store")).folder(node) / "log.txt").unlink()
     code, _, error = call("show", node.signature, "--log")
     assert (code, error.count("\n")) == (2, 1)

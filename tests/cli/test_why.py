@@ -55,5 +55,8 @@ def test_what_a_teacher_was_made_from_is_told_by_the_knob_that_names_it(pretend:
 def test_an_only_result_says_so_and_an_unknown_other_is_one_line(pretend: Pretend, call: Call) -> None:
     signature = pretend(("architecture=mlp", "dataset=digits")).points[0].measure
     assert "the only result of stage measure" in call("why", signature)[1]
+    same = f"convarium: {signature[:8]} is the same result; name another one\n"
+    assert call("why", signature, signature[:8]) == (2, "", same)
+    assert call("why", signature, "") == (2, "", "convarium: a signature is expected, not an empty text\n")
     code, _, error = call("why", signature, "zz")
     assert (code, error) == (2, "convarium: nothing in the store outputs/store has a signature that starts with 'zz'\n")

@@ -28,7 +28,8 @@ def put(store, stage, own, parents=(), result=None, started="2026-01-01T00:00:00
     record = {
         "format": 1, "signature": node.signature, "stage": stage, "version": version, "own": own,
         "parents": list(parents), "fingerprint": None, "name": "x", "result": result or {"metrics": {}},
-        "started": started, "versions": {"convarium": "1", "torch": "2", "numpy": "3"}, "host": {"name": "here"},
+        "started": started, "seconds": 1.0, "host": {"name": "here"},
+        "versions": {"convarium": "1", "torch": "2", "numpy": "3"},
     }  # fmt: skip
     folder = store.folder(node)
     folder.mkdir(parents=True)

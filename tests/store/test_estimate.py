@@ -29,8 +29,10 @@ def _plan(*chains: tuple[list[Node], PlannedPoint]) -> Plan:
 def _store(root: Path, node: Node, seconds: float) -> None:
     folder = Store(root).folder(node)
     folder.mkdir(parents=True)
-    fields = {"stage": node.stage, "own": node.own, "parents": list(node.parents), "work": node.work}
-    disk.publish_json(folder / "done.json", {**fields, "seconds": seconds})
+    fields = {"stage": node.stage, "version": node.version, "own": node.own, "parents": list(node.parents)}
+    named = {"format": 1, "signature": node.signature, "name": node.name, "fingerprint": None, "work": node.work}
+    made = {"started": "", "seconds": seconds, "result": {"metrics": {}}}
+    disk.publish_json(folder / "done.json", {**named, **fields, **made})
 
 
 def test_nothing_stored(tmp_path: Path) -> None:

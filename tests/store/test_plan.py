@@ -35,6 +35,30 @@ def test_what_is_no_plan_is_refused(tmp_path: Path) -> None:
         Plan.read(tmp_path / "plan.json")
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[]", "it holds no JSON object"),
+        ("null", "it holds null"),
+        ('{"format": 2, "nodes": []}', "it is no whole plan ('points')"),
+        ('{"format": 2, "nodes": [3], "points": []}', "it is no whole plan ("),
+        ('{"format": 2, "nodes": [], "points": [{"network": "a"}]}', "it is no whole plan ("),
+    ],
+)
+def test_what_is_json_but_no_plan_is_damaged(text: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "plan.json").write_text(text)
+    with pytest.raises(UserError) as caught:
+        Plan.read(tmp_path / "plan.json")
+    assert f"{tmp_path / 'plan.json'} is damaged: {said}" in str(caught.value)
+
+
+def test_a_plan_that_lacks_a_stage_it_asks_for_is_damaged(tmp_path: Path) -> None:
+    plan, train, network, measure = _plan()
+    Plan({one.signature: one for one in (train, measure)}, plan.points).write(tmp_path / "plan.json")
+    with pytest.raises(UserError, match=f"the stage {network.signature} is not there"):
+        Plan.read(tmp_path / "plan.json")
+
+
 def test_only_what_leads_to_missing_results_is_needed() -> None:
     plan, train, network, measure = _plan()
     assert plan.needed(set()) == {train.signature, network.signature, measure.signature}

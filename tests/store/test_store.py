@@ -52,9 +52,11 @@ def test_results_of_a_stage(filled: Path) -> None:
 def test_a_unique_prefix_is_enough(filled: Path) -> None:
     store, signature = Store(filled), THREE[1].signature
     assert store.resolve(signature[:9]) == signature
-    for prefix in ("zz", "", signature + "0"):
+    for prefix in ("zz", signature + "0"):
         with pytest.raises(UserError, match=f"starts with '{prefix}'"):
             store.resolve(prefix)
+    with pytest.raises(UserError, match="a signature is expected"):
+        store.resolve("")
 
 
 def test_an_ambiguous_prefix_names_what_it_could_mean(tmp_path: Path) -> None:
@@ -93,8 +95,57 @@ def test_a_damaged_record_is_told_with_its_path(filled: Path, tmp_path: Path) ->
     folder = Store(tmp_path).folder(THREE[0])
     folder.mkdir(parents=True)
     (folder / "done.json").write_text('{"format": 1, "sig')
-    with pytest.raises(UserError, match=r"n0-[0-9a-f]{12}/done.json is damaged"):
+    with pytest.raises(UserError, match=r"n0-[0-9a-f]{12}/done.json is damaged: .*; remove the folder"):
         Store(tmp_path).done(THREE[0].signature)
+
+
+WHOLE = {
+    "format": 1, "signature": THREE[0].signature, "stage": "s", "version": 1, "own": {}, "parents": [],
+    "fingerprint": None, "name": "n0", "started": "", "seconds": 1.5, "result": {"metrics": {}},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ([], "it holds no JSON object"),
+        (3, "it holds no JSON object"),
+        (None, "it holds null"),
+        ({}, "it has no 'format'"),
+        ({**WHOLE, "format": 99}, "its format is 99, this version reads 1"),
+        ({**WHOLE, "parents": None}, "its 'parents' is of another type"),
+        ({**WHOLE, "result": {}}, "its 'result' has no 'metrics'"),
+        *(({name: WHOLE[name] for name in WHOLE if name != key}, f"it has no '{key}'") for key in WHOLE),
+    ],
+)
+def test_a_record_that_is_json_but_none_is_damaged_and_can_be_made_again(
+    value: object, said: str, tmp_path: Path
+) -> None:
+    folder = Store(tmp_path).folder(THREE[0])
+    folder.mkdir(parents=True)
+    (folder / "done.json").write_text(json.dumps(WHOLE))
+    assert Store(tmp_path).done(THREE[0].signature) == WHOLE
+    (folder / "done.json").write_text(json.dumps(value))
+    with pytest.raises(UserError) as caught:
+        list(Store(tmp_path).results())
+    again = f"remove the folder {folder}, and the command that asked for it makes it again"
+    assert str(caught.value) == f"{folder / 'done.json'} is damaged: {said}; {again}"
+
+
+@pytest.mark.parametrize("text", ["[]", "3", "null", "{}", '{"format": "1"}'])
+def test_a_store_whose_header_is_damaged_is_told(text: str, tmp_path: Path) -> None:
+    (tmp_path / "store.json").write_text(text)
+    with pytest.raises(UserError, match=r"store.json is damaged: it"):
+        Store(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["[]", "{", "null", '{"attempts": 2}'])
+def test_a_damaged_failure_is_told_and_can_be_removed(text: str, tmp_path: Path) -> None:
+    folder = Store(tmp_path).folder(THREE[0])
+    folder.mkdir(parents=True)
+    (folder / "failed.json").write_text(text)
+    with pytest.raises(UserError, match=r"failed.json is damaged: .*; remove the file"):
+        Store(tmp_path).failed(THREE[0].signature)
 
 
 def test_of_two_publishers_the_first_wins(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ DENSE_BYTES = 100_000
 def sweep(root: Path, overrides: Sequence[str] = SWEEP) -> Plan:
     """Store everything that a command line asks for; return its plan."""
     made, store = planned(root, overrides), Store(root)
+    store.prepare()
     for number, node in enumerate(made.nodes.values()):
         finish(store, node, made, number)
     (root / "plans").mkdir(exist_ok=True)

@@ -41,6 +41,13 @@ def test_what_is_no_tracker_is_one_line_without_the_password(typed: str, said: s
     assert "geheim" not in str(caught.value)
 
 
+def test_a_folder_that_is_not_there_is_made_beside_the_store_only(here: Path) -> None:
+    assert address("sqlite:///outputs/mlflow.db", STORE) == "sqlite:///outputs/mlflow.db"
+    with pytest.raises(UserError, match=f"the folder {here}/no/such is not there; make it, or name another file"):
+        address("sqlite:///no/such/x.db", STORE)
+    assert not list(here.iterdir())
+
+
 @pytest.mark.parametrize("secret", ["geheim", "ge:he@im", "ge%2Fheim", "a/b", "o'clock", 'a"b'])
 def test_a_password_is_hidden_wherever_it_stands(secret: str) -> None:
     uri = f"postgresql://user:{secret}@host:5432/db"

@@ -71,9 +71,42 @@ def test_a_database_of_another_version(said: Said, empty: str, revision: str, ex
     assert f"its schema {revision}" in line
 
 
+def test_a_store_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    place = tmp_path / "nowhere" / "x"
+    assert main(["sync", f"runtime.store={place}"]) == 2
+    assert capsys.readouterr() == ("", f"convarium: {place} is no store: it has no store.json\n")
+    assert not place.parent.exists()
+
+
+def test_a_folder_that_is_not_there(said: Said, tmp_path: Path) -> None:
+    assert f"the folder {tmp_path}/no is not there" in said("sync", "--uri", f"sqlite:///{tmp_path}/no/x.db")
+    assert not (tmp_path / "no").exists()
+
+
 def test_a_file_that_is_no_database(said: Said, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("these are notes, no runs")
     assert "is no SQLite database" in said("sync", "--uri", f"sqlite:///{tmp_path / 'notes.txt'}")
+
+
+@pytest.mark.parametrize("table", ["experiments", "tags", "notes"])
+def test_a_database_of_somebody_else_stays_as_it_is(said: Said, tmp_path: Path, table: str) -> None:
+    file = tmp_path / "lab.db"
+    with closing(sqlite3.connect(file)) as opened:
+        opened.execute(f"CREATE TABLE {table} (id INTEGER PRIMARY KEY, title TEXT)")
+        opened.commit()
+    before = file.read_bytes()
+    expected = f"{file} is no MLflow database: it holds other tables ({table}); name another file"
+    assert expected in said("sync", "--uri", f"sqlite:///{file}")
+    assert file.read_bytes() == before
+
+
+def test_a_database_whose_making_was_cut_off_is_made_whole(stored: Path, tmp_path: Path) -> None:
+    file = tmp_path / "mlflow.db"
+    from mlflow.store.tracking.dbmodels.initial_models import Base as Initial
+    from sqlalchemy import create_engine
+
+    Initial.metadata.create_all(create_engine(f"sqlite:///{file}"))
+    assert main(["sync", "--uri", f"sqlite:///{file}", f"runtime.store={stored}"]) == 0
 
 
 def test_a_wrong_password(said: Said, cluster: Cluster) -> None:

@@ -46,7 +46,7 @@ class Arguments(ArgumentParser):
         Up to `further` more such words may follow; they are the namespace's `further`.
         """
         parsed = self.parse_intermixed_args(argv)
-        if not parsed.overrides or "=" in parsed.overrides[0]:
+        if not parsed.overrides or not parsed.overrides[0] or "=" in parsed.overrides[0]:
             raise UserError(f"{self.prog}: which {name}? usage: {self.prog} {name.upper()} [key=value …]")
         first, *parsed.overrides = parsed.overrides
         words = 0

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
+from math import isnan
 from typing import TYPE_CHECKING, Any
 
 from convarium.config.words import shown, suggestion
@@ -46,7 +47,8 @@ class Condition:
             return OPERATORS[self.sign](value, bound)
         if self.sign not in ("=", "==", "!="):
             return False
-        return OPERATORS[self.sign](_plain(value), _plain(self.text))
+        text = _plain(self.text)
+        return OPERATORS[self.sign](_plain(value), "" if (self.key, text) == ("compression", "none") else text)
 
 
 def chosen(store: "Store", records: Iterable[Done], texts: Sequence[str]) -> Sequence[Done]:
@@ -56,11 +58,12 @@ def chosen(store: "Store", records: Iterable[Done], texts: Sequence[str]) -> Seq
     of any result is asked of figures only.
 
     Raises:
-        UserError: a condition that can't be read, or a figure or key that no result has.
+        UserError: a condition that can't be read, or of several values, or a figure or key that no result has.
     """
     conditions, found = {text: _parsed(text) for text in texts}, list(records)
     figures, configs = set(OWN).union(*(record["result"]["metrics"] for record in found)), Configs(store)
     _refuse_unknown(conditions, figures, found, configs)
+    _refuse_several(conditions, found, configs)
     for condition in sorted(conditions.values(), key=lambda one: one.key not in figures):
         values = _figures if condition.key in figures else configs.of
         found = [record for record in found if condition.holds(values(record))]
@@ -75,6 +78,19 @@ def _refuse_unknown(
         if records and key not in figures and not any(key in configs.of(record) for record in records):
             known = figures.union(*map(configs.of, records))
             raise UserError(f"'{text}': no result here has '{key}'{suggestion(key, known)}")
+
+
+def _refuse_several(conditions: Mapping[str, Condition], records: Sequence[Done], configs: "Configs") -> None:
+    """Refuse a comma where no value of the key may hold one."""
+    several = {text: condition for text, condition in conditions.items() if "," in condition.text and records}
+    for text, condition in several.items():
+        if not any(_holds_comma(configs.of(record).get(condition.key)) for record in records):
+            one = f"{condition.key}{condition.sign}{condition.text.strip('[]').partition(',')[0]}"
+            raise UserError(f"'{text}': a condition takes one value, such as {one}")
+
+
+def _holds_comma(value: Any) -> bool:
+    return isinstance(value, list | dict) or (isinstance(value, str) and "," in value)
 
 
 def _figures(done: Done) -> Json:
@@ -120,15 +136,14 @@ def since(text: str) -> str:
     Raises:
         UserError: it is neither.
     """
-    if age := AGE.fullmatch(text):
-        moment = datetime.now(UTC) - timedelta(seconds=int(age[1]) * SECONDS[age[2]])
-    else:
-        try:
+    age = AGE.fullmatch(text)
+    try:
+        if age:
+            moment = datetime.now(UTC) - timedelta(seconds=int(age[1]) * SECONDS[age[2]])
+        else:
             moment = datetime.fromisoformat(text).astimezone(UTC)
-        except ValueError:
-            raise UserError(
-                f"--since {text}: expected a date such as 2026-05-01, or an age such as 12h or 7d"
-            ) from None
+    except (ValueError, OverflowError):
+        raise UserError(f"--since {text}: expected a date such as 2026-05-01, or an age such as 12h or 7d") from None
     return moment.isoformat(timespec="milliseconds")
 
 
@@ -167,7 +182,8 @@ def _parsed(text: str) -> Condition:
     if not match:
         raise UserError(f"'{text}': write a figure or key, one of {' '.join(OPERATORS)}, and a value")
     condition = Condition(*match.groups())
-    if condition.sign in ("<", ">", "<=", ">=") and _number(condition.text) is None:
+    bound = _number(condition.text)
+    if (bound is None and condition.sign in ("<", ">", "<=", ">=")) or (bound is not None and isnan(bound)):
         raise UserError(f"'{text}': '{condition.text}' is not a number")
     return condition
 

@@ -1,6 +1,7 @@
 """`convarium gc`: remove what nothing asks for."""
 
 import shlex
+import sys
 from argparse import Namespace
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -52,12 +53,25 @@ def _asked(store: "Store", options: Namespace) -> set[str]:
     """Return what the lines of --keep ask for, and what runs; without them, what any plan asks for."""
     from convarium.cli.points import ask
     from convarium.stages.graph import plan
-    from convarium.store.garbage import asked_by_plans
 
-    asked = asked_by_plans(store, only_living=bool(options.keep))
+    asked = _planned(store, options)
     for line in options.keep:
         asked |= plan(ask([*_words(line), *options.overrides]).accepted()).nodes.keys()
     return asked
+
+
+def _planned(store: "Store", options: Namespace) -> set[str]:
+    """Return what stored plans ask for; while a plan can't be read, that may be anything, and nothing goes for it."""
+    from convarium.store.garbage import asked_by_plans
+
+    try:
+        return asked_by_plans(store, only_living=bool(options.keep))
+    except UserError as error:
+        if options.unreferenced:
+            other = "wait until its run is over" if options.keep else "name what stays with --keep"
+            raise UserError(f"--unreferenced: {error}; remove it, or {other}; nothing is removed") from None
+        print(f"convarium: {error}; what is unreferenced is not known", file=sys.stderr)
+        return {signature for signature, _ in store.folders()}
 
 
 def _words(line: str) -> list[str]:

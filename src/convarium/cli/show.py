@@ -28,7 +28,8 @@ def main(argv: Sequence[str]) -> int:
     store = store_named(options.overrides)
     signature = store.resolve(prefix)
     if options.log:
-        print(_log(store, signature), end="")
+        text = _log(store, signature)
+        output.document({"signature": signature, "log": text}) if options.json else print(text, end="")
         return 0
     with output.aside():
         found = stored(store, signature)

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from convarium.errors import UserError
+
 if TYPE_CHECKING:
     from convarium.store.store import Store
 
@@ -16,9 +18,16 @@ def store_of(runtime: Mapping[str, Any]) -> "Store":
 
 
 def store_named(overrides: Sequence[str]) -> "Store":
-    """Return the store that `runtime.store=…` names, else the default one."""
+    """Return the store that `runtime.store=…` names, else the default one.
+
+    Raises:
+        UserError: an override of anything but `runtime`, which would decide nothing.
+    """
     from convarium.cli.points import ask
 
+    for text in overrides:
+        if not text.lstrip("+").startswith("runtime."):
+            raise UserError(f"{text}: this command takes runtime.… only, such as runtime.store=FOLDER")
     return store_of(ask(overrides).runtime)
 
 

@@ -23,6 +23,7 @@ def main(argv: Sequence[str]) -> int:
 
     with output.aside():
         sync = of(options.overrides, options.uri)
+        sync.store.require()
         counts = sync.run(tell)
     if options.json:
         output.document({"uri": masked(sync.uri), "experiment": sync.experiment, **vars(counts)})

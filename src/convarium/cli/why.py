@@ -29,6 +29,8 @@ def main(argv: Sequence[str]) -> int:
     store = store_named(options.overrides)
     done = _done(store, prefix)
     others = [_done(store, text) for text in options.further]
+    if any(other["signature"] == done["signature"] for other in others):
+        raise UserError(f"{options.further[0]} is the same result; name another one")
     found = nearest(done, others or store.results(done["stage"]), store)
     if options.json:
         output.document(found)

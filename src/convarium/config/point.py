@@ -71,6 +71,8 @@ def check(values: Mapping[str, Any], default: Mapping[str, Any]) -> dict[str, An
     config["budget"] = ordered(config["compression"], default.get("compression") or {}, config["budget"])
     if config["runtime"]["devices"] > 1:
         raise UserError(f"runtime.devices={config['runtime']['devices']}: only one device is built so far")
+    if not config["tracking"]["experiment"].strip():
+        raise UserError("tracking.experiment is empty, expected a name such as convarium")
     return {key: config[key] for key in KEYS}
 
 

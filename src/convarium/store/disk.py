@@ -3,13 +3,15 @@
 import gc
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 from convarium.errors import UserError
+
+Shape = Mapping[str, type | tuple[type, ...]]
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -43,15 +45,36 @@ def read_json(path: Path) -> Any:
     """Return the content of a JSON file, None if there is no such file.
 
     Raises:
-        UserError: the file is no JSON.
+        UserError: the file is no JSON, or null.
     """
     try:
         with open(path, "rb") as file:  # noqa: PTH123, half the time of Path.open
-            return json.loads(file.read())
+            found = json.loads(file.read())
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is damaged: {error}") from None
+    if found is None:
+        raise UserError(f"{path} is damaged: it holds null")
+    return found
+
+
+def read_object(path: Path, shape: Shape) -> dict[str, Any] | None:
+    """Return the object in a JSON file, None if there is no such file.
+
+    Raises:
+        UserError: the file is no JSON, another value, or a key of `shape` is missing or of another type.
+    """
+    found = read_json(path)
+    if found is None:
+        return None
+    if not isinstance(found, dict):
+        raise UserError(f"{path} is damaged: it holds no JSON object")
+    for key, kind in shape.items():
+        if not isinstance(found.get(key, ...), kind):
+            wrong = f"its '{key}' is of another type" if key in found else f"it has no '{key}'"
+            raise UserError(f"{path} is damaged: {wrong}")
+    return found
 
 
 @contextmanager

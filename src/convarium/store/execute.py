@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +21,14 @@ from convarium.store.fresh import in_fresh
 from convarium.store.lease import Lease, LeaseLost
 from convarium.store.plan import Node
 from convarium.store.process import current
+from convarium.store.record import FORMAT, made_again
 from convarium.store.run_file import Run
 from convarium.store.runtime import Parent, Runtime
 from convarium.store.signature import canonical_json
 from convarium.store.store import Store
 
-FORMAT = 1
 LONGEST_LINE = 400
+NETWORK, DIGEST = "network.cvm", 32
 DRAFTS = (".lease.*", ".done.json.*", ".failed.json.*", ".curves.jsonl")
 
 
@@ -76,7 +78,8 @@ class Execution:
                 self._leave()
                 raise Stopped from None
             trace = "".join(traceback.format_exception(error))
-            return self.fail(one_line(error), trace, isinstance(error, UserError), getattr(error, "kind", None))
+            line = one_line(error) + self._advice(str(error))
+            return self.fail(line, trace, isinstance(error, UserError), getattr(error, "kind", None))
         return None
 
     def fail(self, line: str, trace: str = "", mistake: bool = False, kind: str | None = None) -> str | None:
@@ -190,6 +193,13 @@ class Execution:
         disk.publish_json(self.folder / "done.json", record)
         self.clear()
 
+    def _advice(self, line: str) -> str:
+        """What to do where a parent's network, which `line` names, is what went wrong."""
+        folders = [self.store.path(signature) for signature in self.node.parents]
+        files = [folder / NETWORK for folder in folders if folder is not None]
+        broken = [file for file in files if str(file) in line and not _is_whole(file)]
+        return f"; {made_again(broken[0].parent)}" if broken else ""
+
     def _leave(self) -> None:
         shutil.rmtree(self.folder / f"work.{self.lease.number}", ignore_errors=True)
         self.lease.release()
@@ -203,6 +213,12 @@ def clear(folder: Path) -> None:
     for pattern in DRAFTS:
         for left in folder.glob(pattern):
             left.unlink(missing_ok=True)
+
+
+def _is_whole(network: Path) -> bool:
+    """Whether a network's file is there and ends with the digest of all before it."""
+    data = network.read_bytes() if network.is_file() else b""
+    return sha256(data[:-DIGEST]).digest() == data[-DIGEST:]
 
 
 def one_line(error: BaseException) -> str:

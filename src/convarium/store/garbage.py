@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
-from convarium.errors import UserError
 from convarium.store import disk
 from convarium.store.lease import Leases
 from convarium.store.plan import Plan
@@ -56,15 +55,13 @@ def find(store: Store, versions: Mapping[str, int], asked: Set[str]) -> Iterator
 
 
 def asked_by_plans(store: Store, only_living: bool = False) -> set[str]:
-    """Return what all plans in the store ask for, or those of runs that may be going on; unreadable ones are none."""
+    """Return what all plans in the store ask for, or those of runs that may be going on.
+
+    Raises:
+        UserError: a plan can't be read; what it asks for is not known.
+    """
     files = plans(store) if only_living else (store.root / "plans").glob("*.json")
-    found: set[str] = set()
-    for file in files:
-        try:
-            found |= Plan.read(file).nodes.keys()
-        except UserError:
-            continue  # of another format
-    return found
+    return {signature for file in sorted(files) for signature in Plan.read(file).nodes}
 
 
 def remove(garbage: Iterable[Garbage]) -> None:

@@ -50,9 +50,8 @@ def other(root: Path, here: Store) -> Store:
     Raises:
         UserError: there is no store, it has another format, or it is this one.
     """
-    if not (root / "store.json").is_file():
-        raise UserError(f"{root} is no store: it has no store.json")
     found = Store(root)
+    found.require()
     if root.resolve() == here.root.resolve():
         raise UserError(f"{root} is the store itself; name another one, or write into another by runtime.store=…")
     return found

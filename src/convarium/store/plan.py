@@ -98,14 +98,25 @@ class Plan:
         """Read a plan.
 
         Raises:
-            UserError: no file, no plan, or another format.
+            UserError: no file, no plan, a damaged one, or another format.
         """
-        document = disk.read_json(path)
-        if document is None or document.get("format") != FORMAT:
+        document = disk.read_object(path, {"format": int})
+        if document is None or document["format"] != FORMAT:
             raise UserError(f"{path} is no plan of format {FORMAT}")
-        nodes = [_node(fields) for fields in document["nodes"]]
-        points = tuple(PlannedPoint(**_tuples(fields)) for fields in document["points"])
-        return Plan(nodes={node.signature: node for node in nodes}, points=points)
+        try:
+            nodes = [_node(fields) for fields in document["nodes"]]
+            points = tuple(PlannedPoint(**_tuples(fields)) for fields in document["points"])
+            plan = Plan(nodes={node.signature: node for node in nodes}, points=points)
+            plan._refuse_gaps()
+        except (AttributeError, KeyError, TypeError, UserError) as error:
+            raise UserError(f"{path} is damaged: it is no whole plan ({error})") from None
+        return plan
+
+    def _refuse_gaps(self) -> None:
+        asked = {parent for node in self.nodes.values() for parent in node.parents}
+        asked |= {signature for point in self.points for signature in (point.network, *point.ends)}
+        if gaps := sorted(asked - self.nodes.keys()):
+            raise UserError(f"the stage {gaps[0]} is not there")
 
     def _document(self) -> dict[str, Any]:
         nodes = [asdict(node) | {"parents": list(node.parents)} for node in self.nodes.values()]

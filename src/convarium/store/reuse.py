@@ -27,7 +27,7 @@ def check(plan: Plan, store: Store, signatures: Iterable[str]) -> None:
 def tell_changed_source(store: Store, signatures: Iterable[str]) -> None:
     """Print one line on stderr if stored results were made by other source than this."""
     records = [store.done(signature) for signature in signatures]
-    changed = sum(record is not None and record["source"] != source() for record in records)
+    changed = sum(record is not None and record.get("source") != source() for record in records)
     if changed:
         print(f"convarium: {changed} stored results were made by other source code than this", file=sys.stderr)
 

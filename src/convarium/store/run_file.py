@@ -13,6 +13,8 @@ from convarium.store.plan import Plan
 from convarium.store.process import Process, current, is_alive, is_here
 from convarium.store.store import Store
 
+SHAPE: disk.Shape = {"id": str, "store": str, "plan": str, "workers": int, "controller": dict}
+
 
 @dataclass(frozen=True)
 class Run:
@@ -44,7 +46,7 @@ class Run:
         Raises:
             UserError: the run is over.
         """
-        fields = disk.read_json(file)
+        fields = disk.read_object(file, SHAPE)
         if fields is None:
             raise UserError(f"{file}: the run is over")
         places = {"store": Path(fields["store"]), "plan": Path(fields["plan"])}
@@ -119,13 +121,13 @@ def living(store: Store) -> bool:
 def plans(store: Store) -> Iterator[Path]:
     """Yield the plans of the runs that may be going on."""
     for file, controller in _controllers(store):
-        if not _is_dead(controller) and (run := disk.read_json(file)):
+        if not _is_dead(controller) and (run := disk.read_object(file, SHAPE)):
             yield store.root / "plans" / Path(run["plan"]).name
 
 
 def _controllers(store: Store) -> Iterator[tuple[Path, Process]]:
     for file in (store.root / "runs").glob("*/run.json"):
-        fields = disk.read_json(file)
+        fields = disk.read_object(file, SHAPE)
         if fields is not None:
             yield file, Process(**fields["controller"])
 

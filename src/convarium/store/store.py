@@ -9,7 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 from convarium.errors import NotReachable, UserError
-from convarium.store import disk
+from convarium.store import disk, record
 from convarium.store.plan import Node
 from convarium.store.signature import LENGTH
 
@@ -35,9 +35,18 @@ class Store:
         self._done: dict[str, Json] = {}
         if self.root.exists() and not self.root.is_dir():
             raise UserError(f"the store {self.root} is no folder")
-        header = disk.read_json(self.root / "store.json")
-        if header is not None and header.get("format") != FORMAT:
-            raise UserError(f"the store {self.root} has format {header.get('format')}, this version reads {FORMAT}")
+        header = disk.read_object(self.root / "store.json", {"format": int})
+        if header is not None and header["format"] != FORMAT:
+            raise UserError(f"the store {self.root} has format {header['format']}, this version reads {FORMAT}")
+
+    def require(self) -> None:
+        """Refuse a store that is not there.
+
+        Raises:
+            UserError: there is no folder, or one that is no store.
+        """
+        if not (self.root / "store.json").is_file():
+            raise UserError(f"{self.root} is no store: it has no store.json")
 
     def prepare(self) -> None:
         """Create the store where it is missing, and write as much as a result's record needs, as a try.
@@ -75,8 +84,7 @@ class Store:
     def failed(self, signature: str) -> Json | None:
         """Return the record of the last failure of a result that is not there."""
         folder = self.path(signature)
-        record: Json | None = disk.read_json(folder / "failed.json") if folder and not self.done(signature) else None
-        return record
+        return _failure(folder) if folder and not self.done(signature) else None
 
     def finished(self, signatures: Iterable[str]) -> set[str]:
         """Return those of many signatures that are done; looks through the store once."""
@@ -90,21 +98,23 @@ class Store:
         """
         self._scan()
         folders = {signature: self._folders[signature] for signature in signatures if signature in self._folders}
-        records = {signature: disk.read_json(folder / "failed.json") for signature, folder in folders.items()}
+        found = {signature: _failure(folder) for signature, folder in folders.items()}
         return {
-            signature: record
-            for signature, record in records.items()
-            if record and (record["run"] == run or record.get("kind") == NotReachable.kind)
+            signature: failure
+            for signature, failure in found.items()
+            if failure and (failure.get("run") == run or failure.get("kind") == NotReachable.kind)
         }
 
     def resolve(self, prefix: str) -> str:
         """Return the one signature that starts with `prefix`.
 
         Raises:
-            UserError: there is none, or more than one.
+            UserError: there is none, or more than one, or `prefix` is empty.
         """
+        if not prefix:
+            raise UserError("a signature is expected, not an empty text")
         self._scan()
-        found = sorted(signature for signature in self._folders if prefix and signature.startswith(prefix))
+        found = sorted(signature for signature in self._folders if signature.startswith(prefix))
         if not found:
             raise UserError(f"nothing in the store {self.root} has a signature that starts with '{prefix}'")
         if len(found) > 1:
@@ -118,8 +128,8 @@ class Store:
         with disk.uncollected():
             folders = self.folders()
             wanted = [one for one, folder in folders if stage is None or folder.parent.name == _word(stage)]
-            records = [self.done(signature) for signature in wanted]
-        yield from (record for record in records if record is not None)
+            found = [self.done(signature) for signature in wanted]
+        yield from (done for done in found if done is not None)
 
     def folders(self) -> list[tuple[str, Path]]:
         """Return every signature that has a folder, done or not, and the folder, ordered by folder."""
@@ -128,9 +138,9 @@ class Store:
 
     def _known(self, signature: str) -> Json | None:
         if signature not in self._done and signature in self._folders:
-            record = disk.read_json(self._folders[signature] / "done.json")
-            if record is not None:
-                self._done[signature] = record
+            done = record.read(self._folders[signature])
+            if done is not None:
+                self._done[signature] = done
         return self._done.get(signature)
 
     def _scan(self) -> None:
@@ -150,6 +160,13 @@ class Store:
             known = self._folders.get(match[1]) if match else None
             if match and (known is None or (known.name != name and (place / name / "done.json").exists())):
                 self._folders[match[1]] = place / name
+
+
+def _failure(folder: Path) -> Json | None:
+    try:
+        return disk.read_object(folder / "failed.json", {"error": str})
+    except UserError as error:
+        raise UserError(f"{error}; remove the file") from None
 
 
 def _word(text: str) -> str:

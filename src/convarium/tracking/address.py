@@ -24,7 +24,7 @@ def address(uri: str | None, store: Path) -> str:
     """Return the tracker's address: what was asked for, else MLFLOW_TRACKING_URI, else a SQLite file beside the store.
 
     Raises:
-        UserError: an address of a kind that is not supported.
+        UserError: an address of a kind that is not supported, or a file in a folder that is not there.
     """
     found = uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{store.resolve().parent / 'mlflow.db'}"
     scheme = kind(found)
@@ -36,6 +36,9 @@ def address(uri: str | None, store: Path) -> str:
         raise UserError(f"tracker {masked(found)}: it names no file; write sqlite:///outputs/mlflow.db")
     if scheme != "sqlite" and found.split("?")[0].count("@") > 1:
         raise UserError(f"tracker {masked(found)}: its address holds a second @; write %40 for the one in the password")
+    folder = file_of(found).resolve().parent
+    if scheme == "sqlite" and folder != store.resolve().parent and not folder.is_dir():
+        raise UserError(f"tracker {masked(found)}: the folder {folder} is not there; make it, or name another file")
     if scheme != "sqlite" and not _host(found):
         raise UserError(f"tracker {masked(found)}: it names no host; {SCHEMES}")
     return found

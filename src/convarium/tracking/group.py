@@ -62,7 +62,7 @@ def stored(store: Store) -> list[Group]:
     for file in sorted((store.root / "plans").glob("*.json")):
         try:
             group = Group(Plan.read(file))
-        except (UserError, KeyError, TypeError):  # of another version: its results are tracked without it
+        except UserError:  # damaged, or of another version: its results are tracked without it
             continue
         if len(group.plan.points) > 1:
             found.setdefault(group.key, group)

@@ -6,9 +6,16 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from convarium.tracking.address import masked
-from convarium.tracking.reach import NotReached, database
+from convarium.tracking.reach import File, NotReached, database
 
+SHOWN = 3
 QUERY = "SELECT version_num FROM alembic_version"
+FOREIGN = """
+SELECT held.name FROM sqlite_master AS held
+WHERE held.type = 'table' AND held.name NOT IN ('alembic_version', 'sqlite_sequence') AND NOT EXISTS
+(SELECT 1 FROM pragma_table_info(held.name) AS own WHERE own.name IN ('run_uuid', 'artifact_location'))
+ORDER BY held.name
+"""  # what MLflow creates before it writes a version has one of these columns
 NAMED = re.compile(r"""^(revision|down_revision)\b[^=\n]*= *["'](\w+)["']""", re.MULTILINE)
 
 
@@ -16,9 +23,16 @@ def check(uri: str) -> None:
     """Return if a database is new, or of the schema that the installed MLflow reads.
 
     Raises:
-        NotReached: it is of another one.
+        NotReached: it is of another one, or a file of other tables.
     """
-    found = database(uri).rows(QUERY)
+    opened = database(uri)
+    found = opened.rows(QUERY)
+    if not found and isinstance(opened, File) and (foreign := opened.rows(FOREIGN)):
+        names = ", ".join(name for (name,) in foreign[:SHOWN])
+        raise NotReached(
+            f"tracker {masked(uri)}: {opened.path} is no MLflow database: it holds other tables ({names});"
+            " name another file"
+        )
     if not found or found[0][0] == head():
         return
     ours = f"MLflow {version('mlflow')} reads {head()}"

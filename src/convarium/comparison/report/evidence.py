@@ -50,7 +50,7 @@ def asked(store: Store) -> dict[str, tuple[str, ...]]:
     """Return, by network, the overrides of the point that it was made for, read off the stored plans."""
     found: dict[str, tuple[str, ...]] = {}
     for file in sorted((store.root / "plans").glob("*.json"), key=lambda file: file.stat().st_mtime):
-        for point in (disk.read_json(file) or {}).get("points", ()):
+        for point in (disk.read_object(file, {"points": list}) or {"points": ()})["points"]:
             found[point["network"]] = tuple(point["overrides"])
     return found
 
