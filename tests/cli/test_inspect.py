@@ -11,7 +11,10 @@ import torch
 from PIL import Image
 
 from convarium.architectures import library
+from convarium.catalogue.rows import Row, rows
 from convarium.cli import main
+from convarium.cli.inspect import summary
+from convarium.cli.subject import subject
 from convarium.compression.file import container
 from real_pictures import photo_folder
 
@@ -70,6 +73,35 @@ def test_a_network_of_the_catalogue_stands_at_its_paper_s_images(call: Call) -> 
     out = call("inspect", "architecture=resnet18")[1]
     assert "3x224x224, 1,000 classes, of its paper" in out
     assert "resnet18: ResNet-18 (He 2016), section 3.3; 11,689,512 parameters and 1,814,073,344 MACs at 224" in out
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize("row", [row for row in rows() if row.network and row.config], ids=lambda row: row.id)
+def test_a_network_by_its_name_has_the_figures_of_its_row(row: Row) -> None:
+    """Those of T2T-ViT with the fixed tables, of which the row's line says that it counts them."""
+    found = summary(subject(None, (row.config or "").split()))
+    assert found["catalogue"]["id"] == row.id
+    assert found["changed"] == []
+    tables = found["buffers"] if found["catalogue"]["counts_tables"] else 0
+    assert (found["parameters"] + tables, found["macs"]) == (row.parameters, row.macs)
+
+
+def test_what_a_row_counts_otherwise_its_line_says(call: Call) -> None:
+    out = call("inspect", "architecture=t2t_vit_14")[1]
+    assert "; 21,545,550 parameters (with fixed tables, buffers here) and 4,783,468,544 MACs at 224 pixels" in out
+    assert "parameters    21,465,806, all trained" in out
+    out = call("inspect", "architecture=d3net_s", "dataset=cifar10")[1]
+    assert "98,360,688,640 MACs at 512x1024 pixels, with head=pixels\n" in out
+    assert "3x32x32, 10 classes, of dataset=cifar10" in out
+
+
+def test_a_network_of_pixels_stands_at_the_images_of_its_paper_and_keeps_a_typed_head(call: Call) -> None:
+    out = call("inspect", "architecture=d3net_s")[1]
+    assert "3x512x1024, 19 classes, of its paper with head=pixels; dataset=NAME" in out
+    assert "parameters    9,685,699, all trained" in out
+    out = call("inspect", "architecture=d3net_s", "architecture.kwargs.head=images")[1]
+    assert "3x512x1024, 19 classes, of its paper; dataset=NAME" in out
+    assert "parameters    9,615,475, all trained" in out
 
 
 def test_a_typed_dataset_decides_the_images_and_a_changed_network_says_so(call: Call) -> None:
