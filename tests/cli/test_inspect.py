@@ -119,6 +119,36 @@ def test_a_network_of_no_paper_stands_at_the_dataset_s_images(call: Call) -> Non
     assert found["input"]["shape"] == [1, 28, 28]
 
 
+@pytest.mark.parametrize(
+    ("line", "shape", "parameters"),
+    [
+        ("architecture=convnext_tiny", [3, 224, 224], 28_589_128),
+        ("architecture=convnext_atto", [3, 224, 224], 3_695_520),
+        ("architecture=efficientnet_b0", [3, 224, 224], 5_288_548),
+        ("architecture=timm architecture.name=efficientnet_b1", [3, 240, 240], 7_794_184),
+        ("architecture=torchvision architecture.name=inception_v3", [3, 299, 299], 23_834_568),
+    ],
+)
+def test_a_network_of_a_library_without_a_row_stands_at_its_library_s_images(
+    line: str, shape: list[int], parameters: int, call: Call
+) -> None:
+    found = told(call, *line.split())
+    assert (found["input"]["shape"], found["input"]["classes"]) == (shape, 1000)
+    assert found["input"]["images"] == "of its library; dataset=NAME takes another's"
+    assert (found["catalogue"], found["parameters"]) == (None, parameters)
+
+
+def test_a_network_that_a_library_keeps_without_a_classifier_gets_imagenet_s_classes(call: Call) -> None:
+    found = told(call, "architecture=timm", "architecture.name=vit_small_patch14_dinov2")
+    assert (found["input"]["shape"], found["input"]["classes"]) == ([3, 518, 518], 1000)
+
+
+def test_a_network_of_ours_without_a_row_stands_at_the_usual_dataset_s_images(call: Call) -> None:
+    found = told(call, "architecture=lenet5")
+    assert found["catalogue"] is None
+    assert found["input"] == {"shape": [1, 28, 28], "classes": 10, "images": "of dataset=mnist5k"}
+
+
 def test_the_table_has_a_row_a_layer_and_totals_that_equal_the_summary_s(call: Call) -> None:
     found = told(call, "architecture=vit_tiny", "--table")
     assert sum(row["parameters"] for row in found["layers"]) == found["parameters"] == 5_717_416
@@ -206,6 +236,7 @@ def test_a_file_s_dataset_is_held_against_its_network(stored: tuple[str, str], c
 MISTAKES = [
     ((), "which network? write architecture=NAME, a signature, or a .cvm file"),
     (("dataset=cifar10",), "which network?"),
+    (("architecture=timm", "architecture.name=resnet21x"), "architecture.name='resnet21x': timm has no such network"),
     (("architecture=resnet21",), "architecture=resnet21: no such architecture (did you mean"),
     (("resnet18",), "resnet18 is no signature and no file; a network by its name is architecture=resnet18"),
     (("nothing.cvm",), "nothing.cvm can't be read: No such file"),

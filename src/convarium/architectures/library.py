@@ -151,6 +151,14 @@ def pretrained(architecture: Mapping[str, Any]) -> Weights:
     return found
 
 
+def native(source: str, name: str) -> dict[str, int]:
+    """Return in_chans, num_classes and img_size that a library has a network for; none of ours, or without a say."""
+    if source == "own" or name not in names(source):
+        return {}
+    found = import_module(f"convarium.architectures.from_{source}").native(name)
+    return dict(zip(("in_chans", "num_classes", "img_size"), found or (), strict=False))
+
+
 def names(source: str) -> list[str]:
     """Return every name that `source` (own, torchvision, timm) can build, sorted."""
     if source == "own":

@@ -1,4 +1,4 @@
-"""The images and classes that an untrained network is shown with: its paper's, or a dataset's."""
+"""The images and classes that an untrained network is shown with: its paper's, its library's or a dataset's."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -31,7 +31,12 @@ class Native:
 
 def native(named: "Named", architecture: Mapping[str, Any], dataset: Mapping[str, Any]) -> Native:
     """Return what a network is shown with where no dataset is typed; `dataset` is the usual one."""
-    return _of_paper(named.row, named.changed, architecture["kwargs"]) if named.row else of_dataset(dataset)
+    from convarium.architectures import library
+
+    if named.row:
+        return _of_paper(named.row, named.changed, architecture["kwargs"])
+    told = library.native(architecture["source"], architecture["name"])
+    return Native(told, f"of its library; {OTHERS}") if told else of_dataset(dataset)
 
 
 def of_dataset(dataset: Mapping[str, Any]) -> Native:
