@@ -68,8 +68,23 @@ def test_ids_are_unique_in_their_table_and_what_stands_in_two_is_one_system() ->
 
 
 def test_what_runs_a_row_is_of_a_row() -> None:
-    """A name in built.yaml that no table has is a slip of ours."""
-    assert read_yaml("built.yaml").keys() <= {row.id for row in rows()}
+    """A name in built.yaml or commands.yaml that no table has is a slip of ours."""
+    assert read_yaml("built.yaml").keys() | read_yaml("commands.yaml").keys() <= {row.id for row in rows()}
+    assert not read_yaml("built.yaml").keys() & read_yaml("commands.yaml").keys()
+
+
+def test_a_row_that_a_command_runs_is_built_and_names_the_command(call: Call) -> None:
+    shown = {row["id"]: row for row in json.loads(call("--section", "3.1", "--built", "--json")[1])["rows"]}
+    found = shown["deconvnet_visualiser"]
+    assert (found["status"], found["config"], found["verdict"], found["reason"]) == ("built", None, "built", "")
+    assert found["command"] == "convarium inspect SIGNATURE --deconvnet FILE.png"
+    assert [row.command.split()[1] for row in rows() if row.command] == ["inspect"]
+    assert "--deconvnet" in call("--section", "3.1")[1]
+
+
+@pytest.mark.parametrize("row", [row for row in rows() if row.kind == "architectures"], ids=lambda row: row.id)
+def test_an_architecture_is_built_or_says_why_not(row: Row) -> None:
+    assert bool(row.runs_by) != bool(row.reason)
 
 
 def test_every_check_is_of_a_row_and_a_sweep_that_is_accepted() -> None:

@@ -34,7 +34,7 @@ def main(argv: Sequence[str]) -> int:
     if options.check:
         chosen = _checked(chosen, options.check, known, options.overrides)
     store = store_named([text for text in options.overrides if text.startswith("runtime.store=")])
-    found = [told(row, known.get(row.id), store) for row in chosen if row.config or not options.built]
+    found = [told(row, known.get(row.id), store) for row in chosen if row.runs_by or not options.built]
     if options.json:
         output.document({"rows": found})
     else:
