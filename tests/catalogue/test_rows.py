@@ -148,6 +148,15 @@ def test_it_is_printed_without_anything_that_takes_long_to_import(here: Path) ->
     [
         (["--section", "9"], "--section 9: the catalogue has none; sections are 2.1 to 7"),
         (["--check", "deep_compresion"], "--check deep_compresion: no such row (did you mean deep_compression?)"),
+        (
+            ["--section", "3.3", "foo.bar=1"],
+            "foo.bar=1: catalogue takes runtime.…; the rest is of a check: --check ROW",
+        ),
+        (
+            ["architecture=nonsense"],
+            "architecture=nonsense: catalogue takes runtime.…; the rest is of a check: --check ROW",
+        ),
+        (["runtime.stor=x"], "runtime.stor: no such key (did you mean store?)"),
         (["--check", "obd"], f"--check obd: it has no check; rows with one: {WITH_CHECK}"),
     ],
 )
