@@ -53,7 +53,18 @@ def side_after_stem(network: nn.Module, layer: str, side: int) -> int:
         ({"name": "mlp", "kwargs": {"hidden": [10**9]}}, "each a whole number in 1..65536"),
         ({"name": "mlp", "kwargs": {"activation": "print"}}, "expected one of relu"),
         ({"stem": "small"}, "architecture.stem=small: lenet5 is made for small images already"),
-        ({"source": "timm", "name": "resnet10t", "kwargs": {"pretrained": True}}, "resnet10t takes drop_rate"),
+        (
+            {"source": "timm", "name": "resnet10t", "kwargs": {"pretrained": True}},
+            "kwargs that timm's networks may take are drop_rate",
+        ),
+        (
+            {"source": "timm", "name": "resnet10t", "kwargs": {"patch_size": 4}},
+            "^architecture.kwargs.patch_size: resnet10t does not take patch_size$",
+        ),
+        (
+            {"source": "torchvision", "name": "resnet18", "img_size": 32, "kwargs": {"dropout": 0.5}},
+            "^architecture.kwargs.dropout: resnet18 does not take dropout$",
+        ),
         ({"source": "timm", "name": "vit_tiny_patch16_224", "stem": "small"}, "has no strided stem convolution"),
         ({"source": "torchvision", "name": "vgg11", "stem": "small"}, "has no strided stem convolution"),
         ({"source": "torchvision", "name": "vit_b_16"}, "vit_b_16 of torchvision can't be built so"),
