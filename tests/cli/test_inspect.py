@@ -223,6 +223,25 @@ def test_a_file_takes_pictures_or_a_typed_dataset(zfnet: Path, call: Call) -> No
     assert one == "my_pictures/china/000.jpg"
 
 
+def test_files_of_a_folder_that_are_no_pictures_are_passed_over(zfnet: Path, call: Call) -> None:
+    photos = sorted(photo_folder(Path("my_pictures"), 1).rglob("*.jpg"))
+    Path("my_pictures/notes.txt").write_text("no picture")
+    Path("my_pictures/.DS_Store").write_bytes(bytes(9))
+    Path("my_pictures/.hidden.jpg").write_bytes(photos[0].read_bytes())
+    photos[0].rename("my_pictures/no_suffix")
+    found = told(call, "net.cvm", "--deconvnet", "maps.png", "--layer", "conv1", "--images", "my_pictures")["deconvnet"]
+    assert found["images"] == "2 pictures"
+    assert {one["image"] for one in found["maps"]} <= {"my_pictures/no_suffix", str(photos[1])}
+
+
+def test_a_picture_of_a_folder_that_is_cut_off_is_refused(zfnet: Path, call: Call) -> None:
+    photo = next(photo_folder(Path("my_pictures"), 1).rglob("*.jpg"))
+    photo.write_bytes(photo.read_bytes()[:-100])
+    code, _, error = call("inspect", "net.cvm", "--deconvnet", "maps.png", "--images", "my_pictures")
+    assert code == 2
+    assert f"--images {photo}: " in error
+
+
 def test_a_file_s_dataset_is_held_against_its_network(stored: tuple[str, str], call: Call) -> None:
     store, signature = stored
     path = told(call, signature, store)["file"]
@@ -253,6 +272,7 @@ MISTAKES = [
     (("net.cvm", "--deconvnet", "maps.png", "--layer", "fc1"), "is no chain: flatten (Flatten) is no plain"),
     (("net.cvm", "--deconvnet", "maps.png", "--images", "notes.txt"), "--images notes.txt: is no picture"),
     (("net.cvm", "--deconvnet", "maps.png", "--images", "empty"), "--images empty: holds no pictures"),
+    (("net.cvm", "--deconvnet", "maps.png", "--images", "words"), "--images words: holds no pictures"),
     (("net.cvm", "--deconvnet", "maps.png", "--images", "none"), "--images none: is no file that can be read"),
     (("net.cvm", "--deconvnet", "no/maps.png"), "--deconvnet no/maps.png: can't be written: No such file"),
 ]  # fmt: skip
@@ -263,6 +283,8 @@ MISTAKES = [
 def test_a_mistake_is_one_line_and_leaves_nothing(arguments: tuple[str, ...], said: str, call: Call) -> None:
     Path("notes.txt").write_text("no picture")
     Path("empty").mkdir()
+    Path("words").mkdir()
+    Path("words/notes.txt").write_text("no picture")
     code, out, error = call("inspect", *arguments)
     assert (code, out) == (2, "")
     assert error.count("\n") == 1
