@@ -140,6 +140,23 @@ def test_timm_network_learns_on_the_cpu() -> None:
     assert all(parameter.grad is not None for parameter in network.parameters())
 
 
+def test_a_network_whose_way_depends_on_its_data_is_refused_before_it_is_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "choosy.py").write_text(
+        "from torch import nn\nfrom convarium.architectures.kwargs import Builder\n"
+        "class Choosy(nn.Linear):\n"
+        "    def forward(self, images):\n"
+        "        flat = images.flatten(1)\n"
+        "        return super().forward(flat if flat.sum() > 0 else -flat)\n"
+        "CHOOSY = Builder(lambda channels, classes, side: Choosy(channels * side**2, classes), {})\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    refused = pytest.raises(UserError, match=r"choosy:CHOOSY .* fails: .*cannot be called on meta tensors$")
+    with allowing(["choosy"]), refused:
+        library.trial({**GOOD, "name": "choosy:CHOOSY"})
+
+
 def test_an_outside_package_builds_only_where_it_is_allowed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "outsider").mkdir()
     (tmp_path / "outsider" / "nets.py").write_text(

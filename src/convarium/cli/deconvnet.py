@@ -163,7 +163,7 @@ def _pictures(folder: Path) -> list[Path]:
 
 
 def _of_files(stored: "Stored", place: Path) -> Shown:
-    """One picture, or all in a folder and below (other files are passed over), cut square and resized as those of a folder of pictures are."""
+    """One picture, or all in a folder and below, cut square and resized as those of a folder of pictures are."""
     import numpy as np
     import torch
 
