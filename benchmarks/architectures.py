@@ -108,7 +108,7 @@ def page(all_rows: Sequence[Row]) -> str:
         slips=sum(len(row.slips) for row in all_rows),
         slipped=sum(bool(row.slips) for row in all_rows),
         left_out=sum(row.left_out for row in all_rows),
-        not_built=sum(row.config is None and not row.left_out for row in all_rows),
+        not_built=sum(row.runs_by is None and not row.left_out for row in all_rows),
         sections="\n\n".join(sections(all_rows)),
     )
 
@@ -162,7 +162,7 @@ def ours(row: Row) -> str:
 
 def command(row: Row) -> str:
     """Return what runs a row."""
-    return f"`{row.config}`" if row.config else "-"
+    return f"`{row.runs_by}`" if row.runs_by else "-"
 
 
 def code(row: Row) -> str:

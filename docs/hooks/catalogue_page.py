@@ -52,7 +52,7 @@ def _chapter(section: str) -> str:
 
 def _summary(found: Sequence[Mapping[str, Any]]) -> str:
     of = Counter(row["status"] for row in found)
-    built = sum(row["config"] is not None for row in found)
+    built = sum(_runs_by(row) is not None for row in found)
     told_ = f"{len(found)} systems; {built} run here, {of['left out']} are left out, {of['not built']} are not built. "
     return f"{told_}Checks: {of['check holds']} hold, {of['check fails']} fail.\n"
 
@@ -79,19 +79,23 @@ def _architecture(row: Mapping[str, Any]) -> Sequence[str]:
         verdict += f"<br>{'<br>'.join(part for part in _ours(row) if part)}"
     code = f"{row['code']}, {row['licence']}" if row["code"] else ""
     figures = (escaped(row["published"]), escaped(paper(row)), escaped(counts(row)))
-    return escaped(row["section"]), _system(row), _config(row), *figures, verdict, code
+    return escaped(row["section"]), _system(row), _typed(row), *figures, verdict, code
 
 
 def _other(row: Mapping[str, Any]) -> Sequence[str]:
-    return escaped(row["section"]), _system(row), _config(row), _published(row), *_ours(row)
+    return escaped(row["section"]), _system(row), _typed(row), _published(row), *_ours(row)
 
 
 def _system(row: Mapping[str, Any]) -> str:
     return f"**{row['id']}**<br>{escaped(row['name'])}{f' ({year})' if (year := row['year']) else ''}"
 
 
-def _config(row: Mapping[str, Any]) -> str:
-    return f"`{row['config']}`" if row["config"] else str(row["status"])
+def _typed(row: Mapping[str, Any]) -> str:
+    return f"`{runs_by}`" if (runs_by := _runs_by(row)) else str(row["status"])
+
+
+def _runs_by(row: Mapping[str, Any]) -> str | None:
+    return row["config"] or row["command"]
 
 
 def _published(row: Mapping[str, Any]) -> str:

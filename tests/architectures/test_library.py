@@ -53,7 +53,18 @@ def side_after_stem(network: nn.Module, layer: str, side: int) -> int:
         ({"name": "mlp", "kwargs": {"hidden": [10**9]}}, "each a whole number in 1..65536"),
         ({"name": "mlp", "kwargs": {"activation": "print"}}, "expected one of relu"),
         ({"stem": "small"}, "architecture.stem=small: lenet5 is made for small images already"),
-        ({"source": "timm", "name": "resnet10t", "kwargs": {"pretrained": True}}, "resnet10t takes drop_rate"),
+        (
+            {"source": "timm", "name": "resnet10t", "kwargs": {"pretrained": True}},
+            "kwargs that timm's networks may take are drop_rate",
+        ),
+        (
+            {"source": "timm", "name": "resnet10t", "kwargs": {"patch_size": 4}},
+            "^architecture.kwargs.patch_size: resnet10t does not take patch_size$",
+        ),
+        (
+            {"source": "torchvision", "name": "resnet18", "img_size": 32, "kwargs": {"dropout": 0.5}},
+            "^architecture.kwargs.dropout: resnet18 does not take dropout$",
+        ),
         ({"source": "timm", "name": "vit_tiny_patch16_224", "stem": "small"}, "has no strided stem convolution"),
         ({"source": "torchvision", "name": "vgg11", "stem": "small"}, "has no strided stem convolution"),
         ({"source": "torchvision", "name": "vit_b_16"}, "vit_b_16 of torchvision can't be built so"),
@@ -127,6 +138,23 @@ def test_timm_network_learns_on_the_cpu() -> None:
     network = library.build({**GOOD, "source": "timm", "name": "resnet10t", "kwargs": {"drop_rate": 0.1}})
     network(torch.randn(2, 1, 28, 28)).sum().backward()
     assert all(parameter.grad is not None for parameter in network.parameters())
+
+
+def test_a_network_whose_way_depends_on_its_data_is_refused_before_it_is_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "choosy.py").write_text(
+        "from torch import nn\nfrom convarium.architectures.kwargs import Builder\n"
+        "class Choosy(nn.Linear):\n"
+        "    def forward(self, images):\n"
+        "        flat = images.flatten(1)\n"
+        "        return super().forward(flat if flat.sum() > 0 else -flat)\n"
+        "CHOOSY = Builder(lambda channels, classes, side: Choosy(channels * side**2, classes), {})\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    refused = pytest.raises(UserError, match=r"choosy:CHOOSY .* fails: .*cannot be called on meta tensors$")
+    with allowing(["choosy"]), refused:
+        library.trial({**GOOD, "name": "choosy:CHOOSY"})
 
 
 def test_an_outside_package_builds_only_where_it_is_allowed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -98,4 +98,5 @@ def test_the_next_size_works_and_one_pixel_less_does_not(works: Any, asked: int,
 
 
 def test_what_no_size_helps_keeps_its_reason() -> None:
-    assert "resnet18 of timm can't be built so: " in refusal(described("cross_layer/resnet18", 28, patch_size=4))
+    asked = described("cross_layer/resnet18", 28, global_pool="token")
+    assert "resnet18 of timm can't be built so: Invalid pool type: token" in refusal(asked)

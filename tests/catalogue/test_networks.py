@@ -34,6 +34,13 @@ def test_what_is_no_network_of_a_paper_has_no_row(option: str) -> None:
     assert row_of(option) is None
 
 
+def test_a_row_of_a_library_is_found_by_its_name_there() -> None:
+    found = row_of("timm", "pvt_v2_b0")
+    assert found is not None
+    assert found.id == "pvt_v2_b0"
+    assert row_of("timm", "resnet10t") is None
+
+
 def test_the_images_are_those_that_the_head_of_each_file_states() -> None:
     compared = 0
     for option in options("architecture"):

@@ -68,8 +68,23 @@ def test_ids_are_unique_in_their_table_and_what_stands_in_two_is_one_system() ->
 
 
 def test_what_runs_a_row_is_of_a_row() -> None:
-    """A name in built.yaml that no table has is a slip of ours."""
-    assert read_yaml("built.yaml").keys() <= {row.id for row in rows()}
+    """A name in built.yaml or commands.yaml that no table has is a slip of ours."""
+    assert read_yaml("built.yaml").keys() | read_yaml("commands.yaml").keys() <= {row.id for row in rows()}
+    assert not read_yaml("built.yaml").keys() & read_yaml("commands.yaml").keys()
+
+
+def test_a_row_that_a_command_runs_is_built_and_names_the_command(call: Call) -> None:
+    shown = {row["id"]: row for row in json.loads(call("--section", "3.1", "--built", "--json")[1])["rows"]}
+    found = shown["deconvnet_visualiser"]
+    assert (found["status"], found["config"], found["verdict"], found["reason"]) == ("built", None, "built", "")
+    assert found["command"] == "convarium inspect SIGNATURE --deconvnet FILE.png"
+    assert [row.command.split()[1] for row in rows() if row.command] == ["inspect"]
+    assert "--deconvnet" in call("--section", "3.1")[1]
+
+
+@pytest.mark.parametrize("row", [row for row in rows() if row.kind == "architectures"], ids=lambda row: row.id)
+def test_an_architecture_is_built_or_says_why_not(row: Row) -> None:
+    assert bool(row.runs_by) != bool(row.reason)
 
 
 def test_every_check_is_of_a_row_and_a_sweep_that_is_accepted() -> None:
@@ -133,6 +148,15 @@ def test_it_is_printed_without_anything_that_takes_long_to_import(here: Path) ->
     [
         (["--section", "9"], "--section 9: the catalogue has none; sections are 2.1 to 7"),
         (["--check", "deep_compresion"], "--check deep_compresion: no such row (did you mean deep_compression?)"),
+        (
+            ["--section", "3.3", "foo.bar=1"],
+            "foo.bar=1: catalogue takes runtime.…; the rest is of a check: --check ROW",
+        ),
+        (
+            ["architecture=nonsense"],
+            "architecture=nonsense: catalogue takes runtime.…; the rest is of a check: --check ROW",
+        ),
+        (["runtime.stor=x"], "runtime.stor: no such key (did you mean store?)"),
         (["--check", "obd"], f"--check obd: it has no check; rows with one: {WITH_CHECK}"),
     ],
 )

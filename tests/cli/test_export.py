@@ -117,6 +117,37 @@ def test_a_cvm_is_the_stored_file_and_is_found_by_its_bytes(command: Command, si
     assert command.code == 0
 
 
+@pytest.mark.parametrize(
+    ("name", "form"),
+    [
+        ("by.onnx", "onnx"),
+        ("by.SAFETENSORS", "safetensors"),
+        ("by.pt2", "torch_export"),
+        ("by.cvm", "cvm"),
+        ("by", "cvm"),
+    ],
+)
+def test_without_a_format_the_suffix_says_it(name: str, form: str, command: Command, signatures: list[str]) -> None:
+    file = command.folder / name
+    assert command.json("export", signatures[1], "-o", str(file), "runtime.threads=1")["format"] == form
+    assert file.read_bytes().startswith(b"CVM1") == (form == "cvm")
+    if form != "cvm":
+        assert content.texts(file)["format"] == form
+
+
+@pytest.mark.parametrize(
+    ("name", "form", "right"),
+    [("no.onnx", "cvm", "onnx or onnx_int8"), ("no.cvm", "onnx", "cvm"), ("no.pt2", "safetensors", "torch_export")],
+)
+def test_a_suffix_of_another_format_is_refused(
+    name: str, form: str, right: str, command: Command, signatures: list[str]
+) -> None:
+    file = command.folder / name
+    said = command.refused("export", signatures[1], "--format", form, "-o", str(file))
+    assert f"--format {form} -o {file}: {file.suffix} is the suffix of --format {right}" in said
+    assert not file.exists()
+
+
 def test_the_figures_are_those_of_the_measurement(files, command: Command, signatures: list[str]) -> None:
     metrics = command.json("run", *TINY, *HERE)["runs"][1]["metrics"]
     assert files["onnx"][1]["parity"]["accuracy"]["test"]["stored"] == metrics["accuracy"]

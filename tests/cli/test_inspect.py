@@ -11,7 +11,10 @@ import torch
 from PIL import Image
 
 from convarium.architectures import library
+from convarium.catalogue.rows import Row, rows
 from convarium.cli import main
+from convarium.cli.inspect import summary
+from convarium.cli.subject import subject
 from convarium.compression.file import container
 from real_pictures import photo_folder
 
@@ -72,6 +75,35 @@ def test_a_network_of_the_catalogue_stands_at_its_paper_s_images(call: Call) -> 
     assert "resnet18: ResNet-18 (He 2016), section 3.3; 11,689,512 parameters and 1,814,073,344 MACs at 224" in out
 
 
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize("row", [row for row in rows() if row.network and row.config], ids=lambda row: row.id)
+def test_a_network_by_its_name_has_the_figures_of_its_row(row: Row) -> None:
+    """Those of T2T-ViT with the fixed tables, of which the row's line says that it counts them."""
+    found = summary(subject(None, (row.config or "").split()))
+    assert found["catalogue"]["id"] == row.id
+    assert found["changed"] == []
+    tables = found["buffers"] if found["catalogue"]["counts_tables"] else 0
+    assert (found["parameters"] + tables, found["macs"]) == (row.parameters, row.macs)
+
+
+def test_what_a_row_counts_otherwise_its_line_says(call: Call) -> None:
+    out = call("inspect", "architecture=t2t_vit_14")[1]
+    assert "; 21,545,550 parameters (with fixed tables, buffers here) and 4,783,468,544 MACs at 224 pixels" in out
+    assert "parameters    21,465,806, all trained" in out
+    out = call("inspect", "architecture=d3net_s", "dataset=cifar10")[1]
+    assert "98,360,688,640 MACs at 512x1024 pixels, with head=pixels\n" in out
+    assert "3x32x32, 10 classes, of dataset=cifar10" in out
+
+
+def test_a_network_of_pixels_stands_at_the_images_of_its_paper_and_keeps_a_typed_head(call: Call) -> None:
+    out = call("inspect", "architecture=d3net_s")[1]
+    assert "3x512x1024, 19 classes, of its paper with head=pixels; dataset=NAME" in out
+    assert "parameters    9,685,699, all trained" in out
+    out = call("inspect", "architecture=d3net_s", "architecture.kwargs.head=images")[1]
+    assert "3x512x1024, 19 classes, of its paper; dataset=NAME" in out
+    assert "parameters    9,615,475, all trained" in out
+
+
 def test_a_typed_dataset_decides_the_images_and_a_changed_network_says_so(call: Call) -> None:
     found = told(call, "architecture=resnet18", "architecture.stem=small", "dataset=cifar100")
     assert (found["input"]["shape"], found["input"]["classes"]) == ([3, 32, 32], 100)
@@ -85,6 +117,36 @@ def test_a_network_of_no_paper_stands_at_the_dataset_s_images(call: Call) -> Non
     found = told(call, "architecture=timm", "architecture.name=resnet10t", "dataset=fashion_mnist")
     assert (found["source"], found["name"], found["catalogue"]) == ("timm", "resnet10t", None)
     assert found["input"]["shape"] == [1, 28, 28]
+
+
+@pytest.mark.parametrize(
+    ("line", "shape", "parameters"),
+    [
+        ("architecture=convnext_tiny", [3, 224, 224], 28_589_128),
+        ("architecture=convnext_atto", [3, 224, 224], 3_695_520),
+        ("architecture=efficientnet_b0", [3, 224, 224], 5_288_548),
+        ("architecture=timm architecture.name=efficientnet_b1", [3, 240, 240], 7_794_184),
+        ("architecture=torchvision architecture.name=inception_v3", [3, 299, 299], 23_834_568),
+    ],
+)
+def test_a_network_of_a_library_without_a_row_stands_at_its_library_s_images(
+    line: str, shape: list[int], parameters: int, call: Call
+) -> None:
+    found = told(call, *line.split())
+    assert (found["input"]["shape"], found["input"]["classes"]) == (shape, 1000)
+    assert found["input"]["images"] == "of its library; dataset=NAME takes another's"
+    assert (found["catalogue"], found["parameters"]) == (None, parameters)
+
+
+def test_a_network_that_a_library_keeps_without_a_classifier_gets_imagenet_s_classes(call: Call) -> None:
+    found = told(call, "architecture=timm", "architecture.name=vit_small_patch14_dinov2")
+    assert (found["input"]["shape"], found["input"]["classes"]) == ([3, 518, 518], 1000)
+
+
+def test_a_network_of_ours_without_a_row_stands_at_the_usual_dataset_s_images(call: Call) -> None:
+    found = told(call, "architecture=lenet5")
+    assert found["catalogue"] is None
+    assert found["input"] == {"shape": [1, 28, 28], "classes": 10, "images": "of dataset=mnist5k"}
 
 
 def test_the_table_has_a_row_a_layer_and_totals_that_equal_the_summary_s(call: Call) -> None:
@@ -161,6 +223,25 @@ def test_a_file_takes_pictures_or_a_typed_dataset(zfnet: Path, call: Call) -> No
     assert one == "my_pictures/china/000.jpg"
 
 
+def test_files_of_a_folder_that_are_no_pictures_are_passed_over(zfnet: Path, call: Call) -> None:
+    photos = sorted(photo_folder(Path("my_pictures"), 1).rglob("*.jpg"))
+    Path("my_pictures/notes.txt").write_text("no picture")
+    Path("my_pictures/.DS_Store").write_bytes(bytes(9))
+    Path("my_pictures/.hidden.jpg").write_bytes(photos[0].read_bytes())
+    photos[0].rename("my_pictures/no_suffix")
+    found = told(call, "net.cvm", "--deconvnet", "maps.png", "--layer", "conv1", "--images", "my_pictures")["deconvnet"]
+    assert found["images"] == "2 pictures"
+    assert {one["image"] for one in found["maps"]} <= {"my_pictures/no_suffix", str(photos[1])}
+
+
+def test_a_picture_of_a_folder_that_is_cut_off_is_refused(zfnet: Path, call: Call) -> None:
+    photo = next(photo_folder(Path("my_pictures"), 1).rglob("*.jpg"))
+    photo.write_bytes(photo.read_bytes()[:-100])
+    code, _, error = call("inspect", "net.cvm", "--deconvnet", "maps.png", "--images", "my_pictures")
+    assert code == 2
+    assert f"--images {photo}: " in error
+
+
 def test_a_file_s_dataset_is_held_against_its_network(stored: tuple[str, str], call: Call) -> None:
     store, signature = stored
     path = told(call, signature, store)["file"]
@@ -174,6 +255,7 @@ def test_a_file_s_dataset_is_held_against_its_network(stored: tuple[str, str], c
 MISTAKES = [
     ((), "which network? write architecture=NAME, a signature, or a .cvm file"),
     (("dataset=cifar10",), "which network?"),
+    (("architecture=timm", "architecture.name=resnet21x"), "architecture.name='resnet21x': timm has no such network"),
     (("architecture=resnet21",), "architecture=resnet21: no such architecture (did you mean"),
     (("resnet18",), "resnet18 is no signature and no file; a network by its name is architecture=resnet18"),
     (("nothing.cvm",), "nothing.cvm can't be read: No such file"),
@@ -190,6 +272,7 @@ MISTAKES = [
     (("net.cvm", "--deconvnet", "maps.png", "--layer", "fc1"), "is no chain: flatten (Flatten) is no plain"),
     (("net.cvm", "--deconvnet", "maps.png", "--images", "notes.txt"), "--images notes.txt: is no picture"),
     (("net.cvm", "--deconvnet", "maps.png", "--images", "empty"), "--images empty: holds no pictures"),
+    (("net.cvm", "--deconvnet", "maps.png", "--images", "words"), "--images words: holds no pictures"),
     (("net.cvm", "--deconvnet", "maps.png", "--images", "none"), "--images none: is no file that can be read"),
     (("net.cvm", "--deconvnet", "no/maps.png"), "--deconvnet no/maps.png: can't be written: No such file"),
 ]  # fmt: skip
@@ -200,6 +283,8 @@ MISTAKES = [
 def test_a_mistake_is_one_line_and_leaves_nothing(arguments: tuple[str, ...], said: str, call: Call) -> None:
     Path("notes.txt").write_text("no picture")
     Path("empty").mkdir()
+    Path("words").mkdir()
+    Path("words/notes.txt").write_text("no picture")
     code, out, error = call("inspect", *arguments)
     assert (code, out) == (2, "")
     assert error.count("\n") == 1

@@ -87,3 +87,4 @@ def test_the_catalogue_has_every_row_and_no_verdict_that_was_not_made(read: Read
     assert "| left out: its authors published no configuration" in page
     assert "torchvision, BSD-3-Clause" in page
     assert page.count("not built") > 190
+    assert "| convarium inspect SIGNATURE --deconvnet FILE.png |" in page

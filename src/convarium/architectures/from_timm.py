@@ -9,6 +9,7 @@ from torch import nn
 from convarium.architectures.kwargs import Allowed, choice, number, whole
 from convarium.architectures.weights import Weights
 
+IMAGENET = 1000  # classes, of a network that timm keeps without a classifier
 ALLOWED = {
     "drop_rate": number(0, 0.99),
     "drop_path_rate": number(0, 0.99),
@@ -37,6 +38,14 @@ def make(name: str, in_chans: int, num_classes: int, img_size: int, **kwargs: An
         kwargs["img_size"] = img_size
     network: nn.Module = timm.create_model(name, pretrained=False, in_chans=in_chans, num_classes=num_classes, **kwargs)
     return network
+
+
+def native(name: str) -> tuple[int, int, int] | None:
+    """Return the channels, classes and side of images that timm has `name` for; None where it says nothing."""
+    import timm
+
+    found: Any = timm.get_pretrained_cfg(name, allow_unregistered=True)
+    return None if found is None else (found.input_size[0], found.num_classes or IMAGENET, found.input_size[1])
 
 
 def pretrained(name: str) -> Weights:

@@ -36,6 +36,14 @@ def make(name: str, in_chans: int, num_classes: int, img_size: int, **kwargs: An
     return network
 
 
+def native(name: str) -> tuple[int, int, int]:
+    """Return the channels, classes and side of images that torchvision's default weights for `name` have."""
+    from torchvision import models
+
+    weights = models.get_model_weights(name).DEFAULT
+    return 3, len(weights.meta["categories"]), weights.transforms.keywords["crop_size"]
+
+
 def pretrained(name: str) -> Weights:
     """Fetch torchvision's default weights for `name`, with the normalisation they were trained with.
 

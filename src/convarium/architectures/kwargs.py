@@ -68,8 +68,12 @@ def suggestion(word: str, words: list[str]) -> str:
     return f"; did you mean '{near[0]}'?" if near else ""
 
 
-def check(kwargs: Any, allowed: Mapping[str, Allowed], owner: str, where: str = "architecture.kwargs") -> None:
-    """Check `kwargs` of `owner` against what is allowed; `where` is what the user typed before a key.
+def check(kwargs: Any, allowed: Mapping[str, Allowed], takes: str, where: str = "architecture.kwargs") -> None:
+    """Check `kwargs` against what is allowed.
+
+    Args:
+        takes: who takes what is allowed, up to the verb: "resnet20 takes".
+        where: what the user typed before a key.
 
     Raises:
         UserError: an unknown argument, or a value out of bounds.
@@ -79,6 +83,6 @@ def check(kwargs: Any, allowed: Mapping[str, Allowed], owner: str, where: str = 
     for key, value in kwargs.items():
         if key not in allowed:
             known = ", ".join(allowed) or "none"
-            raise UserError(f"{where}.{key}: {owner} takes {known}{suggestion(str(key), list(allowed))}")
+            raise UserError(f"{where}.{key}: {takes} {known}{suggestion(str(key), list(allowed))}")
         if not allowed[key].test(value):
             raise UserError(f"{where}.{key}={str(value)[:80]}: expected {allowed[key].text}")

@@ -1,5 +1,6 @@
 """Build a network from plain data: a source (own, torchvision, timm), a name, checked arguments; no weights fetched."""
 
+import re
 from collections.abc import Mapping
 from contextlib import nullcontext
 from functools import cache
@@ -34,6 +35,7 @@ LAYERS = (
     "pooling",
     "dropout",
 )  # of section 2: told only where a builder takes them and they differ
+UNKNOWN = re.compile(r"unexpected keyword argument '(\w+)'")
 SECTIONS = ("basic", "splitting", "cross_layer", "depthwise", "transformer")
 
 
@@ -151,6 +153,14 @@ def pretrained(architecture: Mapping[str, Any]) -> Weights:
     return found
 
 
+def native(source: str, name: str) -> dict[str, int]:
+    """Return in_chans, num_classes and img_size that a library has a network for; none of ours, or without a say."""
+    if source == "own" or name not in names(source):
+        return {}
+    found = import_module(f"convarium.architectures.from_{source}").native(name)
+    return dict(zip(("in_chans", "num_classes", "img_size"), found or (), strict=False))
+
+
 def names(source: str) -> list[str]:
     """Return every name that `source` (own, torchvision, timm) can build, sorted."""
     if source == "own":
@@ -194,9 +204,9 @@ def _own(architecture: Mapping[str, Any]) -> nn.Module:
 
 
 def _made(builder: Builder, architecture: Mapping[str, Any]) -> nn.Module:
-    check(architecture["kwargs"], builder.allowed, architecture["name"])
+    check(architecture["kwargs"], builder.allowed, f"{architecture['name']} takes")
     layers = {key: architecture[key] for key in LAYERS if key in architecture}
-    check(layers, builder.layers, architecture["name"], "architecture")
+    check(layers, builder.layers, f"{architecture['name']} takes", "architecture")
     shape = (architecture["in_chans"], architecture["num_classes"], architecture["img_size"])
     network: nn.Module = builder.make(*shape, **architecture["kwargs"], **layers)
     return network
@@ -233,7 +243,7 @@ def _library(source: str, architecture: Mapping[str, Any]) -> nn.Module:
     name = architecture["name"]
     if name not in module.names():
         raise _unknown(source, name)
-    check(architecture["kwargs"], module.ALLOWED, name)
+    check(architecture["kwargs"], module.ALLOWED, f"kwargs that {source}'s networks may take are")
     try:
         network: nn.Module = module.make(
             name,
@@ -243,6 +253,8 @@ def _library(source: str, architecture: Mapping[str, Any]) -> nn.Module:
             **architecture["kwargs"],
         )
     except Exception as error:
+        if (unknown := UNKNOWN.search(str(error))) and unknown[1] in architecture["kwargs"]:
+            raise UserError(f"architecture.kwargs.{unknown[1]}: {name} does not take {unknown[1]}") from None
         raise Unfit(f"architecture {name} of {source} can't be built so: {_first_line(error)}") from None
     return network
 

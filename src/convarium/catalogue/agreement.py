@@ -46,7 +46,7 @@ def verdict(row: "Row") -> str:
 
 
 def _standing(row: "Row") -> Iterator[str]:
-    if row.config is None:
+    if row.runs_by is None:
         why = f": {row.reason}" if row.reason else ""
         yield f"{'left out' if row.left_out else 'not built'}{why}"
         return

@@ -4,12 +4,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from convarium.architectures import library
-from convarium.catalogue.networks import images_of
+from convarium.catalogue.networks import counts_tables, images_of
 from convarium.catalogue.rows import Row
 from convarium.cli.points import ask
 from convarium.measurement.macs import macs
-
-FIXED_TABLES = "t2t_vit"
 
 
 @dataclass(frozen=True)
@@ -36,11 +34,11 @@ def described(row: Row) -> dict[str, Any]:
 def counted(row: Row) -> Counted:
     """Build a row's network without memory, and count it.
 
-    Parameters are all, trained or not; of T2T-ViT also the fixed tables, which its authors keep as parameters.
+    Parameters are all, trained or not, with the fixed tables where the row counts those.
 
     Raises:
         UserError: the network can't be built so.
     """
     network, seen = library.build(library.delivered(described(row)), "meta"), images_of(row)
-    kept = [*network.parameters(), *(network.buffers() if row.id.startswith(FIXED_TABLES) else ())]
+    kept = [*network.parameters(), *(network.buffers() if counts_tables(row) else ())]
     return Counted(sum(one.numel() for one in kept), macs(network, seen.shape), seen.size)

@@ -58,4 +58,4 @@ def _status(row: "Row", ours: Json | None) -> str:
         return "check holds" if ours["holds"] else "check fails"
     if row.left_out:
         return "left out"
-    return "built" if row.config else "not built"
+    return "built" if row.runs_by else "not built"

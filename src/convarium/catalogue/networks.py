@@ -43,12 +43,18 @@ OF_THEIR_OWN = {
     "d3net_s": CITYSCAPES,
     "d3net_l": CITYSCAPES,
 }
+WITH_TABLES = "t2t_vit"
 
 
-def row_of(option: str) -> Row | None:
-    """Return the row that a file of conf/architecture ("cross_layer/resnet18") runs, None if there is none."""
+def row_of(option: str, name: str | None = None) -> Row | None:
+    """Return the row that a file of conf/architecture ("cross_layer/resnet18") runs, None if there is none.
+
+    Args:
+        name: that is typed beside the file, such as timm's of a network.
+    """
     wanted = f"architecture={option}"
-    return next((row for row in rows() if row.network and row.config == wanted), None)
+    with_name = f"{wanted} architecture.name={name}"
+    return next((row for row in rows() if row.network and row.config in (wanted, with_name)), None)
 
 
 def images_of(row: Row) -> Images:
@@ -62,3 +68,8 @@ def images_of(row: Row) -> Images:
     if "CIFAR" in row.name:
         return Images(3, 10, 32)
     return Images(3, 1000, row.input if isinstance(row.input, int) else 224)
+
+
+def counts_tables(row: Row) -> bool:
+    """Whether the row's parameters hold fixed tables, buffers here: T2T-ViT's authors keep them as parameters."""
+    return row.id.startswith(WITH_TABLES)

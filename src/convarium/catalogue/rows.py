@@ -24,7 +24,8 @@ class Row:
         section: of the review, as the table has it ("4.1.1").
         published: what its authors, or the review, claim, in the table's words.
         claims: the same, figure by figure.
-        config: the overrides that run it; None where it is not built.
+        config: the overrides that run it; None where it is not built, or a `command` runs it.
+        command: that runs it, where no overrides do.
         parameters: of a network, all of them, exactly; None where that is not known or makes no sense.
         macs: of one image of `input` pixels a side ("512x1024": of another shape).
         network: whether it is a network, no building block; its `parameters` and `macs` are counted.
@@ -46,6 +47,7 @@ class Row:
     published: str
     claims: tuple[Claim, ...]
     config: str | None
+    command: str | None = None
     parameters: int | None = None
     macs: int | None = None
     input: int | str | None = None
@@ -58,6 +60,11 @@ class Row:
     code: str = ""
 
     @property
+    def runs_by(self) -> str | None:
+        """What a user types to run it: overrides, or a command; None where it is not built."""
+        return self.config or self.command
+
+    @property
     def licence(self) -> str:
         """Of the code that builds it."""
         return sources.LICENCES.get(self.code, "")
@@ -65,8 +72,8 @@ class Row:
 
 def rows() -> tuple[Row, ...]:
     """Return all rows, in the order of the tables."""
-    built, others = read_yaml("built.yaml"), beyond()
-    return tuple(chain.from_iterable(_rows(kind, built, others) for kind in KINDS))
+    built, commands, others = read_yaml("built.yaml"), read_yaml("commands.yaml"), beyond()
+    return tuple(chain.from_iterable(_rows(kind, built, commands, others) for kind in KINDS))
 
 
 def within(row: Row, section: str) -> bool:
@@ -81,7 +88,7 @@ def main_section(row: Row) -> str:
     return TABLES.get(named, named)
 
 
-def _rows(kind: str, built: Mapping[str, str], others: Beyond) -> Iterator[Row]:
+def _rows(kind: str, built: Mapping[str, str], commands: Mapping[str, str], others: Beyond) -> Iterator[Row]:
     for line in read_tsv(f"{kind}.tsv"):
         named = Row(
             id=line["id"],
@@ -94,6 +101,7 @@ def _rows(kind: str, built: Mapping[str, str], others: Beyond) -> Iterator[Row]:
             published=_published(line),
             claims=of_headline(line["headline"]) if "headline" in line else of_network(line),
             config=built.get(line["id"]),
+            command=commands.get(line["id"]),
         )
         yield _architecture(named, line, others) if kind == "architectures" else named
 
@@ -114,7 +122,7 @@ def _architecture(row: Row, line: Mapping[str, str], others: Beyond) -> Row:
         paper=others.papers.get(row.id, NOT_KNOWN),
         slips=others.slips.get(row.id, ()),
         left_out=row.id in others.left_out,
-        reason="" if config else others.reason(row.id, main_section(row)),
+        reason="" if config or row.command else others.reason(row.id, main_section(row)),
         code=sources.source(config) if config else "",
     )
 

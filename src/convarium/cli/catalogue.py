@@ -1,5 +1,6 @@
 """`convarium catalogue`: every system of the review, what runs it here, and what came of its check."""
 
+from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--check", metavar="ROW", help="run a row's check, then print the row")
     parser.add_argument("--json", action="store_true", help="one JSON document")
     options = parser.read(argv)
+    given = _told_where(options)
     from convarium.catalogue.document import told
     from convarium.catalogue.rows import rows, within
     from convarium.cli import catalogue_table, output
@@ -33,14 +35,26 @@ def main(argv: Sequence[str]) -> int:
     known = checks()
     if options.check:
         chosen = _checked(chosen, options.check, known, options.overrides)
-    store = store_named([text for text in options.overrides if text.startswith("runtime.store=")])
-    found = [told(row, known.get(row.id), store) for row in chosen if row.config or not options.built]
+    store = store_named(given)
+    found = [told(row, known.get(row.id), store) for row in chosen if row.runs_by or not options.built]
     if options.json:
         output.document({"rows": found})
     else:
         for table in catalogue_table.tables(found):
             output.console().print(table, markup=False)
     return 1 if options.check and not all(row["ours"]["holds"] for row in found) else 0
+
+
+def _told_where(options: Namespace) -> list[str]:
+    """Return the overrides that say where things lie; a check takes others too.
+
+    Raises:
+        UserError: others without a check.
+    """
+    given = [text for text in options.overrides if text.startswith("runtime.")]
+    if others := [text for text in options.overrides if text not in given and options.check is None]:
+        raise UserError(f"{others[0]}: catalogue takes runtime.…; the rest is of a check: --check ROW")
+    return given
 
 
 def _checked(found: Sequence["Row"], name: str, known: Mapping[str, Json], overrides: Sequence[str]) -> list["Row"]:

@@ -32,11 +32,11 @@ def _table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> "Table":
 def _architecture(row: Json) -> Sequence[str]:
     code = f"{row['code']}, {row['licence']}" if row["code"] else "-"
     verdict = "; ".join(part for part in (row["verdict"], ours(row) if row["check"] else "") if part)
-    config = row["config"] or "-"
+    runs_by = row["config"] or row["command"] or "-"
     return (
         row["section"].split(" ")[0],
         row["id"],
-        config,
+        runs_by,
         row["published"] or "-",
         paper(row),
         counts(row),
@@ -47,7 +47,14 @@ def _architecture(row: Json) -> Sequence[str]:
 
 def _other(row: Json) -> Sequence[str]:
     system = f"{row['name']} ({row['year']})" if row["year"] else row["name"]
-    return row["section"], row["id"], system, row["config"] or row["status"], row["published"], ours(row)
+    return (
+        row["section"],
+        row["id"],
+        system,
+        row["config"] or row["command"] or row["status"],
+        row["published"],
+        ours(row),
+    )
 
 
 def paper(row: Json) -> str:

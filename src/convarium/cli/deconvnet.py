@@ -148,6 +148,20 @@ def _of_dataset(stored: "Stored") -> Shown:
     return Shown(part.images, f"{len(part)} validation images of {dataset['name']}")
 
 
+def _pictures(folder: Path) -> list[Path]:
+    """Return the pictures in a folder and below, told by their bytes as a dataset of pictures tells them.
+
+    Raises:
+        UserError: there are none, or a folder can't be read.
+    """
+    from convarium.pictures.folder import below
+    from convarium.pictures.identify import is_picture
+
+    if not (found := [path for path in below(folder) if is_picture(path)]):
+        raise UserError(f"--images {folder}: holds no pictures")
+    return found
+
+
 def _of_files(stored: "Stored", place: Path) -> Shown:
     """One picture, or all in a folder and below, cut square and resized as those of a folder of pictures are."""
     import numpy as np
@@ -161,9 +175,7 @@ def _of_files(stored: "Stored", place: Path) -> Shown:
     channels, side, _ = told["shape"]
     if channels not in MODES:
         raise UserError(f"--images: the network takes images of {channels} channels, pictures have 1 or 3")
-    files = sorted(path for path in place.rglob("*") if path.is_file()) if place.is_dir() else [place]
-    if not files:
-        raise UserError(f"--images {place}: holds no pictures")
+    files = _pictures(place) if place.is_dir() else [place]
     pixels = []
     for path in files:
         try:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convarium.cli.arguments import Arguments
+from convarium.errors import UserError
 
 if TYPE_CHECKING:
     from convarium.portable.origin import Origin
@@ -16,9 +17,15 @@ FORMATS = {
     "safetensors": "the state dict",
     "torch_export": "a program of torch.export (.pt2)",
 }
+SUFFIXES = {
+    ".cvm": ("cvm",),
+    ".onnx": ("onnx", "onnx_int8"),
+    ".safetensors": ("safetensors",),
+    ".pt2": ("torch_export",),
+}
 DESCRIPTION = """Write a stored network to a file, and test at once that it says what the stored one says.
 
-  convarium export 3fa2 --format onnx -o net.onnx [dataset.root=FOLDER] [runtime.store=FOLDER]
+  convarium export 3fa2 -o net.onnx [--format onnx_int8] [dataset.root=FOLDER] [runtime.store=FOLDER]
 
 exit code: 0 written (onnx_int8 also where the row says no), 1 a float32 file that differs, 2 a mistake, nothing written
 """
@@ -28,19 +35,33 @@ def main(argv: Sequence[str]) -> int:
     """Write the network at a signature (of the stage that made, measured or timed it) to a file."""
     parser = Arguments("export", DESCRIPTION)
     formats = "; ".join(f"{name}: {text}" for name, text in FORMATS.items())
-    parser.add_argument("--format", choices=list(FORMATS), default="cvm", help=formats)
+    parser.add_argument("--format", choices=list(FORMATS), help=f"{formats}; else by FILE's suffix")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="where to write it")
     parser.add_argument("--json", action="store_true", help="one JSON document")
     options, prefix = parser.read_with("signature", argv)
+    form = _format(options.format, options.output)
     from convarium.cli import output, parity
 
     with output.aside():
-        found = _exported(prefix, options.format, options.output, parity.given(options.overrides, "export"))
+        found = _exported(prefix, form, options.output, parity.given(options.overrides, "export"))
     if options.json:
         output.document(found)
     else:
         parity.show(found)
-    return 0 if options.format in ("cvm", "onnx_int8") or found["parity"]["parity"] else 1
+    return 0 if form in ("cvm", "onnx_int8") or found["parity"]["parity"] else 1
+
+
+def _format(typed: str | None, target: Path) -> str:
+    """Return the format that is typed, else that of the file's suffix, else cvm.
+
+    Raises:
+        UserError: the suffix is that of another format than the typed one.
+    """
+    of_suffix = SUFFIXES.get(target.suffix.lower(), ())
+    if typed and of_suffix and typed not in of_suffix:
+        right = " or ".join(of_suffix)
+        raise UserError(f"--format {typed} -o {target}: {target.suffix} is the suffix of --format {right}")
+    return typed or (of_suffix[0] if of_suffix else "cvm")
 
 
 def _exported(prefix: str, form: str, target: Path, config: dict[str, Any]) -> dict[str, Any]:
@@ -70,7 +91,6 @@ def _exported(prefix: str, form: str, target: Path, config: dict[str, Any]) -> d
 def _sound(origin: "Origin") -> bytes:
     """Return the bytes of a network file whose digest is right."""
     from convarium.compression.file.header import unwrap
-    from convarium.errors import UserError
     from convarium.names import allowing
 
     data = origin.path.read_bytes()

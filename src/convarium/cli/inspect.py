@@ -8,6 +8,7 @@ from convarium.cli import deconvnet
 from convarium.cli.arguments import Arguments
 
 if TYPE_CHECKING:
+    from convarium.catalogue.rows import Row
     from convarium.cli.subject import Stored, Subject
 
 DESCRIPTION = """A network: its size, its layers (--table), and what its maps respond to (--deconvnet).
@@ -41,12 +42,13 @@ def main(argv: Sequence[str]) -> int:
     with output.aside():
         found = subject(word, options.overrides)
         pictures = {"deconvnet": deconvnet.pictured(found, options)} if options.deconvnet else {}
-        document = {**_summary(found), **({"layers": rows(found)} if options.table else {}), **pictures}
+        document = {**summary(found), **({"layers": rows(found)} if options.table else {}), **pictures}
     output.document(document) if options.json else _show(document)
     return 0
 
 
-def _summary(subject: "Subject") -> Json:
+def summary(subject: "Subject") -> Json:
+    """Return what a network is made of, and where it comes from."""
     from convarium.measurement.macs import macs
 
     network, architecture = subject.network, subject.architecture
@@ -71,13 +73,21 @@ def _of_name(subject: "Subject") -> Json:
 
     assert subject.named is not None
     row = subject.named.row
-    keys = ("id", "name", "source", "year", "section", "published", "parameters", "macs", "input")
     return {
         "option": f"architecture={subject.named.option}",
         "file": file_of(subject.named.option),
         "changed": list(subject.named.changed),
-        "catalogue": row and {key: getattr(row, key) for key in keys},
+        "catalogue": row and _of_row(row),
     }
+
+
+def _of_row(row: "Row") -> Json:
+    """Return a row and what its counts are of: fixed tables with the parameters, a form that `kwargs` makes."""
+    from convarium.catalogue.networks import counts_tables, images_of
+
+    keys = ("id", "name", "source", "year", "section", "published", "parameters", "macs", "input")
+    told = {key: getattr(row, key) for key in keys}
+    return {**told, "counts_tables": counts_tables(row), "kwargs": dict(images_of(row).kwargs)}
 
 
 def _of_file(stored: "Stored") -> Json:
@@ -127,11 +137,13 @@ def _row(found: Json) -> str:
     row = found["catalogue"]
     if row is None:
         return "no row is this network"
-    named = (("parameters", "parameters"), ("macs", f"MACs at {row['input']} pixels"))
+    tables = " (with fixed tables, buffers here)" if row["counts_tables"] else ""
+    named = (("parameters", f"parameters{tables}"), ("macs", f"MACs at {row['input']} pixels"))
     counts = [f"{row[key]:,} {name}" for key, name in named if row[key]]
+    form = "".join(f", with {key}={value}" for key, value in row["kwargs"].items())
     changed = f"; here with {' '.join(found['changed'])}" if found["changed"] else ""
     told = f"{row['id']}: {row['name']} ({row['source']}), section {row['section']}"
-    return f"{told}{'; ' if counts else ''}{' and '.join(counts)}{changed}"
+    return f"{told}{'; ' if counts else ''}{' and '.join(counts)}{form}{changed}"
 
 
 def _table(rows: Sequence[Json]) -> None:

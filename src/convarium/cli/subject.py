@@ -60,6 +60,7 @@ class Subject:
     Attributes:
         architecture: what it is built from, complete.
         images: whose its input's size and its classes are, for a person to read.
+        width: of an image that is not square.
     """
 
     network: "nn.Module"
@@ -67,12 +68,13 @@ class Subject:
     images: str
     named: Named | None = None
     stored: Stored | None = None
+    width: int | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:
         """The shape (C, H, W) of the images that it takes."""
         side = self.architecture["img_size"]
-        return self.architecture["in_chans"], side, side
+        return self.architecture["in_chans"], side, self.width or side
 
 
 def subject(word: str | None, overrides: Sequence[str]) -> Subject:
@@ -93,6 +95,7 @@ def subject(word: str | None, overrides: Sequence[str]) -> Subject:
 def _architecture(overrides: Sequence[str]) -> Subject:
     from convarium.architectures import library
     from convarium.catalogue.networks import row_of
+    from convarium.cli.native import native, of_dataset
     from convarium.cli.points import ask
     from convarium.names import allowing, packages
 
@@ -104,22 +107,17 @@ def _architecture(overrides: Sequence[str]) -> Subject:
     if point.config["compression"]:
         raise UserError("inspect shows a network before compression, or a stored one: leave out compression=…")
     option = next(text for text in point.overrides if text.startswith("architecture=")).partition("=")[2]
-    row = row_of(option)
+    row = row_of(option, point.config["architecture"]["name"])
+    of_row = (row.config or "").split() if row else ()
+    changed = tuple(text for text in point.overrides if text.startswith("architecture.") and text not in of_row)
+    named = Named(option, row, changed)
     told = {key: value for key, value in point.config["architecture"].items() if key not in ("weights", "pretrained")}
-    images = f"of dataset={point.config['dataset']['name']}"
-    if row is not None and not any(text.startswith("dataset") for text in overrides):
-        told, images = {**told, **_of_paper(row)}, "of its paper; dataset=NAME takes another's"
-    changed = tuple(text for text in point.overrides if text.startswith("architecture."))
+    typed = any(text.startswith("dataset") for text in overrides)
     with allowing(packages(point.config)):
-        told = library.delivered(told)
-        return Subject(library.trial(told), told, images, Named(option, row, changed))
-
-
-def _of_paper(row: "Row") -> Json:
-    from convarium.catalogue.networks import images_of
-
-    images = images_of(row)
-    return {"in_chans": images.channels, "num_classes": images.classes, "img_size": images.side}
+        images = of_dataset(point.config["dataset"]) if typed else native(named, told, point.config["dataset"])
+        told = library.delivered({**told, **images.told})
+        network = library.build(told, "meta").eval() if images.width else library.trial(told)
+        return Subject(network, told, images.whose, named, width=images.width)
 
 
 def _of(stored: Stored) -> Subject:

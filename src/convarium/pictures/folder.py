@@ -111,6 +111,11 @@ def files(home: Path, root: Path) -> Iterator[Path]:
     yield from _walk(home, frozenset(map(_identity, above)))
 
 
+def below(folder: Path) -> Iterator[Path]:
+    """Yield every file below a folder that need not be one of classes, as `files` does."""
+    yield from _walk(folder, frozenset())
+
+
 def _walk(folder: Path, above: frozenset[Identity]) -> Iterator[Path]:
     identity = _identity(folder)
     if identity in above:

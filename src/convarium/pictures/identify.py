@@ -36,6 +36,15 @@ def identify(path: Path) -> None:
         raise NoPicture("is no picture") from None
 
 
+def is_picture(path: Path) -> bool:
+    """Whether the head of a file is that of a picture that may be decoded."""
+    try:
+        identify(path)
+    except NoPicture:
+        return False
+    return True
+
+
 def check_size(width: int, height: int) -> None:
     """Raise NoPicture if a picture has more pixels than may be decoded."""
     if width * height > LARGEST:
