@@ -23,7 +23,7 @@ def keep(store: Store, row: str, found: Mapping[str, Any]) -> None:
 
 def kept(store: Store, row: str, check: Mapping[str, Any]) -> Json | None:
     """Return the last verdict on a row by this check in the store."""
-    return _current(disk.read_json(store.root / "checks" / f"{row}.json"), check)
+    return _current(disk.read_object(store.root / "checks" / f"{row}.json", {}), check)
 
 
 def shipped(row: str, check: Mapping[str, Any]) -> Json | None:
