@@ -73,6 +73,19 @@ def test_what_runs_a_row_is_of_a_row() -> None:
     assert not read_yaml("built.yaml").keys() & read_yaml("commands.yaml").keys()
 
 
+def test_a_system_of_compression_is_run_by_a_compression() -> None:
+    """A network alone compresses nothing, nor does it learn from a teacher."""
+    of_compression = [row for row in rows() if row.config and row.section.startswith("4")]
+    assert len(of_compression) >= 6
+    assert all(str(row.config).startswith("compression=") for row in of_compression)
+
+
+@pytest.mark.parametrize("row", ["twn", "ttq", "deit"])
+def test_a_row_whose_algorithm_is_not_there_is_not_built(row: str) -> None:
+    (found,) = [one for one in rows() if one.id == row]
+    assert found.runs_by is None
+
+
 def test_a_row_that_a_command_runs_is_built_and_names_the_command(call: Call) -> None:
     shown = {row["id"]: row for row in json.loads(call("--section", "3.1", "--built", "--json")[1])["rows"]}
     found = shown["deconvnet_visualiser"]

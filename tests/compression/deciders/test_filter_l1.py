@@ -8,6 +8,7 @@ from compression.deciders.structural import LENET, architecture, built, look
 from convarium.architectures import library
 from convarium.compression import change, host
 from convarium.compression.deciders.filter_l1 import check, filter_l1
+from convarium.compression.deciders.random_filters import random_filters
 from convarium.compression.representations.sparse import Sparse
 from convarium.errors import UserError
 
@@ -31,6 +32,16 @@ def test_the_filters_of_least_l1_norm_go_and_the_network_itself_is_not_touched()
     kept = before.abs().flatten(1).sum(1).topk(10).indices.sort().values
     assert torch.equal(decision.values["conv1.weight"], before[kept])
     assert decision.values["conv2.weight"].shape == (25, 10, 5, 5)
+
+
+@pytest.mark.parametrize("ratio", [0.2, 0.5])
+def test_random_filters_leave_the_same_structure_of_other_filters_by_the_seed(ratio: float) -> None:
+    network = built(LENET)
+    by_norm = filter_l1(look(network, LENET, **{**METHOD, "ratio": ratio}))
+    drawn = [random_filters(look(network, LENET, **{**METHOD, "ratio": ratio})) for _ in range(2)]
+    assert drawn[0].edits == by_norm.edits
+    assert not torch.equal(drawn[0].values["conv2.weight"], by_norm.values["conv2.weight"])
+    assert torch.equal(drawn[0].values["conv2.weight"], drawn[1].values["conv2.weight"])
 
 
 def test_zero_filters_are_cut_without_changing_the_logits() -> None:

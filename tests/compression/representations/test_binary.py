@@ -38,12 +38,22 @@ def test_decoded_scales_are_the_mean_sizes_again_to_the_last_bit() -> None:
         assert again.materialised().numpy().tobytes() == binary.materialised().numpy().tobytes()
 
 
-def test_gradients_go_straight_to_latent_values_of_at_most_one() -> None:
-    dense = torch.tensor([[0.5, -1.0, 1.5], [-2.0, 0.0, 0.9]])
+def test_the_gradient_is_the_papers() -> None:
+    """Rastegari et al. 2016, section 3.2: the output's gradient times (1 / n + scale * [|w| <= 1])."""
+    dense = torch.tensor([[0.5, -1.0, 1.5], [-2.0, 0.1, 0.9]])
     latents = Binary((2, 3)).fit(dense).stored[0].requires_grad_()
     (Binary((2, 3))(latents) * torch.arange(1.0, 7.0).view(2, 3)).sum().backward()
     assert latents.grad is not None
-    assert latents.grad.tolist() == [1, 2, 0, 0, 5, 6]
+    share, scales = 1 / 3, (1.0, 1.0)
+    torch.testing.assert_close(
+        latents.grad.view(2, 3),
+        torch.tensor(
+            [
+                [1 * (share + scales[0]), 2 * (share + scales[0]), 3 * share],
+                [4 * share, 5 * (share + scales[1]), 6 * (share + scales[1])],
+            ]
+        ),
+    )
 
 
 @pytest.mark.parametrize("scale", [-1.0, -0.0, torch.nan, torch.inf])

@@ -4,7 +4,7 @@ A filter's score is the sum of its absolute weights. Where filters of several la
 stages) Li et al. let the shortcut's projection decide; here all of them do, by the sum of their scores.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -18,13 +18,22 @@ from convarium.errors import UserError
 
 
 def filter_l1(view: View) -> Decision:
+    """Cut the filters with the least L1 norms, as `cut_lowest` says."""
+    return cut_lowest(view, narrow.strengths)
+
+
+def cut_lowest(view: View, score_filters: Callable[[nn.Module, Group], Tensor]) -> Decision:
     """Leave, after round r of n, a share (1 - ratio) ** (r / n) of each group's filters (`scope: layer`), or of all.
 
     With `scope: global` a group's scores are divided by their mean. No layer loses its last filter.
+
+    Args:
+        view: of a method with the knobs of filter_l1.yaml.
+        score_filters: gives one score for each place in a block of a group: (size / blocks,), float64.
     """
     network = sound.plain(view.network)
     groups = narrow.groups(view, network)
-    scores = {group.name: narrow.strengths(network, group) for group in groups}
+    scores = {group.name: score_filters(network, group) for group in groups}
     before = narrow.sizes(view)
     counts = _global_counts(view, groups, scores, before) if view.step["scope"] == "global" else None
     choice = {}

@@ -1,4 +1,4 @@
-"""Draw weights and biases to a trained grid of few levels (Esser et al. 2020; ternary ones: Li et al. 2016)."""
+"""Draw weights and biases to a trained grid of few levels (after Esser et al. 2020)."""
 
 from math import ceil
 

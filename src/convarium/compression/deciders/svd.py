@@ -1,5 +1,6 @@
-"""Split layers in two by a truncated singular value decomposition (Zhang et al. 2015; Jaderberg et al. 2014).
+"""Split layers in two by a truncated singular value decomposition of their weights.
 
+The shapes are those of Zhang et al. 2015 (channel) and Jaderberg et al. 2014 (spatial), who fit responses to data.
 `form: channel` decomposes a kernel as the matrix of outputs x (inputs, height, width), `form: spatial` as that of
 (inputs, height) x (outputs, width). Both factors take the square root of the singular values.
 """

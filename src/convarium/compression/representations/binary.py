@@ -81,10 +81,10 @@ class Binary(Representation):
 
 
 class _Signs(torch.autograd.Function):
-    """Signs times scales; the gradient goes straight to the latent values of at most 1, as in the paper's algorithm 1.
+    """Signs times scales, with the gradient of the paper's section 3.2 for the latent values.
 
-    The bound is the paper's derivative of the sign (section 3.2), which BinaryConnect's clipping (Courbariaux et al.
-    2015) amounts to.
+    Of n latent values w in a filter with the scale a, a gradient g becomes g * (1 / n + a * [|w| <= 1]): the first part
+    is the scale's own derivative, the second the sign's, which is taken for 1 where |w| <= 1.
     """
 
     @staticmethod
@@ -96,7 +96,8 @@ class _Signs(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
         (latents,) = ctx.saved_tensors
         (gradient,) = gradients
-        return torch.where(latents.abs() <= 1, gradient, 0.0)
+        through_sign = _scales(latents)[:, None] * (latents.abs() <= 1)
+        return gradient * (1 / max(1, latents.shape[1]) + through_sign)
 
 
 def _scales(latents: Tensor) -> Tensor:

@@ -1,4 +1,7 @@
-"""A trained grid of few levels: a whole number times a scale (Esser et al. 2020, "Learned Step Size Quantization")."""
+"""A trained grid of few levels: a whole number times a scale, whose logarithm is trained.
+
+The gradients are those of Esser et al. 2020, "Learned Step Size Quantization"; there the step itself is trained.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn, Self

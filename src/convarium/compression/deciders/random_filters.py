@@ -1,0 +1,25 @@
+"""Cut filters drawn at random: the control that every criterion for filters must beat."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from convarium.compression.deciders import filter_l1
+from convarium.compression.deciders.view import Decision, View
+from convarium.compression.structure.coupling import Group
+
+
+def random_filters(view: View) -> Decision:
+    """Score every filter by a uniform number, and cut as `filter_l1` does: the same structure, other filters."""
+
+    def draw_scores(_: nn.Module, group: Group) -> Tensor:
+        return torch.rand(group.size // group.blocks, generator=view.generator, dtype=torch.float64)
+
+    return filter_l1.cut_lowest(view, draw_scores)
+
+
+def check(network: nn.Module, step: Mapping[str, Any]) -> None:
+    """Refuse a network of which nothing can be cut (see `filter_l1.check`)."""
+    filter_l1.check(network, step)
