@@ -1,8 +1,8 @@
 """Files of compressed networks stay the same, byte for byte, whatever moves in the code.
 
-The dense weights are whole numbers over 64 and nothing is trained, so that no sum is rounded and the bytes do not depend
-on the processor. A digest that changes means that files written today are not those of yesterday: the format's number or
-a method's version has to rise.
+The dense weights are whole numbers over 64 and nothing is trained, so no sum is rounded and the bytes do not depend on
+the processor. A digest that changes means that files written today are not those of yesterday: the number of the format
+or the version of a method has to rise.
 """
 
 from hashlib import sha256
