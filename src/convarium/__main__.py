@@ -1,6 +1,11 @@
-"""`python -m convarium` is `convarium`."""
+"""`python -m convarium` is `convarium`: what Python puts first, the current folder, hides nothing from it."""
 
-from convarium.cli import main
+import os
+import sys
 
 if __name__ == "__main__":
+    if not sys.flags.safe_path and sys.path[0] == os.getcwd():  # noqa: PTH109
+        del sys.path[0]
+    from convarium.cli import main
+
     raise SystemExit(main())

@@ -24,3 +24,10 @@ class NotInstalled(UserError):
 
 class StageFailed(Exception):
     """A stage could not finish (the loss became NaN, a child process died), said in one line. Exit code 1."""
+
+
+def is_interrupt(error: BaseException | None) -> bool:
+    """Whether an error is a KeyboardInterrupt, or came of one: Lightning makes SystemExit or ValueError of it."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None

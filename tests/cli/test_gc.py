@@ -59,6 +59,23 @@ def test_what_is_asked_for_and_what_runs_stays(left: dict[str, Path], call: Call
     assert not [path for path in Path("outputs/store/train").iterdir() if path.name.startswith(".")]
 
 
+def test_a_failure_s_checkpoint_stays_until_unfinished_work_is_to_go(left: dict[str, Path], call: Call) -> None:
+    checkpoint = left["failed"] / "checkpoints/train.ckpt"
+    checkpoint.parent.mkdir()
+    checkpoint.write_bytes(bytes(1000))
+    (left["failed"] / "log.txt").write_text("x" * 10)
+    said = call("gc", "--dry-run")[1]
+    assert "failed: 1, 25 bytes would go" in said
+    assert "unfinished: 2, 1,200 bytes kept" in said
+    assert call("gc")[0] == 0
+    assert checkpoint.exists()
+    assert not (left["failed"] / "failed.json").exists()
+    assert not (left["failed"] / "log.txt").exists()
+    (left["failed"] / "failed.json").write_text('{"error": "no"}')
+    assert call("gc", "--unfinished")[0] == 0
+    assert not left["failed"].exists()
+
+
 def test_what_was_made_from_outdated_results_is_outdated(left: dict[str, Path], call: Call) -> None:
     store = Store(Path("outputs/store"))
     (measured,) = store.results("measure")

@@ -1,6 +1,7 @@
 """Hydra's inside as we use it: these tests fail when an upgrade moves what cli/hydra.py takes."""
 
 import random
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from convarium.cli.points import ask
 from convarium.config import places
 from convarium.errors import UserError
 
+Call = Callable[..., tuple[int, str, str]]
 SWEEP = [
     "architecture=lenet5,lenet300_100,mlp,resnet20",
     "compression=none,magnitude,random,[magnitude,kmeans],[random,kmeans,huffman]",
@@ -87,3 +89,29 @@ def note(config: object) -> None:
 
     plan, worker = OmegaConf.select(config, "runtime.plan"), OmegaConf.select(config, "runtime.worker")  # type: ignore[arg-type]
     Path(f"{plan}.{worker}").touch()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "job_logging/none", "hydra_logging/none", "output/default", "sweeper/basic", "env/default", "config",
+        "launcher/joblib", "launcher/basic",
+    ],
+)  # fmt: skip
+def test_what_hydra_is_made_of_is_never_the_user_s(name: str, write: Callable[[str, str], Path]) -> None:
+    write(f"conf/hydra/{name}.yaml", "_target_: os.system\nhandlers: 3\n")
+    composer = Composer(places.folders("conf"))
+    composer.launcher([], Path("s").resolve(), 1)
+    composer.launcher(["hydra/launcher=basic"], Path("s").resolve(), 1)
+
+
+def test_a_launcher_of_the_user_s_may_replace_ours_and_is_named(write: Callable[[str, str], Path], call: Call) -> None:
+    write("conf/hydra/launcher/mine.yaml", "defaults: [joblib]\nn_jobs: 3\n")
+    composer = Composer(places.folders("conf"))
+    assert composer.launch_config(["hydra/launcher=mine"], Path("s"), 1).hydra.launcher.n_jobs == 3
+    file = write("conf/hydra/launcher/local.yaml", "defaults: [joblib]\nn_jobs: 3\n")
+    line = "conf/hydra/launcher/local.yaml of this folder is used in place of ours"
+    assert line in call("plan", "--fast")[1]
+    file.write_text("foo: 1\n")
+    code, _, error = call("plan", "--fast")
+    assert (code, error) == (2, f"convarium: hydra/launcher: no launcher: it has no _target_; {line}\n")

@@ -1,5 +1,7 @@
 """Arguments become points: short names, sweeps, knobs where their method is, equal points merged."""
 
+import re
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -122,3 +124,67 @@ def test_300_points_of_three_chains_are_composed_from_files_a_few_times(monkeypa
     asked = ask([chains, "compression.magnitude.sparsity=0.5,0.8", "recipe.lr=0.1,0.01", "seed=range(0,25)"])
     assert len(asked.points) == 300
     assert len(composed) == 3
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["seed=range(0,1000000000)"], "a range of more than 100,000 values"),
+        (["seed=range(1000000000,0,-1)"], "a range of more than 100,000 values"),
+        (["seed=shuffle(range(0,1000000000))"], "a range of more than 100,000 values"),
+        (["recipe.lr=range(0,1,1e-12)"], "a range of more than 100,000 values"),
+        (["recipe.lr=range(0,inf)"], "a range of more than 100,000 values"),
+        (["recipe.lr=range(1e300,1e301)"], "a range of more than 100,000 values"),
+        (["compression=range(0,1000000000)"], "a range of more than 100,000 values"),
+        (["runtime.workers=range(0,1000000000)"], "a range of more than 100,000 values"),
+        (["seed=range(0,300)", "recipe.lr=range(0,1,0.001)"], "this sweep has 300,000 points"),
+        (["sweep=wide"], "this sweep has 120,600 points"),
+        (["recipe.lr=range(0,nan)"], "no range of numbers"),
+        (["seed=range(0,9,0)"], "no range of numbers"),
+        (["compression.magnitude.sites=[range(0,1000000000)]"], "a list can't hold a sweep"),
+    ],
+)
+def test_a_sweep_of_too_many_points_is_refused_before_they_are_listed(
+    overrides: list[str], said: str, write: Callable[[str, str], Path]
+) -> None:
+    grid = '  - ["seed=range(0,300)", "recipe.lr=range(0,0.2,0.001)"]\n'
+    write("sweeps/wide.yaml", f"description: wide\nexpected_time: for ever\ngrids:\n{2 * grid}")
+    tracemalloc.start()
+    try:
+        with pytest.raises(UserError, match=re.escape(said)):
+            ask(overrides)
+        assert tracemalloc.get_traced_memory()[1] < 1e8
+    finally:
+        tracemalloc.stop()
+
+
+REPLACED = [
+    ("runtime/local", "foo: 1\n", []),
+    ("runtime/local", "# @package _global_\nhydra: {run: {dir: x}}\n", []),
+    ("recipe/sgd_cosine", "lr: 1\n", []),
+    ("recipe/sgd_cosine", "- a\n- b\n", []),
+    ("recipe/sgd_cosine", "a: [\n", []),
+    ("dataset/mnist5k", "# @package _global_\nseed: 3\n", []),
+    ("budget/none", "defaults: [missing]\n", []),
+    ("tracking/none", "uri: 3\n", []),
+    ("measurement/standard", "a: ${nope}\n", []),
+    ("term/kd", "x: 1\n", ["compression=magnitude", "compression.magnitude.terms=[kd]"]),
+    ("compression/pruning/magnitude", "x: 1\n", ["compression=magnitude"]),
+]
+
+
+@pytest.mark.parametrize(("name", "text", "overrides"), REPLACED)
+def test_a_file_of_the_user_s_that_replaces_ours_is_named_where_it_is_of_another_shape(
+    name: str, text: str, overrides: list[str], write: Callable[[str, str], Path]
+) -> None:
+    write(f"conf/{name}.yaml", text)
+    with pytest.raises(UserError, match=rf"conf/{name}\.yaml"):
+        ask(overrides).accepted()
+
+
+def test_a_file_that_no_point_is_made_of_is_not_named(write: Callable[[str, str], Path]) -> None:
+    write("conf/recipe/adam.yaml", "lr: 1\n")
+    write("conf/architecture/basic/lenet5.yaml", "lr: 1\n")
+    with pytest.raises(UserError) as raised:
+        ask(["recipe.epochs=-1", "architecture=mlp"]).accepted()
+    assert "adam" not in str(raised.value)

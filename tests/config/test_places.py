@@ -25,7 +25,9 @@ def test_a_last_name_that_two_options_share_must_be_written_whole() -> None:
 def test_what_the_user_s_conf_replaces_is_named(write: Callable[[str, str], Path]) -> None:
     write("conf/recipe/sgd_cosine.yaml", "")
     write("conf/recipe/mine.yaml", "")
-    assert shadowed() == ["recipe/sgd_cosine"]
+    write("conf/term/kd.yaml", "")
+    write("conf/hydra/launcher/local.yaml", "")
+    assert shadowed() == ["recipe/sgd_cosine", "term/kd", "hydra/launcher/local"]
     assert "mine" in options("recipe")
 
 

@@ -59,6 +59,22 @@ def fail(own: Mapping[str, Any], parents: tuple[Parent, ...], runtime: Runtime) 
     raise ValueError("first line\nsecond line")
 
 
+def disguise(own: Mapping[str, Any], parents: tuple[Parent, ...], runtime: Runtime) -> dict[str, Any]:
+    """Work for ever; make something else of an interrupt, as `own["how"]` says."""
+    tell(runtime, own["name"])
+    try:
+        if own["how"] == "forked":
+            runtime.fresh("store.fake_stage:further", "", 600.0)
+        while True:
+            time.sleep(0.01)
+    except BaseException as error:
+        if own["how"] == "chained":
+            raise ValueError("signal only works in main thread") from error
+        if own["how"] == "exit":
+            raise SystemExit(1) from error
+    raise ImportError("cannot import name 'half'")
+
+
 def echo(own: Mapping[str, Any], parents: tuple[Parent, ...], runtime: Runtime) -> dict[str, Any]:
     """Return what was received."""
     return {"metrics": {}, "own": dict(own), "runtime": runtime.threads, "parents": [p.signature for p in parents]}

@@ -125,6 +125,27 @@ def test_an_interrupt_ends_a_worker_in_the_same_process(tmp_path: Path) -> None:
     assert b'"released": true' in (folder / "lease.0").read_bytes()
 
 
+@pytest.mark.parametrize("how", ["chained", "exit", "unchained", "forked"])
+def test_whatever_a_stage_makes_of_an_interrupt_is_no_failure(tmp_path: Path, how: str) -> None:
+    one = f"node('any', stage='disguise', how='{how}', journal=pathlib.Path(sys.argv[2]))"
+    code = (
+        f"import sys, pathlib; from store.fake_run import *\none = {one}\n"
+        "run(plan(one), pathlib.Path(sys.argv[1]), in_this_thread, 1)"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path / "s"), str(tmp_path / "journal")],
+        env=ENVIRONMENT,
+        stderr=subprocess.DEVNULL,
+    )
+    _wait_for((tmp_path / "journal").exists)
+    time.sleep(1.0 if how == "forked" else 0.0)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=10) != 0
+    (log,) = (tmp_path / "s").glob("*/*/log.txt")
+    assert "stopped" in log.read_text()
+    assert not list((tmp_path / "s").glob("*/*/failed.json"))
+
+
 def test_what_is_stored_launches_nothing(undisturbed: Path) -> None:
     def launch(jobs: list[list[str]]) -> None:
         raise AssertionError(jobs)

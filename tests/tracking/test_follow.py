@@ -36,8 +36,10 @@ def silent() -> Iterator[int]:
         yield opened.getsockname()[1]
 
 
-def test_what_gets_done_meanwhile_is_written(tmp_path: Path, empty: str, capsys: pytest.CaptureFixture[str]) -> None:
-    store = Store(tmp_path / "store")
+def test_what_gets_done_meanwhile_is_written(here: Path, empty: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("random", "mlflow"):
+        (here / f"{name}.py").write_text("raise ImportError('this is not the library')\n")
+    store = Store(here / "store")
     asked = made_up.planned(store.root, POINT)
     with followed(tracking(empty), asked, store, None):
         made_up.sweep(store.root, POINT)

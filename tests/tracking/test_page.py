@@ -35,13 +35,16 @@ class Served:
 
 
 @pytest.fixture(scope="module")
-def served(synced: Sync, stored: Path) -> Iterator[Served]:
-    """The page on the synced store."""
+def served(synced: Sync, stored: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """The page on the synced store, opened in a folder whose files are called as libraries are."""
+    here = tmp_path_factory.mktemp("here")
+    for name in ("random", "mlflow", "uvicorn", "flask"):
+        (here / f"{name}.py").write_text("raise ImportError('this is not the library')\n")
     with socket.create_server(("127.0.0.1", 0)) as opened:
         port = opened.getsockname()[1]
     command = [sys.executable, "-m", "convarium", "ui", "--port", str(port), "--uri", synced.uri]
     pipe = subprocess.PIPE
-    process = subprocess.Popen([*command, f"runtime.store={stored}"], stdout=pipe, stderr=pipe, text=True)
+    process = subprocess.Popen([*command, f"runtime.store={stored}"], stdout=pipe, stderr=pipe, text=True, cwd=here)
     assert process.stdout is not None
     line = process.stdout.readline()
     assert "http://" in line, process.communicate(timeout=60)

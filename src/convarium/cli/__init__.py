@@ -1,11 +1,13 @@
 """The command line: a module a sub-command, imported when it is called; nothing heavy for `--help`."""
 
-import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from convarium.errors import StageFailed, UserError
+from convarium.children import complete_import_path
+from convarium.cli.interrupts import EXIT_CODE, interruptible
+from convarium.errors import StageFailed, UserError, is_interrupt
+from convarium.streams import lasting_streams
 
 COMMANDS = {
     "run": "train, compress and measure every point that is not stored yet",
@@ -44,26 +46,32 @@ Completion: eval "$(convarium --completion bash)"
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return 0 done, 1 failed while running, 2 the user's mistake, 130 interrupted."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    with lasting_streams() as stderr:
+        code, line = _run(arguments)
+        if line:
+            from convarium.tracking.address import masked
+
+            print(f"convarium: {masked(line)}", file=stderr)
+    return code
+
+
+def _run(arguments: list[str]) -> tuple[int, str]:
+    """Run one command; return the exit code, and the line that says how it ended badly."""
     debug = "--debug" in arguments
-    if (here := os.getcwd()) not in sys.path:  # noqa: PTH109
-        sys.path.append(here)  # a user's own modules, named in a YAML of ./conf
     try:
-        return _dispatch([text for text in arguments if text != "--debug"])
-    except KeyboardInterrupt:
-        return _ended("interrupted; what is done is stored, the same command continues", 130)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return 0
-    except (UserError, OSError) as error:
+        complete_import_path()
+        with interruptible():
+            return _dispatch([text for text in arguments if text != "--debug"]), ""
+    except (Exception, KeyboardInterrupt) as error:
+        if is_interrupt(error):
+            return EXIT_CODE, "interrupted; what is done is stored, the same command continues"
         if debug:
             raise
-        return _ended(_told(error), 2)
-    except Exception as error:
-        if debug:
-            raise
-        name = "" if isinstance(error, StageFailed) else f"{type(error).__name__}: "
-        hint = "" if isinstance(error, StageFailed) else " (--debug shows where)"
-        return _ended(f"{name}{' '.join(str(error).split())}{hint}", 1)
+        if isinstance(error, UserError | OSError):
+            return 2, _told(error)
+        if isinstance(error, StageFailed):
+            return 1, _one_line(error)
+        return 1, f"{type(error).__name__}: {_one_line(error)} (--debug shows where)"
 
 
 def _dispatch(arguments: list[str]) -> int:
@@ -101,8 +109,5 @@ def _told(error: Exception) -> str:
     return str(error)
 
 
-def _ended(line: str, code: int) -> int:
-    from convarium.tracking.address import masked
-
-    print(f"convarium: {masked(line)}", file=sys.stderr)
-    return code
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())

@@ -33,12 +33,6 @@ def main(argv: Sequence[str]) -> int:
     with output.aside():
         found, store = _found(options.overrides)
         document = _document(found, options.where, options.best, options.margin)
-    if options.json:
-        output.document(document)
-    else:
-        from convarium.comparison.terminal import show
-
-        show(document, output.console())
     if options.html:
         from convarium.comparison.report.document import report
         from convarium.comparison.report.page import page
@@ -49,6 +43,12 @@ def main(argv: Sequence[str]) -> int:
         from convarium.comparison.report.table import table
 
         _write("--csv", options.csv, table(document))
+    if options.json:
+        output.document(document)
+    else:
+        from convarium.comparison.terminal import show
+
+        show(document, output.console())
     return 0
 
 

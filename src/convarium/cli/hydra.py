@@ -7,9 +7,10 @@ an inner name moves.
 import copy
 import itertools
 import pickle
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import isnan
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,9 +23,10 @@ from hydra._internal.defaults_list import create_defaults_list
 from hydra._internal.sources_registry import SourcesRegistry
 from hydra._internal.utils import create_config_search_path
 from hydra.core.config_loader import ConfigLoader
+from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Override, RangeSweep, Sweep
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobRuntime, setup_globals
 from hydra.errors import HydraException
@@ -35,22 +37,35 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from yaml import YAMLError
 
 from convarium.cli.independent import independent, laid, left_open, value_at
+from convarium.config.places import blamed
+from convarium.config.point import MOST_POINTS
 from convarium.config.words import suggestion
 from convarium.errors import UserError
 
-PRIMARY, LAUNCH = "convarium", "launch"
-MISTAKES = (HydraException, OmegaConfBaseException, YAMLError, ValueError, AssertionError)
+PRIMARY, LAUNCH, LAUNCHERS = "convarium", "launch", "hydra/launcher"
+OURS = f"{LAUNCHERS}/local"
+MISTAKES = (HydraException, OmegaConfBaseException, YAMLError, ValueError, ArithmeticError, AssertionError)
 
 
 class GroupOptions(FileConfigSource):
-    """The user's ./conf: searched first, for group options only, so that it can't replace a primary config."""
+    """The user's ./conf: searched first, for options of our groups, and for launchers that are not Hydra's own.
+
+    So it can't replace a primary config, nor what Hydra itself is made of (logging, output, sweeper …).
+    """
 
     @staticmethod
     def scheme() -> str:
         return "options"
 
     def is_config(self, config_path: str) -> bool:
-        return "/" in config_path and super().is_config(config_path)
+        group, _, name = config_path.rpartition("/")
+        is_ours = not group.startswith("hydra") or (group == LAUNCHERS and name not in _own_launchers())
+        return bool(group) and is_ours and super().is_config(config_path)
+
+
+def _own_launchers() -> list[str]:
+    """Return the names of the launchers that Hydra and its installed plugins bring."""
+    return [name.removesuffix(".yaml") for name in ConfigStore.instance().list(LAUNCHERS)]
 
 
 class FreshCopies(CachingConfigRepository):
@@ -91,6 +106,7 @@ class Composer:
         self.loader = ConfigLoaderImpl(path)
         self._parsed: dict[str, Override] = {}
         self._composed: dict[tuple[str, ...], Composed] = {}
+        self._options: dict[tuple[str, ...], Collection[str | None]] = {}
         self._values: dict[tuple[tuple[str, ...], str], Any] = {}
 
     @cached_property
@@ -124,11 +140,14 @@ class Composer:
             raise UserError(f"{text}: an interval has no points; write the values, or range(start,stop,step)")
         swept = override.is_sweep_override()
         try:
+            _refuse_endless(override._value)
             values: list[Any] = list(override.sweep_iterator()) if swept else [override._value]
         except MISTAKES as error:
             raise UserError(f"{text}: {_said(error)}") from error
         if not values:
             raise UserError(f"{text} has no value")
+        if _holds_sweep(values):
+            raise UserError(f"{text}: a list can't hold a sweep; write the lists one after another: {key}=[…],[…]")
         named = [name(Override._convert_value(value)) for value in values] if name else values
         return key, [f"{key}={Override._get_value_element_as_str(value)}" for value in named]
 
@@ -172,22 +191,27 @@ class Composer:
 
     def _base(self, groups: tuple[str, ...]) -> Composed:
         if groups not in self._composed:
-            config = self._compose([self.parse(text) for text in groups])
+            config = self._compose(groups)
             written = cast(dict[str, Any], OmegaConf.to_container(config))
             plain = _plain(config, complete=False)
             self._composed[groups] = Composed(pickle.dumps(config), plain, left_open(written))
         return self._composed[groups]
 
-    def _compose(self, groups: list[Override]) -> DictConfig:
+    def options(self, groups: tuple[str, ...]) -> Collection[str | None] | None:
+        """Return the options, such as "recipe/adam", that group choices were composed of; None if they can't be."""
+        return self._options.get(groups)
+
+    def _compose(self, groups: tuple[str, ...]) -> DictConfig:
         """Compose as Hydra does, without its own node (no result depends on it), reading each file once."""
         try:
             defaults = create_defaults_list(
                 repo=self._repository,
                 config_name=PRIMARY,
-                overrides_list=groups,
+                overrides_list=[self.parse(text) for text in groups],
                 prepend_hydra=False,
                 skip_missing=False,
             )
+            self._options[groups] = {default.config_path for default in defaults.defaults}
             config = self.loader._compose_config_from_defaults_list(defaults.defaults, self._repository)
         except MISTAKES as error:
             raise UserError(_said(error)) from error
@@ -212,9 +236,11 @@ class Composer:
         try:
             config = self.loader.load_configuration(LAUNCH, texts, run_mode=RunMode.MULTIRUN)
             HydraConfig.instance().set_config(config)
-            OmegaConf.to_container(config.hydra.launcher, resolve=True, throw_on_missing=True)
+            found = OmegaConf.to_container(config.hydra.launcher, resolve=True, throw_on_missing=True)
+            if not isinstance(found, dict) or "_target_" not in found:
+                raise UserError("no launcher: it has no _target_")
         except MISTAKES as error:
-            raise UserError(f"{' '.join(settings) or 'hydra/launcher'}: {_said(error)}") from error
+            raise UserError(blamed(f"{' '.join(settings) or LAUNCHERS}: {_said(error)}", {OURS})) from error
         return config
 
     def launcher(
@@ -229,7 +255,7 @@ class Composer:
                 config=config,
             )
         except (*MISTAKES, RuntimeError, ImportError) as error:
-            raise UserError(f"hydra/launcher: {_said(error)}") from error
+            raise UserError(blamed(f"{LAUNCHERS}: {_said(error)}", {OURS})) from error
         count = itertools.count()
 
         def launch(jobs: list[list[str]]) -> None:
@@ -237,6 +263,21 @@ class Composer:
             plugin.launch(jobs, initial_job_idx=first[0] if first else 0)
 
         return launch
+
+
+def _refuse_endless(value: Any) -> None:
+    """Refuse a range of more values than points are taken at once, before they are listed."""
+    if not isinstance(value, RangeSweep):
+        return
+    if value.step == 0 or any(isnan(number or 0) for number in (value.start, value.stop, value.step)):
+        raise UserError("no range of numbers; write range(start,stop,step) with a step that is not 0")
+    if any(True for _ in itertools.islice(value.range(), MOST_POINTS, None)):
+        raise UserError(f"a range of more than {MOST_POINTS:,} values; at most so many points are taken at once")
+
+
+def _holds_sweep(value: Any) -> bool:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return any(isinstance(one, Sweep) or _holds_sweep(one) for one in inner)
 
 
 class Frozen:

@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 @contextmanager
 def aside() -> Iterator[None]:
     """Send what is printed meanwhile, by this process and its children, to stderr."""
-    if sys.stdout is not sys.__stdout__:
+    if not _is_descriptor_one(sys.stdout):
         with redirect_stdout(sys.stderr):
             yield
         return
@@ -27,6 +27,14 @@ def aside() -> Iterator[None]:
         print(end="", flush=True)
         os.dup2(kept, 1)
         os.close(kept)
+
+
+def _is_descriptor_one(stream: TextIO) -> bool:
+    """Whether a stream is the process's own stdout, and not what a test or a notebook has put in its place."""
+    try:
+        return stream.fileno() == 1
+    except (OSError, ValueError):
+        return False
 
 
 def document(content: Any) -> None:

@@ -1,9 +1,11 @@
 """`convarium plan`: what is stored, what would run, what it would cost."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convarium.cli.arguments import Arguments
+from convarium.config import places
 
 if TYPE_CHECKING:
     from convarium.cli.points import Asked
@@ -20,6 +22,8 @@ def main(argv: Sequence[str]) -> int:
 
     with output.aside():
         asked = ask(options.overrides)
+        if "hydra/launcher/local" in places.shadowed():
+            asked.composer.launch_config(asked.launcher, Path(), 1)
         if not options.fast:
             from convarium.cli.validation import validated
 
@@ -44,7 +48,6 @@ def _show(found: dict[str, Any]) -> None:
     from rich.table import Table
 
     from convarium.cli import output
-    from convarium.config import places
 
     console = output.console()
     table = Table("stage", "stored", "to run", box=None)
@@ -54,6 +57,6 @@ def _show(found: dict[str, Any]) -> None:
     console.print(f"{found['points']} points, {found['stored']} stored, {found['to_run']} to run{cost}")
     console.print(table)
     for name in places.shadowed():
-        console.print(f"conf/{name}.yaml of this folder is used in place of ours")
+        console.print(places.REPLACES.format(f"conf/{name}.yaml"))
     for one in found["invalid"]:
         console.print(f"invalid: {' '.join(one['overrides'])}: {one['error']}", markup=False)

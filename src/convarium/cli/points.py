@@ -4,6 +4,7 @@ import itertools
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from convarium.cli.options import option
 from convarium.cli.references import references
 from convarium.cli.sweeps import Saved, saved
 from convarium.config import places
-from convarium.config.point import KEYS, Point, check
+from convarium.config.point import KEYS, MOST_POINTS, Point, check
 from convarium.config.words import suggestion
 from convarium.errors import UserError
 from convarium.tracking.address import masked
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from convarium.cli.hydra import Composer
 
 NO_RESULT = ("runtime", "tracking")
-LIMIT = 100_000
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,10 @@ def ask(arguments: Sequence[str]) -> Asked:
     found: dict[str, Point] = {}
     invalid: dict[tuple[str, ...], Invalid] = {}
     unused: dict[str, bool] = {}
-    for axes in _grids(composer, sweep, typed):
+    grids = list(_grids(composer, sweep, typed))
+    if (count := sum(prod(map(len, axes)) for axes in grids)) > MOST_POINTS:
+        raise UserError(f"this sweep has {count:,} points, at most {MOST_POINTS:,} are taken at once")
+    for axes in grids:
         for overrides in _expanded(composer, axes, unused):
             try:
                 point = _point(composer, overrides)
@@ -135,16 +138,7 @@ def _axes(composer: "Composer", grid: Sequence[str], typed: Sequence[str]) -> li
     for text in (*grid, *typed):
         key, alternatives = _alternatives(composer, text)
         axes[key.lstrip("+")] = alternatives
-    if (count := _product(axes)) > LIMIT:
-        raise UserError(f"this sweep has {count} points, at most {LIMIT} are taken at once")
     return list(axes.values())
-
-
-def _product(axes: dict[str, list[str]]) -> int:
-    count = 1
-    for alternatives in axes.values():
-        count *= len(alternatives)
-    return count
 
 
 def _alternatives(composer: "Composer", text: str) -> tuple[str, list[str]]:
@@ -208,8 +202,12 @@ def _choices(overrides: Sequence[str]) -> tuple[str, ...]:
 
 
 def _point(composer: "Composer", overrides: tuple[str, ...]) -> Point:
-    config, default = _checked(composer, overrides)
-    return Point(overrides, config, references(overrides, config, default, lambda texts: _checked(composer, texts)[0]))
+    try:
+        config, default = _checked(composer, overrides)
+        others = references(overrides, config, default, lambda texts: _checked(composer, texts)[0])
+    except UserError as error:
+        raise UserError(places.blamed(str(error), composer.options(_choices(overrides)))) from error
+    return Point(overrides, config, others)
 
 
 def _checked(composer: "Composer", overrides: tuple[str, ...]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from convarium.cli.arguments import Arguments
+from convarium.cli.interrupts import interrupt
 from convarium.errors import StageFailed, UserError
 
 if TYPE_CHECKING:
@@ -28,8 +29,7 @@ def main(argv: Sequence[str]) -> int:
     from convarium.tracking.server import free
 
     sync = of(options.overrides, options.uri)
-    for ending in (signal.SIGTERM, signal.SIGINT):  # a shell's background job ignores Ctrl-C
-        signal.signal(ending, signal.default_int_handler)
+    signal.signal(signal.SIGINT, interrupt)  # which a shell's background job ignores
     try:
         if is_server(sync.uri):
             _shown(sync, sync.uri)

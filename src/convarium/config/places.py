@@ -4,6 +4,8 @@ A package contributes its folders `conf` and `sweeps` by an entry point of the g
 its name; it is not imported for that.
 """
 
+import re
+from collections.abc import Collection
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,6 +15,7 @@ from convarium.errors import UserError
 
 INNER = ("hydra", "term")  # no group of a point: Hydra's own, and what files of methods include
 ENTRY_POINTS = "convarium.conf"
+REPLACES = "{} of this folder is used in place of ours"
 PACKAGE = Path(__file__).resolve().parents[1]
 
 
@@ -70,14 +73,28 @@ def _options(group: str, searched: tuple[Path, ...]) -> list[str]:
 
 
 def shadowed() -> list[str]:
-    """Return the options of ours, such as "recipe/adam", that the user's ./conf replaces."""
+    """Return the options of ours, such as "recipe/adam" or "hydra/launcher/local", that the user's ./conf replaces."""
     return [
         f"{group}/{name}"
-        for group in groups()
+        for group in (*groups(), "term", "hydra/launcher")
         for folder in _users("conf")
         for name in files(folder / group)
         if (ours("conf") / group / f"{name}.yaml").is_file()
     ]
+
+
+def blamed(line: str, used: Collection[str | None] | None = None) -> str:
+    """Return the line of a mistake, with the user's files that replace ours where it may be theirs.
+
+    Args:
+        used: the options that were composed, None if that is not known.
+    """
+    group = re.split(r"[.:/= ]", line.removeprefix("In '"), maxsplit=1)[0]
+    found = [name for name in shadowed() if used is None or name in used]
+    if group in groups():
+        found = [name for name in found if name.partition("/")[0] in (group, "term")]
+    files = [f"conf/{name}.yaml" for name in found if f"{name}.yaml" not in line]
+    return f"{line.rstrip('.')}; {REPLACES.format(' and '.join(files))}" if files else line
 
 
 def full_name(kind: str, name: str, known: list[str]) -> str:

@@ -15,6 +15,7 @@ from convarium.errors import UserError
 from convarium.names import find
 from convarium.store.disk import beside
 
+MOST_POINTS = 100_000  # of one command line
 LAYERS = ("activation", "norm", "pooling", "dropout")
 SEED = Rule(types=frozenset({int}), low=0)
 KEYS = [
@@ -54,6 +55,9 @@ def check(values: Mapping[str, Any], default: Mapping[str, Any]) -> dict[str, An
         UserError: the first mistake, by the override key that mends it.
     """
     known(values, KEYS, "")
+    for key in ("architecture", "dataset"):
+        if not isinstance(default.get(key), Mapping):
+            raise UserError(f"{key} is {default.get(key)}, expected keys and values")
     dataset = _half_open(values.get("dataset"), default["dataset"], Dataset, "dataset")
     config = {
         "architecture": _half_open(values.get("architecture"), default["architecture"], Architecture, "architecture"),

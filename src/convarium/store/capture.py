@@ -10,6 +10,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TextIO, cast
 
+from convarium.streams import Lasting
+
 FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
@@ -43,12 +45,14 @@ def captured(path: Path, whole_process: bool) -> Iterator[None]:
     With `whole_process`, also what is written below Python, or to streams that were taken hold of earlier; not to be
     used where somebody else in the process talks to the user.
     """
-    with path.open("a", encoding="utf-8", buffering=1) as log, _logging(log), _streams(log):
-        if whole_process:
-            with _descriptors(log.fileno()):
+    with path.open("a", encoding="utf-8", buffering=1) as file:
+        log = cast(TextIO, Lasting(file))
+        with _logging(log), _streams(log):
+            if whole_process:
+                with _descriptors(log.fileno()):
+                    yield
+            else:
                 yield
-        else:
-            yield
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import ctypes
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from typing import Protocol
 from convarium.errors import UserError
 from convarium.store import reuse
 from convarium.store.execute import Execution, clear, one_line
+from convarium.store.fresh import stop_fresh
 from convarium.store.lease import Leases, highest
 from convarium.store.plan import Plan
 from convarium.store.run_file import Run, forget_dead
@@ -97,6 +99,8 @@ class Launching(threading.Thread):
 
     def run(self) -> None:
         """Launch, and keep what was raised."""
+        if sys.platform != "win32":  # a hangup is this process's to hear, not what it starts from this thread
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
         try:
             self._launch(self._jobs)
         except BaseException as error:
@@ -148,6 +152,7 @@ class Controller:
         self.run.stop()
         if self._launching is not None and not self._launching.ended.is_set():
             self._launching.interrupt()
+            stop_fresh()
             self._launching.ended.wait(GRACE_SECONDS)
         for process in self.run.crew():
             with suppress(ProcessLookupError):

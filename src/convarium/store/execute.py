@@ -7,6 +7,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from convarium import names
-from convarium.errors import StageFailed, UserError
+from convarium.errors import StageFailed, UserError, is_interrupt
 from convarium.store import curves, disk, log, provenance
 from convarium.store.capture import captured
 from convarium.store.fresh import in_fresh
@@ -73,7 +74,7 @@ class Execution:
         except LeaseLost:
             self._leave()
         except BaseException as error:
-            if _is_interrupt(error):
+            if isinstance(error, Stopped) or is_interrupt(error) or self.run.is_stopped:  # by whatever it fell
                 log.say(self.log, "stopped")
                 self._leave()
                 raise Stopped from None
@@ -172,7 +173,8 @@ class Execution:
         if self.run.is_stopped:
             raise Stopped
         self.lease.check()
-        log.bound(self.log)
+        with suppress(OSError):
+            log.bound(self.log)
 
     def _parent(self, signature: str) -> Parent:
         done, folder = self.store.done(signature), self.store.path(signature)
@@ -245,13 +247,6 @@ def _check_result(result: Any) -> None:
         canonical_json(result)
     except UserError as error:
         raise StageFailed(f"the result can't be stored: {error}") from None
-
-
-def _is_interrupt(error: BaseException | None) -> bool:
-    """Whether somebody wants the worker to leave; Lightning turns the keyboard's interrupt into an exit."""
-    if isinstance(error, SystemExit):
-        return _is_interrupt(error.__context__)
-    return isinstance(error, KeyboardInterrupt | Stopped)
 
 
 def _now() -> str:

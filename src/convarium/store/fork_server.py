@@ -17,6 +17,7 @@ from typing import Any
 
 from convarium.errors import StageFailed, UserError
 from convarium.names import allowing
+from convarium.streams import make_streams_last
 
 PR_SET_PDEATHSIG = 1
 
@@ -27,7 +28,7 @@ def serve() -> None:
     """Answer requests until the owner closes its end."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    make_streams_last()
     while line := os.read(0, 1 << 16):
         while not line.endswith(b"\n"):
             line += os.read(0, 1 << 16)

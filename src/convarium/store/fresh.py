@@ -4,7 +4,6 @@ import atexit
 import json
 import os
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -13,14 +12,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from convarium.children import python_command
 from convarium.errors import StageFailed, UserError
 from convarium.names import allowed
 
 SETTLING_SECONDS = 0.5
-START = """import json, sys
-sys.path[:] = json.loads(sys.argv[1])
-from convarium.store.fork_server import serve
-serve()"""
+SERVE = "from convarium.store.fork_server import serve; serve()"
 
 
 def fresh(target: str, *arguments: Any, threads: int | None = None, log: Path | None = None) -> Any:
@@ -55,6 +52,11 @@ def in_fresh(threads: int, log: Path) -> Callable[..., Any]:
     return lambda target, *arguments: fresh(target, *arguments, threads=threads, log=log)
 
 
+def stop_fresh() -> None:
+    """Kill what this process runs in fresh ones; whoever waits for it hears that it was killed."""
+    _server(os.getpid()).end()
+
+
 class Server:
     """A fork server of this process, started when first asked and again if it died."""
 
@@ -70,8 +72,9 @@ class Server:
                 stdin, stdout = process.stdin, process.stdout
                 assert stdin is not None
                 assert stdout is not None
-                stdin.write(request + "\n")
-                stdin.flush()
+                with suppress(BrokenPipeError):  # then it has ended, and so does what it says
+                    stdin.write(request + "\n")
+                    stdin.flush()
                 text = stdout.readline()
             except BaseException:
                 self.end()
@@ -94,10 +97,11 @@ class Server:
     def _running(self) -> "subprocess.Popen[str]":
         if self._process is None or self._process.poll() is not None:
             self._process = subprocess.Popen(
-                [sys.executable, "-c", START, json.dumps([os.path.abspath(entry) for entry in sys.path])],  # noqa: PTH100
+                python_command(SERVE),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,
+                start_new_session=True,  # Ctrl-C is for its owner to hear
             )
         return self._process
 

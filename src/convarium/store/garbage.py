@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
-from convarium.store import disk
+from convarium.store import disk, log
 from convarium.store.lease import Leases
 from convarium.store.plan import Plan
 from convarium.store.run_file import dead, living, plans
@@ -18,7 +18,7 @@ KINDS = {
     "left": "what killed commands left aside",
     "outdated": "results of another version of a stage, and what was made from them: named by signature only",
     "unreferenced": "results that nothing asks for any more, of all that is stored or of what --keep names",
-    "unfinished": "checkpoints of stages that were stopped: the same command would go on from them",
+    "unfinished": "checkpoints of stages that were stopped or failed: the same command would go on from them",
     "cache": "decoded pictures and the like beside the store: made again when they are needed",
 }
 ALWAYS = ("failed", "left")
@@ -46,7 +46,11 @@ def find(store: Store, versions: Mapping[str, int], asked: Set[str]) -> Iterator
     leases, stale = Leases(""), Stale(store, versions)
     for signature, folder in store.folders():
         kind = _kind(store, signature, folder, stale, asked, leases)
-        if kind is not None:
+        if kind == "failed" and _holds_checkpoints(folder):
+            records = sum(path.stat().st_size for path in _failure_records(folder))
+            yield Garbage("failed", signature, folder, records)
+            yield Garbage("unfinished", signature, folder, _size(folder) - records)
+        elif kind is not None:
             yield Garbage(kind, signature, folder, _size(folder))
     yield from (Garbage("left", "", path, _size(path)) for path in _left(store))
     cache = disk.beside(store.root)
@@ -65,13 +69,20 @@ def asked_by_plans(store: Store, only_living: bool = False) -> set[str]:
 
 
 def remove(garbage: Iterable[Garbage]) -> None:
-    """Remove folders, each in one step; one that somebody has taken up or finished meanwhile stays."""
+    """Remove folders, each in one step; one that somebody has taken up or finished meanwhile stays.
+
+    Of a failure with checkpoints only its records go.
+    """
     leases = Leases(f"gc-{uuid4().hex}")
     for one in garbage:
         if one.kind not in ("failed", "unfinished"):
             drop(one.folder)
         elif lease := leases.take(one.folder):
-            if not (one.folder / "done.json").exists():
+            is_done = (one.folder / "done.json").exists()
+            if not is_done and one.kind == "failed" and _holds_checkpoints(one.folder):
+                for path in _failure_records(one.folder):
+                    path.unlink()
+            elif not is_done:
                 drop(one.folder)
             lease.release()
 
@@ -110,6 +121,14 @@ def _kind(store: Store, signature: str, folder: Path, stale: Stale, asked: Set[s
     if claim is not None and claim.state == "alive":
         return None
     return "failed" if (folder / "failed.json").exists() else "unfinished"
+
+
+def _holds_checkpoints(folder: Path) -> bool:
+    return any((folder / "checkpoints").glob("*"))
+
+
+def _failure_records(folder: Path) -> list[Path]:
+    return [path for name in ("failed.json", log.NAME) if (path := folder / name).exists()]
 
 
 def _left(store: Store) -> Iterator[Path]:

@@ -29,7 +29,11 @@ def say(path: Path, text: str, further: str = "") -> None:
 
 
 def bound(path: Path) -> None:
-    """Take out the middle of a log that has grown too long; who writes to its end may go on."""
+    """Take out the middle of a log that has grown too long; who writes to its end may go on.
+
+    Raises:
+        OSError: it is gone, or the disk refuses.
+    """
     if path.stat().st_size <= LIMIT_BYTES:
         return
     with path.open("r+b") as file:

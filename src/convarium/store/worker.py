@@ -2,12 +2,14 @@
 
 import os
 import random
+import signal
 import threading
 import time
 import traceback
 from functools import lru_cache
 from pathlib import Path
 
+from convarium.children import complete_import_path
 from convarium.errors import UserError
 from convarium.store.execute import Execution, Stopped, Unrecorded, one_line
 from convarium.store.lease import Claim, Lease, Leases
@@ -17,6 +19,7 @@ from convarium.store.provenance import cores
 from convarium.store.run_file import Run
 from convarium.store.schedule import Schedule, Survey
 from convarium.store.store import Store
+from convarium.streams import make_streams_last
 
 SHORTEST_SLEEP, LONGEST_SLEEP = 0.1, 1.0
 WATCH_SECONDS = 0.5
@@ -39,7 +42,10 @@ def work(file: Path, worker: int) -> list[str]:
         return [str(error)]
     try:
         if run.controller != current():
+            make_streams_last()
+            complete_import_path()
             _die_with(run.controller)
+            _leave_interrupts_to_the_controller()
             run.enlist(worker)
         Worker(run, failures).pull()
     except (Stopped, KeyboardInterrupt):
@@ -136,6 +142,12 @@ def _die_with(controller: Process) -> None:
     """End this process at once when its controller has: the next run finds what it held by a dead owner's lease."""
     if is_here(controller):
         threading.Thread(target=_watch, args=(controller,), daemon=True, name="watch the controller").start()
+
+
+def _leave_interrupts_to_the_controller() -> None:
+    """Ctrl-C reaches all processes of a terminal; a stage that hears it first would fall before it is told to stop."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _watch(controller: Process) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO, Any
 
+from convarium.children import python_command
 from convarium.store.plan import Plan
 from convarium.store.store import Store
 from convarium.tracking.address import address
@@ -47,7 +48,7 @@ class Child:
     """The process that follows, and the last word that was heard of it."""
 
     def __init__(self, request: Mapping[str, Any]) -> None:
-        command = [sys.executable, "-m", "convarium.tracking.follower"]
+        command = python_command("from convarium.tracking.follower import main; main()")
         pipe, null = subprocess.PIPE, subprocess.DEVNULL
         self._process = subprocess.Popen(
             command, stdin=pipe, stdout=pipe, stderr=null, text=True, start_new_session=True

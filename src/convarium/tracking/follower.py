@@ -1,4 +1,4 @@
-"""The process that writes to a tracker while a run goes on: `python -m convarium.tracking.follower`.
+"""The process that writes to a tracker while a run goes on.
 
 It reads a line of JSON (tracker, store, plan, sweep), follows the store until stdin ends, and looks once more.
 """
@@ -80,7 +80,3 @@ def _hurry() -> None:
     """Run as others do again, where that is allowed: somebody waits."""
     with suppress(OSError):
         os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
-
-
-if __name__ == "__main__":
-    main()

@@ -9,6 +9,7 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
+from sysconfig import get_path
 from urllib.request import urlopen
 
 from convarium.errors import StageFailed, UserError
@@ -47,6 +48,7 @@ class Server:
         self.address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         self._log = log
         settings = {"MLFLOW_BACKEND_STORE_URI": driven(uri), "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+        settings |= {"PYTHONSAFEPATH": "1", "UVICORN_APP_DIR": get_path("stdlib")}  # not the current folder before it
         command = [sys.executable, "-m", "mlflow", "server", "--host", host, "--port", str(port), "--workers", "1"]
         with log.open("wb") as output:
             self._process = subprocess.Popen(

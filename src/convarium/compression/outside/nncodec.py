@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from convarium.children import die_with_parent
 from convarium.errors import NotInstalled, StageFailed, UserError
 
 VARIABLE = "CONVARIUM_NNCODEC"
@@ -93,7 +94,10 @@ def _run(folder: Path, requests: list[dict[str, Any]]) -> None:
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     command = [str(python), "-I", str(PROCESS), str(folder)]  # -I: or our folder would stand before its packages
     try:
-        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, errors="replace")
+        done = subprocess.run(
+            command, cwd=folder, env=environment, capture_output=True, text=True, errors="replace",
+            start_new_session=True, preexec_fn=die_with_parent,  # Ctrl-C is its parent's to hear, not its own failure
+        )  # fmt: skip
     except OSError as error:
         raise StageFailed(f"the ISO coder can't be started: {python}: {error.strerror}") from None
     if done.returncode:
