@@ -14,6 +14,7 @@ from torch import nn
 from convarium import architectures
 from convarium.architectures import stem
 from convarium.architectures.kwargs import Builder, check, choice, suggestion, whole
+from convarium.architectures.loose_tensors import move
 from convarium.architectures.nearest import elsewhere
 from convarium.architectures.sizes import larger
 from convarium.architectures.weights import Weights
@@ -61,7 +62,7 @@ def build(architecture: Mapping[str, Any], device: str | None = None) -> nn.Modu
         if source == "own":
             raise UserError(f"architecture.stem=small: {name} is made for small images already; use stem=native")
         stem.shrink(network, name)
-    return network
+    return move(network, device) if device else network
 
 
 def delivered(architecture: Mapping[str, Any]) -> dict[str, Any]:
