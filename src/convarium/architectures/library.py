@@ -37,6 +37,7 @@ LAYERS = (
     "dropout",
 )  # of section 2: told only where a builder takes them and they differ
 UNKNOWN = re.compile(r"unexpected keyword argument '(\w+)'")
+WRITES = "{owner} writes into its images: change a copy of them (x - mean, not x.sub_(mean) or x -= mean)"
 SECTIONS = ("basic", "splitting", "cross_layer", "depthwise", "transformer")
 
 
@@ -101,12 +102,15 @@ def _tried(architecture: Mapping[str, Any]) -> nn.Module:
 
     network = build(architecture, "meta").eval()
     side = architecture["img_size"]
-    images = torch.empty(2, architecture["in_chans"], side, side, device="meta")
+    images = channels_last(torch.empty(2, architecture["in_chans"], side, side, device="meta"))
+    before = images._version
     try:
         with torch.no_grad():
-            output = network(channels_last(images))
+            output = network(images)
     except Exception as error:
         raise Unfit(f"{_owner(architecture)} fails: {_first_line(error)}") from None
+    if images._version != before:
+        raise UserError(WRITES.format(owner=f"architecture {architecture['name']}"))
     if not isinstance(output, torch.Tensor) or tuple(output.shape) != (2, architecture["num_classes"]):
         raise UserError(f"{_owner(architecture)} is not a classifier: its output isn't (images, classes)")
     vars(network)["input_shape"] = tuple(images.shape[1:])
