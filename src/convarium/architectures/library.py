@@ -14,6 +14,7 @@ from torch import nn
 from convarium import architectures
 from convarium.architectures import stem
 from convarium.architectures.kwargs import Builder, check, choice, suggestion, whole
+from convarium.architectures.loose_tensors import move
 from convarium.architectures.nearest import elsewhere
 from convarium.architectures.sizes import larger
 from convarium.architectures.weights import Weights
@@ -36,6 +37,7 @@ LAYERS = (
     "dropout",
 )  # of section 2: told only where a builder takes them and they differ
 UNKNOWN = re.compile(r"unexpected keyword argument '(\w+)'")
+WRITES = "{owner} writes into its images: change a copy of them (x - mean, not x.sub_(mean) or x -= mean)"
 SECTIONS = ("basic", "splitting", "cross_layer", "depthwise", "transformer")
 
 
@@ -61,7 +63,7 @@ def build(architecture: Mapping[str, Any], device: str | None = None) -> nn.Modu
         if source == "own":
             raise UserError(f"architecture.stem=small: {name} is made for small images already; use stem=native")
         stem.shrink(network, name)
-    return network
+    return move(network, device) if device else network
 
 
 def delivered(architecture: Mapping[str, Any]) -> dict[str, Any]:
@@ -100,12 +102,15 @@ def _tried(architecture: Mapping[str, Any]) -> nn.Module:
 
     network = build(architecture, "meta").eval()
     side = architecture["img_size"]
-    images = torch.empty(2, architecture["in_chans"], side, side, device="meta")
+    images = channels_last(torch.empty(2, architecture["in_chans"], side, side, device="meta"))
+    before = images._version
     try:
         with torch.no_grad():
-            output = network(channels_last(images))
+            output = network(images)
     except Exception as error:
         raise Unfit(f"{_owner(architecture)} fails: {_first_line(error)}") from None
+    if images._version != before:
+        raise UserError(WRITES.format(owner=f"architecture {architecture['name']}"))
     if not isinstance(output, torch.Tensor) or tuple(output.shape) != (2, architecture["num_classes"]):
         raise UserError(f"{_owner(architecture)} is not a classifier: its output isn't (images, classes)")
     vars(network)["input_shape"] = tuple(images.shape[1:])

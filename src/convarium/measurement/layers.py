@@ -1,13 +1,14 @@
 """A network layer by layer, in the order of their calls: shapes, parameters, multiply-accumulates."""
 
 from collections.abc import Iterator, Sequence
-from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
+
+from convarium.architectures.loose_tensors import copied_to_meta
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def layers(network: nn.Module, shape: Sequence[int]) -> list[Layer]:
     add up to the network's parameters and to `measurement.macs.macs`. What has parameters and is never called by itself
     (an auxiliary classifier, a projection that its owner reads) comes last. Counted on the meta device.
     """
-    meta = deepcopy(network).to("meta").eval()
+    meta = copied_to_meta(network).eval()
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         watch = _Watch(counter)
         for module in meta.modules():
@@ -86,7 +87,7 @@ def layers(network: nn.Module, shape: Sequence[int]) -> list[Layer]:
 
 
 def _rows(network: nn.Module, seen: dict[str, _Seen]) -> Iterator[Layer]:
-    """Yield the rows of the network itself: on its way to the meta device it loses which tensors are tied."""
+    """Yield the rows of the network itself, whose state dict says which tensors are stored."""
     modules = dict(network.named_modules())
     stored, told = set(network.state_dict()), set[int]()
     for name in dict.fromkeys([*seen, *modules]):

@@ -1,12 +1,13 @@
 """Multiply-accumulate operations of a forward pass."""
 
 from collections.abc import Sequence
-from copy import deepcopy
 
 import torch
 import torch._dynamo  # FlopCounterMode imports it when first used: two seconds, once here, else in every forked process
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
+
+from convarium.architectures.loose_tensors import copied_to_meta
 
 
 def macs(network: nn.Module, shape: Sequence[int]) -> int:
@@ -15,7 +16,7 @@ def macs(network: nn.Module, shape: Sequence[int]) -> int:
     Convolutions, matrix products and attention count, zeros in their weights too: this is the work of a dense
     executor. Counted on the meta device, where nothing is computed and fused attention is seen.
     """
-    meta = deepcopy(network).to("meta").eval()
+    meta = copied_to_meta(network).eval()
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         meta(torch.empty(1, *shape, device="meta"))
     return int(counter.get_total_flops()) // 2

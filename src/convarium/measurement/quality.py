@@ -15,6 +15,7 @@ from torch import Tensor
 
 from convarium import datasets
 from convarium.architectures import library
+from convarium.architectures.loose_tensors import move
 from convarium.compression.file import container
 from convarium.datasets.prepare import Lazy
 from convarium.datasets.splits import Splits, Tensors
@@ -59,7 +60,7 @@ def measure_file(
     network = container.network(file)
     check_fits(file.header, dataset, task, path)
     splits = datasets.load(dataset, root, ("validation", "test"), Path(cache) if cache else None)
-    network = network.to(_device(accelerator))
+    move(network, _device(accelerator))
     test, validation = (as_trained(part, splits, file.header) for part in (splits.test, splits.validation))
     correct, loss = evaluate(network, test)
     right, _ = evaluate(network, validation)

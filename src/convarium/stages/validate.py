@@ -56,11 +56,15 @@ def _trouble(architecture: Json, step: Json | None, networks: dict[str, "nn.Modu
     from convarium.architectures import library
     from convarium.compression.budget import refuse_small
     from convarium.compression.phases import check
+    from convarium.stages.rehearsal import rehearse
 
     key = canonical_json(architecture)
     try:
         if step is None:
-            networks[key] = library.trial(library.delivered(architecture))
+            delivered = library.delivered(architecture)
+            network = library.trial(delivered)
+            rehearse(delivered, network)
+            networks[key] = network
         elif key in networks:
             refuse_small(step, library.delivered(architecture))
             check(networks[key], step)

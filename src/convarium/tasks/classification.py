@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from convarium.architectures.condensing import Condensing
+from convarium.architectures.loose_tensors import move
 from convarium.datasets.memory import Chunk
 from convarium.datasets.splits import Tensors
 from convarium.errors import StageFailed
@@ -49,7 +50,8 @@ class Classification(LightningModule):
         return self.optimizer
 
     def on_train_epoch_start(self) -> None:
-        """Start the epoch's sums."""
+        """Start the epoch's sums; Lightning has moved parameters and buffers only."""
+        move(self.network, self.device)
         self.began, self.total, self.images = time.perf_counter(), 0.0, 0
         self.network.train()
 

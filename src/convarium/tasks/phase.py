@@ -15,6 +15,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import nn
 
 from convarium.architectures.condensing import Condensing
+from convarium.architectures.loose_tensors import move
 from convarium.datasets.memory import InMemory, Sampler
 from convarium.datasets.splits import Splits
 from convarium.errors import StageFailed
@@ -53,7 +54,7 @@ def run(
             with _interruptible():
                 trainer.fit(module, data)
         finally:
-            network.cpu()
+            move(network, "cpu")
     return keeper.state
 
 

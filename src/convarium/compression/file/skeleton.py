@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from convarium.architectures import library
 from convarium.architectures.blocks.learned_groups import Selecting
+from convarium.architectures.loose_tensors import find_loose_tensors
 from convarium.compression import edits, host, representations
 from convarium.compression.file.header import Specs, canonical
 from convarium.compression.file.streams import FIXED, TYPES, find_coder
@@ -41,7 +42,7 @@ def build(header: Mapping[str, Any]) -> nn.Module:
         UserError: it can't be built.
     """
     bare = _build(header, "meta")
-    if not _forgotten(bare):
+    if not find_loose_tensors(bare):
         return bare
     with torch.random.fork_rng(devices=[]):
         return _build(header, None)
@@ -159,15 +160,6 @@ def check_places(network: nn.Module) -> None:
     for name, module in network.named_modules():
         if isinstance(module, Selecting) and not module.sound:
             raise UserError(f"site {name}.index: it selects inputs that are not among the {module.inputs} of {name}")
-
-
-def _forgotten(bare: nn.Module) -> bool:
-    """Whether a network on the meta device has tensors that no state dict brings back."""
-    kept = {id(tensor) for tensor in bare.state_dict(keep_vars=True).values()}
-    held: list[Any] = list(bare.buffers())
-    for value in (value for module in bare.modules() for value in vars(module).values()):
-        held += value if isinstance(value, list | tuple) else [value]
-    return any(isinstance(tensor, Tensor) and id(tensor) not in kept for tensor in held)
 
 
 def _roles(bare: nn.Module) -> dict[str, str]:

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
+from convarium.architectures.loose_tensors import copied_to_meta, move
 from convarium.compression import host
 from convarium.compression.structure.coupling import Group, groups
 from convarium.compression.structure.cut import Uncuttable, removals, spread, without, zeroed
@@ -61,7 +62,7 @@ def computes(network: nn.Module, found: Sequence[Group], shape: Sequence[int]) -
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(SEED)
-        full = _unmixed(_stirred(deepcopy(network).double()))
+        full = _unmixed(_stirred(move(deepcopy(network), dtype=torch.float64)))
         images = torch.randn(2, *shape, dtype=torch.float64)
 
     def works(chosen: Sequence[Group]) -> bool:
@@ -94,7 +95,7 @@ def _cuttable(case: _Case) -> tuple[Group, ...]:
 
 @lru_cache(maxsize=8)
 def _runs(case: _Case) -> tuple[Group, ...]:
-    empty = meta(case.network)
+    empty = copied_to_meta(case.network)
     images = torch.empty(2, *case.shape, device="meta")
     outputs = output(empty, images).shape
 
@@ -162,16 +163,6 @@ def output(network: nn.Module, images: Tensor) -> Tensor:
     with torch.no_grad():
         output: Tensor = network(images)
     return output
-
-
-def meta(network: nn.Module) -> nn.Module:
-    """Return a copy on the meta device, tensors that are no part of the state dict included."""
-    copied = deepcopy(network).to("meta")
-    for module in copied.modules():
-        for name, value in vars(module).items():
-            if isinstance(value, Tensor):
-                vars(module)[name] = value.to("meta")
-    return copied
 
 
 def _stirred(network: nn.Module) -> nn.Module:

@@ -6,6 +6,7 @@ from copy import deepcopy
 import torch
 from torch import nn
 
+from convarium.architectures.loose_tensors import copied_to_meta
 from convarium.compression.edits import factor
 from convarium.compression.structure import sound
 
@@ -19,7 +20,7 @@ def splittable(network: nn.Module, names: Sequence[str], form: str, shape: Seque
         form: of `factor`.
         shape: of an image, (channels, height, width).
     """
-    meta = sound.meta(sound.plain(network))
+    meta = copied_to_meta(sound.plain(network))
     images = torch.empty(2, *shape, device="meta")
     outputs = sound.output(meta, images).shape
 

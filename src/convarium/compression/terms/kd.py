@@ -1,12 +1,14 @@
 """Knowledge distillation (Hinton, Vinyals and Dean 2015, "Distilling the Knowledge in a Neural Network", section 2)."""
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from convarium.architectures.loose_tensors import move
 from convarium.compression.file import container
 from convarium.compression.terms.context import Context
 from convarium.datasets.splits import Images
@@ -29,10 +31,11 @@ def kd(context: Context) -> Term:
     teacher = container.network(file).requires_grad_(False)
     weight, temperature = context.knobs["weight"], context.knobs["temperature"]
     known = None if context.augmented else _logits(teacher, context)
+    on = cache(lambda device: move(teacher, device))
 
     def term(batch: Batch) -> Tensor:
         with torch.no_grad():
-            target = teacher.to(batch.images.device)(batch.images) if known is None else known[batch.indices]
+            target = on(batch.images.device)(batch.images) if known is None else known[batch.indices]
         softened = divergence(batch.logits, target.to(batch.logits.device), temperature)
         return softened.sub(batch.loss).mul(weight)
 

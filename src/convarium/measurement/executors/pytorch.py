@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from convarium.architectures.loose_tensors import move
 from convarium.compression.file import container
 from convarium.errors import UserError
 from convarium.measurement import memory
@@ -56,4 +57,4 @@ def decoded(path: Path, threads: int, device: str) -> tuple[nn.Module, torch.dev
     if device == "gpu" and not torch.cuda.is_available():
         raise UserError("measurement.device=gpu: this PyTorch finds no GPU")
     where = torch.device("cuda" if device == "gpu" else "cpu")
-    return container.network(container.read(path)).eval().to(where), where
+    return move(container.network(container.read(path)).eval(), where), where
