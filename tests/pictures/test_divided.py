@@ -8,9 +8,11 @@ import pytest
 import torch
 
 from convarium.cli import main
+from convarium.cli.points import ask
 from convarium.errors import UserError
 from convarium.pictures import listed
 from convarium.pictures.folder import layout
+from convarium.stages.graph import plan
 
 HERE = ("hydra/launcher=basic", "runtime.workers=1", "runtime.threads=1", "runtime.store=store")
 ASKED = (
@@ -114,6 +116,18 @@ def test_folders_that_were_read_before_keep_their_fingerprints(tmp_path: Path) -
     plain = listed(folders(tmp_path / "plain", "cat", "dog", "train"), "fail")
     divided = listed(split(tmp_path / "divided", "train", "validation", "test"), "fail")
     assert (plain.fingerprint, divided.fingerprint) == ("e80b82c85ba03614", "69b35ce306de59c4")
+
+
+def test_folders_that_were_read_before_keep_their_signatures(here: Path) -> None:
+    folders(here / "plain", "cat", "dog", "train")
+    split(here / "divided", "train", "val")
+    signatures = []
+    for root in ("plain", "divided"):
+        points = ask(["dataset=image_folder", f"dataset.root={root}", *ASKED[2:5], "compression=magnitude"]).accepted()
+        signatures.append(sorted(plan(points).nodes))
+    assert signatures == [
+        ["73391a1cae44", "92962ce5cd24", "a5694f5265da"], ["27902961b2de", "4ca0fe518b2a", "54111dfdfa93"],
+    ]  # fmt: skip
 
 
 def test_plan_and_run_say_what_was_found(here: Path, call: Callable[..., Called]) -> None:
