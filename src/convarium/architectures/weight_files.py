@@ -62,7 +62,8 @@ def _network_file(path: str | Path) -> Weights:
         raise UserError(f"{path} is compressed ({what}): adopt a dense network, then compress it")
     given = file.header["input"]
     tensors = container.network(file).state_dict()
-    return Weights(tensors, mean=tuple(given["mean"]), std=tuple(given["std"]))
+    scaled = {"value_range": tuple(given["value_range"])} if "value_range" in given else {}
+    return Weights(tensors, mean=tuple(given["mean"]), std=tuple(given["std"]), **scaled)
 
 
 def _checkpoint(path: Path) -> Any:

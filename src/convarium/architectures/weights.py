@@ -25,6 +25,7 @@ class Weights:
         said: what had to be done to get at them, in words.
         fresh: names of the network's tensors that are not among them.
         mean, std: per channel of pixels in 0..1, by which their images are normalised, where their source tells.
+        value_range: the values that are 0 and 1 before, of pictures of more than 8 bits, where their source tells.
     """
 
     tensors: Tensors
@@ -32,6 +33,7 @@ class Weights:
     fresh: tuple[str, ...] = ()
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
+    value_range: tuple[float, float] | None = None
 
 
 def fitted(

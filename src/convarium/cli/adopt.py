@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 PRETRAINED = "pretrained"
 NORMALISATION = ("dataset.mean", "dataset.std")
+SCALING = "dataset.value_range="
 DESCRIPTION = """Take weights from outside as a dense network: measured at once, then compressed like one of our own.
 
 WEIGHTS is a safetensors file, a torch checkpoint, a dense .cvm, or the word `pretrained` (architecture=timm or
@@ -65,7 +66,8 @@ def _adopted(source: str, options: Namespace) -> tuple["Asked", Json]:
     with allowing(packages(point.config)):
         point = _delivered(point)
         weights = _read(source, point.config["architecture"], options)
-    given = _normalisation(weights, point.config, typed)
+    scaled = any(text.startswith(SCALING) for text in options.overrides)
+    given = {**_normalisation(weights, point.config, typed), **_scaling(weights, point.config["dataset"], scaled)}
     made = node(point.config, fingerprint(weights.tensors), weights.fresh, given, options.train)
     store = store_of(asked.runtime)
     if store.done(made.signature) is None:
@@ -124,6 +126,12 @@ def _normalisation(weights: "Weights", config: Json, typed: Json) -> Json:
     if min(found["std"]) <= 0:
         raise UserError(f"dataset.std={found['std']}: expected numbers above 0")
     return found
+
+
+def _scaling(weights: "Weights", dataset: Json, typed: bool) -> Json:
+    """Return the range of values of more than 8 bits, where there are such: what is typed, the weights', the data's."""
+    told = dataset.get("value_range") if typed or weights.value_range is None else list(weights.value_range)
+    return {} if told is None else {"value_range": told}
 
 
 def _of_data(config: Json) -> Json:

@@ -143,7 +143,8 @@ def _of_dataset(stored: "Stored") -> Shown:
     else:
         raise UserError(f"{stored.path} doesn't say where its images are: add dataset=NAME, or --images FOLDER")
     check_fits(stored.file.header, dataset, config["task"], str(stored.path))
-    splits = datasets.load(dataset, root, ("validation",), beside(store.root))
+    scaled = datasets.scaled_for(stored.file.header, dataset)
+    splits = datasets.load(scaled, root, ("validation",), beside(store.root))
     part = as_trained(splits.validation, splits, stored.file.header)
     return Shown(part.images, f"{len(part)} validation images of {dataset['name']}")
 
@@ -179,7 +180,7 @@ def _of_files(stored: "Stored", place: Path) -> Shown:
     pixels = []
     for path in files:
         try:
-            pixels.append(decode(path, side, channels))
+            pixels.append(decode(path, side, channels, value_range=told.get("value_range")))
         except NoPicture as error:
             raise UserError(f"--images {path}: {error}") from None
     stacked = torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2)

@@ -28,6 +28,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--retry", choices=["failed", "void"], help="first forget remembered failures, or void times")
     options = parser.read(argv)
     from convarium.cli import output
+    from convarium.cli.found import find_datasets
     from convarium.cli.points import ask
 
     with output.aside():
@@ -38,7 +39,8 @@ def main(argv: Sequence[str]) -> int:
             runs, code = answer(asked, options.json)
     if options.cfg:
         return _print_configs(asked)
-    output.document({"runs": runs}) if options.json else show(runs)
+    document = {"datasets": find_datasets(asked.points), "runs": runs}
+    output.document(document) if options.json else show(runs)
     return code
 
 
@@ -69,6 +71,7 @@ def answer(asked: "Asked", quiet: bool) -> tuple[list[dict[str, Any]], int]:
     """
     asked = replace(asked, points=asked.accepted(), invalid=())
     from convarium.cli import output
+    from convarium.cli.found import find_datasets, print_datasets
     from convarium.cli.skipped import skipped
     from convarium.cli.stored import store_of, workers_of
     from convarium.stages.graph import plan
@@ -84,6 +87,7 @@ def answer(asked: "Asked", quiet: bool) -> tuple[list[dict[str, Any]], int]:
 
         graph = plan(validated(asked).accepted())
         launch = asked.composer.launcher(asked.launcher, store.root.resolve(), workers)
+    print_datasets(find_datasets(asked.points))
     with followed(asked.tracking, graph, store, asked.sweep):
         statuses = run(graph, store, launch, workers, progress(quiet))
     for line in skipped(graph, store):

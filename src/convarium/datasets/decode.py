@@ -1,12 +1,15 @@
 """One picture file becomes one square of pixels."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
+from PIL.ImageFile import ImageFile
 
 from convarium.pictures.identify import LARGEST, NoPicture, check_size
+from convarium.pictures.values import is_wide, narrow
 
 MODES = {1: "L", 3: "RGB"}
 FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
@@ -14,7 +17,12 @@ VERSION = 1  # of what `decode` computes from a file
 
 
 def decode(
-    path: Path, size: int, channels: int, crop: float = 1.0, interpolation: str = "bilinear"
+    path: Path,
+    size: int,
+    channels: int,
+    crop: float = 1.0,
+    interpolation: str = "bilinear",
+    value_range: Sequence[float] | None = None,
 ) -> NDArray[np.uint8]:
     """Return the square about the picture's centre, resized, uint8 (size, size, channels).
 
@@ -23,9 +31,11 @@ def decode(
     Args:
         crop: the square's side as a share of the picture's shorter one; what is outside is cut off after resizing.
         interpolation: "bilinear" or "bicubic".
+        value_range: of a picture of more than 8 bits, the values that become black and white; None takes those of
+            16 bits from 0 to 65535.
 
     Raises:
-        NoPicture: not a picture, damaged, cut off, or too large.
+        NoPicture: not a picture, damaged, cut off, too large, or of 32 bits without a `value_range`.
     """
     if not path.is_file():
         raise NoPicture("is no file that can be read")
@@ -33,8 +43,7 @@ def decode(
         with Image.open(path) as stored:
             check_size(*stored.size)
             whole = round(size / crop)
-            stored.draft(MODES[channels], (2 * whole, 2 * whole))
-            image = _flat(ImageOps.exif_transpose(stored)).convert(MODES[channels])
+            image = _eight_bits(stored, (MODES[channels], (2 * whole, 2 * whole)), value_range).convert(MODES[channels])
             square = ImageOps.fit(image, (whole, whole), FILTERS[interpolation])
     except NoPicture:
         raise
@@ -45,6 +54,19 @@ def decode(
     margin = (whole - size) // 2
     pixels = np.asarray(square, dtype=np.uint8).reshape(whole, whole, channels)
     return pixels[margin : margin + size, margin : margin + size]
+
+
+def _eight_bits(
+    stored: ImageFile, draft: tuple[str, tuple[int, int]], value_range: Sequence[float] | None
+) -> Image.Image:
+    """Return an opened picture upright, with 8 bits a channel and nothing transparent."""
+    if value_range is not None and is_wide(stored):
+        low, high = value_range
+        return narrow(stored, (low, high))
+    if stored.mode in ("I", "F"):
+        raise NoPicture("has values of 32 bits, and dataset.value_range says of none which are black and white")
+    stored.draft(*draft)
+    return _flat(ImageOps.exif_transpose(stored))
 
 
 def _flat(image: Image.Image) -> Image.Image:

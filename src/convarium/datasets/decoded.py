@@ -62,7 +62,7 @@ def _folder(dataset: Mapping[str, Any], part: str, cache: Path | None) -> Path |
     """Return where a part's pixels are kept; what has no fingerprint is not kept."""
     if cache is None or not dataset.get("fingerprint"):
         return None
-    identity = [VERSION, part, *(dataset.get(key) for key in IDENTITY)]
+    identity = [VERSION, part, *(dataset.get(key) for key in IDENTITY), *dataset.get("value_range", ())]
     key = sha256(json.dumps(identity).encode()).hexdigest()[:16]
     return cache / "pixels" / f"{dataset['name'].replace('/', '_')}-{part}-{key}"
 
@@ -91,9 +91,8 @@ def _write(folder: Path, files: Files, dataset: Mapping[str, Any], part: str) ->
     size, channels, may_skip = dataset["img_size"], dataset["channels"], dataset.get("on_error") == "skip"
     labels = []
     with (folder / PIXELS).open("wb") as stream:
-        pictures = _decoded(
-            files.paths, (size, channels, dataset.get("crop", 1.0), dataset.get("interpolation", "bilinear"))
-        )
+        crop, interpolation = dataset.get("crop", 1.0), dataset.get("interpolation", "bilinear")
+        pictures = _decoded(files.paths, (size, channels, crop, interpolation, dataset.get("value_range")))
         for path, label, found in zip(files.paths, files.labels.tolist(), pictures, strict=True):
             if not isinstance(found, NoPicture):
                 stream.write(found.tobytes())
@@ -108,7 +107,7 @@ def _write(folder: Path, files: Files, dataset: Mapping[str, Any], part: str) ->
     (folder / ABOUT).write_text(json.dumps(about))
 
 
-def _decoded(paths: Sequence[Path], how: tuple[int, int, float, str]) -> Iterator[NDArray[np.uint8] | NoPicture]:
+def _decoded(paths: Sequence[Path], how: tuple[Any, ...]) -> Iterator[NDArray[np.uint8] | NoPicture]:
     """Decode in order, with as many threads as torch may use; `how` is what `decode` takes beside the path."""
 
     def one(path: Path) -> NDArray[np.uint8] | NoPicture:

@@ -48,6 +48,16 @@ def load(
     return Splits(ready.get("train"), ready.get("validation"), ready.get("test"), mean, std, skipped)
 
 
+def scaled_for(header: Mapping[str, Any], dataset: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a dataset whose pictures of more than 8 bits are scaled as those that a file's network was trained on.
+
+    Args:
+        header: of the file (`compression.file.header`).
+    """
+    given = header["input"].get("value_range")
+    return {**dataset, "value_range": given} if given and "value_range" in dataset else {**dataset}
+
+
 def _read(
     dataset: Mapping[str, Any], root: str | None, parts: tuple[str, ...], cache: Path | None
 ) -> dict[str, Pixels]:

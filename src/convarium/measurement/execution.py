@@ -50,7 +50,8 @@ def execute_file(
     file = Path(path)
     header = container.read(file).header
     check_fits(header, dataset, task, path)
-    splits = datasets.load(dataset, root, ("validation", "test"), Path(cache) if cache else None)
+    parts, kept = ("validation", "test"), Path(cache) if cache else None
+    splits = datasets.load(datasets.scaled_for(header, dataset), root, parts, kept)
     test, validation = (as_trained(part, splits, header) for part in (splits.test, splits.validation))
     model = models.made(executor, file, _spread(validation, calibration_images), Path(folder))
     loaded = models.loaded(executor, model, threads)

@@ -59,7 +59,8 @@ def measure_file(
     file = container.read(Path(path))
     network = container.network(file)
     check_fits(file.header, dataset, task, path)
-    splits = datasets.load(dataset, root, ("validation", "test"), Path(cache) if cache else None)
+    parts, kept = ("validation", "test"), Path(cache) if cache else None
+    splits = datasets.load(datasets.scaled_for(file.header, dataset), root, parts, kept)
     move(network, _device(accelerator))
     test, validation = (as_trained(part, splits, file.header) for part in (splits.test, splits.validation))
     correct, loss = evaluate(network, test)

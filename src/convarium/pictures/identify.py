@@ -4,6 +4,8 @@ import stat
 import warnings
 from pathlib import Path
 
+from convarium.pictures.values import is_wide
+
 LARGEST = 89_478_485  # pixels of a picture; Pillow's own bound against files that are small but unpack to gigabytes
 
 
@@ -11,8 +13,8 @@ class NoPicture(Exception):
     """A file that can't be decoded, and why."""
 
 
-def identify(path: Path) -> None:
-    """Look at the head of a file.
+def identify(path: Path) -> bool:
+    """Look at the head of a file; return whether its pixels have more than 8 bits a channel.
 
     Raises:
         NoPicture: it can't be read, has no format that Pillow knows, or is too large.
@@ -24,6 +26,7 @@ def identify(path: Path) -> None:
             raise NoPicture("is no regular file")
         with warnings.catch_warnings(action="ignore"), Image.open(path) as found:
             check_size(*found.size)
+            return is_wide(found)
     except Image.DecompressionBombError:
         raise NoPicture(f"is a picture of more than {LARGEST:,} pixels") from None
     except UnidentifiedImageError:

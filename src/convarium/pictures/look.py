@@ -1,6 +1,7 @@
 """What a config leaves to the folder: its classes, how many pictures, and their fingerprint."""
 
 from collections.abc import Mapping
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,9 @@ CHANNELS = (1, 3)
 
 def look(dataset: Mapping[str, Any], cache: Path) -> dict[str, Any]:
     """Return the dataset's config with classes, class_names, images and fingerprint filled in.
+
+    Where pictures have more than 8 bits, `value_range` is the range of the training pictures' values, unless it is set;
+    where none has, the config is without it.
 
     Args:
         dataset: its config, checked.
@@ -37,7 +41,19 @@ def look(dataset: Mapping[str, Any], cache: Path) -> dict[str, Any]:
     for key, value in told.items():
         if dataset[key] not in (None, value):
             raise UserError(f"dataset.{key}={shown(dataset[key])}: the pictures in {root} have {shown(value)}")
-    return {**dataset, **told}
+    given = dataset.pop("value_range", None)
+    return {**dataset, **told, **_scaling(given, found.value_range, root)}
+
+
+def _scaling(given: Any, found: tuple[float, float] | None, root: str) -> dict[str, list[float]]:
+    if given is None:
+        return {"value_range": list(found)} if found else {}
+    numbers = [float(one) for one in given if type(one) in (int, float) and isfinite(one)]
+    if len(numbers) != len(given) or len(numbers) != 2 or numbers[0] >= numbers[1]:
+        raise UserError(f"dataset.value_range={shown(given)}: expected two numbers, the values of black and white")
+    if found is None:
+        raise UserError(f"dataset.value_range={shown(given)}: the pictures in {root} have 8 bits, nothing is scaled")
+    return {"value_range": numbers}
 
 
 def _names(given: Any) -> list[str] | None:

@@ -5,26 +5,36 @@ import os
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import Any
 
 from convarium.pictures.identify import NoPicture, identify
+from convarium.pictures.values import Extent, find_extent
 
 SETTLED = 2_000_000_000  # nanoseconds; a younger file might change again within its time stamp's resolution
 
 
-def digests(paths: Sequence[Path], root: Path, keep: Path | None) -> list[str | NoPicture]:
-    """Return sha256 of each picture, or why a file is none; `keep` is the folder of what is known already."""
+@dataclass(frozen=True)
+class Content:
+    """The sha256 of a picture, and where its pixels have more than 8 bits the range of their values."""
+
+    digest: str
+    extent: Extent | None
+
+
+def digests(paths: Sequence[Path], root: Path, keep: Path | None) -> list[Content | NoPicture]:
+    """Return the content of each picture, or why a file is none; `keep` is the folder of what is known already."""
     file = keep / f"{sha256(os.fsencode(root.resolve())).hexdigest()[:16]}.json" if keep else None
     known, fresh = _read(file), dict[str, Any]()
-    found = list[str | NoPicture]()
+    found = list[Content | NoPicture]()
     for path in paths:
         name, stamp = str(path.relative_to(root)), _stamp(path)
-        digest = known[name][2] if name in known and known[name][:2] == stamp else _digest(path)
-        found.append(digest)
-        if isinstance(digest, str) and time.time_ns() - stamp[1] > SETTLED:
-            fresh[name] = [*stamp, digest]
+        content = _kept(known.get(name), stamp) or _read_content(path)
+        found.append(content)
+        if isinstance(content, Content) and time.time_ns() - stamp[1] > SETTLED:
+            fresh[name] = [*stamp, content.digest, content.extent]
     if file and fresh != known:
         _write(file, fresh)
     return found
@@ -38,11 +48,19 @@ def _stamp(path: Path) -> list[int]:
     return [found.st_size, found.st_mtime_ns]
 
 
-def _digest(path: Path) -> str | NoPicture:
+def _kept(entry: Any, stamp: list[int]) -> Content | None:
+    """Return what was read of a file that is as it was; entries of three were made before extents were kept."""
+    if not isinstance(entry, list) or len(entry) != 4 or entry[:2] != stamp:
+        return None
+    return Content(entry[2], None if entry[3] is None else tuple(entry[3]))
+
+
+def _read_content(path: Path) -> Content | NoPicture:
     try:
-        identify(path)
+        wide = identify(path)
         with path.open("rb") as stream:
-            return file_digest(stream, "sha256").hexdigest()
+            digest = file_digest(stream, "sha256").hexdigest()
+        return Content(digest, find_extent(path) if wide else None)
     except NoPicture as error:
         return error
 

@@ -8,7 +8,9 @@ from pathlib import Path
 
 from convarium.errors import UserError
 from convarium.pictures.folder import Layout, files, layout
+from convarium.pictures.identify import NoPicture
 from convarium.pictures.manifest import digests
+from convarium.pictures.values import Extent
 
 SHARES = {"test": 0.2, "validation": 0.1}
 SKIP = "skip"
@@ -16,11 +18,12 @@ SKIP = "skip"
 
 @dataclass(frozen=True)
 class Picture:
-    """A file, its class, and the sha256 of its content."""
+    """A file, its class, the sha256 of its content, and the range of its values where they have more than 8 bits."""
 
     path: Path
     label: int
     digest: str
+    extent: Extent | None = None
 
 
 @dataclass(frozen=True)
@@ -32,12 +35,15 @@ class Listed:
         parts: train, validation and test; each in an order of which every prefix is stratified.
         fingerprint: of class names, contents and the user's own division, 16 hexadecimal digits.
         skipped: files that are no pictures.
+        value_range: of the training pictures of more than 8 bits, or where none is among them of all such; None where
+            all pictures have 8 bits.
     """
 
     classes: tuple[str, ...]
     parts: Mapping[str, tuple[Picture, ...]]
     fingerprint: str
     skipped: int
+    value_range: tuple[float, float] | None = None
 
 
 def listed(root: Path, on_error: str, keep: Path | None = None, names: Sequence[str] | None = None) -> Listed:
@@ -61,18 +67,29 @@ def _listed(found: Layout, changed: tuple[int, ...], on_error: str, keep: Path |
     known = digests([path for _, path in placed], found.root, keep)
     given: dict[str, list[Picture]] = {}
     skipped = 0
-    for (home, path), digest in zip(placed, known, strict=True):
-        if isinstance(digest, str):
-            given.setdefault(home.part, []).append(Picture(path, home.label, digest))
+    for (home, path), content in zip(placed, known, strict=True):
+        if not isinstance(content, NoPicture):
+            given.setdefault(home.part, []).append(Picture(path, home.label, content.digest, content.extent))
         elif on_error == SKIP:
             skipped += 1
         else:
-            raise UserError(f"{path} {digest}; remove it, or set dataset.on_error=skip")
+            raise UserError(f"{path} {content}; remove it, or set dataset.on_error=skip")
     lines = sorted(f"{part}\t{found.classes[one.label]}\t{one.digest}" for part in given for one in given[part])
     if list(found.classes) != sorted({home.path.name for home in found.homes}):
         lines += [f"class\t{name}" for name in found.classes]
+    if any(one.extent is not None for part in given.values() for one in part):
+        lines.append("values of more than 8 bits are scaled")
     fingerprint = sha256("\n".join(lines).encode()).hexdigest()[:16]
-    return Listed(found.classes, _parts(given, found), fingerprint, skipped)
+    parts = _parts(given, found)
+    return Listed(found.classes, parts, fingerprint, skipped, _value_range(parts))
+
+
+def _value_range(parts: Mapping[str, Sequence[Picture]]) -> tuple[float, float] | None:
+    for pictures in (parts["train"], [one for part in parts.values() for one in part]):
+        extents = [one.extent for one in pictures if one.extent is not None]
+        if values := [value for extent in extents for value in extent]:
+            return min(values), max(values)
+    return (0.0, 1.0) if extents else None
 
 
 def _parts(given: Mapping[str, list[Picture]], found: Layout) -> dict[str, tuple[Picture, ...]]:

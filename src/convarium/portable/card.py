@@ -2,7 +2,8 @@
 
 Texts by name, inside the file: metadata properties in ONNX, the metadata of safetensors' header, an extra file of a
 .pt2. `signature`, `format` and `task` are words; `architecture`, `surgery`, `classes` (a number, or names), `shape`
-(channels, height, width), `mean` and `std` (by channel, of pixels in 0..1) are JSON. No path is among them.
+(channels, height, width), `mean` and `std` (by channel, of pixels in 0..1) are JSON, and of a network for pictures of
+more than 8 bits `value_range` (the values that are 0 and 1 before mean and std are applied). No path is among them.
 """
 
 import json
@@ -15,6 +16,7 @@ from convarium.errors import UserError
 VERSION = "1"
 WORDS = ("signature", "format", "task")
 JSON = ("architecture", "surgery", "classes", "shape", "mean", "std")
+WHERE_SCALED = "value_range"
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,9 @@ class Card:
         """Return it as texts by name."""
         header, given = self.header, self.header["input"]
         fields = {key: header[key] for key in ("architecture", "surgery", "classes")} | given
-        coded = {key: json.dumps(fields[key], sort_keys=True, ensure_ascii=False, allow_nan=False) for key in JSON}
+        coded = {
+            key: json.dumps(fields[key], sort_keys=True, ensure_ascii=False, allow_nan=False) for key in _keys(fields)
+        }
         words = {"signature": self.signature, "format": self.format, "task": header["task"]}
         return {"convarium": VERSION, **words, **coded}
 
@@ -46,8 +50,12 @@ def read(texts: Mapping[str, str], where: str) -> Card:
         raise UserError(f"{where} has a description of version {texts['convarium'][:20]}, this one reads {VERSION}")
     try:
         signature, form, task = (texts[key] for key in WORDS)
-        found = {key: json.loads(texts[key]) for key in JSON}
+        found = {key: json.loads(texts[key]) for key in _keys(texts)}
     except (KeyError, ValueError, RecursionError):
         raise UserError(f"{where} is damaged: its description of itself can't be read") from None
     header = {key: found.pop(key) for key in ("architecture", "surgery", "classes")}
     return Card(signature, form, {**header, "task": task, "input": found})
+
+
+def _keys(fields: Mapping[str, Any]) -> tuple[str, ...]:
+    return (*JSON, WHERE_SCALED) if WHERE_SCALED in fields else JSON

@@ -58,7 +58,7 @@ def compare(
     torch.set_num_threads(threads)
     file, rounded = container.read(Path(stored)), is_rounded(Path(path))
     reference, other = container.network(file), served.serve(Path(path), threads)
-    splits = datasets.load(dataset, root, PARTS, Path(cache) if cache else None)
+    splits = datasets.load(datasets.scaled_for(file.header, dataset), root, PARTS, Path(cache) if cache else None)
     chosen = {part: _some(as_trained(getattr(splits, part), splits, file.header)) for part in PARTS}
     with torch.inference_mode():
         both = {part: _logits(path, other, reference, tensors) for part, tensors in chosen.items()}

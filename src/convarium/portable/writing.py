@@ -57,7 +57,7 @@ def calibration(
     Raises:
         UserError: they are not there.
     """
-    splits = datasets.load(dataset, root, ("validation",), cache)
+    splits = datasets.load(datasets.scaled_for(header, dataset), root, ("validation",), cache)
     tensors = as_trained(splits.validation, splits, header)
     places = torch.linspace(0, len(tensors) - 1, min(CALIBRATION_IMAGES, len(tensors))).round().long()
     images: NDArray[np.float32] = tensors.images[places].contiguous().numpy()

@@ -41,7 +41,8 @@ def adopt(own: Mapping[str, Any], parents: tuple[Parent, ...], runtime: Runtime)
     if "recipe" in own:
         splits = datasets.load(own["dataset"], runtime.root, ("train", "validation"), runtime.cache)
         by_recipe(network, splits, own, runtime)
-    described = header({"dataset": {key: own[key] for key in ("class_names",) if key in own}, **own}, splits)
+    told = {"class_names": own.get("class_names"), "value_range": own["input"].get("value_range")}
+    described = header({"dataset": {key: value for key, value in told.items() if value}, **own}, splits)
     container.write(runtime.folder / "network.cvm", network, described, {})
     return {"metrics": {}, "skipped": dict(splits.skipped)}
 
@@ -53,7 +54,8 @@ def node(config: Json, tensors: str, fresh: tuple[str, ...], given: Json, traine
         config: the point's, for its architecture, task, and what it is trained by.
         tensors: the fingerprint of the weights.
         fresh: names of the network's tensors that are not among them; they come from the point's seed.
-        given: mean and std by which the network's images are normalised.
+        given: mean and std by which the network's images are normalised, and where they have more than 8 bits the
+            value_range by which they are scaled.
         trained: whether all is trained by the point's recipe.
     """
     own: Json = {key: config[key] for key in ("architecture", "task")} | {"tensors": tensors, "input": given}

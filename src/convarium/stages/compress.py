@@ -20,7 +20,7 @@ def compress(own: Mapping[str, Any], parents: tuple[Parent, ...], runtime: Runti
 
     path, *others = (parent.folder / "network.cvm" for parent in parents)
     file = container.read(path)
-    own = {**own, "dataset": _as_trained(own["dataset"], file.header["input"])}
+    own = {**own, "dataset": _as_trained(own["dataset"], file.header)}
     work = run(file, own, runtime, dict(zip(own["references"], others, strict=True)))
     header = {key: file.header[key] for key in ("architecture", "task", "classes", "input")}
     container.write(runtime.folder / "network.cvm", work.network, {**header, "surgery": work.surgery}, work.coders)
@@ -29,6 +29,9 @@ def compress(own: Mapping[str, Any], parents: tuple[Parent, ...], runtime: Runti
     return {"metrics": {}, "solved": work.solved}
 
 
-def _as_trained(dataset: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+def _as_trained(dataset: Mapping[str, Any], header: Mapping[str, Any]) -> dict[str, Any]:
     """Return the dataset with the normalisation that the network was trained with: adopted ones have their own."""
-    return {**dataset, "mean": given["mean"], "std": given["std"]}
+    from convarium.datasets import scaled_for
+
+    given = header["input"]
+    return {**scaled_for(header, dataset), "mean": given["mean"], "std": given["std"]}

@@ -77,10 +77,12 @@ def header(own: Mapping[str, Any], splits: Any) -> dict[str, Any]:
     """What a reader of the file must know about the network and its input."""
     architecture, dataset = own["architecture"], own["dataset"]
     size, named = architecture["img_size"], "class_names" in dataset
+    scaled = {"value_range": dataset["value_range"]} if "value_range" in dataset else {}
+    shape = [architecture["in_chans"], size, size]
     return {
         "architecture": dict(architecture),
         "task": own["task"]["name"],
         "classes": dataset["class_names"] if named else architecture["num_classes"],
-        "input": {"shape": [architecture["in_chans"], size, size], "mean": list(splits.mean), "std": list(splits.std)},
+        "input": {"shape": shape, "mean": list(splits.mean), "std": list(splits.std), **scaled},
         "surgery": [],
     }

@@ -17,7 +17,7 @@ DIGEST = 32
 LONGEST = 1 << 17
 GIVEN = ("architecture", "classes", "input", "surgery", "task")
 NEEDED = {"architecture", "mean", "std", "task"}
-WHERE_DIFFERENT = {"classes", "sites", "surgery"}
+WHERE_DIFFERENT = {"classes", "sites", "surgery", "value_range"}
 Json = dict[str, Any]
 Specs = list[Json | None]
 
@@ -74,7 +74,7 @@ def _short(header: Mapping[str, Any], specs: Specs) -> Json:
     """Leave out what follows from the architecture, and what is as usual."""
     architecture = header["architecture"]
     short = {"architecture": architecture, "task": header["task"]}
-    short |= {"mean": header["input"]["mean"], "std": header["input"]["std"]}
+    short |= {key: value for key, value in header["input"].items() if key != "shape"}
     if header["classes"] != architecture["num_classes"]:
         short["classes"] = header["classes"]
     if header["surgery"]:
@@ -107,7 +107,10 @@ def _whole(short: Json) -> Json:
     return {
         "architecture": short["architecture"],
         "classes": short.get("classes", architecture.get("num_classes")),
-        "input": {"shape": [channels, size, size], "mean": short["mean"], "std": short["std"]},
+        "input": {
+            "shape": [channels, size, size],
+            **{key: short[key] for key in ("mean", "std", "value_range") if key in short},
+        },
         "surgery": short.get("surgery", []),
         "task": short["task"],
     }
@@ -162,7 +165,8 @@ def _check_classes(classes: Any, architecture: Mapping[str, Any]) -> None:
 
 
 def _check_input(given: Any, architecture: Mapping[str, Any]) -> None:
-    _keys(given, ("mean", "shape", "std"), "input")
+    scaled = isinstance(given, dict) and "value_range" in given
+    _keys(given, ("mean", "shape", "std", *(("value_range",) if scaled else ())), "input")
     channels, size = architecture.get("in_chans"), architecture.get("img_size")
     if given["shape"] != [channels, size, size]:
         raise UserError("input.shape is not the architecture's")
@@ -172,6 +176,15 @@ def _check_input(given: Any, architecture: Mapping[str, Any]) -> None:
             raise UserError(f"input.{key} is not a list of a number for each channel")
     if not all(number > 0 for number in given["std"]):
         raise UserError("input.std is not positive")
+    if scaled:
+        _check_range(given["value_range"])
+
+
+def _check_range(given: Any) -> None:
+    """The values, of pictures of more than 8 bits, that became black and white."""
+    numbers = isinstance(given, list) and len(given) == 2 and all(type(one) is float and isfinite(one) for one in given)
+    if not numbers or given[0] > given[1]:
+        raise UserError("input.value_range is not two numbers, the lesser first")
 
 
 def _finite(value: Any) -> bool:

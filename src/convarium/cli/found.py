@@ -1,0 +1,65 @@
+"""What a look at the folders of pictures found, said before anything is made of it."""
+
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from convarium.config.point import Point
+
+NAMED = 5
+KEYS = ("name", "root", "classes", "class_names", "images", "value_range")
+
+Json = dict[str, Any]
+
+
+def find_datasets(points: Iterable["Point"]) -> list[Json]:
+    """Return what was found in each distinct folder of the points.
+
+    Its classes, the images in each part, and where their pixels have more than 8 bits the range by which they are
+    scaled (`value_range`) and the files that are nearly constant after that (`nearly_constant`).
+    """
+    found: list[Json] = []
+    for point in points:
+        dataset = point.config["dataset"]
+        if not dataset.get("class_names"):  # of a published set nothing is left to be found
+            continue
+        told = {key: dataset[key] for key in KEYS if key in dataset}
+        if "value_range" in told and dataset["name"] == "image_folder":
+            told["nearly_constant"] = _find_flat(dataset, point.config["runtime"]["store"])
+        if told not in found:
+            found.append(told)
+    return found
+
+
+def _find_flat(dataset: Mapping[str, Any], store: str) -> list[str]:
+    from convarium.pictures import listed
+    from convarium.pictures.values import is_flat
+    from convarium.store.disk import beside
+
+    low, high = dataset["value_range"]
+    keep = beside(Path(store)) / "manifests"
+    parts = listed(Path(dataset["root"]), dataset["on_error"], keep, dataset["class_names"]).parts
+    wide = [(one.path, one.extent) for part in parts.values() for one in part if one.extent is not None]
+    return [str(path) for path, extent in wide if is_flat(extent, (low, high))]
+
+
+def print_datasets(found: Iterable[Json]) -> None:
+    """Print a line for each dataset on stderr, and one of its pictures that are nearly constant."""
+    for one in found:
+        print(_line(one), file=sys.stderr)
+        if flat := one.get("nearly_constant"):
+            advice = "dataset.value_range=[BLACK,WHITE] sets another range"
+            told = f"{len(flat):,} pictures are nearly constant in this range, such as {flat[0]}"
+            print(f"dataset {one['name']} in {one['root']}: {told}; {advice}", file=sys.stderr)
+
+
+def _line(found: Json) -> str:
+    names = ", ".join(found["class_names"][:NAMED]) + (", …" if len(found["class_names"]) > NAMED else "")
+    images = ", ".join(f"{part} {count:,}" for part, count in (found["images"] or {}).items())
+    told = f"dataset {found['name']} in {found['root']}: {found['classes']:,} classes ({names}); images: {images}"
+    if "value_range" not in found:
+        return told
+    low, high = found["value_range"]
+    return f"{told}; values of {low:g} to {high:g} become black to white"
