@@ -1,10 +1,14 @@
 """Remove neurons that no longer matter: what nothing reads, and what always gives the same (folded into biases).
 
-Exact in eval mode: what a channel adds to each layer that reads it is a constant, which that layer's bias takes over.
+What a channel of constant value adds to each layer that reads it is a constant, which that layer's bias takes over. A
+trace can't tell whether these layers alone read it (norms over channels, standardised weights, maxima), so a cut is kept
+only where the network gives the same logits without it.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from functools import partial
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import deepcopy
+from functools import cache, partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,39 +16,66 @@ from torch import Tensor, nn
 from convarium.compression.deciders.view import Decision, View
 from convarium.compression.structure import narrow, sound
 from convarium.compression.structure.coupling import Group, Touch
-from convarium.compression.structure.cut import removals
+from convarium.compression.structure.cut import removals, without
+from convarium.errors import UserError
 
 SEED = 0
+Gone = dict[str, set[int]]
+Calls = Mapping[str, list[Tensor]]
 Found = tuple[Group, set[int], Mapping[int, float]]
 
 
 def dead(view: View) -> Decision:
-    """Cut every channel whose filters are all zero, or which is read by zeros only, until there is no other."""
+    """Cut every channel whose filters are all zero, or which is read by zeros only, until there is no other.
+
+    Groups of channels without which the logits are others stay whole, as do all of a network that can't be traced.
+    """
     shape = view.header["input"]["shape"]
     network = sound.plain(view.network)
-    found = [group for group in sound.cuttable(network, shape) if group.blocks == 1 and _is_plain(group)]
-    gone: dict[str, set[int]] = {group.name: set() for group in found}
-    folded: set[str] = set()
-    while new := _newly(network, found, gone, shape):
+    try:
+        groups = [group for group in sound.cuttable(network, shape) if group.blocks == 1 and _is_plain(group)]
+    except UserError:
+        return Decision()
+
+    expected = cache(partial(sound.logits, network, shape))
+
+    def is_exact(chosen: Sequence[Group]) -> bool:
+        folded, gone, _ = _folded(network, chosen, shape)
+        cut, values = without(folded, removals(folded, chosen, gone))
+        return not values or sound.agree(sound.logits(cut, shape), expected())
+
+    kept = sound.largest(groups, is_exact)
+    folded, gone, biases = _folded(network, kept, shape)
+    decision = narrow.narrowed(folded, kept, {name: sorted(channels) for name, channels in gone.items()}, view)
+    changed = {name: folded.get_parameter(name).detach() for name in biases}
+    return Decision(edits=decision.edits, values={**changed, **decision.values})
+
+
+def _folded(network: nn.Module, groups: Sequence[Group], shape: list[int]) -> tuple[nn.Module, Gone, set[str]]:
+    """Return a copy that no longer needs the dead channels of these groups, those channels, and the changed biases."""
+    folded = deepcopy(network)
+    gone: Gone = {group.name: set() for group in groups}
+    biases: set[str] = set()
+    while new := _newly(folded, groups, gone, shape):
         for group, channels, constants in new:
-            folded |= _fold(network, group, channels, constants)
+            biases |= _fold(folded, group, channels, constants)
             gone[group.name] |= channels
-        for removal in removals(network, found, gone):
-            _zero(network, removal.tensor, removal.dimension, removal.positions)
-    decision = narrow.narrowed(network, found, {name: sorted(channels) for name, channels in gone.items()}, view)
-    biases = {name: network.get_parameter(name).detach() for name in folded}
-    return Decision(edits=decision.edits, values={**biases, **decision.values})
+        for removal in removals(folded, groups, gone):
+            _zero(folded, removal.tensor, removal.dimension, removal.positions)
+    return folded, gone, biases
 
 
 def _newly(network: nn.Module, groups: Iterable[Group], gone: Mapping[str, set[int]], shape: list[int]) -> list[Found]:
-    """Dead channels that are not gone yet, with what the constant ones give; one channel of each group stays."""
+    """Dead channels that are not gone yet, with what the constant ones give; every layer keeps one of its channels."""
     inputs = _inputs(network, groups, shape)
     found: list[Found] = []
     for group in groups:
         constants = {channel: value for channel, value in _constants(network, group, inputs) if value is not None}
         channels = (_unread(network, group) | constants.keys()) - gone[group.name]
-        if len(channels) + len(gone[group.name]) == group.size:
-            channels -= {max(channels)} if channels else set()
+        for touch in group.touched:
+            of_layer = {channel for _, channel in touch.pairs}
+            if channels & of_layer and of_layer <= channels | gone[group.name]:
+                channels.remove(max(channels & of_layer))
         if channels:
             found.append((group, channels, constants))
     return found
@@ -67,16 +98,24 @@ def _unread(network: nn.Module, group: Group) -> set[int]:
     return set(range(group.size)) - read if _readers(group) else set()
 
 
-def _constants(network: nn.Module, group: Group, inputs: Mapping[str, Tensor]) -> Iterator[tuple[int, float | None]]:
+def _constants(network: nn.Module, group: Group, inputs: Calls) -> Iterator[tuple[int, float | None]]:
     """Each channel whose filters are all zero, and the number that all readers see; None where they can't take it."""
     for channel in sorted(_silent(network, group)):
         values = [
-            _seen(network.get_submodule(touch.owner), inputs[touch.owner][:, place])
+            _seen(reader, _channel(reader, given, place))
             for touch in _readers(group)
+            for reader in [network.get_submodule(touch.owner)]
             for place, of in touch.pairs
             if of == channel
+            for given in inputs[touch.owner]
         ]
         yield channel, values[0] if len(set(values)) == 1 else None
+
+
+def _channel(reader: nn.Module, given: Tensor, place: int) -> Tensor:
+    """One channel of a reader's input: (N, C, *positions) of a convolution, (N, *positions, C) of a linear layer."""
+    positions = len(reader.kernel_size) if isinstance(reader, nn.modules.conv._ConvNd) else 0
+    return given.select(-1 - positions, place)
 
 
 def _silent(network: nn.Module, group: Group) -> set[int]:
@@ -101,15 +140,17 @@ def _seen(reader: nn.Module, values: Tensor) -> float | None:
     return first if first == 0 or (reader.bias is not None and not padded) else None
 
 
-def _inputs(network: nn.Module, groups: Iterable[Group], shape: list[int]) -> dict[str, Tensor]:
-    """What every reader is given for two random images."""
-    seen: dict[str, Tensor] = {}
+def _inputs(network: nn.Module, groups: Iterable[Group], shape: list[int]) -> Calls:
+    """What every reader is given, in each of its calls, for two random images."""
     names = {touch.owner for group in groups for touch in _readers(group)}
+    seen: dict[str, list[Tensor]] = {name: [] for name in names}
 
-    def keep(name: str, _: nn.Module, given: tuple[Tensor, ...]) -> None:
-        seen[name] = given[0]
+    def keep(name: str, _: nn.Module, given: tuple[Tensor, ...], named: Mapping[str, Any]) -> None:
+        seen[name].append(given[0] if given else named["input"])
 
-    hooks = [network.get_submodule(name).register_forward_pre_hook(partial(keep, name)) for name in names]
+    hooks = [
+        network.get_submodule(name).register_forward_pre_hook(partial(keep, name), with_kwargs=True) for name in names
+    ]
     with torch.no_grad():
         network(torch.randn(2, *shape, generator=torch.Generator().manual_seed(SEED)))
     for hook in hooks:

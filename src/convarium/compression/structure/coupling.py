@@ -111,6 +111,8 @@ def _group(graph: Any, root: nn.Module, name: str, size: int, names: _Names) -> 
     kept = reached is None or _is_attention(graph.model, name)
     for node, handler, pairs in reached or ():
         module = node.module
+        if isinstance(module, nn.PReLU) and module.num_parameters == 1:
+            continue  # its one slope belongs to no channel
         if node.type == OPTYPE.OUTPUT or any(channel is None or place < 0 for place, channel in pairs):
             kept = True
         elif isinstance(module, nn.Parameter):

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import lru_cache
+from math import prod
 from types import MethodType
 from typing import Any, TypeVar
 
@@ -22,6 +23,7 @@ from convarium.compression.structure.cut import Uncuttable, removals, spread, wi
 
 CLOSE = 1e-6
 SEED = 20_230
+FEWEST, MOST, PIXELS = 4, 64, 200_000
 T = TypeVar("T")
 
 
@@ -68,12 +70,31 @@ def computes(network: nn.Module, found: Sequence[Group], shape: Sequence[int]) -
     def works(chosen: Sequence[Group]) -> bool:
         gone = removals(full, chosen, _parts(chosen))
         cut, zero = output(without(full, gone)[0], images), output(zeroed(full, gone), images)
-        return bool((cut - zero).abs().max() <= CLOSE * zero.abs().max())
+        return agree(cut, zero)
 
     modules = dict(full.named_modules())
     taken = [group for group in found if _standardises(modules, group)]
     exact = largest([group for group in found if group not in taken], works)
     return [group for group in found if group in exact or group in taken]
+
+
+def logits(network: nn.Module, shape: Sequence[int]) -> Tensor:
+    """Return a plain network's logits for random images, float64 (N, classes), with its values and norms as they are.
+
+    Some images are fainter than others, and there are as many as PIXELS allows: what only few of them show (a maximum
+    over channels) is found in many. A network that draws numbers does so from the same random state each time.
+    """
+    count = max(FEWEST, min(MOST, PIXELS // prod(shape)))
+    images = torch.randn(count, *shape, dtype=torch.float64, generator=torch.Generator().manual_seed(SEED))
+    images *= torch.logspace(-1, 0, count, dtype=torch.float64).view(-1, *[1] * len(shape))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(SEED)
+        return output(deepcopy(network).double(), images)
+
+
+def agree(found: Tensor, expected: Tensor) -> bool:
+    """Return whether logits are those expected, to CLOSE of the largest; NaN agrees with nothing."""
+    return bool((found - expected).abs().max() <= CLOSE * expected.abs().max())
 
 
 @dataclass(frozen=True)
@@ -107,14 +128,14 @@ def _runs(case: _Case) -> tuple[Group, ...]:
     return tuple(largest(found, works))
 
 
-def largest(found: list[T], works: Callable[[Sequence[T]], bool]) -> list[T]:
-    """Return all that is found if it works together, else what does of each half."""
-    if not found or _passes(works, found):
-        return found
+def largest(found: list[T], works: Callable[[Sequence[T]], bool], taken: Sequence[T] = ()) -> list[T]:
+    """Return what works together with all that is `taken`: everything that is found, else what does of each half."""
+    if not found or _passes(works, [*taken, *found]):
+        return [*taken, *found]
     if len(found) == 1:
-        return []
+        return [*taken]
     middle = len(found) // 2
-    return largest(found[:middle], works) + largest(found[middle:], works)
+    return largest(found[middle:], works, largest(found[:middle], works, taken))
 
 
 def _passes(works: Callable[[Sequence[T]], bool], chosen: Sequence[T]) -> bool:
