@@ -8,18 +8,23 @@ then, for the margin test ("no worse than"), how often it claims so of a true lo
 `discordant`: share of images on which exactly one of the two networks is right. `seed sd`: how much the true accuracy
 differs from seed to seed, in points. `tilt sd`: how much some images favour one of the two networks whatever the seed.
 `hard`: the share of images that are ever in doubt; where it is near `discordant`, all seeds differ on the same images.
+
+Then come few images: coverage and mean width of the interval of an accuracy, and of a difference of zero. With one seed
+the truth is that of this one network. `alike`: how often seeds err on the same images.
 """
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtr
 
 from convarium.comparison.equivalence import loss
-from convarium.comparison.statistics import crossed, over_seeds
+from convarium.comparison.statistics import Estimate, accuracy, crossed, over_seeds
 
 Table = NDArray[np.float64]
 EFFECT = 0.01
@@ -38,14 +43,45 @@ class Scenario:
     hard: float = 0.1
 
     def draw(self, effect: float, rng: np.random.Generator) -> Table:
-        """Draw a table of -1, 0, 1 (seeds, images) whose expectation is `effect`."""
+        """Draw a table of -1, 0, 1 (seeds, images) whose expectation is `effect`.
+
+        A seed that differs by more than `discordant` is discordant on so many images, or on all that are hard.
+        """
         hard = rng.random(self.images) < self.hard
-        rate = np.where(hard, self.discordant / self.hard, 0.0)
         bias = rng.uniform(-1, 1, self.images) * self.tilt_sd * np.sqrt(3)
         shift = effect + rng.normal(0, self.seed_sd, (self.seeds, 1))
+        share = np.clip(np.abs(shift), self.discordant, max(self.hard, self.discordant))
+        rate = np.where(hard, share / self.hard, 0.0)
         chance = rng.random((self.seeds, self.images))
-        gain = rate * (1 + np.clip(shift / self.discordant + bias, -1, 1)) / 2
+        gain = rate * (1 + np.clip(shift / share + bias, -1, 1)) / 2
         return np.where(chance < gain, 1.0, np.where(chance < rate, -1.0, 0.0))
+
+
+@dataclass(frozen=True)
+class Accuracies:
+    """A world to draw correctness from: seeds whose true accuracies are normal, at most 1."""
+
+    seeds: int
+    images: int
+    accuracy: float
+    seed_sd: float
+    alike: float = 0.5
+
+    @property
+    def truth(self) -> float:
+        """The mean of the seeds' true accuracies."""
+        if not self.seed_sd:
+            return self.accuracy
+        room = (1 - self.accuracy) / self.seed_sd
+        over = np.exp(-(room**2) / 2) / np.sqrt(2 * np.pi) - room * ndtr(-room)
+        return float(self.accuracy - self.seed_sd * over)
+
+    def draw(self, rng: np.random.Generator) -> Table:
+        """Draw a table of 0, 1 (seeds, images)."""
+        of_seed = np.minimum(self.accuracy + rng.normal(0, self.seed_sd, (self.seeds, 1)), 1)
+        size = (self.seeds, self.images)
+        chance = np.where(rng.random(size) < self.alike, rng.random(self.images), rng.random(size))
+        return (chance < of_seed).astype(float)
 
 
 SCENARIOS = [
@@ -76,6 +112,13 @@ SMALL_LOSSES = [
         (10000, 0.04, 0.005, 0.25, 0.1),
     ]
 ]
+
+
+IMAGES = (20, 40, 100, 1000)
+SEEDS = ((1, 0.0), (3, 0.0), (3, 0.005), (3, 0.02))
+ACCURACIES = (0.5, 0.9, 0.97, 0.99)
+ALIKE = (0.0, 0.5, 1.0)
+DISCORDANT = (0.005, 0.02, 0.1)
 
 
 def percentile(table: Table, rng: np.random.Generator, resamples: int = 1000) -> tuple[float, float]:
@@ -117,6 +160,25 @@ def score(scenario: Scenario, kind: str, effect: float, repeats: int, seed: int 
     return float(covered.mean()), float((found[:, 1] - found[:, 0]).mean()), float(shown.mean())
 
 
+def cover(estimates: Iterable[Estimate], truth: float) -> tuple[float, float]:
+    """Return coverage and mean width of the intervals of an experiment that is done again and again."""
+    found = np.array([_ends(estimate) for estimate in estimates])
+    covered = (found[:, 0] <= truth) & (truth <= found[:, 1])
+    return float(covered.mean()), float((found[:, 1] - found[:, 0]).mean())
+
+
+def accuracies(world: Accuracies, repeats: int, seed: int = 0) -> tuple[float, float]:
+    """Return coverage and mean width of the interval of an accuracy."""
+    rng = np.random.default_rng(seed)
+    return cover((accuracy(world.draw(rng)) for _ in range(repeats)), world.truth)
+
+
+def differences(world: Scenario, repeats: int, seed: int = 0) -> tuple[float, float]:
+    """Return coverage and mean width of the interval of a difference of zero."""
+    rng = np.random.default_rng(seed)
+    return cover((crossed(world.draw(0.0, rng)) for _ in range(repeats)), 0.0)
+
+
 def equivalent(scenario: Scenario, margin: float, effect: float, repeats: int, seed: int = 0) -> float:
     """Return the share of draws of which the margin test says "no worse than `margin`"."""
     rng = np.random.default_rng(seed)
@@ -124,12 +186,13 @@ def equivalent(scenario: Scenario, margin: float, effect: float, repeats: int, s
 
 
 def main() -> None:
-    """Print both tables in Markdown."""
+    """Print all tables in Markdown."""
     parser = argparse.ArgumentParser(description="coverage and power of the intervals of convarium compare")
     parser.add_argument("--repeats", type=int, default=1000)
     repeats = parser.parse_args().repeats
     print_intervals(repeats)
     print_margins(repeats)
+    print_few_images(repeats)
 
 
 def print_intervals(repeats: int) -> None:
@@ -161,6 +224,27 @@ def print_margins(repeats: int) -> None:
         shares = [[equivalent(world, margin, effect, repeats) for effect in (-margin, 0.0)] for margin in MARGINS]
         claims = [f"{100 * false:.1f} / {100 * power:.0f}" for false, power in shares]
         print(f"| {world.seeds} | {world.images} | {' | '.join([f'{c:g}' for c in cells] + claims)} |", flush=True)
+
+
+def print_few_images(repeats: int) -> None:
+    """Print coverage and mean width for few images, of accuracies and of differences."""
+    heads = "".join(f" {images} images: coverage % / width |" for images in IMAGES)
+    print(f"\nAccuracies; {repeats} draws.\n\n| accuracy % | seeds | seed sd | alike % |{heads}")
+    print("|---|---|---|---|" + "---|" * len(IMAGES))
+    for share, (seeds, sd) in product(ACCURACIES, SEEDS):
+        for alike in ALIKE if seeds > 1 else ALIKE[:1]:
+            found = [accuracies(Accuracies(seeds, images, share, sd, alike), repeats) for images in IMAGES]
+            print(f"| {100 * share:g} | {seeds} | {100 * sd:g} | {100 * alike:g} | {_cells(found)} |", flush=True)
+    print(f"\nDifferences; {repeats} draws.\n\n| discordant % | seeds | seed sd | hard % |{heads}")
+    print("|---|---|---|---|" + "---|" * len(IMAGES))
+    for share, (seeds, sd) in product(DISCORDANT, SEEDS):
+        for hard in (max(share, 0.1), 0.5) if seeds > 1 else (0.5,):
+            found = [differences(Scenario(seeds, images, share, sd, 0.0, hard), repeats) for images in IMAGES]
+            print(f"| {100 * share:g} | {seeds} | {100 * sd:g} | {100 * hard:g} | {_cells(found)} |", flush=True)
+
+
+def _cells(found: Iterable[tuple[float, float]]) -> str:
+    return " | ".join(f"{100 * coverage:.1f} / {100 * width:.2f}" for coverage, width in found)
 
 
 if __name__ == "__main__":

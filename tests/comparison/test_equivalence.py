@@ -65,3 +65,17 @@ def test_a_true_loss_of_the_margin_is_seldom_called_equivalent(intervals, world)
 def test_ten_thousand_images_show_that_nothing_is_lost(intervals):
     assert intervals.equivalent(intervals.Scenario(3, 10000, 0.003, 0.0, 0.0, 0.004), 0.002, 0.0, repeats=100) > 0.9
     assert intervals.equivalent(intervals.Scenario(5, 10000, 0.01, 0.0005, 0.25), 0.002, 0.0, repeats=100) > 0.5
+
+
+@pytest.mark.parametrize("seeds", [1, 2, 3, 5, 12])
+@pytest.mark.parametrize("images", [5, 40, 1000])
+@pytest.mark.parametrize(
+    ("lost", "gained"), [(0, 0), (0.002, 0), (0, 0.002), (0.1, 0.1), (0.3, 0.05), (0.05, 0.3), (1, 0)]
+)
+def test_the_end_of_the_two_sided_interval_is_the_stricter_reading(seeds, images, lost, gained):
+    rng = np.random.default_rng(0)
+    for _ in range(10):
+        chance = rng.random((seeds, images))
+        differences = np.where(chance < lost, -1.0, np.where(chance < lost + gained, 1.0, 0.0))
+        assert crossed(differences).low <= -loss(differences, 0.002).upper
+        assert crossed(differences).low < -loss(differences, 0.002).upper or loss(differences, 0.002).upper == 1

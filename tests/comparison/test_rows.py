@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from convarium.comparison.result import METRICS, Refused
+from convarium.comparison.result import METRICS, ON_IMAGES, Refused
 from convarium.comparison.rows import compare
 
 
@@ -52,7 +52,7 @@ def test_a_small_difference_is_not_shown_and_says_with_how_many_seeds(result, ma
 
 def test_one_seed_never_shows_anything(result, magnitude):
     row = compare([result(), result(magnitude(), wrong=300)], 0)["rows"][1]
-    assert row["versus_dense"]["accuracy"]["verdict"] == "not shown with 1 seed"
+    assert row["versus_dense"]["accuracy"]["verdict"] == "no test with 1 seed"
     assert row["versus_dense"]["accuracy"]["high"] < 0
     assert row["versus_dense"]["file_bytes"]["low"] is None
     assert row["metrics"]["loss"] == {"mean": 0.1, "low": None, "high": None}
@@ -134,7 +134,7 @@ def test_p_values_are_adjusted_for_the_number_of_rows(result, magnitude):
     alone = compare([*dense, *rows[0]], 0)["rows"][1]["versus_dense"]["accuracy"]
     among = compare([*dense, *(one for row in rows for one in row)], 0)["rows"][1]["versus_dense"]["accuracy"]
     assert among["p"] == pytest.approx(4 * alone["p"])
-    assert (alone["verdict"], among["verdict"]) == ("worse", "not shown with 3 seeds")
+    assert (alone["verdict"], among["verdict"]) == ("worse", "not shown among 4 rows")
     assert among["low"] == alone["low"]
 
 
@@ -163,3 +163,50 @@ def test_fronts_of_two_datasets_do_not_mix(result):
 
 def test_nothing_stored_gives_no_rows():
     assert compare([], 3) == {"reference": "none", "missing": 3, "margin": 0.002, "audit": {}, "rows": []}
+
+
+@pytest.mark.parametrize("seeds", [1, 2, 3, 5])
+@pytest.mark.parametrize("rows", [1, 6])
+@pytest.mark.parametrize("margin", [0.002, 0.01, 0.04])
+def test_no_verdict_contradicts_the_interval_beside_it(result, magnitude, seeds, rows, margin):
+    found = [result(seed=seed) for seed in range(seeds)]
+    for wrong in range(rows):
+        steps = magnitude(0.1 + wrong / 10)
+        found += [result(steps, seed=seed, wrong=18 + 3 * wrong + 2 * seed % 3) for seed in range(seeds)]
+    for row in compare(found, 0, margin=margin)["rows"][1:]:
+        for metric, entry in row["versus_dense"].items():
+            low, high, verdict = entry["low"], entry["high"], entry["verdict"]
+            zero_out = low is not None and not low <= 0 <= high
+            assert (verdict == "no test with 1 seed") == (seeds == 1)
+            if verdict in ("better", "worse"):
+                assert zero_out
+            if verdict == f"not shown with {seeds} seeds":
+                assert not zero_out
+            if verdict.startswith("not shown among"):
+                assert zero_out
+                assert verdict == f"not shown among {rows} rows"
+            if entry.get("equivalent"):
+                assert low > -margin
+            assert metric not in ON_IMAGES or low is None or low < high
+
+
+def test_seeds_that_agree_on_a_figure_of_images_leave_its_interval_open(result, magnitude):
+    found = [result(seed=seed, wrong=40) for seed in range(3)]
+    found += [result(magnitude(), seed=seed, wrong=20) for seed in range(3)]
+    _, row = compare(found, 0)["rows"]
+    for metric in ("validation_accuracy", "loss"):
+        assert row["metrics"][metric]["low"] is None
+        entry = row["versus_dense"][metric]
+        assert (entry["low"], entry["p"], entry["verdict"]) == (None, None, "not shown with 3 seeds")
+    accuracy = row["versus_dense"]["accuracy"]
+    assert (accuracy["paired_t_low"], accuracy["paired_t_p"]) == (None, None)
+    assert row["metrics"]["macs"] == {"mean": 5000, "low": 5000, "high": 5000}
+
+
+def test_all_right_is_said_with_an_interval(result, magnitude):
+    found = [result(seed=seed, wrong=0) for seed in range(3)]
+    found += [result(magnitude(), seed=seed, wrong=0) for seed in range(3)]
+    _, row = compare(found, 0)["rows"]
+    accuracy, entry = row["metrics"]["accuracy"], row["versus_dense"]["accuracy"]
+    assert (accuracy["low"], accuracy["high"]) == (pytest.approx(0.9905, abs=1e-4), 1)
+    assert -entry["low"] == entry["high"] > entry["loss_upper"] > 0

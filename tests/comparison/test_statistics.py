@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from convarium.comparison.statistics import crossed, holm, over_seeds, unpack
+from convarium.comparison.statistics import accuracy, crossed, holm, moments, over_seeds, unpack
 
 
 def draw(seeds, images, rng):
@@ -14,9 +14,13 @@ def draw(seeds, images, rng):
     return (rng.random((seeds, images)) < np.where(hard, 0.6, 0.98) + rng.normal(0, 0.02, (seeds, 1))).astype(float)
 
 
+def differences(seeds, images, rng, share=0.1):
+    return draw(seeds, images, rng) * (rng.random(images) < share) * rng.choice([-1.0, 1.0], images)
+
+
 def test_the_closed_form_is_the_pigeonhole_bootstrap_that_one_would_draw():
     rng = np.random.default_rng(1)
-    table = draw(40, 300, rng)
+    table = differences(40, 300, rng, 0.8)
     seeds, images = table.shape
     by_seed = rng.multinomial(seeds, np.full(seeds, 1 / seeds), 20_000) / seeds
     by_image = rng.multinomial(images, np.full(images, 1 / images), 20_000) / images
@@ -28,28 +32,82 @@ def test_the_closed_form_is_the_pigeonhole_bootstrap_that_one_would_draw():
 def test_intervals_are_never_narrower_than_images_alone_would_give():
     rng = np.random.default_rng(2)
     for seeds in (2, 3, 8):
-        table = draw(seeds, 500, rng)
+        table = differences(seeds, 500, rng)
         images_only = crossed(table.mean(axis=0, keepdims=True))
         estimate = crossed(table)
         assert estimate.low < images_only.low
         assert estimate.high > images_only.high
 
 
-def test_one_seed_gives_the_interval_of_a_share_of_images():
-    table = draw(1, 1000, np.random.default_rng(3))
-    estimate = crossed(table)
-    error = np.sqrt(estimate.mean * (1 - estimate.mean) / 999)
-    assert (estimate.low, estimate.high) == pytest.approx(stats.t.interval(0.95, 999, estimate.mean, error))
+@pytest.mark.parametrize("seeds", [1, 3])
+@pytest.mark.parametrize(("right", "images"), [(40, 40), (18, 20), (0, 7), (1, 1), (9_712, 10_000)])
+def test_networks_that_agree_on_every_image_give_wilsons_interval(seeds, right, images):
+    expected = stats.binomtest(right, images).proportion_ci(method="wilson")
+    estimate = accuracy(np.tile(np.arange(images) < right, (seeds, 1)).astype(float))
+    assert (estimate.low, estimate.high) == pytest.approx((expected.low, expected.high))
+
+
+def test_one_seed_gives_bonett_and_prices_interval_of_paired_images():
+    table = np.array([[1.0] * 14 + [-1.0] * 5 + [0.0] * 981])
+    error = np.sqrt((15 / 1002 + 6 / 1002 - (9 / 1002) ** 2) / 1001)
+    expected = stats.t.interval(0.95, 1001, 9 / 1002, error)
+    assert (crossed(table).low, crossed(table).high) == pytest.approx(expected)
 
 
 def test_seeds_that_are_all_that_varies_give_the_paired_t():
-    table = np.array([0.0, 0.25, 1.0])[:, None].repeat(50, axis=1)
-    assert crossed(table) == over_seeds([0.0, 0.25, 1.0])
+    table = np.array([0.0, 0.25, 1.0])[:, None].repeat(50_000, axis=1)
+    expected = over_seeds([0.0, 0.25, 1.0])
+    assert moments(table) == pytest.approx((expected.mean, np.std([0, 0.25, 1], ddof=1) / np.sqrt(3), 2), rel=1e-3)
+    assert crossed(table).p == pytest.approx(expected.p, rel=1e-3)
 
 
-def test_a_table_without_any_difference_has_an_interval_of_no_width_and_shows_nothing():
-    estimate = crossed(np.zeros((3, 100)))
-    assert (estimate.low, estimate.high, estimate.p) == (0.0, 0.0, 1.0)
+TABLES = [
+    (seeds, images, share, tilt)
+    for seeds in (1, 2, 3, 5, 10)
+    for images in (1, 2, 20, 400)
+    for share in (0.0, 0.01, 0.3, 1.0)
+    for tilt in (0.0, 0.5, 1.0)
+]
+
+
+@pytest.mark.parametrize(("seeds", "images", "share", "tilt"), TABLES)
+def test_no_interval_is_without_width_or_contradicts_its_mean_or_its_p(seeds, images, share, tilt):
+    rng = np.random.default_rng(seeds * images)
+    wrong = rng.random((seeds, images)) < share
+    signs = np.where(rng.random((seeds, images)) < (1 + tilt) / 2, 1.0, -1.0)
+    table = wrong * signs
+    found, other, right = crossed(table), crossed(-table), accuracy(1.0 - wrong)
+    assert -1 <= found.low <= found.mean <= found.high <= 1
+    assert found.high - found.low > 1 / (images + 1)
+    assert (found.p < 0.05) == (not found.low <= 0 <= found.high)
+    assert (found.low, found.high, found.p) == pytest.approx((-other.high, -other.low, other.p))
+    assert 0 <= right.low <= right.mean <= right.high <= 1
+    assert right.high - right.low > 1 / (images + 1)
+
+
+@pytest.mark.parametrize("seeds", [1, 2, 3, 10])
+def test_one_more_right_image_raises_both_ends(seeds):
+    ends = []
+    for right in range(61):
+        found = accuracy(np.tile(np.arange(60) < right, (seeds, 1)).astype(float))
+        ends.append((found.low, found.high))
+    assert ends == sorted(ends)
+    assert [end for _, end in ends] == sorted(end for _, end in ends)
+
+
+def test_seeds_that_err_on_other_images_know_more_than_seeds_that_err_on_the_same():
+    apart = np.ones((10, 1000))
+    for seed in range(10):
+        apart[seed, 30 * seed : 30 * seed + 30] = 0
+    alike = np.tile(apart[0], (10, 1))
+    assert accuracy(apart).high - accuracy(apart).low < 0.75 * (accuracy(alike).high - accuracy(alike).low)
+
+
+def test_one_error_of_one_seed_does_not_raise_the_lower_end():
+    table = np.ones((3, 40))
+    perfect = accuracy(table)
+    table[0, 0] = 0
+    assert accuracy(table).low < perfect.low
 
 
 def test_t_over_seeds_is_scipys():
@@ -108,3 +166,46 @@ def test_the_plain_percentile_interval_would_not(intervals):
 def test_a_loss_of_two_points_is_shown_with_three_seeds_and_of_a_point_with_ten_thousand_images(intervals):
     assert intervals.score(intervals.Scenario(3, 1000, 0.03, 0.001, 0.25), "crossed", -0.02, 100)[2] > 0.9
     assert intervals.score(intervals.Scenario(3, 10000, 0.03, 0.001, 0.25), "crossed", -0.01, 50)[2] > 0.9
+
+
+WORLDS = [(1, 0.0, 0.0), (3, 0.0, 1.0), (3, 0.0, 0.5), (3, 0.005, 0.5), (3, 0.02, 0.5), (3, 0.02, 1.0)]
+
+
+@pytest.mark.parametrize(("seeds", "seed_sd", "alike"), WORLDS)
+@pytest.mark.parametrize("images", [20, 40, 100, 1000])
+@pytest.mark.parametrize(("share", "least"), [(0.5, 0.93), (0.9, 0.93), (0.97, 0.93), (0.99, 0.90)])
+def test_intervals_of_accuracies_cover_the_truth(intervals, share, least, images, seeds, seed_sd, alike):
+    world = intervals.Accuracies(seeds, images, share, seed_sd, alike)
+    assert intervals.accuracies(world, repeats=1000)[0] >= least
+
+
+@pytest.mark.parametrize(("seeds", "seed_sd"), [(1, 0.0), (3, 0.0), (3, 0.005), (3, 0.02)])
+@pytest.mark.parametrize("images", [20, 100, 1000])
+@pytest.mark.parametrize("discordant", [0.005, 0.02, 0.1])
+def test_intervals_of_differences_cover_the_truth(intervals, discordant, images, seeds, seed_sd):
+    world = intervals.Scenario(seeds, images, discordant, seed_sd, 0.0, 0.5)
+    assert intervals.differences(world, repeats=1000)[0] >= 0.93
+
+
+def student(table):
+    """The interval of Student's t alone, with Satterthwaite's degrees of freedom, clipped: (low, high)."""
+    (seeds, images), mean = table.shape, table.mean()
+    by_image, by_seed = table.mean(axis=0), table.mean(axis=1)
+    parts, freedoms = [by_image.var(ddof=1) / images], [images - 1]
+    if seeds > 1:
+        rest = table - by_seed[:, None] - by_image + mean
+        cells = (seeds - 1) * (images - 1)
+        parts += [by_seed.var(ddof=1) / seeds, (rest**2).sum() / cells / (seeds * images)]
+        freedoms += [seeds - 1, cells]
+    freedom = sum(parts) ** 2 / sum(part**2 / degrees for part, degrees in zip(parts, freedoms, strict=True))
+    width = stats.t.ppf(0.975, freedom) * np.sqrt(sum(parts))
+    return max(mean - width, 0), min(mean + width, 1)
+
+
+@pytest.mark.parametrize(("seeds", "seed_sd", "alike"), WORLDS)
+@pytest.mark.parametrize("share", [0.5, 0.9, 0.97])
+def test_a_thousand_images_make_intervals_hardly_wider_than_students(intervals, share, seeds, seed_sd, alike):
+    world, rng = intervals.Accuracies(seeds, 1000, share, seed_sd, alike), np.random.default_rng(0)
+    tables = [world.draw(rng) for _ in range(400)]
+    ours = np.mean([found.high - found.low for found in map(accuracy, tables)])
+    assert ours <= 1.1 * np.mean([high - low for low, high in map(student, tables)])

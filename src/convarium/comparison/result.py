@@ -21,6 +21,7 @@ HIGHER_IS_BETTER = (
 )  # fmt: skip
 
 
+ON_IMAGES = ("accuracy", "validation_accuracy", "balanced_accuracy", "validation_balanced_accuracy", "loss")
 ON_TEST = ("accuracy", "balanced_accuracy", "loss", "agreement")
 
 

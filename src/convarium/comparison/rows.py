@@ -8,8 +8,8 @@ import numpy as np
 
 from convarium.comparison import audit, labels, pareto, timings, training
 from convarium.comparison.result import METRICS, Refused, Result
-from convarium.comparison.statistics import crossed, over_seeds
-from convarium.comparison.versus import paired, values, versus
+from convarium.comparison.statistics import accuracy
+from convarium.comparison.versus import over_seeds, paired, values, versus
 
 Json = dict[str, Any]
 MARGIN = 0.002
@@ -118,9 +118,9 @@ def _summary(row: Sequence[Result], metric: str) -> Json:
     if not found:
         return {"mean": None, "low": None, "high": None}
     if metric == "accuracy" and len({result.images for result in row}) == 1:
-        estimate = crossed(np.stack([result.bits() for result in row]))
+        estimate = accuracy(np.stack([result.bits() for result in row]))
     else:
-        estimate = over_seeds(found)
+        estimate = over_seeds(found, metric)
     top = 1.0 if metric.endswith("accuracy") else None
     low = None if estimate.low is None else max(estimate.low, 0.0)
     high = estimate.high if estimate.high is None or top is None else min(estimate.high, top)

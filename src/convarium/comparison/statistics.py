@@ -7,13 +7,17 @@ alone takes this very test set for the population; one over images alone takes t
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import inf, isfinite, sqrt
+from math import sqrt
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtr, stdtrit
+from scipy.special import ndtri, stdtr, stdtrit
 
 LEVEL = 0.95
+NORMAL = float(ndtri((1 + LEVEL) / 2))
+POWER = 1.5
+EDGE = 0.015
+MOST_FREEDOM = 1e9
 
 
 @dataclass(frozen=True)
@@ -27,47 +31,81 @@ class Estimate:
 
 
 def crossed(table: NDArray[np.floating]) -> Estimate:
-    """Estimate the mean of `table` (seeds x images) when both its rows and its columns are resampled.
+    """Estimate a mean difference from `table` (seeds x images) of -1, 0 or 1; both its rows and columns are samples.
 
     Pigeonhole bootstrap (Owen 2007, "The pigeonhole bootstrap", Annals of Applied Statistics 1:386-411): a resample
     draws seeds and, independently, images, both with replacement. The variance of its mean over all resamples has a
     closed form, used here instead of a few thousand random draws: it is exact, has no seed and takes microseconds.
     With the table split into mean + seed effect + image effect + rest, it is the sum of the three parts' mean squares
-    over seeds, images and cells.
+    over seeds, images and cells. It is conservative by construction: the rest (an image that only one seed gets
+    wrong) is counted in each of the three parts.
 
-    It is conservative by construction. Where the truth is var = A/S + B/N + R/(S N), the expected bootstrap variance
-    is A/S + B/N + 3 R/(S N): the rest (an image that only one seed gets wrong) is counted in each of the three parts,
-    so intervals come out up to 1.7 times too wide where it dominates, and never too narrow for lack of a part.
+    Few seeds and few images make a bootstrap too narrow; four things repair it. Mean squares are divided by n - 1
+    rather than n. The quantile is Student's, its degrees of freedom those of `_summed`. Two images are added, one that
+    only the first network gets right in all seeds and one that only the second does: Bonett and Price (2012,
+    "Adjusted Wald confidence interval for a difference of binomial proportions based on paired data", Journal of
+    Educational and Behavioral Statistics 37:479-488). And where a mean m is true, at least a share |m| of the images
+    is judged differently, so that what `largest` does not refute belongs to the interval: 3.8 / images where no image
+    differs at all. `benchmarks/intervals.py` shows coverage and power.
 
-    With three seeds a bootstrap is too narrow for two other reasons, both repaired: mean squares are divided by n - 1
-    rather than n, and the quantile is Student's, with Welch-Satterthwaite degrees of freedom (2 where three seeds
-    differ much, thousands where only images matter). So it is never as narrow as images alone would give, and reaches
-    the paired t over seeds only where seeds are all that varies. `benchmarks/intervals.py` shows coverage and power:
-    about 93 % at least with three seeds, 92 % with two that differ much, close to 100 % where images decide.
-
-    A table without any difference has an interval of no width: all it says of other images is that fewer than one in
-    images / 3 would differ.
-
-    With one seed only the images are resampled: the interval then speaks of this one network.
+    The interval excludes zero exactly where p < 0.05. With one seed it speaks of this one network.
     """
-    return _student(*moments(table))
+    mean, error, freedom = moments(table)
+    width, apart = error * float(stdtrit(freedom, (1 + LEVEL) / 2)), NORMAL**2 / table.shape[1]
+    own = float(table.mean())
+    low = min(mean - width, -largest(-own, apart))
+    high = max(mean + width, largest(own, apart))
+    return Estimate(own, max(low, -1.0), min(high, 1.0), 2 * float(stdtr(freedom, -abs(mean) / error)))
+
+
+def accuracy(table: NDArray[np.floating]) -> Estimate:
+    """Estimate an accuracy from `table` (seeds x images) of 0 and 1; both its rows and columns are samples.
+
+    Wilson's interval (1927, "Probable inference, the law of succession, and statistical inference", Journal of the
+    American Statistical Association 22:209-212): those accuracies m that are no further from the mean than the
+    quantile times the error that would be theirs. With one seed, or seeds that agree on every image, it is exactly
+    that. In general the variance at m is c m (1 - m) / images + V: V is that of the seeds' means, and c the share of
+    the images' variance that stays when the mean over seeds is taken (as in `crossed`, images and rest together), found
+    with one more image that every seed gets wrong, so that few errors do not pass for independent ones. The quantile
+    is Student's, its degrees of freedom those of `_summed`; the images' variance, being known at m, has no end of them.
+    Towards 100 % (0 %), from 98.5 % on, seeds are so skewed that the sum has hardly more of them than the seeds have.
+    """
+    seeds, images = table.shape
+    mean, by_image, by_seed, rest = _parts(table)
+    spread = max(mean * (1 - mean), 0.0)
+    kept = min(1.0, ((by_image + rest) * images + 1 / images) / (spread + 1 / images)) if seeds > 1 else 1.0
+    parts = [(kept * spread / images, MOST_FREEDOM), (by_seed, seeds - 1)]
+    _, freedom = _summed(parts, POWER * min(1.0, spread / EDGE))
+    square = float(stdtrit(freedom, (1 + LEVEL) / 2)) ** 2
+    # The quadratic equation (m - mean)^2 = square * (slope * m * (1 - m) + by_seed)
+    slope = square * kept / images
+    middle = (mean + slope / 2) / (1 + slope)
+    reach = sqrt(max(middle**2 - (mean**2 - square * by_seed) / (1 + slope), 0.0))
+    return Estimate(mean, max(min(middle - reach, mean), 0.0), min(max(middle + reach, mean), 1.0))
 
 
 def moments(table: NDArray[np.floating]) -> tuple[float, float, float]:
-    """Return what `crossed` stands on: the mean of `table`, its variance, and the variance's degrees of freedom."""
-    seeds, images = table.shape
-    mean = float(table.mean())
-    by_seed, by_image = table.mean(axis=1), table.mean(axis=0)
-    across_images = _mean_square(by_image - mean, images - 1) / images
-    parts = [(across_images, images - 1)]
-    if seeds > 1:
-        rest = table - by_seed[:, None] - by_image[None, :] + mean
-        cells = (seeds - 1) * (images - 1)
-        parts += [
-            (_mean_square(by_seed - mean, seeds - 1) / seeds, seeds - 1),
-            (_mean_square(rest, cells) / (seeds * images), cells),
-        ]
-    return mean, *_satterthwaite(parts)
+    """Return what a test of differences stands on: their mean, its standard error, and that error's degrees of freedom.
+
+    All three with the two images that `crossed` adds.
+    """
+    seeds = len(table)
+    mean, by_image, by_seed, rest = _parts(np.hstack([table, np.ones((seeds, 1)), -np.ones((seeds, 1))]))
+    images = table.shape[1] + 1
+    parts = [(by_image, images), (by_seed, seeds - 1), (rest, images * (seeds - 1))]
+    variance, freedom = _summed(parts)
+    return mean, sqrt(variance), freedom
+
+
+def largest(mean: float, apart: float) -> float:
+    """Return the larger m of (m - mean)^2 = apart * m (1 - m), Wilson's upper bound; -1 where `mean` is too low.
+
+    `apart` is the squared quantile by the number of images. Tango (1998, "Equivalence test and confidence interval for
+    the difference in proportions for the paired-sample design", Statistics in Medicine 17:891-908) restricts the
+    variance to the hypothesis in the same spirit.
+    """
+    root = apart * (apart + 4 * mean * (1 - mean))
+    return -1.0 if root < 0 else (2 * mean + apart + sqrt(root)) / (2 * (1 + apart))
 
 
 def over_seeds(values: Sequence[float]) -> Estimate:
@@ -96,21 +134,39 @@ def unpack(correct: str, images: int) -> NDArray[np.float64]:
     return np.unpackbits(np.frombuffer(bytes.fromhex(correct), np.uint8), count=images).astype(np.float64)
 
 
+def _parts(table: NDArray[np.floating]) -> tuple[float, float, float, float]:
+    """Return the mean of `table` and the three parts of its variance: over images, over seeds, and the rest."""
+    seeds, images = table.shape
+    mean = float(table.mean())
+    by_seed, by_image = table.mean(axis=1), table.mean(axis=0)
+    rest = table - by_seed[:, None] - by_image[None, :] + mean
+    return (
+        mean,
+        _mean_square(by_image - mean, images - 1) / images,
+        _mean_square(by_seed - mean, seeds - 1) / seeds,
+        _mean_square(rest, (seeds - 1) * (images - 1)) / (seeds * images),
+    )
+
+
 def _mean_square(deviations: NDArray[np.floating], freedom: int) -> float:
     return float(np.square(deviations).sum()) / freedom if freedom > 0 else 0.0
 
 
-def _satterthwaite(parts: list[tuple[float, int]]) -> tuple[float, float]:
-    """Add variances, each with its degrees of freedom; the sum's by Welch (1947) and Satterthwaite (1946)."""
+def _summed(parts: Sequence[tuple[float, float]], power: float = POWER) -> tuple[float, float]:
+    """Add variances, each with its degrees of freedom, and return the sum with its own.
+
+    One over them is the sum of (share of the variance)^power / freedom. Welch (1947) and Satterthwaite (1946) have a
+    power of 2, which takes the shares for known: where they come from three seeds that matter as much as the images,
+    it covers 92 to 93 %.
+    """
     total = sum(variance for variance, _ in parts)
-    spread = sum(variance**2 / freedom for variance, freedom in parts if freedom > 0)
-    return total, total**2 / spread if spread > 0 else inf
+    known = [(variance / total, freedom) for variance, freedom in parts if freedom > 0 and variance > 0]
+    return total, 1 / sum((share**power / freedom for share, freedom in known), 1 / MOST_FREEDOM)
 
 
 def _student(mean: float, variance: float, freedom: float) -> Estimate:
     error = sqrt(variance)
     if error <= 1e-12 * max(1.0, abs(mean)):
         return Estimate(mean, mean, mean, 0.0 if mean else 1.0)
-    freedom = freedom if isfinite(freedom) else 1e9
     width = error * float(stdtrit(freedom, (1 + LEVEL) / 2))
     return Estimate(mean, mean - width, mean + width, 2 * float(stdtr(freedom, -abs(mean) / error)))

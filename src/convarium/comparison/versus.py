@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 
+from convarium.comparison import statistics
 from convarium.comparison.equivalence import loss
-from convarium.comparison.result import HIGHER_IS_BETTER, METRICS, Result
-from convarium.comparison.statistics import Estimate, crossed, holm, over_seeds
+from convarium.comparison.result import HIGHER_IS_BETTER, METRICS, ON_IMAGES, Result
+from convarium.comparison.statistics import Estimate, crossed, holm
 
 Json = dict[str, Any]
 Pairs = Sequence[tuple[Result, Result]]
@@ -30,7 +31,7 @@ def versus(pairs: Sequence[Pairs], margin: float) -> list[Json]:
         for key in P_VALUES:
             _adjust([entry for entry in entries.values() if entry.get(key) is not None], key)
         for place, entry in entries.items():
-            documents[place][metric] = _judged(entry, metric)
+            documents[place][metric] = _judged(entry, metric, len(entries))
     return documents
 
 
@@ -38,6 +39,16 @@ def values(results: Sequence[Result], metric: str) -> list[float]:
     """Return a metric of each result that has it."""
     found = [result.metrics.get(metric) for result in results]
     return [float(value) for value in found if value is not None]
+
+
+def over_seeds(values: Sequence[float], metric: str) -> Estimate:
+    """Estimate a metric from one value a seed; for figures of images it speaks of these very images.
+
+    Seeds that agree on such a figure would give an interval of no width, though other images would give another value:
+    nothing is said then.
+    """
+    estimate = statistics.over_seeds(values)
+    return Estimate(estimate.mean) if metric in ON_IMAGES and estimate.low == estimate.high else estimate
 
 
 def _adjust(entries: Sequence[Json], key: str) -> None:
@@ -50,7 +61,7 @@ def _difference(pairs: Pairs, metric: str, margin: float) -> Json | None:
     if not kept:
         return None
     differences = [a - b for a, b in zip(*(values(side, metric) for side in zip(*kept, strict=True)), strict=True)]
-    seeds = over_seeds(differences)
+    seeds = over_seeds(differences, metric)
     by_image = metric == "accuracy" and len({result.images for pair in kept for result in pair}) == 1
     estimate = crossed(_table(kept)) if by_image else seeds
     return {
@@ -76,12 +87,24 @@ def _noninferior(pairs: Pairs, margin: float) -> Json:
     return {"loss_upper": found.upper, "margin": margin, "p_noninferior": found.p if len(pairs) > 1 else None}
 
 
-def _judged(entry: Json, metric: str) -> Json:
-    """One seed never shows anything of a method: another seed may do otherwise."""
-    verdict = f"not shown with {entry['seeds']} seed{'s' if entry['seeds'] > 1 else ''}"
-    equivalent = entry.get("p_noninferior") is not None and entry["p_noninferior"] < SIGNIFICANT
-    if entry["p"] is not None and entry["p"] < SIGNIFICANT:
+def _judged(entry: Json, metric: str, rows: int) -> Json:
+    """Add the verdict, which never says other than the interval beside it.
+
+    One seed never shows anything of a method: another seed may do otherwise. An interval is of one row; where it
+    excludes zero and the p-value, adjusted for all rows, does not, it is their number that leaves nothing shown. And no
+    loss is refuted that lies in the interval.
+    """
+    low, high, p = entry["low"], entry["high"], entry["p"]
+    refuted = entry.get("p_noninferior") is not None and entry["p_noninferior"] < SIGNIFICANT
+    equivalent = refuted and low > -entry["margin"]
+    if entry["seeds"] == 1:
+        verdict = "no test with 1 seed"
+    elif p is not None and p < SIGNIFICANT:
         verdict = "better" if (entry["difference"] > 0) == (metric in HIGHER_IS_BETTER) else "worse"
     elif equivalent:
         verdict = f"no worse than {100 * entry['margin']:g} points"
+    elif p is not None and not low <= 0 <= high:
+        verdict = f"not shown among {rows} rows"
+    else:
+        verdict = f"not shown with {entry['seeds']} seeds"
     return entry | ({"equivalent": equivalent} if "margin" in entry else {}) | {"verdict": verdict}
