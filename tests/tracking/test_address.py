@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,10 @@ def test_the_environment_is_heard_and_what_is_typed_wins(monkeypatch: pytest.Mon
         ("postgresql://u:ge geheim@host/db", "holds a space; write %20"),
         ("postgresql://u:ge@geheim@host/db", "holds a second @; write %40 for the one in the password"),
         ("mysql://host/db?user=me&password=geheim", "expected sqlite:///"),
+        ("sqlite:///what?now/x.db", "'now/x.db' is no parameter of a SQLite address; a . in a name is written %3F"),
+        ("sqlite://x.db", "names no file; write sqlite:///outputs/mlflow.db, with three slashes"),
+        ("sqlite:///:memory:", "names no file"),
+        ("sqlite:///p%41/x.db", "is not there .a % in a name is written %25.; make it"),
     ],
 )
 def test_what_is_no_tracker_is_one_line_without_the_password(typed: str, said: str) -> None:
@@ -46,6 +51,21 @@ def test_a_folder_that_is_not_there_is_made_beside_the_store_only(here: Path) ->
     with pytest.raises(UserError, match=f"the folder {here}/no/such is not there; make it, or name another file"):
         address("sqlite:///no/such/x.db", STORE)
     assert not list(here.iterdir())
+
+
+def test_a_home_folder_is_expanded_and_parameters_of_sqlite_are_kept(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(here))
+    assert address("sqlite:///~/x.db", STORE) == f"sqlite:///{here}/x.db"
+    assert address("sqlite:///x.db?timeout=60", STORE) == "sqlite:///x.db?timeout=60"
+
+
+def test_a_folder_that_no_address_can_hold_is_one_line(here: Path) -> None:
+    folder = Path(os.fsdecode(os.fsencode(here) + b"/\xff"))
+    folder.mkdir()
+    with pytest.raises(UserError, match="is no UTF-8, so no address can hold it; name another file"):
+        address(None, folder / "store")
 
 
 @pytest.mark.parametrize("secret", ["geheim", "ge:he@im", "ge%2Fheim", "a/b", "o'clock", 'a"b'])

@@ -94,7 +94,8 @@ def test_a_plan_of_several_points_is_a_group_of_all_its_networks(store: Store, e
 
 def test_files_are_the_networks_own_and_small_plots(store: Store, entries: dict[str, Entry], content: Content) -> None:
     entry = entries["lenet5 mnist5k magnitude 0.9 → kmeans s1"]
-    links, made = artifacts.linked(entry, store), artifacts.made(content)
+    links = artifacts.linked(entry, store)
+    made = artifacts.made(content, links)
     assert links["network.cvm"].read_bytes().startswith(entry.signature.encode())
     assert {name for name in links if name.startswith("logs/")} == {
         "logs/1_train.txt", "logs/2_compress.txt", "logs/3_compress.txt"

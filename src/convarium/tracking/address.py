@@ -13,6 +13,7 @@ SCHEMES = (
 )
 SECRET = re.compile(r"(://[^/\s:@]*):\S*@")
 PARAMETER = re.compile(r"([?&][a-z_]*(?:password|passwd|pwd|secret|token)=)([^&\s'\"]+)", re.IGNORECASE)
+DRIVERS = {"postgresql": "postgresql+psycopg2", "sqlite": "sqlite+pysqlite"}
 HINTS = {
     "file": "MLflow keeps no runs in plain files any more; write sqlite:///outputs/mlflow.db",
     "": "it has no scheme; write sqlite:///outputs/mlflow.db, or leave it out",
@@ -26,20 +27,19 @@ def address(uri: str | None, store: Path) -> str:
     Raises:
         UserError: an address of a kind that is not supported, or a file in a folder that is not there.
     """
-    found = uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{store.resolve().parent / 'mlflow.db'}"
+    from convarium.tracking import sqlite
+
+    found = uri or os.environ.get("MLFLOW_TRACKING_URI") or sqlite.address(store.resolve().parent / "mlflow.db")
     scheme = kind(found)
     if re.search(r"\s", found) and scheme != "sqlite":
         raise UserError(f"tracker: its address of {scheme or 'no scheme'} holds a space; write %20")
     if scheme not in ("sqlite", "postgresql", "http", "https"):
         raise UserError(f"tracker {masked(found)}: {HINTS.get(scheme, SCHEMES)}")
-    if scheme == "sqlite" and not file_of(found).name:
-        raise UserError(f"tracker {masked(found)}: it names no file; write sqlite:///outputs/mlflow.db")
-    if scheme != "sqlite" and found.split("?")[0].count("@") > 1:
+    if scheme == "sqlite":
+        return sqlite.checked(found, store.resolve().parent)
+    if found.split("?")[0].count("@") > 1:
         raise UserError(f"tracker {masked(found)}: its address holds a second @; write %40 for the one in the password")
-    folder = file_of(found).resolve().parent
-    if scheme == "sqlite" and folder != store.resolve().parent and not folder.is_dir():
-        raise UserError(f"tracker {masked(found)}: the folder {folder} is not there; make it, or name another file")
-    if scheme != "sqlite" and not _host(found):
+    if not _host(found):
         raise UserError(f"tracker {masked(found)}: it names no host; {SCHEMES}")
     return found
 
@@ -50,14 +50,13 @@ def kind(uri: str) -> str:
     return scheme.partition("+")[0].lower() if colon else ""
 
 
-def file_of(uri: str) -> Path:
-    """Return the file of a SQLite address."""
-    return Path(uri.partition(":///")[2].partition("?")[0])
-
-
 def driven(uri: str) -> str:
-    """Return an address that names the driver that is installed, where SQLAlchemy would choose another."""
-    return uri.replace("postgresql://", "postgresql+psycopg2://", 1) if uri.startswith("postgresql://") else uri
+    """Return an address that names its driver: SQLAlchemy would choose another one than that which is installed.
+
+    Of a SQLite address without it MLflow takes what stands there for a path, and makes its folder, %3F and all.
+    """
+    scheme, colon, rest = uri.partition(":")
+    return f"{DRIVERS.get(scheme, scheme)}{colon}{rest}"
 
 
 def masked(text: str) -> str:

@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from convarium.tracking.view import EPOCH, Content, Entry
 
 LOGS = ("log.txt", "log")
 PLOTTED = ("loss", "validation_accuracy")
+RECORD = "result.json"
 
 
 def linked(entry: Entry, store: Store) -> dict[str, Path]:
@@ -30,9 +31,9 @@ def linked(entry: Entry, store: Store) -> dict[str, Path]:
     return found
 
 
-def made(content: Content) -> dict[str, str]:
-    """Return what is written for the tracker, by name: the record of the run, and its plots."""
-    files = {"result.json": json.dumps(content.result, indent=1, allow_nan=False, default=_plain)}
+def made(content: Content, links: Mapping[str, Path]) -> dict[str, str]:
+    """Return what is written for the tracker, by name: the record of the run, which names all files, and plots."""
+    files: dict[str, str] = {}
     series: dict[str, list[tuple[int, float]]] = {}
     for figure in content.epochs:
         name = figure.key.removeprefix(EPOCH)
@@ -42,7 +43,18 @@ def made(content: Content) -> dict[str, str]:
         files["curves.svg"] = plots.curves(series, content.phases)
     if content.bytes:
         files["bytes.svg"] = plots.bars(content.bytes)
-    return files
+    result = {**content.result, "files": sorted([*links, *files])}
+    return {RECORD: json.dumps(result, indent=1, allow_nan=False, default=_plain), **files}
+
+
+def is_whole(folder: Path, links: Mapping[str, Path], texts: Collection[str]) -> bool:
+    """Whether a folder holds the `texts`, all that its record names, and what `links` lead to."""
+    try:
+        told = json.loads((folder / RECORD).read_text(encoding="utf-8"))["files"] if RECORD in texts else []
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    stale = (name for name in links if (folder / name).is_symlink() and not _is_same(folder / name, links[name]))
+    return all((folder / name).is_file() for name in (*links, *texts, *told)) and not any(stale)
 
 
 def place(folder: Path, links: Mapping[str, Path], texts: Mapping[str, str]) -> None:
@@ -50,12 +62,17 @@ def place(folder: Path, links: Mapping[str, Path], texts: Mapping[str, str]) -> 
     for name, source in links.items():
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        if not (target.exists() and target.samefile(source)):
+        if not _is_same(target, source):
             target.unlink(missing_ok=True)
             _link(source, target)
     for name, text in texts.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).unlink(missing_ok=True)  # what is linked to it, such as a copy, keeps its text
         (folder / name).write_text(text, encoding="utf-8")
+
+
+def _is_same(target: Path, source: Path) -> bool:
+    return target.exists() and target.samefile(source)
 
 
 def _link(source: Path, target: Path) -> None:

@@ -16,6 +16,8 @@ from convarium.store.plan import Plan
 from convarium.store.store import Store
 from convarium.tracking.view import VERSION, Entry
 
+FILES = ("report.html", "table.csv")
+
 
 @dataclass(frozen=True)
 class Group:
@@ -53,7 +55,7 @@ class Group:
             found.results, found.missing, references=found.references, refused=found.refused
         )
         command = f"convarium compare sweep={self.sweep}" if self.sweep else "convarium compare"
-        return {"report.html": page(report(document, found.results, store, command)), "table.csv": table(document)}
+        return dict(zip(FILES, (page(report(document, found.results, store, command)), table(document)), strict=True))
 
 
 def stored(store: Store) -> list[Group]:

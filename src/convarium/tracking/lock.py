@@ -7,8 +7,9 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from convarium.tracking.address import file_of, kind
+from convarium.tracking.address import kind
 from convarium.tracking.reach import Server
+from convarium.tracking.sqlite import file_of
 
 PAUSE_SECONDS = 0.1
 KEY = 0x434F4E56  # "CONV"

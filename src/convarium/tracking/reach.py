@@ -15,7 +15,8 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 from urllib.request import Request, urlopen
 
 from convarium.errors import UserError
-from convarium.tracking.address import file_of, hidden, kind, masked
+from convarium.tracking.address import hidden, kind, masked
+from convarium.tracking.sqlite import file_of
 
 PATIENCE_SECONDS = 10
 SQLITE = b"SQLite format 3\0"
@@ -63,6 +64,11 @@ class File:
                     return []
                 raise
 
+    def write(self, query: str, rows: Sequence[Sequence[str]]) -> None:
+        """Execute a query for each of many rows of values, all or none."""
+        with closing(sqlite3.connect(self.path, timeout=PATIENCE_SECONDS)) as opened, opened:
+            opened.executemany(query, rows)
+
 
 @dataclass(frozen=True)
 class Server:
@@ -81,6 +87,11 @@ class Server:
                 raise
             found: list[tuple[Any, ...]] = cursor.fetchall()
             return found
+
+    def write(self, query: str, rows: Sequence[Sequence[str]]) -> None:
+        """Execute a query for each of many rows of values, all or none."""
+        with closing(self.connection()) as opened, opened, opened.cursor() as cursor:
+            cursor.executemany(query.replace("?", "%s"), rows)
 
     def connection(self) -> Any:
         """Return a connection.

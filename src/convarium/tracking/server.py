@@ -52,7 +52,7 @@ class Server:
         command = [sys.executable, "-m", "mlflow", "server", "--host", host, "--port", str(port), "--workers", "1"]
         with log.open("wb") as output:
             self._process = subprocess.Popen(
-                [*command, "--artifacts-destination", str(files)],
+                [*command, "--artifacts-destination", files.as_uri()],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

@@ -7,11 +7,12 @@ from pathlib import Path
 from convarium.comparison.collect import collect_all
 from convarium.errors import UserError
 from convarium.store.store import Store
-from convarium.tracking import known, schema, view
+from convarium.tracking import folders, known, schema, view
 from convarium.tracking.address import hidden, masked
 from convarium.tracking.group import Group, stored
 from convarium.tracking.known import Index
 from convarium.tracking.lock import alone
+from convarium.tracking.placement import Placement
 from convarium.tracking.reach import NotReached, is_server, reach
 from convarium.tracking.tracker import Tracker
 from convarium.tracking.writing import Counts, Tell, Wanted, Writing
@@ -73,7 +74,7 @@ class Sync:
         only = self.group.networks if self.group else self.only
         entries = [entry for entry in found if only is None or entry.signature in only]
         groups = [self.group] if self.group else [] if self.only is not None else stored(self.store)
-        return Wanted(entries, groups, self.group)
+        return Wanted(entries, groups, self.placement, self.group)
 
     def finished(self) -> int:
         """Return how many results the store has, at little cost."""
@@ -84,14 +85,19 @@ class Sync:
         return self.tracker.index() if is_server(self.uri) else known.in_database(self.uri, self.experiment)
 
     @cached_property
+    def placement(self) -> Placement:
+        """Where files of runs belong."""
+        return Placement(self.store, self.uri, self.experiment, lambda run: self.tracker.names(run))
+
+    @cached_property
     def tracker(self) -> Tracker:
         """The tracker; opening it imports MLflow, and may create its database."""
-        return Tracker(self.uri, self.experiment, self.files)
+        return Tracker(self.uri, self.experiment, self.placement.home)
 
     @property
     def files(self) -> Path:
-        """Where files of runs lie, beside the store."""
-        return self.store.root.resolve().parent / "mlartifacts"
+        """The folder of all experiments' files."""
+        return folders.root(self.uri, self.store.root)
 
     def _write(self, wanted: Wanted, tell: Tell, reports: bool) -> Counts:
         with alone(self.uri, self.store.root):

@@ -8,12 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
 
-from convarium.tracking import artifacts, known, page
+from convarium.tracking import artifacts, folders, known, page
 from convarium.tracking.address import driven
 from convarium.tracking.known import STATE, Index
-from convarium.tracking.reach import is_server
 from convarium.tracking.view import Content
 
 if TYPE_CHECKING:
@@ -33,9 +31,9 @@ QUIET = {
 class Tracker:
     """One experiment of a tracker; it is created where it is missing. Only one process at a time may write to it."""
 
-    def __init__(self, uri: str, experiment: str, files: Path) -> None:
-        """Open an experiment; `files` is the folder for files of runs, where the tracker does not keep them itself."""
-        self.is_server, self._name = is_server(uri), experiment
+    def __init__(self, uri: str, experiment: str, files: str | None) -> None:
+        """Open an experiment; `files` is the address of a new one's files, where no server decides."""
+        self._name = experiment
         self._client = _client(uri)
         self.experiment = self._experiment(experiment, files)
 
@@ -73,14 +71,17 @@ class Tracker:
         self.tag(run, STATE, state)
 
     def place(self, run: str, links: Mapping[str, Path], texts: Mapping[str, str]) -> None:
-        """Give a run its files: by link where it keeps them in a folder of this host, else sent to the server."""
-        parts = urlsplit(self._client.get_run(run).info.artifact_uri)
-        if not self.is_server and parts.scheme in ("", "file"):
-            artifacts.place(Path(unquote(parts.path)), links, texts)
+        """Give a run its files: by link where it keeps them in a folder, as MLflow's client would, else sent."""
+        if (here := folders.path(self._client.get_run(run).info.artifact_uri)) is not None:
+            artifacts.place(here, links, texts)
             return
         with TemporaryDirectory() as folder:
             artifacts.place(Path(folder), links, texts)
             self._client.log_artifacts(run, folder)
+
+    def names(self, run: str) -> set[str]:
+        """Return the names of a run's files and folders that a server has."""
+        return {str(file.path) for file in self._client.list_artifacts(run)}
 
     def tag(self, run: str, key: str, value: str) -> None:
         """Set one tag."""
@@ -90,10 +91,9 @@ class Tracker:
         """Give a run another name."""
         self._client.update_run(run, name=name)
 
-    def _experiment(self, name: str, files: Path) -> str:
+    def _experiment(self, name: str, place: str | None) -> str:
         found = self._client.get_experiment_by_name(name)
         if found is None:
-            place = None if self.is_server else (files.resolve() / name).as_uri()
             return str(self._client.create_experiment(name, artifact_location=place, tags=dict(page.tags())))
         if found.lifecycle_stage == "deleted":
             self._client.restore_experiment(found.experiment_id)

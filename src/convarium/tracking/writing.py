@@ -1,6 +1,6 @@
 """One pass of the one process that may write to a tracker."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from time import time
@@ -10,8 +10,9 @@ from convarium.store.store import Store
 from convarium.tracking import artifacts, view
 from convarium.tracking.group import Group, homes
 from convarium.tracking.known import GROUP, PARENT, SIGNATURE, Index, Known
+from convarium.tracking.placement import Placement, Subject
 from convarium.tracking.tracker import Tracker
-from convarium.tracking.view import Entry
+from convarium.tracking.view import Content, Entry
 
 Tell = Callable[[int, int], None]
 
@@ -32,6 +33,7 @@ class Wanted:
 
     entries: Sequence[Entry]
     groups: Sequence[Group]
+    placement: Placement
     group: Group | None = None
 
     @cached_property
@@ -44,7 +46,7 @@ class Wanted:
         if any(not self.is_told(entry, index.networks.get(entry.signature), index) for entry in self.entries):
             return True
         known = ((group, index.groups.get(group.key)) for group in self.groups)
-        return reports and any(run and not self.is_reported(group, run) for group, run in known)
+        return reports and any(run and not self.is_reported(group, run, index) for group, run in known)
 
     def is_told(self, entry: Entry, known: Known | None, index: Index) -> bool:
         """Whether a run is as it should be: whole, of its name, and a child of the group that was asked for."""
@@ -52,12 +54,24 @@ class Wanted:
             return known is not None
         parent = index.groups.get(self.group.key) if self.group else None
         at_home = self.group is None or (parent is not None and (parent.is_deleted or parent.run == known.parent))
-        return known.state == entry.state and known.name == entry.name and at_home
+        is_so = known.state == entry.state and known.name == entry.name and at_home
+        return is_so and self.placement.is_right(known, entry, index)
 
-    def is_reported(self, group: Group, known: Known) -> bool:
+    def is_reported(self, group: Group, known: Known, index: Index) -> bool:
         """Whether a parent is as it should be."""
+        if known.is_deleted:
+            return True
         named = group.sweep is None or known.name == group.name
-        return known.is_deleted or (named and known.state == group.state(self.entries))
+        return named and known.state == group.state(self.entries) and self.placement.is_right(known, group, index)
+
+    def known(self, index: Index) -> Iterator[tuple[Known, Subject]]:
+        """Yield the runs that a tracker has of what is wanted, and what they are of."""
+        for entry in self.entries:
+            if entry.signature in index.networks:
+                yield index.networks[entry.signature], entry
+        for group in self.groups:
+            if group.key in index.groups:
+                yield index.groups[group.key], group
 
 
 class Writing:
@@ -69,6 +83,7 @@ class Writing:
 
     def entries(self, tell: Tell) -> Counts:
         """Write the entries that are not there as they should be."""
+        self._wanted.placement.follow(self._wanted.known(self._index), self._index)
         total = len(self._wanted.entries)
         tell(0, total)
         for number, entry in enumerate(self._wanted.entries, 1):
@@ -80,7 +95,7 @@ class Writing:
         """Write the comparison of each group that has a parent, where it is not there as it should be."""
         for group in self._wanted.groups:
             known = self._index.groups.get(group.key)
-            if known is not None and not self._wanted.is_reported(group, known):
+            if known is not None and not self._wanted.is_reported(group, known, self._index):
                 if group.sweep and known.name != group.name:
                     self._tracker.rename(known.run, group.name)
                 self._tracker.place(known.run, {}, group.files(self._store))
@@ -102,19 +117,25 @@ class Writing:
         content = view.content(entry, self._store, self._plans)
         tags = {SIGNATURE: entry.signature, **content.tags, **({PARENT: parent} if parent else {})}
         run = self._tracker.begin(tags, entry.name, content.started)
-        self._tracker.place(run, artifacts.linked(entry, self._store), artifacts.made(content))
+        self._place(run, entry, content)
         self._tracker.tell(run, content, entry.state, is_new=True)
         self._counts.added += 1
+
+    def _place(self, run: str, entry: Entry, content: Content) -> None:
+        links = artifacts.linked(entry, self._store)
+        self._tracker.place(run, links, artifacts.made(content, links))
 
     def _mend(self, entry: Entry, known: Known, parent: str | None) -> None:
         if known.name != entry.name:
             self._tracker.rename(known.run, entry.name)
         if parent and known.parent != parent:
             self._tracker.tag(known.run, PARENT, parent)
-        if known.state != entry.state:
+        place = self._wanted.placement.due(known, entry, self._index)
+        if known.state != entry.state or not self._wanted.placement.is_whole(known, place, entry):
             content = view.content(entry, self._store, self._plans)
-            self._tracker.place(known.run, artifacts.linked(entry, self._store), artifacts.made(content))
-            self._tracker.tell(known.run, content, entry.state, is_new=False)
+            self._place(known.run, entry, content)
+            if known.state != entry.state:
+                self._tracker.tell(known.run, content, entry.state, is_new=False)
         self._counts.mended += 1
 
     def _parent(self, group: Group) -> str | None:
@@ -122,7 +143,7 @@ class Writing:
         known = self._index.groups.get(group.key)
         if known is None:
             tags = {"convarium.kind": "sweep", GROUP: group.key, "convarium.sweep": group.sweep or "none"}
-            known = Known(self._tracker.begin(tags, group.name, _now()), group.name, None, None)
+            known = Known(self._tracker.begin(tags, group.name, _now()), "", group.name, None, None)
             self._index.groups[group.key] = known
         return None if known.is_deleted else known.run
 
