@@ -32,12 +32,15 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _document(asked: "Asked") -> dict[str, Any]:
-    from convarium.cli.stored import store_of, workers_of
+    from convarium.cli.stored import store_of, tell_unreadable, workers_of
     from convarium.stages.graph import plan
     from convarium.store.estimate import summary
 
     invalid = [{"overrides": list(one.overrides), "error": one.error} for one in asked.invalid]
-    return summary(plan(asked.points), store_of(asked.runtime), invalid, workers_of(asked.runtime))
+    store = store_of(asked.runtime)
+    found = summary(plan(asked.points), store, invalid, workers_of(asked.runtime))
+    tell_unreadable(store)
+    return found
 
 
 def _show(found: dict[str, Any]) -> None:
