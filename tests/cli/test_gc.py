@@ -26,8 +26,8 @@ def left(call: Call, here: Path) -> dict[str, Path]:
     store, found = Store(Path("outputs/store")), {}
     for seed, kind in enumerate(("failed", "unfinished", "running", "outdated"), 1):
         folder = store.folder(_train(seed))
-        (folder / "checkpoints").mkdir(parents=True)
-        (folder / "checkpoints" / "train.ckpt").write_text("x" * 100)
+        folder.mkdir(parents=True)
+        (folder / "curves.jsonl").write_text("x" * 100)
         lease = Leases("a run that is over").take(folder)
         assert lease is not None
         lease.release()
@@ -60,6 +60,23 @@ def test_what_is_asked_for_and_what_runs_stays(left: dict[str, Path], call: Call
     assert [kind for kind, folder in left.items() if folder.exists()] == ["running"]
     assert json.loads(call("plan", "--json", *POINT)[1])["stored"] == 1
     assert not [path for path in Path("outputs/store/train").iterdir() if path.name.startswith(".")]
+
+
+def test_a_failure_s_checkpoint_stays_until_unfinished_work_is_to_go(left: dict[str, Path], call: Call) -> None:
+    checkpoint = left["failed"] / "checkpoints/train.ckpt"
+    checkpoint.parent.mkdir()
+    checkpoint.write_bytes(bytes(1000))
+    (left["failed"] / "log.txt").write_text("x" * 10)
+    said = call("gc", "--dry-run")[1]
+    assert "failed: 1, 25 bytes would go" in said
+    assert "unfinished: 2, 3,248 bytes kept" in said
+    assert call("gc")[0] == 0
+    assert checkpoint.exists()
+    assert not (left["failed"] / "failed.json").exists()
+    assert not (left["failed"] / "log.txt").exists()
+    (left["failed"] / "failed.json").write_text('{"error": "no"}')
+    assert call("gc", "--unfinished")[0] == 0
+    assert not left["failed"].exists()
 
 
 def test_what_was_made_from_outdated_results_is_outdated(left: dict[str, Path], call: Call) -> None:

@@ -193,7 +193,10 @@ def test_a_store_json_of_somebody_else_makes_no_store(text: str, node: Node, cal
 @pytest.fixture
 def spellings(here: Path) -> Iterator[str]:
     """Ways to name one store."""
-    return iter(["outputs/store/", "./outputs/store", "outputs/../outputs/store", str(here / "outputs" / "store")])
+    Path("link").symlink_to("outputs/store")
+    return iter(
+        ["link", "outputs/store/", "./outputs/store", "outputs/../outputs/store", str(here / "outputs" / "store")]
+    )
 
 
 def test_a_store_is_one_however_it_is_named(node: Node, spellings: Iterator[str], call: Call) -> None:

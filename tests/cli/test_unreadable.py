@@ -175,3 +175,28 @@ def test_nothing_is_made_through_a_link_that_leads_nowhere(call: Call, here: Pat
     code, _, error = call("run", *LINE, "runtime.store=outputs")
     assert (code, error) == (2, "convarium: the store outputs: outputs is a link to gone, which is not there\n")
     assert not Path("gone").exists()
+
+
+@pytest.mark.parametrize("spoil", [lambda path: path.mkdir(), lambda path: path.write_text("{")])
+def test_a_verdict_that_cant_be_read_leaves_the_catalogue(
+    spoil: Callable[[Path], object], nodes: list[Node], call: Call
+) -> None:
+    verdict = Path("outputs/store/checks/kd.json")
+    verdict.parent.mkdir()
+    spoil(verdict)
+    code, out, error = call("catalogue", "--json")
+    assert (code, error.count("\n")) == (0, 1)
+    assert str(verdict) in error
+    assert "kd" in [row["id"] for row in json.loads(out)["rows"]]
+
+
+def test_a_plan_that_cant_be_read_leaves_what_it_is_about(nodes: list[Node], call: Call) -> None:
+    Path("outputs/store/plans/x.json").mkdir(parents=True)
+    Path("outputs/store/plans/y.json").symlink_to("nowhere")
+    assert call("show", nodes[0].signature)[0] == 0
+    assert call("compare", "--html", "report.html")[0] == 0
+    code, out, error = call("gc")
+    assert (code, "unreferenced: 0" in out) == (0, True)
+    assert "plans/x.json: Is a directory; what is unreferenced is not known" in error
+    assert call("gc", "--unreferenced")[0] == 2
+    assert call("store", "merge", "outputs/store", "runtime.store=new")[0] == 0

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
-from convarium.store import contents, disk
+from convarium.store import contents, disk, log
 from convarium.store.lease import Leases
 from convarium.store.plan import Plan
 from convarium.store.run_file import dead, is_run, living, planned
@@ -19,7 +19,7 @@ KINDS = {
     "left": "what killed commands left aside",
     "outdated": "results of another version of a stage, and what was made from them: named by signature only",
     "unreferenced": "results that nothing asks for any more, of all that is stored or of what --keep names",
-    "unfinished": "checkpoints of stages that were stopped: the same command would go on from them",
+    "unfinished": "checkpoints of stages that were stopped or failed: the same command would go on from them",
     "cache": "decoded pictures and the like beside the store: made again when they are needed",
 }
 ALWAYS = ("failed", "left")
@@ -53,9 +53,15 @@ def find(store: Store, versions: Mapping[str, int], asked: Set[str]) -> Iterator
     for signature, folder in store.folders():
         with suppress(OSError):  # what can't be looked into may be anything
             kind = _kind(store, signature, folder, stale, asked, leases, stages)
-            if kind is not None and contents.is_ours(folder, signature):
-                stays = tuple(path.name for path in contents.foreign(folder))
-                yield Garbage(kind, signature, folder, _size(contents.own(folder)), stays)
+            if kind is None or not contents.is_ours(folder, signature):
+                continue
+            stays, size = tuple(path.name for path in contents.foreign(folder)), _size(contents.own(folder))
+            if kind == "failed" and _holds_checkpoints(folder):
+                records = _size(_failure_records(folder))
+                yield Garbage("failed", signature, folder, records)
+                yield Garbage("unfinished", signature, folder, size - records, stays)
+            else:
+                yield Garbage(kind, signature, folder, size, stays)
     yield from (Garbage("left", "", path, _size([path])) for path in _left(store, stages))
     cache = disk.beside(store.root)
     if not any(living(store)) and (files := list(contents.cached(cache))):
@@ -79,7 +85,7 @@ def asked_by_plans(store: Store, only_living: bool = False) -> set[str]:
 def remove(garbage: Iterable[Garbage]) -> dict[Garbage, OSError]:
     """Remove what is ours of folders; what somebody has taken up or finished meanwhile stays.
 
-    Return what the disk did not let go, and why.
+    Of a failure with checkpoints only its records go. Return what the disk did not let go, and why.
     """
     leases, refused = Leases(f"gc-{uuid4().hex}"), dict[Garbage, OSError]()
     for one in garbage:
@@ -109,7 +115,11 @@ def _remove(one: Garbage, leases: Leases) -> None:
     elif one.kind not in ("failed", "unfinished"):
         drop(one.folder)
     elif lease := leases.take(one.folder):
-        if not (one.folder / "done.json").exists():
+        is_done = (one.folder / "done.json").exists()
+        if not is_done and one.kind == "failed" and _holds_checkpoints(one.folder):
+            for path in _failure_records(one.folder):
+                path.unlink()
+        elif not is_done:
             drop(one.folder)
         lease.release()
 
@@ -154,6 +164,14 @@ def _kind(
     if folder.parent.name not in stages or (claim is not None and claim.state == "alive"):
         return None
     return "failed" if (folder / "failed.json").exists() else "unfinished"
+
+
+def _holds_checkpoints(folder: Path) -> bool:
+    return any((folder / "checkpoints").glob("*"))
+
+
+def _failure_records(folder: Path) -> list[Path]:
+    return [path for name in ("failed.json", log.NAME) if (path := folder / name).exists()]
 
 
 def _left(store: Store, stages: Set[str]) -> Iterator[Path]:

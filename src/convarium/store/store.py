@@ -163,9 +163,18 @@ class Store:
         self._scan()
         return sorted(self._folders.items(), key=lambda item: str(item[1]))
 
+    @contextmanager
+    def leaving_out(self, name: str) -> Iterator[None]:
+        """Keep what can't be read from stopping who reads on; `unreadable` tells it for as long as it lasts."""
+        self.unreadable.pop(name, None)
+        try:
+            yield
+        except (UserError, OSError) as error:
+            self.unreadable[name] = error
+
     def _known(self, signature: str) -> Json | None:
         if signature not in self._done and signature in self._folders:
-            with self._telling(signature):
+            with self.leaving_out(signature):
                 done = record.read(self._folders[signature])
                 if done is not None:
                     self._done[signature] = done
@@ -176,7 +185,7 @@ class Store:
         if not self.root.is_dir():
             return
         for stage in list(os.scandir(self.root)):
-            with self._telling(stage.name):
+            with self.leaving_out(stage.name):
                 changed = stage.stat().st_mtime_ns if stage.is_dir() else None
                 if changed is not None and self._seen.get(stage.name) != changed:
                     self._read(stage.name)
@@ -189,15 +198,6 @@ class Store:
             known = self._folders.get(match[1]) if match else None
             if match and (known is None or (known.name != name and os.path.exists(place / name / "done.json"))):  # noqa: PTH110, raises nothing
                 self._folders[match[1]] = place / name
-
-    @contextmanager
-    def _telling(self, name: str) -> Iterator[None]:
-        """Keep what can't be read from stopping who reads on; remember it for as long as it lasts."""
-        self.unreadable.pop(name, None)
-        try:
-            yield
-        except (UserError, OSError) as error:
-            self.unreadable[name] = error
 
     def _refused(self) -> dict[str, Json]:
         """Return the results that can't be read as failures."""
