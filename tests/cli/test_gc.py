@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from convarium.cli.points import ask
-from convarium.stages.graph import plan
+from convarium.stages.graph import VERSIONS, plan
 from convarium.store.garbage import find, remove
 from convarium.store.lease import Leases
 from convarium.store.plan import Node, Plan
@@ -27,7 +27,10 @@ def left(call: Call, here: Path) -> dict[str, Path]:
     for seed, kind in enumerate(("failed", "unfinished", "running", "outdated"), 1):
         folder = store.folder(_train(seed))
         folder.mkdir(parents=True)
-        (folder / "log").write_text("x" * 100)
+        (folder / "curves.jsonl").write_text("x" * 100)
+        lease = Leases("a run that is over").take(folder)
+        assert lease is not None
+        lease.release()
         found[kind] = folder
     (found["failed"] / "failed.json").write_text('{"error": "no"}')
     done = json.loads((store.folder(_train(0)) / "done.json").read_text())
@@ -47,7 +50,7 @@ def test_a_dry_run_says_bytes_and_removes_nothing(left: dict[str, Path], call: C
     assert [one["kind"] for one in found["results"]] == ["failed"]
     assert found["bytes"] > 100
     assert all(folder.is_dir() for folder in left.values())
-    assert "unfinished: 1, 100 bytes kept; --unfinished removes them" in call("gc", "--dry-run")[1]
+    assert "unfinished: 1, 1,124 bytes kept; --unfinished removes them" in call("gc", "--dry-run")[1]
 
 
 def test_what_is_asked_for_and_what_runs_stays(left: dict[str, Path], call: Call) -> None:
@@ -66,7 +69,7 @@ def test_a_failure_s_checkpoint_stays_until_unfinished_work_is_to_go(left: dict[
     (left["failed"] / "log.txt").write_text("x" * 10)
     said = call("gc", "--dry-run")[1]
     assert "failed: 1, 25 bytes would go" in said
-    assert "unfinished: 2, 1,200 bytes kept" in said
+    assert "unfinished: 2, 3,248 bytes kept" in said
     assert call("gc")[0] == 0
     assert checkpoint.exists()
     assert not (left["failed"] / "failed.json").exists()
@@ -159,20 +162,20 @@ def test_a_line_to_keep_that_is_none_removes_nothing(line: str, said: str, left:
 
 
 def test_the_cache_goes_when_asked_to_unless_a_run_is_going_on(left: dict[str, Path], call: Call) -> None:
-    cache = Path("outputs/store.cache/pictures")
+    cache = Path(f"outputs/store.cache/pixels/image_folder-train-{'0' * 16}")
     cache.mkdir(parents=True)
-    (cache / "images").write_bytes(bytes(5000))
+    (cache / "pixels").write_bytes(bytes(5000))
     assert "cache: 1, 5,000 bytes kept; --cache removes them" in call("gc")[1]
     run = Run.begin(Plan({}, ()), Store(Path("outputs/store")), 1)
     assert call("gc", "--cache")[0] == 0
-    assert (cache / "images").exists()
+    assert (cache / "pixels").exists()
     run.end()
     assert "cache: 1, 5,000 bytes removed" in call("gc", "--cache")[1]
-    assert not cache.exists()
+    assert not Path("outputs/store.cache").exists()
 
 
 def test_what_killed_commands_left_aside_goes_when_it_is_old(left: dict[str, Path], call: Call) -> None:
-    old, new = (Path(f"outputs/store/train/.merge.{name}") for name in ("old", "new"))
+    old, new = (Path(f"outputs/store/train/.merge.{digit * 32}") for digit in "ab")
     for folder in (old, new):
         folder.mkdir()
     os.utime(old, (0, 0))
@@ -181,7 +184,8 @@ def test_what_killed_commands_left_aside_goes_when_it_is_old(left: dict[str, Pat
 
 
 def test_what_was_finished_meanwhile_stays(left: dict[str, Path]) -> None:
-    found = [one for one in find(Store(Path("outputs/store")), {}, set()) if one.kind == "unfinished"]
+    found = [one for one in find(Store(Path("outputs/store")), VERSIONS, set()) if one.kind == "unfinished"]
+    assert [one.folder for one in found] == [left["unfinished"]]
     done = (left["outdated"] / "done.json").read_text()
     (left["unfinished"] / "done.json").write_text(done)
     remove(found)

@@ -41,9 +41,9 @@ def test_what_is_done_runs_or_failed_is_told(call: Call, here: Path) -> None:
 
 
 def test_asked_for_nothing_it_tells_of_what_runs(call: Call, here: Path) -> None:
-    assert call("status")[1] == "nothing runs in outputs/store\n"
     store = Store(Path("outputs/store"))
     store.prepare()
+    assert call("status")[1] == "nothing runs in outputs/store\n"
     run = Run.begin(plan(ask(POINT).accepted()), store, 1)
     found = json.loads(call("status", "--json")[1])
     assert (found["points"], found["done"], found["stages_left"]) == (2, 0, 4)

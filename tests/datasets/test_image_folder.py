@@ -1,8 +1,9 @@
 """The user's own pictures become splits: decoded once, in grey or colour, what is no picture named or left out."""
 
 import json
+import os
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 import torch
@@ -143,3 +144,36 @@ def test_pictures_of_one_colour_are_no_reason_to_divide_by_nought(tmp_path: Path
         for place in range(3):
             Image.new("L", (4 + place, 4), grey).save(tmp_path / name / f"{place}.png")
     assert datasets.load(config(tmp_path), str(tmp_path)).std == (1.0,)
+
+
+def test_pixels_are_kept_as_the_umask_says_and_their_lock_is_for_all(root: Path, tmp_path: Path) -> None:
+    before = os.umask(0o002)
+    try:
+        datasets.load(config(root), str(root), ("test",), tmp_path / "cache")
+    finally:
+        os.umask(before)
+    modes = {path.suffix: path.stat().st_mode & 0o777 for path in (tmp_path / "cache" / "pixels").iterdir()}
+    assert modes == {"": 0o775, ".lock": 0o666}
+
+
+@pytest.mark.parametrize("refused", ["kept", "lock", "draft"])
+def test_pixels_that_another_user_keeps_for_himself_are_decoded_again(
+    refused: str, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    described, cache = config(root), tmp_path / "cache"
+    first = datasets.load(described, str(root), ("test",), cache).test
+    before, mapped = sorted(cache.rglob("*")), decoded._mapped
+
+    def refuse(*_: object, **__: object) -> NoReturn:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(decoded, "_mapped", lambda folder: refuse() if cache in folder.parents else mapped(folder))
+    if refused == "lock":
+        monkeypatch.setattr(decoded, "open_for_all", refuse)
+    if refused == "draft":
+        monkeypatch.setattr(decoded, "_publish", refuse)
+    again = datasets.load(described, str(root), ("test",), cache).test
+    assert first is not None
+    assert again is not None
+    assert torch.equal(first.images[:], again.images[:])
+    assert sorted(cache.rglob("*")) == before

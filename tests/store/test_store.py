@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -95,8 +96,10 @@ def test_a_damaged_record_is_told_with_its_path(filled: Path, tmp_path: Path) ->
     folder = Store(tmp_path).folder(THREE[0])
     folder.mkdir(parents=True)
     (folder / "done.json").write_text('{"format": 1, "sig')
+    store = Store(tmp_path)
+    assert store.done(THREE[0].signature) is None
     with pytest.raises(UserError, match=r"n0-[0-9a-f]{12}/done.json is damaged: .*; remove the folder"):
-        Store(tmp_path).done(THREE[0].signature)
+        store.resolve(THREE[0].signature)
 
 
 WHOLE = {
@@ -126,10 +129,14 @@ def test_a_record_that_is_json_but_none_is_damaged_and_can_be_made_again(
     (folder / "done.json").write_text(json.dumps(WHOLE))
     assert Store(tmp_path).done(THREE[0].signature) == WHOLE
     (folder / "done.json").write_text(json.dumps(value))
-    with pytest.raises(UserError) as caught:
-        list(Store(tmp_path).results())
+    store = Store(tmp_path)
+    assert list(store.results()) == []
+    (error,) = store.unreadable.values()
     again = f"remove the folder {folder}, and the command that asked for it makes it again"
-    assert str(caught.value) == f"{folder / 'done.json'} is damaged: {said}; {again}"
+    assert str(error) == f"{folder / 'done.json'} is damaged: {said}; {again}"
+    (folder / "done.json").write_text(json.dumps(WHOLE))
+    assert store.done(THREE[0].signature) == WHOLE
+    assert store.unreadable == {}
 
 
 @pytest.mark.parametrize("text", ["[]", "3", "null", "{}", '{"format": "1"}'])
@@ -144,8 +151,10 @@ def test_a_damaged_failure_is_told_and_can_be_removed(text: str, tmp_path: Path)
     folder = Store(tmp_path).folder(THREE[0])
     folder.mkdir(parents=True)
     (folder / "failed.json").write_text(text)
-    with pytest.raises(UserError, match=r"failed.json is damaged: .*; remove the file"):
-        Store(tmp_path).failed(THREE[0].signature)
+    failure = Store(tmp_path).failed(THREE[0].signature)
+    assert failure is not None
+    assert re.search(r"failed.json is damaged: .*; remove the file", failure["error"])
+    assert Store(tmp_path).failures([THREE[0].signature], "this run") == {THREE[0].signature: failure}
 
 
 def test_of_two_publishers_the_first_wins(tmp_path: Path) -> None:

@@ -156,7 +156,7 @@ def _lay(store: "Store", made: "Node", weights: "Weights") -> None:
     store.prepare()
     folder = store.folder(made) / "checkpoints"
     with disk.mistakes(store.root):
-        folder.mkdir(parents=True, exist_ok=True)
+        disk.make_folder(folder)
         draft = folder / f".{STAGED}.{os.getpid()}"
         save_file({name: tensor.clone() for name, tensor in weights.tensors.items()}, draft)
         draft.replace(folder / STAGED)

@@ -27,7 +27,7 @@ def main(argv: Sequence[str]) -> int:
     from convarium.catalogue.document import told
     from convarium.catalogue.rows import rows, within
     from convarium.cli import catalogue_table, output
-    from convarium.cli.stored import store_named
+    from convarium.cli.stored import store_named, tell_unreadable
 
     chosen = [row for row in rows() if options.section is None or within(row, options.section)]
     if not chosen:
@@ -37,6 +37,7 @@ def main(argv: Sequence[str]) -> int:
         chosen = _checked(chosen, options.check, known, options.overrides)
     store = store_named(given)
     found = [told(row, known.get(row.id), store) for row in chosen if row.runs_by or not options.built]
+    tell_unreadable(store)
     if options.json:
         output.document({"rows": found})
     else:

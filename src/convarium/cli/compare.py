@@ -59,13 +59,15 @@ def compared(overrides: Sequence[str], where: Sequence[str] = ()) -> dict[str, A
 
 def _found(overrides: Sequence[str]) -> tuple["Collected", "Store"]:
     from convarium.cli.points import ask
-    from convarium.cli.stored import store_of
+    from convarium.cli.stored import store_of, tell_unreadable
     from convarium.comparison.collect import collect, collect_all
     from convarium.stages.graph import plan
 
     asked = ask(overrides)
     store = store_of(asked.runtime)
-    return (collect(plan(asked.accepted()), store) if asked.chooses else collect_all(store)), store
+    found = collect(plan(asked.accepted()), store) if asked.chooses else collect_all(store.require(to_look=True))
+    tell_unreadable(store)
+    return found, store
 
 
 def _document(found: "Collected", where: Sequence[str], best: str | None, margin: float) -> dict[str, Any]:

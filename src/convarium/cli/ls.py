@@ -35,15 +35,16 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--since", metavar="WHEN", help="a date such as 2026-05-01, or an age: 90m, 12h, 7d")
     options = parser.read(argv)
     from convarium.cli import output
-    from convarium.cli.stored import store_named
+    from convarium.cli.stored import store_named, tell_unreadable
 
     if options.newest is not None and options.newest < 1:
         raise UserError(f"--newest {options.newest}: expected int of at least 1")
     keys = [text for text in options.overrides if not text.startswith("runtime.")]
-    store = store_named([text for text in options.overrides if text.startswith("runtime.")])
+    store = store_named([text for text in options.overrides if text.startswith("runtime.")]).require(to_look=True)
     found = sorted(_found(store, options, keys), key=lambda row: str(row["started"]))
     found = found[-options.newest :] if options.newest else found
     output.document({"results": found}) if options.json else _show(found)
+    tell_unreadable(store)
     return 0
 
 

@@ -51,13 +51,13 @@ def _points(store: "Store", signature: str) -> Iterator["PlannedPoint"]:
     """Yield the points of stored plans that need a signature, of the newest plan first."""
     from convarium.store.plan import Plan
 
-    files = sorted((store.root / "plans").glob("*.json"), key=lambda file: file.stat().st_mtime, reverse=True)
+    files = sorted((store.root / "plans").glob("*.json"), key=lambda file: file.lstat().st_mtime, reverse=True)
     for file in files:
-        if f'"{signature}"'.encode() in file.read_bytes():
-            try:
-                plan = Plan.read(file)
-            except UserError:
-                continue  # of another format
+        try:
+            plan = Plan.read(file) if f'"{signature}"'.encode() in file.read_bytes() else None
+        except (UserError, OSError):
+            continue  # of another format, or not to be read
+        if plan is not None:
             yield from (point for point in plan.points if signature in _needed(plan.nodes, point))
 
 

@@ -37,14 +37,16 @@ def main(argv: Sequence[str]) -> int:
 
 def _document(asked: "Asked") -> dict[str, Any]:
     from convarium.cli.found import find_datasets, print_datasets
-    from convarium.cli.stored import store_of, workers_of
+    from convarium.cli.stored import store_of, tell_unreadable, workers_of
     from convarium.stages.graph import plan
     from convarium.store.estimate import summary
 
     datasets = find_datasets(asked.points)
     print_datasets(datasets)
     invalid = [{"overrides": list(one.overrides), "error": one.error} for one in asked.invalid]
-    planned = summary(plan(asked.points), store_of(asked.runtime), invalid, workers_of(asked.runtime))
+    store = store_of(asked.runtime)
+    planned = summary(plan(asked.points), store, invalid, workers_of(asked.runtime))
+    tell_unreadable(store)
     return {**planned, "datasets": datasets}
 
 

@@ -1,5 +1,6 @@
 """`convarium show SIG`: what is stored at a signature, and what made it."""
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -80,7 +81,8 @@ def _log_file(folder: Path) -> str | None:
 
 
 def _files(folder: Path) -> list[Json]:
-    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    inside = [Path(place) / name for place, _, names in os.walk(folder) for name in names]
+    paths = sorted(path for path in inside if path.is_file())
     return [{"name": str(path.relative_to(folder)), "bytes": path.stat().st_size} for path in paths]
 
 

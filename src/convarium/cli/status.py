@@ -1,11 +1,13 @@
 """`convarium status [NAME]`: how far a sweep is, what runs where, what failed, seen from outside."""
 
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convarium.cli.arguments import Arguments
+from convarium.errors import UserError
 
 if TYPE_CHECKING:
     from convarium.store.plan import Node, Plan
@@ -27,13 +29,14 @@ def main(argv: Sequence[str]) -> int:
     options = parser.read([f"sweep={text}" if _is_name(text) else text for text in argv])
     from convarium.cli import output
     from convarium.cli.points import ask
-    from convarium.cli.stored import store_of
+    from convarium.cli.stored import store_of, tell_unreadable
     from convarium.stages.graph import plan
 
     with output.aside():
         asked = ask(options.overrides)
         store = store_of(asked.runtime)
-        found = status(plan(asked.points) if asked.chooses else going_on(store), store)
+        found = status(plan(asked.points) if asked.chooses else going_on(store.require(to_look=True)), store)
+        tell_unreadable(store)
     if options.json:
         output.document(found)
     elif not found["points"]:
@@ -44,11 +47,17 @@ def main(argv: Sequence[str]) -> int:
 
 
 def going_on(store: "Store") -> "Plan":
-    """Return what all runs in the store ask for together that are going on."""
+    """Return what all runs in the store ask for together that are going on, as far as their plans can be read."""
+    from convarium.store.disk import told
     from convarium.store.plan import Plan
-    from convarium.store.run_file import plans
+    from convarium.store.run_file import living, planned
 
-    found = [Plan.read(path) for path in plans(store)]
+    found = []
+    for folder, run in living(store):
+        try:
+            found.append(planned(folder, run))
+        except (UserError, OSError) as error:
+            print(f"convarium: {told(error)}; what this run asks for is not known", file=sys.stderr)
     nodes = {signature: node for one in found for signature, node in one.nodes.items()}
     points = {(point.network, *point.ends): point for one in found for point in one.points}
     return Plan(nodes, tuple(points.values()))
@@ -109,7 +118,7 @@ def _running(node: "Node", store: "Store") -> Json | None:
 def _age(path: Path) -> int:
     try:
         return round(max(0.0, time.time() - path.stat().st_mtime))
-    except FileNotFoundError:
+    except OSError:
         return 0
 
 

@@ -1,5 +1,6 @@
 """`convarium store merge OTHER`: bring what another store holds."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -24,7 +25,7 @@ def main(argv: Sequence[str]) -> int:
     options, action = parser.read_with("action", argv, further=1)
     if action not in ACTIONS:
         raise UserError(f"convarium store {action}: no such action{suggestion(action, ACTIONS)}")
-    if not options.further:
+    if not "".join(options.further).strip():
         raise UserError(f"convarium store merge: which store? usage: {parser.usage}")
     from convarium.cli import output
     from convarium.cli.stored import store_named
@@ -36,7 +37,9 @@ def main(argv: Sequence[str]) -> int:
         output.document({"merged": not options.dry_run, **asdict(found)})
     else:
         _show(found, target.root, options.dry_run)
-    return 0
+    for line in (*found.damaged, *found.refused):
+        print(f"convarium: {line}", file=sys.stderr)
+    return 1 if found.refused else 2 if found.damaged else 0
 
 
 def _show(found: "Merged", root: Path, dry_run: bool) -> None:

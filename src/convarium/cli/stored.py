@@ -1,5 +1,6 @@
 """The store a command line means."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,6 +9,19 @@ from convarium.errors import UserError
 
 if TYPE_CHECKING:
     from convarium.store.store import Store
+
+SHOWN = 5
+
+
+def tell_unreadable(store: "Store") -> None:
+    """Say on stderr what of a store could not be read and was left out."""
+    from convarium.store.disk import told
+
+    lines = [told(error) for error in store.unreadable.values()]
+    for line in lines[:SHOWN]:
+        print(f"convarium: {line}; left out here", file=sys.stderr)
+    if len(lines) > SHOWN:
+        print(f"convarium: and {len(lines) - SHOWN} more that can't be read", file=sys.stderr)
 
 
 def store_of(runtime: Mapping[str, Any]) -> "Store":

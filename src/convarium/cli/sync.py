@@ -19,12 +19,14 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--json", action="store_true", help="one JSON document")
     options = parser.read(argv)
     from convarium.cli import output
+    from convarium.cli.stored import tell_unreadable
     from convarium.tracking.address import masked
 
     with output.aside():
         sync = of(options.overrides, options.uri)
         sync.store.require()
         counts = sync.run(tell)
+        tell_unreadable(sync.store)
     if options.json:
         output.document({"uri": masked(sync.uri), "experiment": sync.experiment, **vars(counts)})
     else:

@@ -13,7 +13,7 @@ from convarium.config.schema import CLOSED, Architecture, Dataset
 from convarium.config.steps import steps
 from convarium.errors import UserError
 from convarium.names import find
-from convarium.store.disk import beside
+from convarium.store.disk import beside, named
 
 MOST_POINTS = 100_000  # of one command line
 LAYERS = ("activation", "norm", "pooling", "dropout")
@@ -67,7 +67,8 @@ def check(values: Mapping[str, Any], default: Mapping[str, Any]) -> dict[str, An
         "seed": checked(values.get("seed"), SEED, "seed"),
     }
     config["measurement"] = merged(config["measurement"], config["budget"])
-    config["dataset"] = _looked(config["dataset"], default["dataset"].get("_look_"), config["runtime"]["store"])
+    store = named(config["runtime"]["store"])
+    config["dataset"] = _looked(config["dataset"], default["dataset"].get("_look_"), store)
     config["architecture"] = _filled(_told(config["architecture"], default["architecture"]), config["dataset"])
     for step in config["compression"]:
         if step.get("epochs", 0) is None:
@@ -92,9 +93,9 @@ def _half_open(values: Any, default: Mapping[str, Any], group: type, where: str)
     return {**common, **open_set(rest, {**own, "_check_": entries}, where)}
 
 
-def _looked(dataset: dict[str, Any], look: str | None, store: str) -> dict[str, Any]:
+def _looked(dataset: dict[str, Any], look: str | None, store: Path) -> dict[str, Any]:
     """Let the function that the dataset's YAML names under `_look_` fill in what only the data tell."""
-    looked: dict[str, Any] = find("pictures", look)(dataset, beside(Path(store))) if look else dataset
+    looked: dict[str, Any] = find("pictures", look)(dataset, beside(store)) if look else dataset
     if looked["classes"] is None:
         raise UserError("dataset.classes is missing, expected int of at least 1")
     return looked

@@ -9,8 +9,9 @@ from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 from shutil import rmtree
-from tempfile import TemporaryDirectory, mkdtemp
+from tempfile import TemporaryDirectory
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import torch
@@ -20,6 +21,7 @@ from convarium.datasets.decode import VERSION, decode
 from convarium.datasets.splits import Files, Pixels
 from convarium.errors import UserError
 from convarium.pictures.identify import NoPicture
+from convarium.store.disk import open_for_all
 
 AT_ONCE = 256
 IDENTITY = ("name", "fingerprint", "channels", "img_size", "on_error", "crop", "interpolation")
@@ -29,12 +31,16 @@ PIXELS, LABELS, ABOUT = "pixels", "labels.npy", "about.json"
 def kept(dataset: Mapping[str, Any], part: str, cache: Path | None) -> Pixels | None:
     """Return the pixels of a part that were decoded before, None where there are none."""
     folder = _folder(dataset, part, cache)
-    if folder is None or not (folder / ABOUT).is_file():
+    if folder is None or not folder.is_dir():
         return None
     try:
         return _mapped(folder)
+    except PermissionError:
+        return None
     except (OSError, ValueError, RuntimeError):
-        rmtree(folder, ignore_errors=True)
+        with suppress(OSError):
+            for name in (ABOUT, LABELS, PIXELS):
+                (folder / name).unlink(missing_ok=True)
         return None
 
 
@@ -46,16 +52,16 @@ def decoded(files: Files, dataset: Mapping[str, Any], part: str, cache: Path | N
         OSError: no room for the pixels.
     """
     folder = _folder(dataset, part, cache)
-    if folder is None:
-        with TemporaryDirectory(prefix="convarium-pixels-") as temporary:
-            _write(Path(temporary), files, dataset, part)
-            return _mapped(Path(temporary))
-    with _alone(folder):
-        found = kept(dataset, part, cache)
-        if found is None:
-            _publish(folder, files, dataset, part)
-            found = _mapped(folder)
-    return found
+    if folder is not None:
+        with suppress(PermissionError), _alone(folder):  # what another user keeps for himself is decoded again
+            found = kept(dataset, part, cache)
+            if found is None:
+                _publish(folder, files, dataset, part)
+                found = _mapped(folder)
+            return found
+    with TemporaryDirectory(prefix="convarium-pixels-") as temporary:
+        _write(Path(temporary), files, dataset, part)
+        return _mapped(Path(temporary))
 
 
 def _folder(dataset: Mapping[str, Any], part: str, cache: Path | None) -> Path | None:
@@ -71,15 +77,19 @@ def _folder(dataset: Mapping[str, Any], part: str, cache: Path | None) -> Path |
 def _alone(folder: Path) -> Iterator[None]:
     """Let one process at a time decode; where the disk knows no locks, several do the same work."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with folder.with_name(f"{folder.name}.lock").open("w") as lock:
+    lock = open_for_all(folder.with_name(f"{folder.name}.lock"))
+    try:
         with suppress(OSError):
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+    finally:
+        os.close(lock)
 
 
 def _publish(folder: Path, files: Files, dataset: Mapping[str, Any], part: str) -> None:
-    draft = Path(mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    draft = folder.with_name(f".{folder.name}.{uuid4().hex}")
     try:
+        draft.mkdir()  # as the umask says: a folder of tempfile's would be its maker's alone
         _write(draft, files, dataset, part)
         with suppress(OSError):  # another process was first
             draft.rename(folder)

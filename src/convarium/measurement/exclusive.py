@@ -8,6 +8,8 @@ from pathlib import Path
 from tempfile import gettempdir
 from time import sleep
 
+from convarium.store.disk import open_for_all
+
 
 @contextmanager
 def host_clock(waiting: Callable[[], None], path: Path | None = None) -> Iterator[None]:
@@ -17,7 +19,7 @@ def host_clock(waiting: Callable[[], None], path: Path | None = None) -> Iterato
     shows up as spread.
     """
     path = path or Path(gettempdir()) / "convarium-clock.lock"
-    descriptor = _opened(path)
+    descriptor = open_for_all(path)
     try:
         while not _locked(descriptor):
             waiting()
@@ -25,14 +27,6 @@ def host_clock(waiting: Callable[[], None], path: Path | None = None) -> Iterato
         yield
     finally:
         os.close(descriptor)
-
-
-def _opened(path: Path) -> int:
-    """Another user's file in a shared folder may be read, which is enough for a lock, but not opened for creation."""
-    try:
-        return os.open(path, os.O_RDONLY)
-    except FileNotFoundError:
-        return os.open(path, os.O_RDONLY | os.O_CREAT, 0o644)
 
 
 def _locked(descriptor: int) -> bool:

@@ -15,7 +15,7 @@ from convarium.errors import UserError
 from convarium.store import reuse
 from convarium.store.execute import Execution, clear, one_line
 from convarium.store.fresh import stop_fresh
-from convarium.store.lease import Leases, highest
+from convarium.store.lease import Leases, forget, highest
 from convarium.store.plan import Plan
 from convarium.store.run_file import Run, forget_dead
 from convarium.store.schedule import Schedule, Survey
@@ -71,8 +71,9 @@ def run(plan: Plan, store: Store, launch: Launch, workers: int, progress: Progre
     survey = schedule.survey(store, "")
     reuse.check(plan, store, survey.done)
     reuse.tell_changed_source(store, survey.done)
-    forget_dead(store)
-    _tidy(store, survey)
+    if store.is_there:
+        forget_dead(store)
+        _tidy(store, survey)
     if survey.is_over:
         return _statuses(plan, survey, "")
     store.prepare()
@@ -182,9 +183,10 @@ class Controller:
         for node in survey.ready:
             folder = self.store.folder(node)
             if leases.deaths(leases.look(folder)) >= DEATHS_UNTIL_FAILED:
-                lease = leases.take(folder)
-                if lease is not None:
-                    Execution(node, lease, self.store, self.run, 1).fail(KILLED)
+                with suppress(OSError):  # a folder that takes nothing is its next worker's to tell
+                    lease = leases.take(folder)
+                    if lease is not None:
+                        Execution(node, lease, self.store, self.run, 1).fail(KILLED)
         return self._look()
 
     def _reason(self, error: BaseException | None) -> str:
@@ -201,10 +203,9 @@ def _tidy(store: Store, survey: Survey) -> None:
     """Remove what a worker killed between its record and its cleaning has left."""
     for signature in survey.done:
         folder = store.path(signature)
-        if folder is not None and (highest(folder) is not None or (folder / "checkpoints").exists()):
-            with suppress(OSError):
-                for lease in folder.glob("lease.*"):
-                    lease.unlink(missing_ok=True)
+        with suppress(OSError):
+            if folder is not None and (highest(folder) is not None or (folder / "checkpoints").exists()):
+                forget(folder)
                 clear(folder)
 
 

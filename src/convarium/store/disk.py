@@ -1,5 +1,6 @@
 """Writes that a kill at any moment leaves either done or not begun."""
 
+import errno
 import gc
 import json
 import os
@@ -11,6 +12,7 @@ from uuid import uuid4
 
 from convarium.errors import UserError
 
+WHOLE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # what a disk refuses for one folder it refuses for all
 Shape = Mapping[str, type | tuple[type, ...]]
 
 
@@ -111,7 +113,92 @@ def mistakes(root: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise UserError(f"can't write to the store {root}: {error.strerror or error}") from error
+        place = f" ({error.filename})" if error.filename and str(error.filename) != str(root) else ""
+        raise UserError(f"can't write to the store {root}: {error.strerror or error}{place}") from error
+
+
+def told(error: UserError | OSError) -> str:
+    """Return what is wrong in one line: of a disk's refusal, of which file or folder and why."""
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it, where they are missing.
+
+    Raises:
+        NotADirectoryError: in the place of one of them is a file, or a link that leads nowhere; it tells which.
+        OSError: the disk refuses.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        in_the_way = [one for one in (path, *path.parents) if os.path.lexists(one) and not os.path.isdir(one)]  # noqa: PTH112, raises nothing
+        if not in_the_way:
+            raise
+        why = "A link that leads nowhere" if in_the_way[0].is_symlink() else os.strerror(errno.ENOTDIR)
+        raise NotADirectoryError(errno.ENOTDIR, why, str(in_the_way[0])) from None
+
+
+def entries(folder: Path) -> list[Path]:
+    """Return what is in a folder, in order; nothing of one that is not there or can't be read."""
+    try:
+        return sorted(folder.iterdir())
+    except OSError:
+        return []
+
+
+def open_for_all(path: Path) -> int:
+    """Return the descriptor of a file that all users share to lock it; it is made where it is missing.
+
+    Raises:
+        PermissionError: somebody made one that others may not read.
+    """
+    if not path.exists():
+        _make_for_all(path)
+    try:
+        return os.open(path, os.O_RDWR)  # some disks lock only what may be written
+    except PermissionError:
+        pass
+    try:
+        return os.open(path, os.O_RDONLY)
+    except PermissionError:
+        why = "It is for all users, but not readable for all: its owner can mend that with chmod a+rw"
+        raise PermissionError(errno.EACCES, why, str(path)) from None
+
+
+def _make_for_all(path: Path) -> None:
+    """Create an empty file whose mode no umask decides, in one step; of many creators the first wins."""
+    draft = path.with_name(f".{path.name}.{uuid4().hex}")
+    descriptor = os.open(draft, os.O_RDONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        os.fchmod(descriptor, 0o666)
+        with suppress(FileExistsError):
+            os.link(draft, path)
+    finally:
+        os.close(descriptor)
+        draft.unlink()
+
+
+def named(text: str) -> Path:
+    """Return the place of a store that somebody named.
+
+    A store makes folders of its own and files beside it: neither the folder somebody works in nor one above it becomes
+    one, though it may be one already.
+
+    Raises:
+        UserError: the name is empty, or such a folder's.
+    """
+    if not text.strip():
+        raise UserError("runtime.store is empty, expected a folder such as outputs/store")
+    place = os.path.abspath(text)  # noqa: PTH100, keeps links, and is asked for each point
+    works_below = Path.cwd().is_relative_to(place)
+    if place == os.sep or (works_below and not Path(place, "store.json").is_file()):
+        raise UserError(
+            f"runtime.store={text} is the folder you work in, or one above it; name one such as outputs/store"
+        )
+    return Path(text)
 
 
 def beside(root: Path) -> Path:

@@ -16,7 +16,7 @@ from typing import Any
 
 from convarium import names
 from convarium.errors import StageFailed, UserError, is_interrupt
-from convarium.store import curves, disk, log, provenance
+from convarium.store import contents, curves, disk, log, provenance
 from convarium.store.capture import captured
 from convarium.store.fresh import in_fresh
 from convarium.store.lease import Lease, LeaseLost
@@ -30,7 +30,6 @@ from convarium.store.store import Store
 
 LONGEST_LINE = 400
 NETWORK, DIGEST = "network.cvm", 32
-DRAFTS = (".lease.*", ".done.json.*", ".failed.json.*", ".curves.jsonl")
 
 
 class Stopped(BaseException):
@@ -90,24 +89,23 @@ class Execution:
             mistake: the user can mend it.
             kind: of a UserError that is a value in a comparison.
         """
+        record = {
+            "format": FORMAT,
+            "signature": self.node.signature,
+            "stage": self.node.stage,
+            "name": self.node.name,
+            "error": line,
+            "mistake": mistake,
+            "kind": kind,
+            "traceback": trace,
+            "attempts": self._attempts() + 1,
+            "run": self.run.id,
+            "host": current().host,
+            "ended": _now(),
+        }
         try:
             self.lease.check()
-            before = disk.read_json(self.folder / "failed.json") or {"attempts": 0}
-            record = {
-                "format": FORMAT,
-                "signature": self.node.signature,
-                "stage": self.node.stage,
-                "name": self.node.name,
-                "error": line,
-                "mistake": mistake,
-                "kind": kind,
-                "traceback": trace,
-                "attempts": before["attempts"] + 1,
-                "run": self.run.id,
-                "host": current().host,
-                "ended": _now(),
-            }
-            disk.write_json(self.folder / "failed.json", record)
+            _write_failure(self.folder / "failed.json", record, self.run)
             log.say(self.log, f"failed: {line}", "" if mistake else trace)
         except LeaseLost:
             return None
@@ -116,6 +114,13 @@ class Execution:
         finally:
             self._leave()
         return line
+
+    def _attempts(self) -> int:
+        with suppress(UserError, OSError):
+            return int(
+                (disk.read_object(self.folder / "failed.json", {"attempts": int}) or {"attempts": 0})["attempts"]
+            )
+        return 0
 
     def clear(self) -> None:
         """Remove all that a finished result does not need."""
@@ -153,7 +158,7 @@ class Execution:
 
     def _runtime(self) -> Runtime:
         work, checkpoints = self.folder / f"work.{self.lease.number}", self.folder / "checkpoints"
-        for left in self.folder.glob("work.*"):
+        for left in contents.works(self.folder):
             shutil.rmtree(left, ignore_errors=True)
         work.mkdir()
         checkpoints.mkdir(exist_ok=True)
@@ -208,13 +213,20 @@ class Execution:
 
 
 def clear(folder: Path) -> None:
-    """Remove from a finished result's folder what was needed to make it."""
-    (folder / "failed.json").unlink(missing_ok=True)
-    for left in (*folder.glob("work.*"), folder / "checkpoints"):
-        shutil.rmtree(left, ignore_errors=True)
-    for pattern in DRAFTS:
-        for left in folder.glob(pattern):
-            left.unlink(missing_ok=True)
+    """Remove from a finished result's folder what was needed to make it; what refuses stays."""
+    for left in contents.leftovers(folder):
+        with suppress(OSError):
+            contents.discard(left)
+
+
+def _write_failure(path: Path, record: dict[str, Any], run: Run) -> None:
+    """Write a failure into its stage's folder; beside the run where that folder alone takes nothing."""
+    try:
+        disk.write_json(path, record)
+    except OSError as error:
+        if error.errno in disk.WHOLE_DISK:
+            raise
+        run.record_failure(record["signature"], record)
 
 
 def _is_whole(network: Path) -> bool:

@@ -74,8 +74,7 @@ class Lease:
     def remove(self) -> None:
         """End the lease of a result that is there: nobody needs to own it any more."""
         self._end(None)
-        for number in _numbers(self.folder):
-            (self.folder / f"lease.{number}").unlink(missing_ok=True)
+        forget(self.folder)
 
     def _end(self, last: dict[str, Any] | None) -> None:
         with self._writing:
@@ -105,21 +104,28 @@ class Leases:
         self._unchanged: dict[Path, tuple[bytes, float]] = {}
 
     def look(self, folder: Path) -> Claim | None:
-        """Return what the highest lease of a folder says, None if there is none."""
-        number = highest(folder)
-        if number is None:
-            return None
-        path = folder / f"lease.{number}"
+        """Return what the highest lease of a folder says, None if there is none, or none to be seen.
+
+        A lease that can't be read (another user's) tells by its time of change that its owner lives.
+        """
         try:
-            text = path.read_bytes()
-        except FileNotFoundError:
+            number = highest(folder)
+            if number is None:
+                return None
+            path = folder / f"lease.{number}"
+            text = _told(path)
+        except OSError:
             return None
         content = _parsed(text)
         said = {"run": "", "deaths": 0, "host": "", "pid": 0}
         return Claim(number, self._state(path, text, content), **{key: content.get(key, said[key]) for key in said})
 
     def take(self, folder: Path) -> Lease | None:
-        """Return a new lease of the folder, None if somebody owns it or was quicker."""
+        """Return a new lease of the folder, None if somebody owns it or was quicker.
+
+        Raises:
+            OSError: the folder takes no lease.
+        """
         claim = self.look(folder)
         if claim is not None and claim.state == "alive":
             return None
@@ -132,7 +138,8 @@ class Leases:
             return None
         for older in _numbers(folder):
             if older < number:
-                (folder / f"lease.{older}").unlink(missing_ok=True)
+                with suppress(OSError):  # another user's may stay: it owns nothing any more
+                    (folder / f"lease.{older}").unlink(missing_ok=True)
         return Lease(folder, number, content, self._beat)
 
     def deaths(self, claim: Claim | None) -> int:
@@ -158,6 +165,29 @@ class Leases:
 def highest(folder: Path) -> int | None:
     """Return the number of the lease that owns a folder, None if there is none."""
     return max(_numbers(folder), default=None)
+
+
+def forget(folder: Path) -> None:
+    """Remove the leases of a result that is there; what refuses stays."""
+    for number in _numbers(folder):
+        with suppress(OSError):
+            (folder / f"lease.{number}").unlink(missing_ok=True)
+
+
+def is_leased(folder: Path) -> bool:
+    """Whether some lease in a folder is one, and not only called so."""
+    for number in _numbers(folder):
+        with suppress(OSError):
+            if _owner(_parsed((folder / f"lease.{number}").read_bytes())) is not None:
+                return True
+    return False
+
+
+def _told(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except (PermissionError, IsADirectoryError):
+        return str(path.stat().st_mtime_ns).encode()
 
 
 def _numbers(folder: Path) -> list[int]:

@@ -1,9 +1,11 @@
 """Forget what was stored or remembered of a plan's stages, so that they are done again."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
+from convarium.store.contents import is_ours
 from convarium.store.garbage import drop
 from convarium.store.lease import Lease, Leases
 from convarium.store.plan import Plan
@@ -27,9 +29,10 @@ def _failures(plan: Plan, store: Store) -> int:
     forgotten = 0
     for signature in plan.nodes:
         if store.failed(signature) is not None and (folder := store.path(signature)):
-            for _ in _owned(folder):
-                (folder / "failed.json").unlink(missing_ok=True)
-                forgotten += 1
+            with suppress(OSError):  # what can't be forgotten stays a failure, and is told as one
+                for _ in _owned(folder):
+                    (folder / "failed.json").unlink(missing_ok=True)
+                    forgotten += 1
     return forgotten
 
 
@@ -38,7 +41,7 @@ def _void(plan: Plan, store: Store) -> int:
     forgotten = 0
     for signature in plan.nodes:
         done, folder = store.done(signature), store.path(signature)
-        if done is not None and folder is not None and done["result"].get("void"):
+        if done is not None and folder is not None and done["result"].get("void") and is_ours(folder, signature):
             drop(folder)
             forgotten += 1
     return forgotten

@@ -1,10 +1,13 @@
 """One launch of a plan: which plan, which store, who controls it. Workers know nothing else."""
 
+import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 from convarium.errors import UserError
@@ -13,6 +16,7 @@ from convarium.store.plan import Plan
 from convarium.store.process import Process, current, is_alive, is_here
 from convarium.store.store import Store
 
+NAME = re.compile(r"[0-9a-f]{16}")
 SHAPE: disk.Shape = {"id": str, "store": str, "plan": str, "workers": int, "controller": dict}
 
 
@@ -32,8 +36,8 @@ class Run:
         root = store.root.resolve()
         run = Run(uuid4().hex[:16], root, root / "plans" / f"{plan.hash}.json", workers, current())
         with disk.mistakes(root):
-            run.plan.parent.mkdir(exist_ok=True)
-            run.folder.mkdir(parents=True)
+            disk.make_folder(run.plan.parent)
+            disk.make_folder(run.folder)
             plan.write(run.plan)
             fields = asdict(run) | {"store": str(run.store), "plan": str(run.plan)}
             disk.write_json(run.file, fields)
@@ -44,13 +48,16 @@ class Run:
         """Read a run's file.
 
         Raises:
-            UserError: the run is over.
+            UserError: the run is over, or its file is damaged.
         """
         fields = disk.read_object(file, SHAPE)
         if fields is None:
             raise UserError(f"{file}: the run is over")
         places = {"store": Path(fields["store"]), "plan": Path(fields["plan"])}
-        return Run(**{**fields, **places, "controller": Process(**fields["controller"])})
+        try:
+            return Run(**{**fields, **places, "controller": Process(**fields["controller"])})
+        except TypeError:
+            raise UserError(f"{file} is damaged: it tells no run of a plan") from None
 
     @property
     def folder(self) -> Path:
@@ -88,6 +95,10 @@ class Run:
         """Return what workers left word of."""
         return [line for file in sorted(self.folder.glob("complaint.*.json")) for line in disk.read_json(file) or []]
 
+    def record_failure(self, signature: str, record: dict[str, Any]) -> None:
+        """Write down here why a stage failed whose own folder takes nothing."""
+        disk.write_json(self.folder / f"failed.{signature}.json", record)
+
     def crew(self) -> Iterator[Process]:
         """Yield the living workers of this host that have a process of their own."""
         for file in self.folder.glob("worker.*.json"):
@@ -110,26 +121,43 @@ def forget_dead(store: Store) -> None:
 
 def dead(store: Store) -> Iterator[Path]:
     """Yield the folders of runs whose controllers were killed."""
-    yield from (file.parent for file, controller in _controllers(store) if _is_dead(controller))
+    yield from (folder for folder, run in _runs(store) if run and _is_dead(run.controller))
 
 
-def living(store: Store) -> bool:
-    """Whether some run may be going on; one of another host counts until it is over."""
-    return any(plans(store))
+def living(store: Store) -> Iterator[tuple[Path, Run | None]]:
+    """Yield the folders of the runs that may be going on, and each run; None where its file can't be read.
+
+    One of another host counts until it is over.
+    """
+    yield from ((folder, run) for folder, run in _runs(store) if not (run and _is_dead(run.controller)))
 
 
-def plans(store: Store) -> Iterator[Path]:
-    """Yield the plans of the runs that may be going on."""
-    for file, controller in _controllers(store):
-        if not _is_dead(controller) and (run := disk.read_object(file, SHAPE)):
-            yield store.root / "plans" / Path(run["plan"]).name
+def planned(folder: Path, run: Run | None) -> Plan:
+    """Return the plan of one of the runs that may be going on.
+
+    Raises:
+        UserError: it is damaged.
+        OSError: it can't be read.
+    """
+    if run is None:
+        raise UserError(f"{folder / 'run.json'} is damaged or can't be read")
+    return Plan.read(folder.parents[1] / "plans" / run.plan.name)
 
 
-def _controllers(store: Store) -> Iterator[tuple[Path, Process]]:
-    for file in (store.root / "runs").glob("*/run.json"):
-        fields = disk.read_object(file, SHAPE)
-        if fields is not None:
-            yield file, Process(**fields["controller"])
+def is_run(folder: Path) -> bool:
+    """Whether a folder is that of a run."""
+    return folder.parent.name == "runs" and NAME.fullmatch(folder.name) is not None
+
+
+def _runs(store: Store) -> Iterator[tuple[Path, Run | None]]:
+    """Yield the folders of runs with what is in them, None where that can't be read."""
+    for folder in disk.entries(store.root / "runs"):
+        if is_run(folder) and not folder.is_symlink() and os.path.lexists(folder / "run.json"):
+            try:
+                run = Run.read(folder / "run.json")
+            except (UserError, OSError):
+                run = None
+            yield folder, run if run and run.id == folder.name else None
 
 
 def _is_dead(controller: Process) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from convarium.children import complete_import_path
 from convarium.errors import UserError
+from convarium.store import disk
 from convarium.store.execute import Execution, Stopped, Unrecorded, one_line
 from convarium.store.lease import Claim, Lease, Leases
 from convarium.store.plan import Node, Plan
@@ -87,15 +88,28 @@ class Worker:
         for node in survey.ready:
             claim = claims[node.signature]
             if (claim is None or claim.state != "alive") and self._may_run(node, claims):
-                lease = self._lease(node, claims, survey)
+                try:
+                    lease = self._lease(node, claims, survey)
+                except OSError as error:
+                    self._refused(node, error)
+                    return True
                 if lease is not None:
                     self._run(Execution(node, lease, self.store, self.run, self._threads(node)))
                     return True
         return False
 
+    def _refused(self, node: Node, error: OSError) -> None:
+        """Take a folder that can't be worked in for its node's failure: it has no place of its own to say so."""
+        if error.errno in disk.WHOLE_DISK:
+            raise error
+        in_the_way = isinstance(error, NotADirectoryError)
+        line = f"can't work in {disk.told(error)}{'; move it away' if in_the_way else ''}"
+        self.run.record_failure(node.signature, {"error": line, "mistake": in_the_way, "kind": None})
+        self.failures.append(f"{node.stage} {node.name}: {line}")
+
     def _lease(self, node: Node, claims: Claims, survey: Survey) -> Lease | None:
         folder = self.store.folder(node)
-        folder.mkdir(parents=True, exist_ok=True)
+        disk.make_folder(folder)
         lease = self.leases.take(folder)
         some_alone = any(self._is_alone(signature, claim) for signature, claim in claims.items())
         if lease is not None and some_alone and not self._may_run(node, self._claims(survey)):

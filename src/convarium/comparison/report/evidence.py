@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from math import isfinite
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from convarium.comparison.collect import made_by
 from convarium.comparison.result import Result
+from convarium.errors import UserError
 from convarium.store import curves, disk
 from convarium.store.store import Store
 
@@ -49,9 +51,10 @@ def setting(signature: str, store: Store) -> Json:
 def asked(store: Store) -> dict[str, tuple[str, ...]]:
     """Return, by network, the overrides of the point that it was made for, read off the stored plans."""
     found: dict[str, tuple[str, ...]] = {}
-    for file in sorted((store.root / "plans").glob("*.json"), key=lambda file: file.stat().st_mtime):
-        for point in (disk.read_object(file, {"points": list}) or {"points": ()})["points"]:
-            found[point["network"]] = tuple(point["overrides"])
+    for file in sorted((store.root / "plans").glob("*.json"), key=lambda file: file.lstat().st_mtime):
+        with suppress(UserError, OSError):  # a plan that can't be read leaves its rows without a command
+            for point in (disk.read_object(file, {"points": list}) or {"points": ()})["points"]:
+                found[point["network"]] = tuple(point["overrides"])
     return found
 
 
