@@ -38,4 +38,5 @@ def _trilinear(one: Shape, two: Shape, three: Shape, *expanded: Sequence[int], *
     for shape, places in zip(shapes, expanded[:3], strict=True):
         for place in sorted(places):
             shape.insert(place, 1)
-    return 2 * prod(max(sizes) for sizes in zip(*shapes, strict=True))
+    everything: list[int] = [max(sizes) for sizes in zip(*shapes, strict=True)]
+    return 2 * prod(everything)
