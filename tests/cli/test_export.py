@@ -93,7 +93,10 @@ def test_a_file_says_what_the_stored_network_says(form: str, files: dict[str, tu
         assert (judged["measure"], judged["bound"]) == ("points", 0.5)
         assert judged["parity"] == (judged["points"] <= 0.5)
         assert judged["relative"] > 1e-5
+        assert found["quantized_by"] == "onnxruntime"
+        assert found["requantized"] == ["fc1.weight", "fc2.weight"]
     else:
+        assert "quantized_by" not in found
         assert (judged["parity"], judged["measure"], judged["bound"]) == (True, "relative", 1e-5)
         assert judged["relative"] == judged["difference"] / judged["scale"] <= 1e-5
 
@@ -177,6 +180,7 @@ def test_int8_that_costs_more_than_half_a_point_is_written_and_the_row_says_no(
     command("export", signatures[0], "--format", "onnx_int8", "-o", str(command.folder / "poor.onnx"))
     assert command.code == 0
     assert "no: accuracy differs by 0.70 points (at most 0.5)" in command.out
+    assert "quantized by onnxruntime, to 8 bits by scales of its own\n" in command.out
     assert (command.folder / "poor.onnx").is_file()
     command("export", signatures[0], "--format", "safetensors", "-o", str(command.folder / "poor.safetensors"))
     assert command.code == 1
@@ -187,6 +191,11 @@ def test_a_table_for_people_says_format_bytes_and_verdict(files, command: Comman
     assert (command.code, command.error) == (0, "")
     assert command.out.splitlines()[0] == str(files["safetensors"][0])
     assert "yes: at most 1e-05" in command.out
+
+
+def test_the_line_of_int8_names_the_tensors_whose_own_values_are_lost(files, command: Command) -> None:
+    said = command("serve-check", str(files["onnx_int8"][0])).out.splitlines()[1]
+    assert said.endswith("by scales of its own, not by those of the stored network (fc1.weight, fc2.weight)")
 
 
 def broken(path: Path, content: bytes) -> Path:

@@ -1,11 +1,17 @@
 """Results come out of a store as its stages put them in."""
 
+import csv
+import io
 import json
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from convarium.comparison.collect import collect, collect_all
+from convarium.comparison.report.table import table
+from convarium.comparison.rows import compare
+from convarium.comparison.terminal import show
 from convarium.store.plan import Node, Plan, PlannedPoint
 from convarium.store.store import Store
 
@@ -172,3 +178,21 @@ def test_of_two_versions_of_a_stage_the_latest_measured_counts(store):
     put(store, "measure", {"of": "new"}, [new, new], measured(1.0), started="2026-01-02T00:00:00")
     (found,) = collect_all(store).results
     assert found.signature == new
+
+
+def test_what_an_executor_quantises_anew_says_who_did(store):
+    dense, pruned = chain(store)
+    measure = put(store, "measure", {}, [pruned, dense], measured())
+    executors = ("eager", "onnxruntime", "onnxruntime_int8")
+    times = [put(store, "time", clocked(executor=one), [pruned, dense], timed(1.0)) for one in executors]
+    found = collect(Plan({}, (planned(pruned, dense, measure, *times, executors=executors),)), store)
+    document = compare(found.results, 0)
+    (row,) = document["rows"]
+    assert [one["quantized_by"] for one in row["timings"]] == [None, None, "onnxruntime"]
+    (line,) = csv.DictReader(io.StringIO(table(document)))
+    assert {key: value for key, value in line.items() if "quantized" in key} == {
+        "onnxruntime_int8_quantized_by": "onnxruntime"
+    }
+    console = Console(file=io.StringIO(), width=200)
+    show(document, console)
+    assert console.file.getvalue().count("quantized by onnxruntime") == 2

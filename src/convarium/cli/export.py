@@ -66,7 +66,7 @@ def _format(typed: str | None, target: Path) -> str:
 
 def _exported(prefix: str, form: str, target: Path, config: dict[str, Any]) -> dict[str, Any]:
     """Write the file aside, compare it, and move it into place; a `.cvm` is the stored bytes, whose digest is right."""
-    from convarium.cli.parity import compared, images_of
+    from convarium.cli.parity import compared, described, images_of
     from convarium.cli.stored import store_of
     from convarium.portable.beside import beside
     from convarium.portable.origin import find
@@ -84,8 +84,7 @@ def _exported(prefix: str, form: str, target: Path, config: dict[str, Any]) -> d
             data, root = images_of(store, origin.signature, config)
             write(form, origin, data, root, disk.beside(store.root), path)
             judged = compared(path, origin, store, config)
-    size = target.stat().st_size
-    return {"file": str(target), "format": form, "signature": origin.signature, "bytes": size, "parity": judged}
+    return described(target, form, origin, judged)
 
 
 def _sound(origin: "Origin") -> bytes:

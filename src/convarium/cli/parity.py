@@ -65,13 +65,28 @@ def compared(path: Path, origin: "Origin", store: "Store", config: Mapping[str, 
     return found
 
 
+def described(path: Path, form: str, origin: "Origin", judged: Json | None) -> Json:
+    """Return what is told of a file; of 8-bit integers also whose scales they have, and which tensors had others."""
+    found = {"file": str(path), "format": form, "signature": origin.signature, "bytes": path.stat().st_size}
+    return found | (_quantizer(origin) if form == "onnx_int8" else {}) | {"parity": judged}
+
+
+def _quantizer(origin: "Origin") -> Json:
+    from convarium.compression.file import container
+    from convarium.portable.quantized import requantized
+
+    return {"quantized_by": "onnxruntime", "requantized": requantized(container.read(origin.path, origin.allow).sites)}
+
+
 def show(found: Mapping[str, Any]) -> None:
-    """Print the file, and a row of how it compares."""
+    """Print the file, whose scales its integers have, and a row of how it compares."""
     from rich.table import Table
 
     from convarium.cli import output
 
     print(found["file"])
+    if "quantized_by" in found:
+        print(f"quantized by {found['quantized_by']}, to 8 bits by scales of its own{_others(found['requantized'])}")
     table = Table("format", "bytes", "of", "difference", "relative", "test accuracy", "stored", "parity", box=None)
     judged = found["parity"]
     if judged is None:
@@ -85,6 +100,11 @@ def show(found: Mapping[str, Any]) -> None:
     )
     table.add_row(found["format"], f"{found['bytes']:,}", found["signature"], *figures, _verdict(judged))
     output.console().print(table, markup=False)
+
+
+def _others(requantized: Sequence[str]) -> str:
+    shown = ", ".join(requantized[:3]) + (", …" if len(requantized) > 3 else "")
+    return f", not by those of the stored network ({shown})" if requantized else ""
 
 
 def _verdict(judged: Mapping[str, Any]) -> str:

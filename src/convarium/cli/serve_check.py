@@ -46,7 +46,7 @@ def _sorted(texts: Sequence[str]) -> tuple[Path, str | None, list[str]]:
 
 
 def _checked(path: Path, prefix: str | None, config: dict[str, Any]) -> dict[str, Any]:
-    from convarium.cli.parity import compared
+    from convarium.cli.parity import compared, described
     from convarium.cli.stored import store_of
     from convarium.portable import content
 
@@ -54,8 +54,7 @@ def _checked(path: Path, prefix: str | None, config: dict[str, Any]) -> dict[str
     form = "onnx_int8" if content.is_rounded(path) else kind
     origin = _original(store, path, kind, prefix)
     judged = compared(path, origin, store, config)
-    size = path.stat().st_size
-    return {"file": str(path), "format": form, "signature": origin.signature, "bytes": size, "parity": judged}
+    return described(path, form, origin, judged)
 
 
 def _original(store: "Store", path: Path, kind: str, prefix: str | None) -> "Origin":

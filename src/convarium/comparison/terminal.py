@@ -104,6 +104,8 @@ def _notes(document: Mapping[str, Any]) -> Iterator[str]:
             yield f"ms: one forward pass{_first(rows)}; faster: time of the dense network / this one's, taken in turns."
         if time_table.has_many(rows):
             yield time_table.NOTE
+        if quantizers := {one["quantized_by"] for row in rows for one in row["timings"]} - {None}:
+            yield f"quantized by {', '.join(quantizers)}: 8-bit weights by scales of its own, not the stored file's."
         yield "*: on a Pareto front (bytes, MACs or latency against validation accuracy) of these rows."
     letters = _letters(document)
     for code, meaning in document["audit"].items():

@@ -51,7 +51,8 @@ def _setting(timing: Row) -> Text:
     images = "1 image" if timing["batch"] == 1 else f"{timing['batch']} images"
     threads = "" if timing["threads"] == 1 else f", {timing['threads']} threads"
     device = "" if timing["device"] == "cpu" else f", {timing['device']}"
-    return Text(timing["executor"]).append(f"\n{images}{threads}{device}", style="dim")
+    quantizer = f"\nquantized by {timing['quantized_by']}" if timing["quantized_by"] else ""
+    return Text(timing["executor"]).append(f"\n{images}{threads}{device}{quantizer}", style="dim")
 
 
 def _cells(timing: Row) -> list[str | Text]:

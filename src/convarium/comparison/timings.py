@@ -47,6 +47,7 @@ class Timing:
             **{key: timed["metrics"].get(key) for key in CLOCKED},
             "ratio_range": timed.get("ratio_range"),
             "void": self.void,
+            "quantized_by": clock.quantized_by(self.setting["executor"]),
             **{key: quality.get(key) for key in EXECUTED},
         }
 
@@ -120,6 +121,7 @@ def _summed(group: Sequence[Mapping[str, Any]]) -> Json:
         **{key: means[key] for key in CLOCKED},
         "ratio_range": [min(ends), max(ends)] if ends else None,
         "void": any(timing["void"] for timing in group),
+        "quantized_by": group[0]["quantized_by"],
         **{key: means[key] for key in EXECUTED},
     }
 

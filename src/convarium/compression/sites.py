@@ -8,6 +8,7 @@ from typing import Any
 from torch import nn
 from torch.nn.utils.parametrize import is_parametrized
 
+from convarium.compression.representations.filters import Filters
 from convarium.errors import UserError
 
 WEIGHTED = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.Linear)
@@ -15,7 +16,7 @@ WEIGHTED = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.Linear)
 
 @dataclass(frozen=True)
 class Site:
-    """One weight tensor: its name in the state dict and its shape (outputs first)."""
+    """One weight tensor: its name in the state dict, and its shape."""
 
     name: str
     shape: tuple[int, ...]
@@ -49,6 +50,11 @@ def biases(network: nn.Module, step: Mapping[str, Any]) -> tuple[Site, ...]:
         if id(_held(module, "weight")) in held and module.bias is not None:
             found.setdefault(id(_held(module, "bias")), Site(_leaf(name, "bias"), tuple(module.bias.shape)))
     return tuple(found.values())
+
+
+def filters(network: nn.Module, site: Site) -> Filters:
+    """Return which values of a site are one filter."""
+    return Filters.of(network.get_submodule(site.name.rpartition(".")[0]))
 
 
 def check(network: nn.Module, step: Mapping[str, Any]) -> None:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from convarium.architectures.loose_tensors import copied_to_meta
+from convarium.measurement.products import counter
 
 
 @dataclass(frozen=True)
@@ -76,8 +77,8 @@ def layers(network: nn.Module, shape: Sequence[int]) -> list[Layer]:
     (an auxiliary classifier, a projection that its owner reads) comes last. Counted on the meta device.
     """
     meta = copied_to_meta(network).eval()
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        watch = _Watch(counter)
+    with torch.no_grad(), counter() as operations:
+        watch = _Watch(operations)
         for module in meta.modules():
             module.register_forward_pre_hook(watch.begin)
             module.register_forward_hook(watch.end)

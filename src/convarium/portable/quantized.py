@@ -4,7 +4,7 @@ onnxruntime's quantize_static in the QDQ form (https://onnxruntime.ai/docs/perfo
 after its own pre-processing (shapes inferred, batch norms folded into the convolutions before them).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from convarium.compression.representations.base import Representation
+from convarium.compression.representations.dense import Dense
 from convarium.errors import UserError
 from convarium.portable.onnx import INPUT
 from convarium.portable.silence import first_line, silence
@@ -37,6 +39,15 @@ def write(float_path: Path, images: NDArray[np.float32], path: Path) -> None:
     except Exception as error:
         path.unlink(missing_ok=True)
         raise UserError(f"onnxruntime can't quantise this network: {first_line(error)}") from None
+
+
+def requantized(sites: Mapping[str, Representation]) -> list[str]:
+    """Return the names of a file's tensors that have a grid or a codebook, in place of which int8 comes."""
+    return [name for name, form in sites.items() if _innermost(form.spec())["kind"] != Dense.kind]
+
+
+def _innermost(spec: Mapping[str, Any]) -> Mapping[str, Any]:
+    return _innermost(spec["inner"]) if "inner" in spec else spec
 
 
 def _has_weights(path: Path) -> bool:

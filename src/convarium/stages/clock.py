@@ -12,6 +12,8 @@ EAGER = "eager"
 DRIVER = Path("/proc/driver/nvidia/gpus")
 EXPORTED = ("onnxruntime", "onnxruntime_int8")
 CALIBRATION_IMAGES = 500
+INT8 = "onnxruntime_int8"
+COARSE = {"bwn", "kmeans", "levels"}
 
 
 def settings(config: Json) -> list[Json]:
@@ -40,7 +42,37 @@ def time(setting: Json) -> Json:
 def execution(executor: str, dataset: Json, task: Json) -> Json:
     """On what, and how, the quality under an executor is measured."""
     own = {"executor": executor, "host": _host(executor), "dataset": dataset, "task": task}
-    return own | ({"calibration_images": CALIBRATION_IMAGES} if executor == "onnxruntime_int8" else {})
+    return own | ({"calibration_images": CALIBRATION_IMAGES} if executor == INT8 else {})
+
+
+def quantized_by(executor: str) -> str | None:
+    """Return whose scales the weights have that an executor runs, None where they are the stored file's own."""
+    return "onnxruntime" if executor == INT8 else None
+
+
+def refuse_requantized(config: Json) -> None:
+    """Refuse to time, as a network of 8 bits, one whose method gives its weights fewer or other values.
+
+    Raises:
+        UserError: the point has such a method, and asks for the executor that calibrates weights anew.
+    """
+    if INT8 not in config["measurement"]["executors"]:
+        return
+    for step in config["compression"]:
+        if (deciders := {phase.get("decider") for phase in step["phases"]}) & COARSE or (
+            "uniform" in deciders and _has_fewer_bits(step)
+        ):
+            raise UserError(
+                f"measurement.executors: {INT8} gives weights 8 bits by scales of its own, another network than that of"
+                f" {step['method']}; leave one of them out (the other executors run the file's own values)"
+            )
+
+
+def _has_fewer_bits(step: Json) -> bool:
+    """Whether a weight may get fewer than 8 bits; a budget decides so later."""
+    is_open = step.get("budget", {}).get("knob") == "bits"
+    bits: list[int] = [step["bits"], *(step.get("per_site") or {}).values()]
+    return is_open or min(bits) < 8
 
 
 def _gpu() -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from convarium.errors import UserError
 from convarium.measurement.executors.installed import require
 from convarium.names import allowing, packages
+from convarium.stages.clock import refuse_requantized
 from convarium.stages.graph import Json, Point
 from convarium.store.signature import canonical_json
 
@@ -24,7 +25,7 @@ def validate(points: Sequence[Point]) -> dict[int, str]:
     for index, point in enumerate(points):
         told = point.config["architecture"].items()
         architecture = {key: value for key, value in told if key not in ("weights", "pretrained")}
-        if reason := _too_few_images(point.config["dataset"]) or _not_installed(point.config["measurement"]):
+        if reason := _too_few_images(point.config["dataset"]) or _not_timed(point.config):
             found[index] = reason
         for step in [None, *point.config["compression"]]:
             key = canonical_json([architecture, step])
@@ -43,9 +44,10 @@ def _too_few_images(dataset: Json) -> str | None:
     return f"dataset.train_size={asked}: {dataset['name']} has 1..{there} training images"
 
 
-def _not_installed(measurement: Json) -> str | None:
+def _not_timed(config: Json) -> str | None:
     try:
-        require(measurement["executors"])
+        require(config["measurement"]["executors"])
+        refuse_requantized(config)
     except UserError as error:
         return str(error)
     return None

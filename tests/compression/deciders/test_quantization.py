@@ -149,6 +149,39 @@ def test_more_bits_and_more_scales_come_nearer(
     assert errors[0] > 4 * errors[1] > 16 * errors[2]
 
 
+TRANSPOSED = {
+    "one group": nn.ConvTranspose2d(6, 4, 3),
+    "two groups": nn.ConvTranspose2d(6, 4, 3, groups=2),
+    "a filter a group": nn.ConvTranspose2d(6, 2, 3, groups=2),
+    "each channel by itself": nn.ConvTranspose2d(6, 6, 3, groups=6),
+    "each channel twice": nn.ConvTranspose2d(6, 12, 3, groups=6),
+    "one filter": nn.ConvTranspose2d(6, 1, 3),
+    "one input": nn.ConvTranspose2d(1, 4, 3),
+}
+
+
+@pytest.mark.parametrize("method", ["uniform", "bwn"])
+@pytest.mark.parametrize("layer", TRANSPOSED.values(), ids=TRANSPOSED)
+def test_each_output_of_a_transposed_convolution_has_its_own_scale(
+    layer: nn.ConvTranspose2d, method: str, view: Make
+) -> None:
+    """A layer whose outputs have sizes 1, 10, 100, … answers with outputs whose sizes are theirs again."""
+    factors = 10.0 ** torch.arange(layer.out_channels)
+    with torch.no_grad():
+        weight = torch.rand(layer.weight.shape, generator=torch.Generator().manual_seed(0)) + 0.5
+        within = factors.view(layer.groups, 1, -1).expand(-1, layer.in_channels // layer.groups, -1)
+        layer.weight.copy_(weight * within.reshape(layer.in_channels, -1)[..., None, None])
+    bare = nn.Sequential(deepcopy(layer))
+    knobs = KNOBS[method] | {"ends": "binary", "granularity": "channel"}
+    seen = replace(view({"0.weight": layer.weight.detach()}, **knobs), network=bare)
+    host.attach(bare, {"uniform": uniform, "bwn": bwn}[method](seen))
+    images = torch.rand(1, layer.in_channels, 5, 5)
+    with torch.no_grad():
+        answers, before = ((one(images) - one.bias[:, None, None]).mean((0, 2, 3)) for one in (bare[0], layer))
+    assert len(bare[0].weight.abs().unique()) >= layer.out_channels
+    assert torch.allclose(answers, before, rtol=0.3)
+
+
 def test_the_largest_weight_is_the_outermost_level(of: Make) -> None:
     seen = of("uniform", bits=3, calibration="max")
     for name, one in uniform(seen).items():

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,9 @@ import convarium
 from convarium.architectures import library
 from convarium.compression import edits, host
 from convarium.compression.file import container, text_coder
+from convarium.compression.representations.binary import Binary
+from convarium.compression.representations.filters import KEYS, USUAL, Filters
+from convarium.compression.representations.levels import Levels
 from convarium.compression.representations.shared import Shared
 from convarium.compression.representations.sparse import Sparse
 from convarium.errors import UserError
@@ -168,6 +172,83 @@ def test_tied_tensors_are_stored_once_and_stay_tied(tied: dict[str, Any], tmp_pa
     again = container.hosted(container.read(tmp_path / "net.cvm"))
     assert list(host.represented(again)) == ["1.weight"]
     assert torch.equal(again[1].weight, again[2].weight)
+
+
+class Enlarging(nn.Sequential):
+    """Transposed convolutions of one group and of two, and one of each channel by itself."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            nn.Conv2d(1, 8, 3), nn.ConvTranspose2d(8, 6, 2), nn.ConvTranspose2d(6, 4, 2, groups=2),
+            nn.ConvTranspose2d(4, 4, 2, groups=4), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 10),
+        )  # fmt: skip
+
+
+@pytest.fixture
+def enlarging(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    def build(architecture: Any, device: str | None = None) -> nn.Module:
+        with torch.device(device or "cpu"):
+            return Enlarging()
+
+    monkeypatch.setattr(library, "build", build)
+    return {**LENET, "name": "enlarging"}
+
+
+def quantised(kind: str, filters: Mapping[str, Filters]) -> nn.Module:
+    """Give each weight a scale for each of its filters, which lie as `filters` says, else along the first dimension."""
+    network = Enlarging()
+    for name, weight in list(network.named_parameters()):
+        layout = filters.get(name, USUAL)
+        scales = torch.rand(layout.count(weight.shape)) + 0.01
+        if weight.dim() > 1:
+            form = Binary(weight.shape, layout) if kind == "binary" else Levels.of(weight, scales, 7, True, layout)
+            host.attach(network, {name: form.fit(weight)})
+    return network
+
+
+@pytest.mark.parametrize("kind", ["binary", "levels"])
+@pytest.mark.parametrize(
+    "filters", [{}, {"1.weight": Filters(1), "2.weight": Filters(1, 2)}], ids=["without an axis", "with one"]
+)
+def test_scales_of_filters_come_back_whether_a_file_names_their_axis_or_not(
+    kind: str, filters: dict[str, Filters], enlarging: dict[str, Any], tmp_path: Path
+) -> None:
+    network = quantised(kind, filters)
+    container.write(tmp_path / "net.cvm", network, header(enlarging), {})
+    file = container.read(tmp_path / "net.cvm")
+    again = container.network(file)
+    for name in host.represented(network):
+        assert torch.equal(again.get_parameter(name), host.materialised(network, name))
+    container.write(tmp_path / "again.cvm", container.hosted(file), file.header, file.coders)
+    assert (tmp_path / "again.cvm").read_bytes() == (tmp_path / "net.cvm").read_bytes()
+    named = {name: form.spec() for name, form in host.represented(network).items() if "axis" in form.spec()}
+    assert set(named) == set(filters)
+
+
+@pytest.mark.parametrize("kind", ["binary", "levels"])
+@pytest.mark.parametrize(
+    ("site", "told"),
+    [
+        ("1.weight", {"axis": 0}), ("1.weight", {"axis": 2}), ("1.weight", {"axis": -1}), ("1.weight", {"axis": True}),
+        ("1.weight", {"axis": 1.0}), ("1.weight", {"axis": "1"}), ("1.weight", {"axis": None}),
+        ("1.weight", {"axis": [1]}), ("1.weight", {"groups": 2}), ("1.weight", {"axis": 1, "groups": 1}),
+        ("1.weight", {"axis": 1, "groups": 0}), ("1.weight", {"axis": 1, "groups": 3}),
+        ("1.weight", {"axis": 1, "groups": 2}), ("1.weight", {"axis": 1, "groups": 1 << 40}), ("2.weight", {"axis": 1}),
+        ("0.weight", {"axis": 1}), ("3.weight", {"axis": 1, "groups": 4}), ("6.weight", {"axis": 1}),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_an_axis_that_a_layer_has_not_is_refused(
+    kind: str, site: str, told: dict[str, Any], enlarging: dict[str, Any], tmp_path: Path
+) -> None:
+    filters = {"1.weight": Filters(1), "2.weight": Filters(1, 2)}
+    network = quantised(kind, filters)
+    form = host.represented(network)[site]
+    grid = {key: value for key, value in form.spec().items() if key not in KEYS}
+    form.spec = lambda: grid | told  # type: ignore[method-assign]
+    container.write(tmp_path / "net.cvm", network, header(enlarging), {})
+    with pytest.raises(ValueError, match=f"site {site}: .*(axis|groups|scales)"):
+        container.load(tmp_path / "net.cvm")
 
 
 def test_tensors_that_no_state_dict_holds_are_built_and_random_state_is_kept(tied, tmp_path: Path) -> None:

@@ -165,6 +165,18 @@ def test_a_tracer_that_does_not_know_which_channels_keeps_them_all() -> None:
     assert not found(own("densenet_40_12", activation="maxout"))
 
 
+@pytest.mark.parametrize("slopes", [1, 8])
+def test_a_rectifier_with_one_slope_for_all_channels_is_cut_as_one_with_a_slope_for_each(slopes: int) -> None:
+    network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.PReLU(slopes), nn.Conv2d(8, 6, 3), nn.Flatten(), nn.Linear(864, 10))
+    groups = found(network)
+    cut, _ = without(network, removals(network, groups.values(), {"0": [1, 5]}))
+    zero = zeroed(network, removals(network, groups.values(), {"0": [1, 5]}))
+    assert set(groups) == {"0", "2"}
+    assert cut[1].weight.numel() == max(1, slopes - 2)  # type: ignore[index]
+    images = torch.randn(2, *SHAPE)
+    assert torch.allclose(cut(images), zero(images), atol=1e-6)
+
+
 def test_attention_heads_stay_and_the_rest_of_a_transformer_is_cut() -> None:
     groups = found(timm("test_vit", 160), (3, 160, 160))
     assert {"patch_embed.proj", "blocks.0.mlp.fc1"} <= set(groups)

@@ -1,11 +1,6 @@
 """Deformable convolution (Dai et al., ICCV 2017): torchvision's, with what predicts its offsets."""
 
-from collections.abc import Sequence
-from typing import Any
-
-import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import conv_flop_count, register_flop_formula
 from torchvision.ops import DeformConv2d
 
 
@@ -34,9 +29,3 @@ class Deformable(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, inputs, H, W) to (N, outputs, ceil(H / stride), ceil(W / stride))."""
         return self.conv(x, self.offset(x))  # type: ignore[no-any-return]
-
-
-@register_flop_formula(torch.ops.torchvision.deform_conv2d)
-def _flops(x: Sequence[int], weight: Sequence[int], *rest: Any, out_shape: Sequence[int], **named: Any) -> int:
-    """Count the products with the weights, as for a plain convolution; interpolation is left out."""
-    return conv_flop_count(list(x), list(weight), list(out_shape))

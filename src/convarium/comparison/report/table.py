@@ -32,10 +32,11 @@ def table(document: Mapping[str, Any]) -> str:
 
     Accuracies are in percent, their differences to the dense network in percentage points; `_low` and `_high` are
     bounds at 95 %. A cell is empty where nothing was measured or can be said; several values are parted by blanks.
-    Where rows were timed in several ways, columns for each executor and number of images come last.
+    Where rows were timed in several ways, columns for each executor and number of images come last; those of executors
+    that give weights scales of their own say whose.
     """
     several = any(len(row["timings"]) > 1 for row in document["rows"])
-    lines = [_line(row) | (_timings(row) if several else {}) for row in document["rows"]]
+    lines = [_line(row) | (_timings(row) if several else {}) | _quantizers(row) for row in document["rows"]]
     columns = dict.fromkeys(column for line in (_line(_nothing()), *lines) for column in line)
     text = io.StringIO()
     writer = csv.DictWriter(text, list(columns), lineterminator="\n")
@@ -72,6 +73,15 @@ def _timings(row: Mapping[str, Any]) -> dict[str, str]:
         cells |= {f"{clocked}_void": str(timing["void"]).lower()}
         cells |= {f"{of}_{COLUMNS.get(key, key)}": _number(timing[key], _scale(key)) for key in EXECUTED}
     return cells
+
+
+def _quantizers(row: Mapping[str, Any]) -> dict[str, str]:
+    """Return columns such as "onnxruntime_int8_quantized_by", of executors that do not run the file's own values."""
+    return {
+        f"{timing['executor']}_quantized_by": timing["quantized_by"]
+        for timing in row["timings"]
+        if timing["quantized_by"]
+    }
 
 
 def _interval(column: str, figures: Mapping[str, Any], middle: str, scale: float) -> dict[str, str]:

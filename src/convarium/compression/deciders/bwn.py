@@ -10,6 +10,7 @@ from convarium.compression.deciders.view import View
 from convarium.compression.host import innermost, refit
 from convarium.compression.representations.base import Representation
 from convarium.compression.representations.binary import Binary
+from convarium.compression.representations.filters import USUAL
 from convarium.compression.sites import Site
 from convarium.errors import UserError
 
@@ -21,7 +22,8 @@ def bwn(view: View) -> dict[str, Representation]:
         form = view.represented.get(site.name)
         values = innermost(form, view.weights[site.name])
         shape = site.shape if form is None else values.shape
-        found[site.name] = refit(form, Binary(shape).fit(values.view(shape)), site.shape)
+        filters = sites.filters(view.network, site) if form is None else USUAL
+        found[site.name] = refit(form, Binary(shape, filters).fit(values.view(shape)), site.shape)
     return found
 
 

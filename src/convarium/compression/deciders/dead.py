@@ -1,7 +1,7 @@
 """Remove neurons that no longer matter: what nothing reads, and what always gives the same (folded into biases).
 
 What a channel of constant value adds to each layer that reads it is a constant, which that layer's bias takes over. A
-trace can't tell whether these layers alone read it (norms over channels, standardised weights, maxima), so a cut is kept
+trace can't tell whether only these layers read it (norms over channels, standardised weights, maxima), so a cut is kept
 only where the network gives the same logits without it.
 """
 

@@ -1,7 +1,6 @@
 """Round weights to k bits, symmetric around zero, and train them so (Jacob et al. 2018; Esser et al. 2020)."""
 
-from torch import Tensor
-
+from convarium.compression import sites
 from convarium.compression.deciders import grid
 from convarium.compression.deciders.view import View
 from convarium.compression.representations.base import Representation
@@ -27,8 +26,6 @@ def _rounded(view: View, site: Site) -> Representation:
         )
     largest = 2 ** (knob(view.step, "bits", site) - 1) - 1
     scale = grid.largest_scale if view.step["calibration"] == "max" else grid.best_scale
-    return grid.placed(view, site, Levels.of(values, scale(_rows(values, view.step["granularity"]), largest), largest))
-
-
-def _rows(values: Tensor, granularity: str) -> Tensor:
-    return values.flatten(1) if granularity == "channel" else values.reshape(1, -1)
+    filters = sites.filters(view.network, site)
+    rows = filters.rows(values) if view.step["granularity"] == "channel" else values.reshape(1, -1)
+    return grid.placed(view, site, Levels.of(values, scale(rows, largest), largest, filters=filters))

@@ -17,6 +17,7 @@ from convarium.compression.file.header import Specs, canonical
 from convarium.compression.file.streams import FIXED, TYPES, find_coder
 from convarium.compression.representations.base import Representation
 from convarium.compression.representations.dense import Dense
+from convarium.compression.representations.filters import USUAL, Filters
 from convarium.errors import UserError
 
 LARGEST = 1 << 32
@@ -25,12 +26,17 @@ LONGEST_SPEC = 1000
 
 @dataclass(frozen=True)
 class Expected:
-    """What the architecture says of one tensor; its role decides where its bytes are counted."""
+    """What the architecture says of one tensor; its role decides where its bytes are counted.
+
+    Attributes:
+        layouts: which of its values are one filter, in each layer that has it.
+    """
 
     shape: tuple[int, ...]
     dtype: torch.dtype
     trainable: bool
     role: str
+    layouts: frozenset[Filters]
 
 
 def build(header: Mapping[str, Any]) -> nn.Module:
@@ -61,10 +67,20 @@ def expected(header: Mapping[str, Any]) -> dict[str, Expected]:
     if header["surgery"]:
         _try(bare, header)
     roles, parameters = _roles(bare), dict(bare.named_parameters(remove_duplicate=False))
+    layouts = _layouts(bare)
     return {
-        name: Expected(dense.shape, tensor.dtype, name in parameters, roles[name])
+        name: Expected(dense.shape, tensor.dtype, name in parameters, roles[name], layouts.get(name, frozenset()))
         for name, (dense, (tensor,)) in host.stored(bare).items()
     }
+
+
+def _layouts(bare: nn.Module) -> dict[str, frozenset[Filters]]:
+    """Return the layouts of every parameter in all layers that it is tied to, by each of its names."""
+    found: dict[int, set[Filters]] = {}
+    for module in bare.modules():
+        for tensor in module.parameters(recurse=False):
+            found.setdefault(id(tensor), set()).add(Filters.of(module))
+    return {name: frozenset(found[id(one)]) for name, one in bare.named_parameters(remove_duplicate=False)}
 
 
 def unfitted(specs: Specs, expected: Mapping[str, Expected]) -> dict[str, tuple[Representation, str]]:
@@ -108,6 +124,8 @@ def _unfitted(name: str, spec: dict[str, Any] | None, expected: Expected) -> tup
         if expected.dtype not in TYPES or (spec is not None and not codes_values):
             raise UserError(f"site {name}: such values are not coded")
         found.dtype = expected.dtype
+    elif isinstance(layout := getattr(found, "filters", USUAL), Filters) and layout not in {USUAL, *expected.layouts}:
+        raise UserError(f"site {name}: its layer has its filters along another axis, or in other groups")
     elif not expected.trainable or expected.dtype != torch.float32:
         raise UserError(f"site {name}: only float32 parameters can be represented")
     return found, coder

@@ -125,9 +125,9 @@ class Representation(nn.Module):
         """
 
 
-def check_keys(spec: Mapping[str, Any], *keys: str) -> None:
-    """Refuse a spec with other keys than "kind" and `keys`."""
-    if set(spec) != {"kind", *keys}:
+def check_keys(spec: Mapping[str, Any], *keys: str, optional: Sequence[str] = ()) -> None:
+    """Refuse a spec with other keys than "kind", `keys` and perhaps some that are `optional`."""
+    if set(spec) - set(optional) != {"kind", *keys}:
         raise UserError(f"representation {spec.get('kind')}: expected the keys {', '.join(('kind', *keys))}")
 
 

@@ -9,6 +9,7 @@ from torch.autograd.function import FunctionCtx
 
 from convarium.compression.file.streams import Reader, Writer
 from convarium.compression.representations.base import Representation, check_keys
+from convarium.compression.representations.filters import KEYS, USUAL, Filters
 from convarium.errors import UserError
 
 
@@ -21,14 +22,10 @@ class Binary(Representation):
 
     kind = "binary"
 
-    def __init__(self, shape: Sequence[int]) -> None:
+    def __init__(self, shape: Sequence[int], filters: Filters = USUAL) -> None:
         super().__init__(shape)
+        self.filters = filters
         self._stored = (torch.zeros(self.numel),)
-
-    @property
-    def filters(self) -> int:
-        """The number of scales."""
-        return self.shape[0] if len(self.shape) > 1 else 1
 
     def fit(self, dense: Tensor) -> Self:
         """Take `dense` as latent values."""
@@ -38,7 +35,7 @@ class Binary(Representation):
     def forward(self, *tensors: Tensor) -> Tensor:
         """Scales times signs, exactly."""
         values: Tensor = _Signs.apply(self._rows(tensors[0]))
-        return values.view(self.shape)
+        return self.filters.weight(values, self.shape)
 
     def innermost(self, dense: Tensor) -> Tensor:
         """Refused: binary values are no longer dense."""
@@ -50,17 +47,17 @@ class Binary(Representation):
 
     def like(self, dense: Tensor, tensors: Sequence[Tensor]) -> Representation:
         """Binary again."""
-        return Binary(dense.shape).fit(dense)
+        return Binary(dense.shape, self.filters).fit(dense)
 
     def spec(self) -> dict[str, Any]:
-        """Only the kind."""
-        return {"kind": self.kind}
+        """The kind, and where filters lie unless it is as usual."""
+        return {"kind": self.kind, **self.filters.spec()}
 
     @classmethod
     def from_spec(cls, spec: Mapping[str, Any], shape: Sequence[int]) -> Self:
         """Build an unfitted one."""
-        check_keys(spec)
-        return cls(shape)
+        check_keys(spec, optional=KEYS)
+        return cls(shape, Filters.from_spec(spec, shape))
 
     def encode(self, tensors: Sequence[Tensor], stream: Writer) -> None:
         """Scales, then a bit a value: 1 for the negative ones."""
@@ -69,15 +66,15 @@ class Binary(Representation):
 
     def decode(self, stream: Reader) -> Self:
         """Read scales and bits."""
-        scales = stream.values("codebooks", self.filters, torch.float32)
+        scales = stream.values("codebooks", self.filters.count(self.shape), torch.float32)
         if not bool((scales.isfinite() & ~scales.signbit()).all()):
             raise UserError("a scale must not be negative")
         signs = 1.0 - 2.0 * stream.symbols("weights", self.numel, 2)
-        self._stored = ((scales[:, None] * self._rows(signs)).flatten(),)
+        self._stored = (self.filters.weight(scales[:, None] * self._rows(signs), self.shape).flatten(),)
         return self
 
     def _rows(self, values: Tensor) -> Tensor:
-        return values.view(self.filters, self.numel // max(1, self.filters))
+        return self.filters.rows(values.view(self.shape))
 
 
 class _Signs(torch.autograd.Function):

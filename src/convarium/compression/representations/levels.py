@@ -12,6 +12,7 @@ from torch.autograd.function import FunctionCtx
 
 from convarium.compression.file.streams import Reader, Writer
 from convarium.compression.representations.base import Representation, check_keys, whole
+from convarium.compression.representations.filters import KEYS, USUAL, Filters
 from convarium.errors import UserError
 
 LARGEST = 32_767
@@ -27,27 +28,30 @@ class Levels(Representation):
     of a scale SLOWER times as fast as a weight, and weight decay draws it to where it began. A scale that moves as fast
     as the weights leaves only the innermost levels in use.
 
-    A scale is the whole tensor's (`channels` 1) or one output's (`channels` the first size).
+    A scale is the whole tensor's (`channels` 1) or one filter's (`channels` the number of filters).
     """
 
     kind = "levels"
     start: Tensor
 
-    def __init__(self, shape: Sequence[int], largest: int, channels: int = 1, zeros: bool = True) -> None:
+    def __init__(
+        self, shape: Sequence[int], largest: int, channels: int = 1, zeros: bool = True, filters: Filters = USUAL
+    ) -> None:
         super().__init__(shape)
+        self.filters = filters
         self.largest, self.channels, self.zeros = largest, channels, zeros
         self._check_channels(self.shape)
         self._stored = (torch.zeros(self.numel), torch.zeros(channels))
         self.register_buffer("start", torch.ones(channels))
 
     @classmethod
-    def of(cls, dense: Tensor, scales: Tensor, largest: int, zeros: bool = True) -> Self:
-        """Draw `dense` to the levels of `scales`, a vector: of one, or of one for each output.
+    def of(cls, dense: Tensor, scales: Tensor, largest: int, zeros: bool = True, filters: Filters = USUAL) -> Self:
+        """Draw `dense` to the levels of `scales`, a vector: of one, or of one for each of its filters.
 
         Raises:
             UserError: not as many scales, or one that is not positive.
         """
-        levels = cls(dense.shape, largest, scales.numel(), zeros)
+        levels = cls(dense.shape, largest, scales.numel(), zeros, filters if scales.numel() > 1 else USUAL)
         levels.start = _checked(scales.detach().to(torch.float32, copy=True))
         return levels.fit(dense)
 
@@ -60,10 +64,10 @@ class Levels(Representation):
         """Scales times whole numbers, exactly."""
         latents, drift = tensors
         values: Tensor = _Grid.apply(self._rows(latents), drift, self._scales(drift), self.largest, self.zeros)
-        return values.view(self.shape)
+        return self._weight(values)
 
     def reshaped(self, shape: Sequence[int]) -> Self:
-        """The same values in another shape of as many values (and, with a scale for each, of as many outputs)."""
+        """The same values in another shape of as many values (and, with a scale for each, of as many filters)."""
         self._check_channels(tuple(shape))
         return super().reshaped(shape)
 
@@ -76,37 +80,38 @@ class Levels(Representation):
         _refuse()
 
     def like(self, dense: Tensor, tensors: Sequence[Tensor]) -> Representation:
-        """The same grid; with a scale for each output, each has the one of before that fits its values best."""
+        """The same grid; with a scale for each filter, each has the one of before that fits its values best."""
         scales = self._scales(tensors[1]).to(dense.device)
         zeros = self.zeros or bool((dense == 0).any())
         if self.channels > 1:
-            outputs = dense.detach().reshape(dense.shape[0], -1)
-            scales = torch.stack([_fitting(row, scales, self.largest) for row in outputs])
-        return Levels.of(dense, scales, self.largest, zeros)
+            rows = self.filters.rows(dense.detach())
+            scales = torch.stack([_fitting(row, scales, self.largest) for row in rows])
+        return Levels.of(dense, scales, self.largest, zeros, self.filters)
 
     def spec(self) -> dict[str, Any]:
-        """The largest whole number, the number of scales, whether there are zeros (0 or 1)."""
-        return {"kind": self.kind, "largest": self.largest, "channels": self.channels, "zeros": int(self.zeros)}
+        """The largest whole number, the number of scales, whether there are zeros (0 or 1), the filters if unusual."""
+        grid = {"largest": self.largest, "channels": self.channels, "zeros": int(self.zeros)}
+        return {"kind": self.kind, **grid, **self.filters.spec()}
 
     @classmethod
     def from_spec(cls, spec: Mapping[str, Any], shape: Sequence[int]) -> Self:
         """Build an unfitted one."""
-        check_keys(spec, "largest", "channels", "zeros")
+        check_keys(spec, "largest", "channels", "zeros", optional=KEYS)
         largest, channels = whole(spec, "largest", 1, LARGEST), whole(spec, "channels", 1, 1 << 31)
-        return cls(shape, largest, channels, bool(whole(spec, "zeros", 0, 1)))
+        return cls(shape, largest, channels, bool(whole(spec, "zeros", 0, 1)), Filters.from_spec(spec, shape))
 
     def encode(self, tensors: Sequence[Tensor], stream: Writer) -> None:
         """Scales, then whole numbers."""
         scales = self._scales(tensors[1])
         whole_numbers = _nearest(self._rows(tensors[0]) / scales[:, None], self.largest, self.zeros)
         stream.values("codebooks", scales)
-        stream.integers("weights", whole_numbers.view(self.shape).to(torch.int32), self.largest, self.zeros)
+        stream.integers("weights", self._weight(whole_numbers).to(torch.int32), self.largest, self.zeros)
 
     def decode(self, stream: Reader) -> Self:
         """Read scales and whole numbers; the latent values are the levels themselves."""
         self.start = _checked(stream.values("codebooks", self.channels, torch.float32))
         whole_numbers = stream.integers("weights", self.shape, self.largest, self.zeros)
-        latents = self.start[:, None] * self._rows(whole_numbers.flatten())
+        latents = self._weight(self.start[:, None] * self._rows(whole_numbers))
         self._stored = (latents.flatten(), torch.zeros_like(self.start))
         return self
 
@@ -114,11 +119,16 @@ class Levels(Representation):
         return (self.start * (SLOWER * drift.detach()).exp()).clamp(*SCALES)
 
     def _rows(self, values: Tensor) -> Tensor:
-        return values.view(self.channels, self.numel // self.channels)
+        return values.view(1, -1) if self.channels == 1 else self.filters.rows(values.view(self.shape))
+
+    def _weight(self, rows: Tensor) -> Tensor:
+        return self.filters.weight(rows, self.shape)
 
     def _check_channels(self, shape: tuple[int, ...]) -> None:
-        if self.channels != 1 and (len(shape) < 2 or self.channels != shape[0]):
-            raise UserError(f"{self.channels} scales do not fit a tensor of shape {shape}: one, or one for each output")
+        if self.channels == 1 and self.filters != USUAL:
+            raise UserError("one scale is the whole tensor's, whatever its axis")
+        if self.channels != 1 and self.channels != self.filters.count(shape):
+            raise UserError(f"{self.channels} scales do not fit a tensor of shape {shape}: one, or one for each filter")
 
 
 class _Grid(torch.autograd.Function):

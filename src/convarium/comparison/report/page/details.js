@@ -56,12 +56,13 @@ function metricFact([metric, figures]) {
   return fact(name, write(figures.mean), figures.low === figures.high ? "" : interval(figures, write));
 }
 
-function timingFact({ executor, batch, latency_ms, latency_ratio, ratio_range, accuracy }) {
+function timingFact({ executor, batch, latency_ms, latency_ratio, ratio_range, accuracy, quantized_by }) {
   const told = latency_ms === null ? "void" : `${milliseconds(latency_ms)} ms`;
   const range = ratio_range && ` (${ratio_range.map((end) => end.toFixed(2)).join(" to ")})`;
   const faster = latency_ratio === null ? null : `${latency_ratio.toFixed(2)}x faster than dense${range ?? ""}`;
   const right = accuracy === null ? null : `${inPercent(accuracy)} right`;
-  return fact(`${executor}, ${batch} image${batch === 1 ? "" : "s"}`, told, [faster, right].filter(Boolean).join("; "));
+  const quantizer = quantized_by && `quantized by ${quantized_by}`, how = [faster, right, quantizer].filter(Boolean);
+  return fact(`${executor}, ${batch} image${batch === 1 ? "" : "s"}`, told, how.join("; "));
 }
 
 function differenceFact(entry) {
