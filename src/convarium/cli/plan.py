@@ -26,24 +26,27 @@ def main(argv: Sequence[str]) -> int:
             asked = validated(asked)
         if not asked.points and not options.json:
             asked.accepted()
-        found = _document(asked)
+        found = _document(asked, options.fast)
     output.document(found) if options.json else _show(found)
     return 2 if asked.invalid and not asked.skip_invalid else 0
 
 
-def _document(asked: "Asked") -> dict[str, Any]:
+def _document(asked: "Asked", fast: bool) -> dict[str, Any]:
     from convarium.cli.stored import store_of, workers_of
+    from convarium.stages.coverage import find_coverages
     from convarium.stages.graph import plan
     from convarium.store.estimate import summary
 
     invalid = [{"overrides": list(one.overrides), "error": one.error} for one in asked.invalid]
-    return summary(plan(asked.points), store_of(asked.runtime), invalid, workers_of(asked.runtime))
+    found = summary(plan(asked.points), store_of(asked.runtime), invalid, workers_of(asked.runtime))
+    return found if fast else {**found, "networks": find_coverages(asked.points)}
 
 
 def _show(found: dict[str, Any]) -> None:
     from rich.table import Table
 
     from convarium.cli import output
+    from convarium.comparison.coverage import describe
     from convarium.config import places
 
     console = output.console()
@@ -53,6 +56,9 @@ def _show(found: dict[str, Any]) -> None:
     cost = f", about {found['estimated_seconds']} s" if found["to_run"] else ""
     console.print(f"{found['points']} points, {found['stored']} stored, {found['to_run']} to run{cost}")
     console.print(table)
+    for one in found.get("networks", ()):
+        if said := describe(one["coverage"], one["uncovered"]):
+            console.print(f"{one['architecture']}: {said}", markup=False)
     for name in places.shadowed():
         console.print(f"conf/{name}.yaml of this folder is used in place of ours")
     for one in found["invalid"]:

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from convarium.comparison import time_table
+from convarium.comparison import coverage, time_table
 
 Row = Mapping[str, Any]
 
@@ -104,6 +104,7 @@ def _notes(document: Mapping[str, Any]) -> Iterator[str]:
             yield f"ms: one forward pass{_first(rows)}; faster: time of the dense network / this one's, taken in turns."
         if time_table.has_many(rows):
             yield time_table.NOTE
+        yield from coverage.notes(rows)
         yield "*: on a Pareto front (bytes, MACs or latency against validation accuracy) of these rows."
     letters = _letters(document)
     for code, meaning in document["audit"].items():
