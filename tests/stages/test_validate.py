@@ -66,3 +66,30 @@ def test_each_network_is_built_once_and_each_pair_tried_once(monkeypatch: pytest
     assert reasons(*command, "seed=0,1,2") == {}
     assert built == ["[16]", "[32]"]
     assert len(tried) == len(set(tried)) == 4
+
+
+def test_a_fault_of_one_point_leaves_the_others_of_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Found: a `KeyError` of one method ended the whole command in a traceback."""
+    check = sites.check
+
+    def faulty(network: torch.nn.Module, step: Mapping[str, Any]) -> None:
+        if step["method"] == "pruning/magnitude":
+            raise KeyError("b.weight")
+        check(network, step)
+
+    monkeypatch.setattr(sites, "check", faulty)
+    found = reasons(*TINY, "compression=none,magnitude,kmeans")
+    assert found == {1: "pruning/magnitude on architecture mlp can't be tried: KeyError: 'b.weight'"}
+
+
+def test_a_fault_of_one_network_leaves_those_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    trial = library.trial
+
+    def faulty(architecture: Mapping[str, Any]) -> torch.nn.Module:
+        if architecture["kwargs"]["hidden"] == [16]:
+            raise RuntimeError("one line\nand another")
+        return trial(architecture)
+
+    monkeypatch.setattr(library, "trial", faulty)
+    found = reasons(*TINY[:-1], "architecture.kwargs.hidden=[16],[32]", "compression=magnitude")
+    assert found == {0: "architecture mlp can't be tried: RuntimeError: one line and another"}

@@ -17,6 +17,7 @@ from convarium.architectures.kwargs import Builder, check, choice, suggestion, w
 from convarium.architectures.loose_tensors import move
 from convarium.architectures.nearest import elsewhere
 from convarium.architectures.sizes import larger
+from convarium.architectures.ties import find_overlap
 from convarium.architectures.weights import Weights
 from convarium.errors import UserError
 from convarium.names import find_allowed
@@ -101,6 +102,7 @@ def _tried(architecture: Mapping[str, Any]) -> nn.Module:
     from convarium.datasets.splits import channels_last
 
     network = build(architecture, "meta").eval()
+    _check_memory(network, architecture["name"])
     side = architecture["img_size"]
     images = channels_last(torch.empty(2, architecture["in_chans"], side, side, device="meta"))
     before = images._version
@@ -115,6 +117,13 @@ def _tried(architecture: Mapping[str, Any]) -> nn.Module:
         raise UserError(f"{_owner(architecture)} is not a classifier: its output isn't (images, classes)")
     vars(network)["input_shape"] = tuple(images.shape[1:])
     return network
+
+
+def _check_memory(network: nn.Module, name: str) -> None:
+    """Refuse tensors that share memory but are no tie: no file can hold that."""
+    if overlap := find_overlap(network):
+        what = f"architecture {name}: {' and '.join(overlap)} lie in the same memory but are not one parameter"
+        raise UserError(f"{what}; give it both names, or read it by one name in both places")
 
 
 def _owner(architecture: Mapping[str, Any]) -> str:

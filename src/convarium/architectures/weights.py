@@ -8,6 +8,7 @@ from hashlib import sha256
 import torch
 from torch import Tensor, nn
 
+from convarium.architectures.ties import Ties, find_differing, find_tied_names, with_tied_names, without_tied_names
 from convarium.errors import UserError
 
 NAMED = 3
@@ -48,13 +49,14 @@ def fitted(
         by_order: go by the order of the tensors where names differ.
 
     Raises:
-        UserError: what is missing, unexpected, or of another shape or type, in one line; a value that is no number.
+        UserError: what is missing, unexpected, or of another shape or type, in one line; a value that is no number; two
+            names that the network ties, with other values.
     """
-    expected = network.state_dict()
+    expected, tied = network.state_dict(), find_tied_names(network)
     if not any(tensor.is_floating_point() for tensor in weights.tensors.values()):
         raise UserError(f"{where} holds no floating-point tensors: no weights")
-    renamed = _in_order(weights, expected, where) if by_order else _unprefixed(weights, expected)
-    renamed = _counted(renamed, expected)
+    renamed = _in_order(weights, expected, tied, where) if by_order else _unprefixed(weights, expected)
+    renamed = _counted(replace(renamed, tensors=with_tied_names(renamed.tensors, tied)), expected)
     fit = Fit.of(renamed.tensors, expected)
     if fit.trouble and new_head and fit.is_head(expected):
         kept = {name: tensor for name, tensor in renamed.tensors.items() if name not in fit.trouble}
@@ -63,7 +65,10 @@ def fitted(
     elif fit.trouble:
         raise UserError(f"{where} does not fit: {fit.told(expected)}{_advice(fit, weights.tensors, expected)}")
     _check_values(renamed.tensors, where)
-    return _cast(renamed, expected)
+    found = _cast(renamed, expected)
+    if differing := find_differing(found.tensors, tied):
+        raise UserError(f"{where}: {' and '.join(differing)} differ, the network has one tensor for both names")
+    return found
 
 
 def fingerprint(tensors: Mapping[str, Tensor]) -> str:
@@ -153,7 +158,9 @@ def _prefix(tensors: Mapping[str, Tensor]) -> str:
     return f"{heads.pop()}." if len(heads) == 1 and all("." in name for name in tensors) else ""
 
 
-def _in_order(weights: Weights, expected: Mapping[str, Tensor], where: str) -> Weights:
+def _in_order(weights: Weights, expected: Mapping[str, Tensor], tied: Ties, where: str) -> Weights:
+    if len(weights.tensors) != len(expected):
+        expected = without_tied_names(expected, tied)
     if not _same_order(weights.tensors, expected):
         raise UserError(
             f"{where} does not fit by order: it holds {len(weights.tensors)} tensors, the network {len(expected)}"

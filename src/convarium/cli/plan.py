@@ -30,14 +30,15 @@ def main(argv: Sequence[str]) -> int:
             asked = validated(asked)
         if not asked.points and not options.json:
             asked.accepted()
-        found = _document(asked)
+        found = _document(asked, options.fast)
     output.document(found) if options.json else _show(found)
     return 2 if asked.invalid and not asked.skip_invalid else 0
 
 
-def _document(asked: "Asked") -> dict[str, Any]:
+def _document(asked: "Asked", fast: bool) -> dict[str, Any]:
     from convarium.cli.found import find_datasets, print_datasets
     from convarium.cli.stored import store_of, tell_unreadable, workers_of
+    from convarium.stages.coverage import find_coverages
     from convarium.stages.graph import plan
     from convarium.store.estimate import summary
 
@@ -47,13 +48,15 @@ def _document(asked: "Asked") -> dict[str, Any]:
     store = store_of(asked.runtime)
     planned = summary(plan(asked.points), store, invalid, workers_of(asked.runtime))
     tell_unreadable(store)
-    return {**planned, "datasets": datasets}
+    networks = {} if fast else {"networks": find_coverages(asked.points)}
+    return {**planned, "datasets": datasets, **networks}
 
 
 def _show(found: dict[str, Any]) -> None:
     from rich.table import Table
 
     from convarium.cli import output
+    from convarium.comparison.coverage import describe
 
     console = output.console()
     table = Table("stage", "stored", "to run", box=None)
@@ -62,6 +65,9 @@ def _show(found: dict[str, Any]) -> None:
     cost = f", about {found['estimated_seconds']} s" if found["to_run"] else ""
     console.print(f"{found['points']} points, {found['stored']} stored, {found['to_run']} to run{cost}")
     console.print(table)
+    for one in found.get("networks", ()):
+        if said := describe(one["coverage"], one["uncovered"]):
+            console.print(f"{one['architecture']}: {said}", markup=False)
     for name in places.shadowed():
         console.print(places.REPLACES.format(f"conf/{name}.yaml"))
     for one in found["invalid"]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 SHOWN = 12
 UNBROKEN = 1 << 20
-LONG = ("correct", "per_class", "metrics")
+LONG = ("correct", "per_class", "metrics", "coverage", "uncovered")
 
 
 def main(argv: Sequence[str]) -> int:
@@ -60,7 +60,14 @@ def stored(store: "Store", signature: str) -> Json:
         "children": [_named(child, child["signature"]) for child in store.results() if signature in child["parents"]],
         **({"classes": classes} if classes else {}),
         **({"measured": measured["result"]["metrics"]} if measured else {}),
+        **_coverage(measured or record),
     }
+
+
+def _coverage(measured: Mapping[str, Any]) -> Json:
+    """How much of the network methods can work on, where a measurement tells."""
+    result = measured.get("result", {})
+    return {key: result[key] for key in ("coverage", "uncovered") if key in result}
 
 
 def _log(store: "Store", signature: str) -> str:
@@ -109,11 +116,19 @@ def _done(found: Json) -> Json:
         "made": made,
         **_around(found),
         "metrics": found.get("measured") or result["metrics"],
+        **_covered(found),
         **({"result": rest} if (rest := _rest(result)) else {}),
         **({"accuracy_by_class": told(found["classes"])} if "classes" in found else {}),
         "config": {key: found[key] for key in ("version", "fingerprint")} | found["own"],
         "versions": found.get("versions", {}),
     }
+
+
+def _covered(found: Json) -> Json:
+    from convarium.comparison.coverage import describe
+
+    said = describe(found["coverage"], found["uncovered"]) if "coverage" in found else None
+    return {"coverage": said} if said else {}
 
 
 def _rest(result: Json) -> Json:

@@ -93,6 +93,8 @@ def _result(
         class_images=tuple(measured.get("per_class", {}).get("images", ())),
         records=tuple(dict.fromkeys(record["signature"] for record in _records(done, timed))),
         timings=tuple(shown),
+        coverage=measured.get("coverage"),
+        uncovered=measured.get("uncovered", {}),
     )
 
 

@@ -1,7 +1,7 @@
 """What a comparison is made of: one measured network, or a point of which none could be made."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from numpy.typing import NDArray
@@ -72,6 +72,8 @@ class Result:
         class_images: how many test images each class has, by label; () where that was not recorded.
         records: signatures of the stages that measured it.
         timings: under each executor, with each number of images a pass, as JSON; `metrics` has the first one's latency.
+        coverage: the share of the dense network's weights that methods can work on; None where that was not recorded.
+        uncovered: the shares of the rest, by type of layer.
     """
 
     config: Mapping[str, Any]
@@ -87,6 +89,8 @@ class Result:
     class_images: tuple[int, ...] = ()
     records: tuple[str, ...] = ()
     timings: tuple[Mapping[str, Any], ...] = ()
+    coverage: float | None = None
+    uncovered: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def row(self) -> str:

@@ -48,7 +48,8 @@ def compare(
     seed, with p-values adjusted by Holm over the rows of this comparison; it is empty where no dense network is among
     `results` or `references`. For accuracy `loss_upper` is the upper bound (one-sided, 95 %) of what is lost, and
     `equivalent` says that a loss of `margin` (a share, as all accuracies) is refuted. `status` says why a row has no
-    figures, `audit` holds codes, explained in the document's `audit`.
+    figures, `audit` holds codes, explained in the document's `audit`. `coverage` is the share of the dense network's
+    weights that methods can work on, `uncovered` those of the rest by type of layer.
 
     Args:
         missing: how many points are not measured yet.
@@ -102,6 +103,8 @@ def _shown(row: Row, label: str, differs: Json, told: Json) -> Json:
         "training_steps": training.steps(row.config),
         "metrics": {metric: _summary(row.results, metric) for metric in METRICS},
         "timings": timings.of_row([one.timings for one in row.results]),
+        "coverage": row.results[0].coverage if row.results else None,
+        "uncovered": dict(row.results[0].uncovered) if row.results else {},
         **told,
         "signatures": [result.signature for result in row.results],
         "dense": [result.dense for result in row.results],

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from convarium.comparison import time_table
+from convarium.comparison import coverage, time_table
 
 Row = Mapping[str, Any]
 
@@ -106,6 +106,7 @@ def _notes(document: Mapping[str, Any]) -> Iterator[str]:
             yield time_table.NOTE
         if quantizers := {one["quantized_by"] for row in rows for one in row["timings"]} - {None}:
             yield f"quantized by {', '.join(quantizers)}: 8-bit weights by scales of its own, not the stored file's."
+        yield from coverage.notes(rows)
         yield "*: on a Pareto front (bytes, MACs or latency against validation accuracy) of these rows."
     letters = _letters(document)
     for code, meaning in document["audit"].items():

@@ -24,7 +24,8 @@ def carry_out(network: nn.Module, decided: Decision | Mapping[str, Representatio
             host.detach(network, site)
         edits.apply(network, decision.edits)
         host.put(network, decision.values)
-        kept = forms.keys() & dict(network.named_parameters()).keys() - decision.representations.keys()
+        named = dict(network.named_parameters(remove_duplicate=False))
+        kept = forms.keys() & named.keys() - decision.representations.keys()
         for site in sorted(kept):
             form, tensors = forms[site]
             host.attach(network, {site: form.like(host.materialised(network, site), tensors)})

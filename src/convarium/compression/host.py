@@ -44,8 +44,13 @@ def detach(network: nn.Module, site: str) -> None:
 
 
 def represented(network: nn.Module) -> dict[str, Representation]:
-    """The representation of every site that has one; a tied site goes by its first name."""
+    """The representation of every site that has one; a tied site goes by the first of its names in sorted order."""
     return {site: found for site, found, _ in _hosted(network)}
+
+
+def find_representations(network: nn.Module) -> dict[str, Representation]:
+    """The representation of every site that has one, by each of the names that a tied site has."""
+    return {site: _lists(module)[leaf][0] for site, module, leaf in _hosts(network)}  # type: ignore[misc]
 
 
 def tensors(network: nn.Module, site: str) -> tuple[Tensor, ...]:
@@ -103,8 +108,8 @@ def stored(network: nn.Module) -> dict[str, tuple[Representation, tuple[Tensor, 
     A tied tensor goes by the first of its names in sorted order.
     """
     found: dict[str, tuple[Representation, tuple[Tensor, ...]]]
-    found = {site: (held, _originals(inside)) for site, held, inside in _hosted(network, sorted_names=True)}
-    inside = tuple(f"{_prefix(site)}." for site in _hosted_names(network))
+    found = {site: (held, _originals(inside)) for site, held, inside in _hosted(network)}
+    inside = tuple(f"{_prefix(site)}." for site, _, _ in _hosts(network))
     plain: dict[int, tuple[str, Tensor]] = {}
     for name, tensor in sorted(network.state_dict(keep_vars=True).items()):
         if not name.startswith(inside):
@@ -116,37 +121,32 @@ def stored(network: nn.Module) -> dict[str, tuple[Representation, tuple[Tensor, 
 
 
 def put(network: nn.Module, values: Mapping[str, Tensor]) -> None:
-    """Put tensors in place of plain parameters (in all their owners) and buffers, on any device."""
-    owners = _all_owners(network)
+    """Put tensors in place of plain parameters and buffers, in all their owners, on any device."""
+    everyone = _all_owners(network)
+    owners = {site: everyone[id(_inside(*_owner(network, site)))] for site in values}
     for site, value in values.items():
-        module, leaf = _owner(network, site)
-        if leaf in module._buffers:
+        module, leaf = owners[site][0]
+        if leaf not in module._buffers:
+            _plain(owners[site], value)
+            continue
+        for module, leaf in owners[site]:
             module._buffers[leaf] = value
-        else:
-            _plain(owners[id(module._parameters[leaf])], value)
 
 
-def _hosted(
-    network: nn.Module, sorted_names: bool = False
-) -> Iterator[tuple[str, Representation, parametrize.ParametrizationList]]:
-    seen: set[int] = set()
-    names = _hosted_names(network)
-    for site in sorted(names) if sorted_names else names:
-        module, leaf = _owner(network, site)
-        inside = _lists(module)[leaf]
-        found = _representation(module, leaf)
-        if found is not None and id(inside) not in seen:
-            seen.add(id(inside))
-            yield site, found, inside
+def _hosted(network: nn.Module) -> Iterator[tuple[str, Representation, parametrize.ParametrizationList]]:
+    names: dict[parametrize.ParametrizationList, list[str]] = {}
+    for site, module, leaf in _hosts(network):
+        names.setdefault(_lists(module)[leaf], []).append(site)
+    for inside, sites in names.items():
+        yield min(sites), cast(Representation, inside[0]), inside
 
 
-def _hosted_names(network: nn.Module) -> list[str]:
-    return [
-        f"{name}.{leaf}" if name else leaf
-        for name, module in network.named_modules(remove_duplicate=False)
-        for leaf in _lists(module)
-        if _representation(module, leaf) is not None
-    ]
+def _hosts(network: nn.Module) -> Iterator[tuple[str, nn.Module, str]]:
+    """Every name of a represented site, with the module and the attribute it stands for."""
+    for name, module in network.named_modules(remove_duplicate=False):
+        for leaf in _lists(module):
+            if _representation(module, leaf) is not None:
+                yield f"{name}.{leaf}" if name else leaf, module, leaf
 
 
 def _prefix(site: str) -> str:
@@ -182,16 +182,20 @@ def _owner(network: nn.Module, site: str) -> Owner:
 
 def _owners(network: nn.Module, site: str) -> list[Owner]:
     """Every module and attribute that holds the same parameter as `site`."""
-    module, leaf = _owner(network, site)
-    return _all_owners(network)[id(_lists(module).get(leaf, module._parameters.get(leaf)))]
+    return _all_owners(network)[id(_inside(*_owner(network, site)))]
+
+
+def _inside(module: nn.Module, leaf: str) -> object:
+    """What the owners of a tied tensor have in common: parameter, buffer, or parametrization."""
+    return (module._parameters | module._buffers | _lists(module))[leaf]
 
 
 def _all_owners(network: nn.Module) -> dict[int, list[Owner]]:
-    """Owners by what the owners of a tied tensor have in common: the parameter, or the parametrization."""
+    """Every module and attribute that holds a tensor, by the identity of what they have in common (see `_inside`)."""
     found: dict[int, list[Owner]] = {}
     for module in network.modules():
         if not isinstance(module, parametrize.ParametrizationList):
-            for leaf, inside in (module._parameters | _lists(module)).items():
+            for leaf, inside in (module._parameters | module._buffers | _lists(module)).items():
                 found.setdefault(id(inside), []).append((module, leaf))
     return found
 

@@ -78,7 +78,7 @@ def _view(network: nn.Module, step: Json, phase: Phase, bench: Bench) -> View:
     return View(
         sites=chosen,
         weights={site.name: host.materialised(network, site.name) for site in chosen},
-        represented=host.represented(network),
+        represented=host.find_representations(network),
         step=step,
         progress=phase.progress,
         generator=torch.Generator().manual_seed(stream(bench.own["seed"], "decider", phase.index)),

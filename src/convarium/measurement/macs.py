@@ -9,6 +9,7 @@ from torch import nn
 from convarium.architectures.loose_tensors import copied_to_meta
 from convarium.measurement.products import counter
 
+
 def macs(network: nn.Module, shape: Sequence[int]) -> int:
     """Count the multiply-accumulates of one image of `shape` (C, H, W): half of torch's floating-point operations.
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from convarium import datasets
 from convarium.architectures import library
 from convarium.architectures.loose_tensors import move
+from convarium.compression.coverage import find_coverage
 from convarium.compression.file import container
 from convarium.datasets.prepare import Lazy
 from convarium.datasets.splits import Splits, Tensors
@@ -50,7 +51,9 @@ def measure_file(
     Returns:
         `metrics` (accuracy and loss on test; loss in nats; sizes in bytes; MACs of one image), `correct` (hex of
         np.packbits over the test images), `images` (of test), `per_class` (by label: how many test `images`, how many
-        of them `right`), `bytes` by kind, which add up to `file_bytes`, `skipped` (by part: files left out).
+        of them `right`), `bytes` by kind, which add up to `file_bytes`, `skipped` (by part: files left out),
+        `coverage` and `uncovered`: the share of the dense network's weights that methods can work on, and the shares of
+        the rest by type of layer.
 
     Raises:
         UserError: the file is damaged, or its network does not fit the dataset.
@@ -66,6 +69,7 @@ def measure_file(
     correct, loss = evaluate(network, test)
     right, _ = evaluate(network, validation)
     per_class = by_class(correct, test.labels, dataset["classes"])
+    coverage = find_coverage(library.build(file.header["architecture"], "meta"))
     size = Path(outside or path).stat().st_size
     dense_bytes = Path(dense_path).stat().st_size if dense_path else _dense_size(file.header)
     return {
@@ -87,6 +91,8 @@ def measure_file(
         "images": len(correct),
         "per_class": per_class,
         "skipped": dict(splits.skipped),
+        "coverage": coverage.share,
+        "uncovered": coverage.others,
         "bytes": {"weights": size} if outside else file.bytes,
     }
 

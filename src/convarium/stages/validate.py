@@ -13,6 +13,8 @@ from convarium.store.signature import canonical_json
 if TYPE_CHECKING:
     from torch import nn
 
+LONGEST = 200
+
 
 def validate(points: Sequence[Point]) -> dict[int, str]:
     """Return the one-line reason for every point (by index) whose data, network or methods can't work.
@@ -54,7 +56,7 @@ def _not_timed(config: Json) -> str | None:
 
 
 def _trouble(architecture: Json, step: Json | None, networks: dict[str, "nn.Module"]) -> str | None:
-    """Try the network (no step), or a step on the network that was tried before it."""
+    """Try the network (no step), or a step on the network that was tried before it; whatever it raises is a reason."""
     from convarium.architectures import library
     from convarium.compression.budget import refuse_small
     from convarium.compression.phases import check
@@ -72,4 +74,8 @@ def _trouble(architecture: Json, step: Json | None, networks: dict[str, "nn.Modu
             check(networks[key], step)
     except UserError as error:
         return str(error)
+    except Exception as error:  # a fault of this point: the others of the command can do without it
+        tried = "" if step is None else f"{step['method']} on "
+        said = " ".join(f"{type(error).__name__}: {error}".split())[:LONGEST]
+        return f"{tried}architecture {architecture['name']} can't be tried: {said}"
     return None

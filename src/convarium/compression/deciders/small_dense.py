@@ -17,9 +17,9 @@ from convarium.compression.structure.cut import removals, spread, without
 
 
 def small_dense(view: View) -> Decision:
-    """Cut a share `ratio` of the channels of each group; every tensor gets a new value."""
+    """Cut a share `ratio` of the channels of each group, none at 0; every tensor gets a new value."""
     network = sound.plain(_fresh(view))
-    groups = narrow.groups(view, network)
+    groups = narrow.groups(view, network) if view.step["ratio"] else []
     choice = {group.name: spread(group, _between(group, view.step["ratio"])) for group in groups}
     decision = narrow.narrowed(network, groups, choice, view)
     cut, _ = without(network, removals(network, groups, choice))
@@ -27,8 +27,9 @@ def small_dense(view: View) -> Decision:
 
 
 def check(network: nn.Module, step: Json) -> None:
-    """Refuse a network of which nothing can be cut (see `filter_l1.check`)."""
-    filter_l1.check(network, step)
+    """Refuse a network of which nothing can be cut (see `filter_l1.check`), where something is to be."""
+    if step["ratio"] or "budget" in step:
+        filter_l1.check(network, step)
 
 
 def _fresh(view: View) -> nn.Module:

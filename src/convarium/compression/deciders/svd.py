@@ -5,12 +5,12 @@ The shapes are those of Zhang et al. 2015 (channel) and Jaderberg et al. 2014 (s
 (inputs, height) x (outputs, width). Both factors take the square root of the singular values.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
 
+from convarium.architectures.ties import find_tied_owners
 from convarium.compression import host, sites
 from convarium.compression.deciders.view import Decision, Json, View
 from convarium.compression.edits import factor
@@ -51,23 +51,23 @@ def check(network: nn.Module, step: Json) -> None:
     shape = vars(network).get("input_shape")
     possible = [*fitting] if shape is None else split.splittable(network, [*fitting], step["form"], shape)
     if not any(_may_shrink(step, fitting[name]) for name in possible):
-        raise UserError(f"{where}: no layer gets smaller by two of this rank; lower {where}.ratio, or leave it out")
+        said = f"no layer gets smaller by two of this rank; lower {where}.ratio, or leave it out"
+        tied = "; those that share a tensor or have two names stay whole" if find_tied_owners(network) else ""
+        raise UserError(f"{where}: {said}{tied}")
 
 
 def _fitting(network: nn.Module, found: Iterable[Site], step: Json) -> dict[str, Site]:
-    """The sites whose layers can be split, by the layer's name; a weight that two layers share stays.
+    """The sites whose layers can be split, by the layer's name; one whose weight or bias has another name stays.
 
     The last layer makes the classes' logits, of which a low rank can tell only few apart: it stays unless asked for.
     """
-    owners = Counter(id(getattr(module, "weight", None)) for module in network.modules())
+    tied = find_tied_owners(network)
     fits = [name for name, module in network.named_modules() if factor.fits(module, step["form"])]
     layers = {site.name.rpartition(".")[0]: site for site in found}
     return {
         name: site
         for name, site in layers.items()
-        if name in fits
-        and owners[id(network.get_submodule(name).weight)] == 1
-        and (step["classifier"] or name != fits[-1])
+        if name in fits and name not in tied and (step["classifier"] or name != fits[-1])
     }
 
 

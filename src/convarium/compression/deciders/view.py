@@ -21,7 +21,7 @@ class View:
     Attributes:
         sites: resolved on the network as it is, in its order.
         weights: dense values of each site, detached, shaped as the site.
-        represented: the representation of each site that has one.
+        represented: the representation of each site that has one, by every name of it.
         step: the method's knobs.
         progress: share of the method's rounds that are done when this one is, in (0, 1].
         generator: the decider's own random stream.

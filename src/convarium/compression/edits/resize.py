@@ -53,7 +53,7 @@ def apply(network: nn.Module, edit: Json) -> None:
     Raises:
         UserError: no such layer or tensor, or sizes that don't go together.
     """
-    replaced: dict[int, tuple[Tensor, nn.Parameter]] = {}
+    replaced: dict[int, tuple[Tensor, Tensor]] = {}
     for name, sizes in edit["layers"].items():
         layer = _submodule(network, name)
         _set_sizes(layer, name, sizes)
@@ -130,21 +130,18 @@ def _set_sizes(layer: nn.Module, name: str, sizes: list[int]) -> None:
         raise UserError(f"surgery: the sizes of layer '{name[:80]}' are no multiples of its {groups} groups")
 
 
-def _resize(
-    owner: nn.Module, leaf: str, shape: tuple[int, ...], replaced: dict[int, tuple[Tensor, nn.Parameter]]
-) -> None:
+def _resize(owner: nn.Module, leaf: str, shape: tuple[int, ...], replaced: dict[int, tuple[Tensor, Tensor]]) -> None:
     """Replace a tensor by zeros of `shape`; one that was replaced in another owner is that one's here too."""
     tensor = _tensor(owner, leaf)
     if tensor is None or tuple(tensor.shape) == shape:
         return
-    if leaf in owner._buffers:
-        owner._buffers[leaf] = tensor.new_zeros(shape)
-        return
-    new = nn.Parameter(torch.zeros_like(tensor.new_empty(shape)), requires_grad=tensor.requires_grad)
-    _, parameter = replaced.setdefault(id(tensor), (tensor, new))
-    if tuple(parameter.shape) != shape:
-        raise UserError(f"surgery: two layers share a tensor that would be of {tuple(parameter.shape)} and {shape}")
-    owner._parameters[leaf] = parameter
+    zeros, is_buffer = torch.zeros_like(tensor.new_empty(shape)), leaf in owner._buffers
+    new = zeros if is_buffer else nn.Parameter(zeros, requires_grad=tensor.requires_grad)
+    _, new = replaced.setdefault(id(tensor), (tensor, new))
+    if tuple(new.shape) != shape:
+        raise UserError(f"surgery: two layers share a tensor that would be of {tuple(new.shape)} and {shape}")
+    held: dict[str, Any] = owner._buffers if is_buffer else owner._parameters
+    held[leaf] = new
 
 
 def _tensor(owner: nn.Module, leaf: str) -> Tensor | None:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from convarium.architectures import library
+from convarium.architectures.ties import find_tied_owners
 from convarium.compression import edits
 from convarium.compression.deciders.view import Decision, View
 from convarium.compression.edits import resize
@@ -48,7 +49,8 @@ def among(
     except UserError as error:
         raise UserError(f"{owner}: {error}") from None
     if not everything:
-        raise UserError(f"{owner}: nothing can be cut, no channels can be told apart from those of the others")
+        why = ", and layers that share a tensor stay whole" if find_tied_owners(network, modules_once=True) else ""
+        raise UserError(f"{owner}: nothing can be cut, no channels can be told apart from those of the others{why}")
     asked = [group for group in everything if filters(network, group) <= names]
     if not asked:
         first = ", ".join(sorted(filters(network, everything[0])))

@@ -5,7 +5,7 @@ without a part of their channels the network must run, and give what it gives wi
 fail are left whole (attention heads, splits of fixed sizes).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from convarium.architectures.loose_tensors import copied_to_meta, move
+from convarium.architectures.ties import find_tied_names, find_tied_owners
 from convarium.compression import host
 from convarium.compression.structure.coupling import Group, groups
 from convarium.compression.structure.cut import Uncuttable, removals, spread, without, zeroed
@@ -106,7 +107,7 @@ class _Case:
 
 def _case(network: nn.Module, shape: Sequence[int]) -> _Case:
     sizes = [tuple(tensor.shape) for tensor in network.state_dict().values()]
-    return _Case(f"{network!r} {sizes}", network, tuple(shape))
+    return _Case(f"{network!r} {sizes} {find_tied_names(network)}", network, tuple(shape))
 
 
 @lru_cache(maxsize=8)
@@ -124,8 +125,14 @@ def _runs(case: _Case) -> tuple[Group, ...]:
         cut, _ = without(empty, removals(empty, chosen, _parts(chosen)))
         return output(cut, images).shape == outputs
 
-    found = [group for group in groups(empty, case.shape) if not group.kept and group.size > group.blocks]
+    tied = find_tied_owners(case.network, modules_once=True)
+    found = [group for group in groups(empty, case.shape) if _is_free(group, tied)]
     return tuple(largest(found, works))
+
+
+def _is_free(group: Group, tied: Set[str]) -> bool:
+    """Whether a group may lose channels: not the network's outputs, nor channels of layers that share a tensor."""
+    return not group.kept and group.size > group.blocks and not any(touch.owner in tied for touch in group.touched)
 
 
 def largest(found: list[T], works: Callable[[Sequence[T]], bool], taken: Sequence[T] = ()) -> list[T]:

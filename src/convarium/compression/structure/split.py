@@ -1,7 +1,8 @@
-"""Which layers two others can take the place of: not those whose weights the network reads itself."""
+"""Which layers two others can take the place of: not those that the network reads, or calls, by another way too."""
 
 from collections.abc import Sequence
 from copy import deepcopy
+from typing import Any
 
 import torch
 from torch import nn
@@ -26,7 +27,14 @@ def splittable(network: nn.Module, names: Sequence[str], form: str, shape: Seque
 
     def works(chosen: Sequence[str]) -> bool:
         split = deepcopy(meta)
+        for name in chosen:
+            split.get_submodule(name).register_forward_pre_hook(_refuse)
         factor.apply(split, {"op": "factor", "form": form, "ranks": dict.fromkeys(chosen, 1)})
         return sound.output(split, images).shape == outputs
 
     return sound.largest(list(names), works)
+
+
+def _refuse(layer: nn.Module, _inputs: Any) -> None:
+    """Stop a network that still calls a layer in whose place there are two: it holds it by another way, too."""
+    raise RuntimeError(f"{type(layer).__name__} is still called")
