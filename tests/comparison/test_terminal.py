@@ -101,3 +101,18 @@ def test_the_margin_s_verdict_fits(result, magnitude, width):
     assert "worse, by < 9" in text
     same = [result(seed=seed) for seed in range(3)] + [result(magnitude(), seed=seed) for seed in range(3)]
     assert "no worse than 9" in printed(compare(same, 0, margin=0.09), width)
+
+
+def test_all_right_prints_an_interval_and_so_does_no_difference(result, magnitude):
+    results = [result(seed=seed, wrong=0) for seed in range(3)]
+    results += [result(magnitude(), seed=seed, wrong=0) for seed in range(3)]
+    text = printed(compare(results, 0))
+    assert "99.0..100.0" in text
+    assert "+0.00 (-0.95..+0.95)" in text
+
+
+def test_one_seed_is_said_to_be_no_test(result, magnitude):
+    text = " ".join(printed(compare([result(wrong=100), result(magnitude(), wrong=20)], 0)).split())
+    assert "+20.00 (" in text
+    assert "no test with 1 seed" in text
+    assert "not shown with" not in text

@@ -68,10 +68,10 @@ def _lost(own: Json, check: Mapping[str, Any]) -> Iterator[str]:
     difference, low = _points(own, "difference"), _points(own, "low")
     if most is not None and (difference is None or -difference > most):
         asked, sign, word = (most, -1, "lost") if most >= 0 else (-most, 1, "gained")
-        told = "not known" if difference is None else f"{word} {sign * difference:.2f}"
+        told = "not known" if difference is None else f"{word} {sign * difference:.4g}"
         yield f"{'at most' if most >= 0 else 'at least'} {asked:g} points {word} ({told})"
     if least is not None and (low is None or low <= least):
-        told = "not known" if low is None else f"from {low:+.2f}"
+        told = "not known" if low is None else f"from {low:+.4g}"
         yield f"the interval of the points to dense above {least:+g} ({told})"
 
 

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from convarium.comparison import coverage, time_table
+from convarium.comparison.digits import bounds
 
 Row = Mapping[str, Any]
 
@@ -18,6 +19,10 @@ HEADINGS = ("valid.\n%", "points to dense\n", "bytes\n", "ratio\n")
 ROOMY = ("non-\nzeros", "MACs\n")
 ROOMY_WIDTH = 96
 COLOURS = {"better": "green", "worse": "red"}
+VERDICTS = {
+    "no test": "no test with 1 seed: the interval is that of this one network; another seed may do otherwise.",
+    "not shown among": "not shown among so many rows: one row alone would show it, adjusted for all of them it is not.",
+}
 
 
 def show(document: Mapping[str, Any], console: Console) -> None:
@@ -97,6 +102,8 @@ def _notes(document: Mapping[str, Any]) -> Iterator[str]:
             " less that of the dense network of the same seed; 'better' or 'worse' only where Holm-adjusted p < 0.05;"
             f" 'no worse than {_margin(document)}' where so large a loss is refuted (one-sided, Holm's p < 0.05)."
         )
+        verdicts = [entry["verdict"] for row in rows if (entry := row["versus_dense"].get("accuracy"))]
+        yield from (line for verdict, line in VERDICTS.items() if any(one.startswith(verdict) for one in verdicts))
         yield "bytes: the whole file that was decoded and measured. ratio: bytes of the dense network's file / bytes."
         if xz := _xz(rows):
             yield f"For scale: xz -9e makes the dense file {' to '.join(f'{x:.2f}' for x in xz)} times smaller."
@@ -134,16 +141,21 @@ def _mean(row: Row, metric: str) -> float | None:
 
 
 def _accuracy(summary: Mapping[str, float | None]) -> Text:
-    text = Text(_percent(summary["mean"]))
-    low, high = summary["low"], summary["high"]
-    return text if low is None or high is None else text.append(f"\n{100 * low:.1f}..{100 * high:.1f}", style="dim")
+    mean, low, high = (None if summary[key] is None else 100 * summary[key] for key in ("mean", "low", "high"))
+    text = Text("" if mean is None else f"{mean:.2f}")
+    if mean is None or low is None or high is None:
+        return text
+    return text.append("\n" + bounds(round(mean, 2), low, high, lambda value, more: f"{value:.{1 + more}f}"), "dim")
 
 
 def _difference(entry: Mapping[str, Any] | None) -> Text:
     if entry is None:
         return Text("")
-    interval = "" if entry["low"] is None else f" ({_points(entry['low'])}..{_points(entry['high'])})"
-    text = Text(f"{100 * entry['difference']:+.2f}{interval}\n")
+    text = Text(f"{100 * entry['difference']:+.2f}")
+    if entry["low"] is not None:
+        middle, low, high = (100 * entry[key] for key in ("difference", "low", "high"))
+        text.append(f" ({bounds(round(middle, 2), low, high, _points)})")
+    text.append("\n")
     verdict = entry["verdict"].removesuffix(" points")
     text.append(verdict, style=COLOURS.get(verdict, "green" if entry.get("equivalent") else "dim"))
     return text.append(f", by < {100 * entry['margin']:g}" if verdict == "worse" and entry.get("equivalent") else "")
@@ -153,8 +165,8 @@ def _margin(document: Mapping[str, Any]) -> str:
     return f"{100 * document['margin']:g}"
 
 
-def _points(value: float) -> str:
-    return f"{100 * value:+.2f}" if abs(value) < 0.0995 else f"{100 * value:+.1f}"
+def _points(value: float, further: int) -> str:
+    return f"{value:+.{(2 if abs(value) < 9.95 else 1) + further}f}"
 
 
 def _latency(row: Row) -> Text:

@@ -1,5 +1,5 @@
 // Chosen rows in full, the commands, the audit in words, and what all was made with.
-const inBytes = (value) => `${whole(value)} bytes`, inPercent = (value) => `${percent(value)} %`;
+const inBytes = (value) => `${whole(value)} bytes`, inPercent = (value, digits) => `${percent(value, digits)} %`;
 const NAMES = {
   accuracy: ["test accuracy", inPercent], validation_accuracy: ["validation accuracy", inPercent],
   balanced_accuracy: ["balanced test accuracy", inPercent],
@@ -66,7 +66,8 @@ function timingFact({ executor, batch, latency_ms, latency_ratio, ratio_range, a
 }
 
 function differenceFact(entry) {
-  const bound = entry.loss_upper === undefined ? "" : `; at most ${percent(entry.loss_upper)} lost (one-sided, 95 %)`;
+  const most = entry.loss_upper, told = most < 0 ? `at least ${percent(-most)} gained` : `at most ${percent(most)} lost`;
+  const bound = most === undefined ? "" : `; ${told} (one-sided, 95 %)`;
   return fact("points to dense", signed(entry.difference), `${interval(entry, signed)} ${judged(entry)}${bound}`);
 }
 

@@ -66,14 +66,24 @@ function toggle(place) {
 // Figures as people read them.
 const whole = (value) => value === null ? "" : Math.round(value).toLocaleString("en-US");
 const percent = (value, digits = 2) => value === null ? "" : (100 * value).toFixed(digits);
-const signed = (value) => `${value < 0 ? "−" : "+"}${Math.abs(100 * value).toFixed(2)}`;
+const signed = (value, digits = 2) => `${value < 0 ? "−" : "+"}${Math.abs(100 * value).toFixed(digits)}`;
 const times = (value) => value === null ? "" : `${value >= 100 ? value.toFixed(0) : value.toFixed(1)}x`;
 function short(value) {
   if (value === null) return "";
   const [unit, size] = [["G", 1e9], ["M", 1e6], ["k", 1e3]].find(([, least]) => value >= 0.9995 * least) ?? ["", 1];
   return `${Number((value / size).toPrecision(3))}${unit}`;
 }
-const interval = ({ low, high }, write) => low === null || low === undefined ? "" : `${write(low)} to ${write(high)}`;
+// With as few further digits as keep the two ends apart, around the mean, and from a zero that is not theirs.
+function interval({ low, high, mean, difference }, write, digits = 2) {
+  if (low === null || low === undefined) return "";
+  const number = (text) => Number(text.replace("−", "-")), middle = number(write(mean ?? difference));
+  for (let further = 0; ; further++) {
+    const [least, most] = [low, high].map((end) => write(end, digits + further));
+    const zeros = (number(least) === 0 && low !== 0) || (number(most) === 0 && high !== 0);
+    const told = least !== most && !zeros && !(number(least) > middle) && !(number(most) < middle);
+    if (told || further === 3) return `${least} to ${most}`;
+  }
+}
 const readable = (name) => name.replaceAll("_", " ");
 const milliseconds = (value) => value === null ? "" : value.toPrecision(3);
 const seeds = (row) => `${row.seeds.length} seed${row.seeds.length === 1 ? "" : "s"}`;

@@ -6,7 +6,7 @@ const columns = [
   ...(anyGroup ? [{ title: "trained as, on", words: true, value: (row) => row.group, cell: groupCell }] : []),
   {
     title: "test %", down: true, of: "accuracy", write: percent,
-    small: (row) => interval(row.metrics.accuracy, (value) => percent(value, 1)),
+    small: (row) => interval(row.metrics.accuracy, percent, 1),
     hint: "Test accuracy, mean over seeds; below it the 95 % interval over seeds and test images.",
   },
   {
