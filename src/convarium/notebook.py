@@ -42,12 +42,13 @@ def open_stored(signature: str, store: str = "outputs/store") -> Stored:
     Raises:
         UserError: nothing, or more than one thing, is stored at it, or it is not done.
     """
+    from convarium.config.paths import expanded
     from convarium.errors import UserError
     from convarium.store.disk import named
     from convarium.store.store import Store
 
     _refuse_no_text(signature, "a signature such as '3fa2'")
-    there = Store(named(store))
+    there = Store(named(expanded(store)))
     found = there.resolve(signature)
     done, path = there.done(found), there.path(found)
     if done is None or path is None:

@@ -99,7 +99,7 @@ def _completion(option: str, text: str = "") -> int:
 
     if option == "--completion" and text != "bash":
         raise UserError("--completion: only bash is built (zsh: bashcompinit); write --completion bash")
-    print(SCRIPT if option == "--completion" else "\n".join(complete(text)), end="")
+    print(SCRIPT if option == "--completion" else "".join(f"{word}\n" for word in complete(text)), end="")
     return 0
 
 

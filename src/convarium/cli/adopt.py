@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convarium.cli.arguments import Arguments
+from convarium.config.paths import path
 from convarium.errors import UserError
 from convarium.names import allowing, packages
 
@@ -110,7 +111,7 @@ def _read(source: str, architecture: Json, options: Namespace) -> "Weights":
     from convarium.architectures.weights import fitted
 
     network = library.build(architecture, "meta")
-    weights = library.pretrained(architecture) if source == PRETRAINED else weight_files.read(source)
+    weights = library.pretrained(architecture) if source == PRETRAINED else weight_files.read(path(source))
     return fitted(weights, network, source, new_head=options.new_head, by_order=options.by_order)
 
 

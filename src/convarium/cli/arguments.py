@@ -4,6 +4,7 @@ from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 from typing import NoReturn
 
+from convarium.config.paths import path
 from convarium.config.places import groups, options
 from convarium.errors import UserError
 
@@ -46,7 +47,7 @@ class Arguments(ArgumentParser):
         Up to `further` more such words may follow; they are the namespace's `further`.
         """
         parsed = self.parse_intermixed_args(argv)
-        if not parsed.overrides or not parsed.overrides[0] or "=" in parsed.overrides[0]:
+        if not parsed.overrides or not parsed.overrides[0] or is_override(parsed.overrides[0]):
             raise UserError(f"{self.prog}: which {name}? usage: {self.prog} {name.upper()} [key=value …]")
         first, *parsed.overrides = parsed.overrides
         words = 0
@@ -59,9 +60,14 @@ class Arguments(ArgumentParser):
     def read_perhaps_with(self, argv: Sequence[str]) -> tuple[Namespace, str | None]:
         """Parse `argv` whose first positional may be no override but a word (a signature, a file); else None."""
         parsed = self.parse_intermixed_args(argv)
-        word = parsed.overrides.pop(0) if parsed.overrides and "=" not in parsed.overrides[0] else None
+        word = parsed.overrides.pop(0) if parsed.overrides and not is_override(parsed.overrides[0]) else None
         _overrides(parsed.overrides)
         return parsed, word
+
+
+def is_override(text: str) -> bool:
+    """Whether a word is `key=value`, and no file of that name is there."""
+    return "=" in text and not path(text).is_file()
 
 
 def _overrides(texts: Sequence[str]) -> None:

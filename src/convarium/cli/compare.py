@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convarium.cli.arguments import Arguments
+from convarium.config.paths import path
 from convarium.errors import UserError
 
 if TYPE_CHECKING:
@@ -21,8 +22,8 @@ def main(argv: Sequence[str]) -> int:
     parser = Arguments("compare", "Compare what is stored; without overrides, all of it.", points=True)
     parser.add_argument("--json", action="store_true", help="one JSON document")
     parser.add_argument("--where", action="append", default=[], metavar="EXPR", help="such as 'file_bytes<50000'")
-    parser.add_argument("--html", metavar="FILE", help="a page to look at: table, plots, curves, commands")
-    parser.add_argument("--csv", metavar="FILE", help="a table to work on")
+    parser.add_argument("--html", type=path, metavar="FILE", help="a page to look at: table, plots, curves, commands")
+    parser.add_argument("--csv", type=path, metavar="FILE", help="a table to work on")
     parser.add_argument("--best", metavar="METRIC", help="the best row only; accuracy is selected on validation")
     parser.add_argument("--margin", type=float, default=MARGIN, metavar="POINTS", help="of accuracy that may be lost")
     options = parser.read(argv)
@@ -82,11 +83,11 @@ def _document(found: "Collected", where: Sequence[str], best: str | None, margin
     return select.best(document, best) if best else document
 
 
-def _write(option: str, file: str, text: str) -> None:
+def _write(option: str, file: Path, text: str) -> None:
     """Write a file and say so on stderr."""
     content = text.encode()
     try:
-        Path(file).write_bytes(content)
+        file.write_bytes(content)
     except OSError as error:
         raise UserError(f"{option} {file}: can't be written: {error.strerror}") from None
     print(f"{file}: {len(content):,} bytes", file=sys.stderr)

@@ -10,14 +10,15 @@ from dataclasses import fields
 from convarium.config.places import files, folders, groups, options
 from convarium.config.schema import CLOSED, Architecture, Dataset
 
-SCRIPT = """_convarium() {
-  local line="${COMP_LINE:0:$COMP_POINT}" cut="" reply
+SCRIPT = r"""_convarium() {
+  local line="${COMP_LINE:0:$COMP_POINT}" cut reply
   local word="${line##* }"
-  [[ "$word" == *=* ]] && cut="${word%"${word##*=}"}"
+  cut="${word%"${2-${word##*[=:]}}"}"  # what bash leaves as it stands: up to the last = or :, but within quotes
+  cut="${cut#[\"\']}"
   COMPREPLY=()
   while IFS= read -r reply; do COMPREPLY+=("${reply#"$cut"}"); done < <(convarium --complete "$line" 2>/dev/null)
 }
-complete -o nospace -F _convarium convarium
+complete -o nospace -o default -F _convarium convarium
 """
 OPTIONS = {
     "run": ["--json", "--cfg", "--retry"],
@@ -34,7 +35,7 @@ OPTIONS = {
     "ls": ["--json", "--stage", "--name", "--where", "--failed", "--newest", "--since"],
     "ui": ["--uri", "--host", "--port"],
     "sync": ["--uri", "--json"],
-    "gc": ["--json", "--dry-run", "--outdated", "--unfinished", "--cache"],
+    "gc": ["--json", "--dry-run", "--outdated", "--unfinished", "--cache", "--unreferenced", "--keep"],
     "store": ["--json", "--dry-run"],
     "catalogue": ["--json", "--section", "--built", "--check"],
 }
@@ -44,13 +45,16 @@ KNOB = re.compile(r"^([a-z]\w*):", re.MULTILINE)
 def complete(line: str) -> list[str]:
     """Return what the last word of a command line could become; what ends with a space is a whole word."""
     *before, word = line.split(" ")
+    word = word.lstrip("'\"")
     words = [text for text in before[1:] if text]
     if "=" in word:
         return _values(*word.split("=", 1))
     if not words:
-        found = [f"{name} " for name in OPTIONS]
+        found = [f"{name} " for name in (*OPTIONS, "--help", "--version", "--completion")]
     elif word.startswith("-"):
         found = [f"{name} " for name in (*OPTIONS.get(words[0], []), "--help", "--debug")]
+    elif words == ["store"]:
+        found = ["merge "]
     else:
         found = [f"{name}=" for name in (*groups(), "seed", "sweep")] + _keys(words)
     return sorted(name for name in found if name.startswith(word))

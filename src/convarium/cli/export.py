@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convarium.cli.arguments import Arguments
+from convarium.config.paths import path
 from convarium.errors import UserError
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def main(argv: Sequence[str]) -> int:
     parser = Arguments("export", DESCRIPTION)
     formats = "; ".join(f"{name}: {text}" for name, text in FORMATS.items())
     parser.add_argument("--format", choices=list(FORMATS), help=f"{formats}; else by FILE's suffix")
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="where to write it")
+    parser.add_argument("-o", "--output", type=path, required=True, metavar="FILE", help="where to write it")
     parser.add_argument("--json", action="store_true", help="one JSON document")
     options, prefix = parser.read_with("signature", argv)
     form = _format(options.format, options.output)

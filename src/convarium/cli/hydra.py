@@ -37,6 +37,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from yaml import YAMLError
 
 from convarium.cli.independent import independent, laid, left_open, value_at
+from convarium.cli.quoting import as_typed, quoted, unreadable
 from convarium.config.places import blamed
 from convarium.config.point import MOST_POINTS
 from convarium.config.words import suggestion
@@ -124,10 +125,11 @@ class Composer:
             UserError: the text is no `key=value` of Hydra's grammar.
         """
         if text not in self._parsed:
+            readable = as_typed(text)
             try:
-                self._parsed[text] = self._parser.parse_overrides([text])[0]
+                self._parsed[text] = self._parser.parse_overrides([readable])[0]
             except MISTAKES as error:
-                raise UserError(f"can't read '{text}': expected key=value ({_said(error)})") from error
+                raise UserError(unreadable(text, _said(error))) from error
         return self._parsed[text]
 
     def alternatives(self, text: str, name: Callable[[Any], Any] | None = None) -> tuple[str, list[str]]:
@@ -232,7 +234,7 @@ class Composer:
         Raises:
             UserError: no such launcher or setting.
         """
-        texts = [*settings, f"runtime.store={_quoted(str(store))}", f"runtime.workers={workers}"]
+        texts = [*settings, f"runtime.store={quoted(str(store))}", f"runtime.workers={workers}"]
         try:
             config = self.loader.load_configuration(LAUNCH, texts, run_mode=RunMode.MULTIRUN)
             HydraConfig.instance().set_config(config)
@@ -310,10 +312,6 @@ def _open_empty(config: DictConfig) -> None:
     for node in config._content.values():  # type: ignore[union-attr]
         if isinstance(node, DictConfig) and not node._is_none() and not node._is_missing():
             OmegaConf.set_struct(node, False) if len(node) == 0 else _open_empty(node)
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def _not_set(text: str, override: Override, composed: Mapping[str, Any], error: Exception) -> str:

@@ -1,11 +1,11 @@
 """`convarium inspect`: a network layer by layer, untrained or as it is stored, and what its maps respond to."""
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convarium.cli import deconvnet
 from convarium.cli.arguments import Arguments
+from convarium.config.paths import path
 
 if TYPE_CHECKING:
     from convarium.catalogue.rows import Row
@@ -28,10 +28,10 @@ def main(argv: Sequence[str]) -> int:
     parser = Arguments("inspect", DESCRIPTION)
     parser.usage = "convarium inspect [SIGNATURE | FILE.cvm] [architecture=NAME] [key=value ...] [options]"
     parser.add_argument("--table", action="store_true", help="a row a layer: shape, parameters, MACs")
-    parser.add_argument("--deconvnet", type=Path, metavar="FILE.png", help="what the maps of a layer respond to")
+    parser.add_argument("--deconvnet", type=path, metavar="FILE.png", help="what the maps of a layer respond to")
     parser.add_argument("--layer", metavar="NAME", help="its layer; else the last convolution that a chain leads to")
     parser.add_argument("--maps", type=int, metavar="N", help="how many maps; else 9")
-    parser.add_argument("--images", type=Path, metavar="PATH", help="a picture or a folder; else the validation images")
+    parser.add_argument("--images", type=path, metavar="PATH", help="a picture or a folder; else the validation images")
     parser.add_argument("--json", action="store_true", help="one JSON document")
     options, word = parser.read_perhaps_with(argv)
     deconvnet.refuse(options)

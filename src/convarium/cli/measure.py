@@ -5,13 +5,14 @@ from pathlib import Path
 from typing import Any
 
 from convarium.cli.arguments import Arguments
+from convarium.config.paths import path
 
 
 def main(argv: Sequence[str]) -> int:
     """Print the quality, bytes and MACs of a network file on a dataset."""
     parser = Arguments("measure", "Measure a network file: convarium measure net.cvm dataset=mnist5k")
     parser.add_argument("--json", action="store_true", help="one JSON document")
-    options, path = parser.read_with("file", argv)
+    options, file = parser.read_with("file", argv)
     from convarium.cli import output
     from convarium.cli.points import ask
     from convarium.errors import UserError
@@ -22,7 +23,7 @@ def main(argv: Sequence[str]) -> int:
         if len(points) > 1:
             raise UserError(f"measure takes one dataset, not {len(points)} points; a file has no compression to sweep")
         with allowing(packages(points[0].config)):
-            found = _measured(path, points[0].config)
+            found = _measured(str(path(file)), points[0].config)
     if options.json:
         output.document(found)
         return 0
@@ -32,7 +33,7 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def _measured(path: str, config: dict[str, Any]) -> dict[str, Any]:
+def _measured(file: str, config: dict[str, Any]) -> dict[str, Any]:
     from convarium.measurement.quality import measure_file
     from convarium.store.disk import beside
     from convarium.store.provenance import cores
@@ -41,7 +42,7 @@ def _measured(path: str, config: dict[str, Any]) -> dict[str, Any]:
     threads = runtime["threads"] or cores()
     data = {key: value for key, value in dataset.items() if key != "root"}
     found: dict[str, Any] = measure_file(
-        path, None, data, config["task"], dataset["root"], threads, runtime["accelerator"],
+        file, None, data, config["task"], dataset["root"], threads, runtime["accelerator"],
         cache=str(beside(Path(runtime["store"]))),
     )  # fmt: skip
     return {key: found[key] for key in ("metrics", "bytes", "images")}

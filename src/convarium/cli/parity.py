@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convarium.config import places
+from convarium.config.paths import path as path_of
 from convarium.errors import UserError
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def images_of(store: "Store", signature: str, config: Mapping[str, Any]) -> tupl
 
     found = dataset(store, signature)
     root = config["dataset"]["root"] or _usual_root(found["name"])
-    return found, str(Path(root).absolute()) if root else None
+    return found, str(path_of(root).absolute()) if root else None
 
 
 def compared(path: Path, origin: "Origin", store: "Store", config: Mapping[str, Any]) -> Json:

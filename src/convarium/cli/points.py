@@ -155,7 +155,10 @@ def _alternatives(composer: "Composer", text: str) -> tuple[str, list[str]]:
     else:
         key, alternatives = composer.alternatives(quoted(text))
     if top in NO_RESULT and len(alternatives) > 1:
-        raise UserError(f"{text}: {top} decides no result and can't be swept; give one value")
+        from convarium.cli.quoting import advice
+
+        one = advice(*text.split("=", 1))
+        raise UserError(f"{text}: {top} decides no result and can't be swept; give one value, a comma quoted: {one}")
     return key, alternatives
 
 

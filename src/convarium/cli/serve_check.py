@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from convarium.cli.arguments import Arguments
+from convarium.cli.arguments import Arguments, is_override
+from convarium.config.paths import path
 from convarium.errors import UserError
 
 if TYPE_CHECKING:
@@ -39,10 +40,10 @@ def main(argv: Sequence[str]) -> int:
 
 def _sorted(texts: Sequence[str]) -> tuple[Path, str | None, list[str]]:
     """Split what was typed into a file, perhaps a signature, and overrides."""
-    words = [text for text in texts if "=" not in text]
+    words = [text for text in texts if not is_override(text)]
     if not 1 <= len(words) <= 2:
         raise UserError("convarium serve-check: which file? usage: convarium serve-check FILE [SIGNATURE] [key=value]")
-    return Path(words[0]), words[1] if len(words) == 2 else None, [text for text in texts if "=" in text]
+    return path(words[0]), words[1] if len(words) == 2 else None, [text for text in texts if is_override(text)]
 
 
 def _checked(path: Path, prefix: str | None, config: dict[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from convarium.cli.arguments import Arguments
+from convarium.config.paths import path
 from convarium.config.words import suggestion
 from convarium.errors import UserError
 
@@ -32,7 +33,7 @@ def main(argv: Sequence[str]) -> int:
     from convarium.store.merge import merge, other
 
     target = store_named(options.overrides)
-    found = merge(other(Path(options.further[0]), target), target, options.dry_run)
+    found = merge(other(path(options.further[0]), target), target, options.dry_run)
     if options.json:
         output.document({"merged": not options.dry_run, **asdict(found)})
     else:

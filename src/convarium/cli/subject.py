@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convarium.config import places
+from convarium.config.paths import path
 from convarium.errors import UserError
 
 if TYPE_CHECKING:
@@ -85,8 +86,8 @@ def subject(word: str | None, overrides: Sequence[str]) -> Subject:
     """
     if word is None:
         return _architecture(overrides)
-    if Path(word).is_file() or Path(word).suffix or "/" in word:
-        return _of(_file(Path(word), overrides))
+    if path(word).is_file() or Path(word).suffix or "/" in word:
+        return _of(_file(path(word), overrides))
     if not SIGNATURE.fullmatch(word):
         raise UserError(f"{word} is no signature and no file; a network by its name is architecture={word}")
     return _of(_signature(word, overrides))

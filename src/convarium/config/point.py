@@ -8,6 +8,7 @@ from typing import Any
 from convarium.config.budget import ordered
 from convarium.config.checker import closed, open_set
 from convarium.config.measurement import merged
+from convarium.config.paths import expanded
 from convarium.config.rules import Rule, checked, known
 from convarium.config.schema import CLOSED, Architecture, Dataset
 from convarium.config.steps import steps
@@ -66,6 +67,9 @@ def check(values: Mapping[str, Any], default: Mapping[str, Any]) -> dict[str, An
         "compression": steps(values.get("compression"), default.get("compression") or {}),
         "seed": checked(values.get("seed"), SEED, "seed"),
     }
+    config["runtime"]["store"] = expanded(config["runtime"]["store"])
+    if config["dataset"]["root"]:
+        config["dataset"]["root"] = expanded(config["dataset"]["root"])
     config["measurement"] = merged(config["measurement"], config["budget"])
     store = named(config["runtime"]["store"])
     config["dataset"] = _looked(config["dataset"], default["dataset"].get("_look_"), store)

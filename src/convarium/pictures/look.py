@@ -5,6 +5,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
+from convarium.config.paths import path
 from convarium.config.words import shown
 from convarium.errors import UserError
 from convarium.pictures.split import listed
@@ -61,7 +62,7 @@ def _names(given: Any) -> list[str] | None:
     if not isinstance(given, str):
         return None if given is None else [str(name) for name in given]
     try:
-        names = [line.strip() for line in Path(given).expanduser().read_text(encoding="utf-8").splitlines()]
+        names = [line.strip() for line in path(given).read_text(encoding="utf-8").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
         why = getattr(error, "strerror", None) or "is no text"
         raise UserError(f"dataset.class_names={given}: {why}; expected a file with a class on each line") from None

@@ -57,7 +57,7 @@ def listed(root: Path, on_error: str, keep: Path | None = None, names: Sequence[
     Raises:
         UserError: a folder that holds no classes, files that are no pictures, too few pictures of a class.
     """
-    found = layout(root.expanduser(), None if names is None else tuple(names))
+    found = layout(root, None if names is None else tuple(names))
     return _listed(found, tuple(home.path.stat().st_mtime_ns for home in found.homes), on_error, keep)
 
 

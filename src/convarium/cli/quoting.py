@@ -1,0 +1,81 @@
+"""Paths are taken as they are typed; of any other value that Hydra's grammar can't read it is said how to quote it."""
+
+import re
+import shlex
+from collections.abc import Iterator
+
+from hydra.core.override_parser.types import Quote, QuotedString
+
+from convarium.config.places import groups
+from convarium.errors import UserError
+
+TEXTS = ("runtime.store", "dataset.root", "dataset.class_names", "tracking.uri", "tracking.experiment")
+KEY = re.compile(r"[\w.@/$-]+", re.ASCII)
+PLAIN = re.compile(r"[\w/\-+.$%*@?|]+", re.ASCII)  # what Hydra takes for a text, unless it is one of these
+NO_TEXT = re.compile(r"[+-]?[.\d][\d_.e+-]*|[+-]?inf|[+-]?nan|true|false", re.IGNORECASE)
+FUNCTION = re.compile(r"(choice|range|interval|glob|sort|shuffle|str)\(.*\)", re.DOTALL)
+QUOTED = re.compile(r"""'(\\.|[^\\'])*'|"(\\.|[^\\"])*\"""", re.DOTALL)
+ESCAPE = re.compile(r"\\([\\()\[\]{}:=, \t])")
+OPEN, CLOSE = "([{", ")]}"
+
+
+def as_typed(text: str) -> str:
+    """Return an override in Hydra's grammar whose value, where its key names a path, is the text that was typed.
+
+    A comma still sweeps; quotes, escapes, functions such as `choice(…)`, `${…}`, null and a list of names are Hydra's.
+
+    Raises:
+        UserError: a comma within brackets or at an end, which may be the name's or divide two; how it is quoted.
+    """
+    key, _, value = text.partition("=")
+    is_list = value.startswith("[") and key.endswith("class_names")
+    if key.lstrip("+") not in TEXTS or not value or is_list or FUNCTION.fullmatch(value):
+        return text
+    names = list(_split(value))
+    if "" in names or any("," in ESCAPE.sub("", name) and not QUOTED.fullmatch(name) for name in names):
+        raise UserError(f"{text}: a comma divides two values; one with a comma is quoted: {advice(key, value)}")
+    return f"{key}={','.join(map(_written, names))}"
+
+
+def quoted(text: str) -> str:
+    """Return a text in quotes that Hydra takes off again."""
+    return QuotedString(text, Quote.single).with_quotes()
+
+
+def advice(key: str, value: str) -> str:
+    """Return an override as it is typed in a shell, its value quoted."""
+    return shlex.quote(f"{key}={QuotedString(value, Quote.double).with_quotes()}")
+
+
+def unreadable(text: str, why: str) -> str:
+    """Say why an override can't be read, and how its value is quoted where that would help."""
+    key, equals, value = text.partition("=")
+    if not equals or not KEY.fullmatch(key.lstrip("+~")):
+        return f"can't read '{text}': expected key=value ({why})"
+    if key in groups():
+        return f"can't read '{text}': expected {key}=NAME" + (" or [first,second]" if key == "compression" else "")
+    expected = "expected a number, a name or a list such as [a,b]"
+    return f"can't read '{text}': {expected}; a text is quoted: {advice(key, value)}"
+
+
+def _written(name: str) -> str:
+    is_plain = PLAIN.fullmatch(name) and not NO_TEXT.fullmatch(name)
+    if is_plain or QUOTED.fullmatch(name) or "${" in name or name.lower() == "null":
+        return name
+    return quoted(ESCAPE.sub(r"\1", name))
+
+
+def _split(value: str) -> Iterator[str]:
+    """Yield the names between commas that stand in no quotes and no brackets and are not escaped."""
+    start, place, depth = 0, 0, 0
+    while place < len(value):
+        quoted = QUOTED.match(value, place) if place == start else None
+        if quoted and value[quoted.end() : quoted.end() + 1] in ("", ","):
+            place = quoted.end()
+            continue
+        depth += (value[place] in OPEN) - (value[place] in CLOSE and depth > 0)
+        if value[place] == "," and not depth:
+            yield value[start:place]
+            start = place + 1
+        place += 2 if value[place] == "\\" else 1
+    yield value[start:]

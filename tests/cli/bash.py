@@ -1,0 +1,45 @@
+"""A bash that completes: the keys that are typed, and what stands on its line."""
+
+import os
+import pty
+import re
+import select
+import time
+from pathlib import Path
+
+SECONDS = 60.0
+
+
+class Bash:
+    """An interactive bash without anybody's settings, in a folder, in which `convarium` completes."""
+
+    def __init__(self, folder: Path, programs: Path) -> None:
+        self._process, self._terminal = pty.fork()
+        if self._process == 0:
+            os.chdir(folder)
+            path = f"{programs}:{os.environ['PATH']}"
+            given = {"PATH": path, "TERM": "dumb", "LC_ALL": "C.UTF-8", "PS1": "$ ", "HOME": str(folder)}
+            os.execvpe("bash", ["bash", "--norc", "--noprofile", "-i"], given)
+        self._send('bind "set bell-style none"; eval "$(convarium --completion bash)"; PS1=READY\n')
+        self._until(r"\nREADY$")
+
+    def completed(self, typed: str) -> list[str]:
+        """Return the words of a line after Tab, an X where the next key would stand."""
+        self._send(f"{typed}\tX\x01printf '<%s>' \n")
+        (words,) = re.findall(r"\n((?:<[^>]*>)+)READY$", self._until(r">READY$"))
+        return re.findall("<([^>]*)>", words)
+
+    def end(self) -> None:
+        """End it."""
+        os.close(self._terminal)
+        os.waitpid(self._process, 0)
+
+    def _send(self, text: str) -> None:
+        os.write(self._terminal, text.encode())
+
+    def _until(self, pattern: str) -> str:
+        text, end = "", time.monotonic() + SECONDS
+        while time.monotonic() < end and not re.search(pattern, text):
+            if select.select([self._terminal], [], [], 0.1)[0]:
+                text += os.read(self._terminal, 4096).decode(errors="replace")
+        return text
