@@ -67,6 +67,21 @@ def test_an_interrupted_run_has_not_failed_and_keeps_its_checkpoint(
     _wait_for(lambda: not _session(process.pid))
 
 
+@pytest.mark.parametrize("seconds", [0.0, 0.5, 2.0])
+def test_an_interrupt_while_all_is_still_imported_and_set_up_is_no_failure(
+    seconds: float, begin: Callable[..., subprocess.Popen[str]], here: Path
+) -> None:
+    process = begin("run", *POINTS, BASIC)
+    store = here / "outputs/store"
+    _wait_for(lambda: list(store.glob("runs/*/run.json")))
+    time.sleep(seconds)
+    os.killpg(process.pid, signal.SIGINT)
+    said = process.communicate(timeout=60)[0]
+    assert process.returncode == 130
+    assert "Traceback" not in said
+    assert not list(store.glob("*/*/failed.json"))
+
+
 def test_a_signal_that_is_ignored_stays_ignored(begin: Callable[..., subprocess.Popen[str]], here: Path) -> None:
     process = begin("run", *POINTS, BASIC, ignoring=signal.SIGHUP)
     store = here / "outputs/store"

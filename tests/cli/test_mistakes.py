@@ -63,7 +63,7 @@ MISTAKES = {
     "no value": (["recipe.lr="], "recipe.lr='' is str, expected float"),
     "an interval": (["recipe.lr=interval(0,1)"], "an interval has no points"),
     "an empty range": (["seed=range(3,3)"], "seed=range(3,3) has no value"),
-    "too many points": (["seed=range(0,1000000)"], "1000000 points"),
+    "too many points": (["seed=range(0,1000000)"], "a range of more than 100,000 values"),
     "runtime swept": (["runtime.workers=1,2"], "runtime decides no result and can't be swept"),
     "two devices": (["runtime.devices=2"], "only one device is built so far"),
     "unknown launcher": (["hydra/launcher=slrm"], "hydra/launcher"),

@@ -170,6 +170,8 @@ REPLACED = [
     ("measurement/standard", "a: ${nope}\n", []),
     ("term/kd", "x: 1\n", ["compression=magnitude", "compression.magnitude.terms=[kd]"]),
     ("compression/pruning/magnitude", "x: 1\n", ["compression=magnitude"]),
+    ("compression/magnitude", "x: 1\n", ["compression=magnitude"]),
+    ("architecture/lenet5", "layers: 3\n", ["architecture=lenet5"]),
 ]
 
 

@@ -20,7 +20,7 @@ def interruptible() -> Iterator[None]:
         return
     usual = {number: signal.getsignal(number) for number in SIGNALS}
     for number, handler in usual.items():
-        if handler is not signal.SIG_IGN:
+        if handler not in (signal.SIG_IGN, None):
             signal.signal(number, interrupt)
     try:
         yield
@@ -38,7 +38,8 @@ def interrupt(number: int, frame: FrameType | None) -> None:
     Workers and the processes they fork die with this one, and no kill loses what is stored.
     """
     for each in SIGNALS:
-        signal.signal(each, _leave)
+        if signal.getsignal(each) is interrupt:
+            signal.signal(each, _leave)
     raise KeyboardInterrupt
 
 

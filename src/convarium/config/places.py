@@ -73,14 +73,20 @@ def _options(group: str, searched: tuple[Path, ...]) -> list[str]:
 
 
 def shadowed() -> list[str]:
-    """Return the options of ours, such as "recipe/adam" or "hydra/launcher/local", that the user's ./conf replaces."""
-    return [
-        f"{group}/{name}"
-        for group in (*groups(), "term", "hydra/launcher")
-        for folder in _users("conf")
-        for name in files(folder / group)
-        if (ours("conf") / group / f"{name}.yaml").is_file()
-    ]
+    """Return the files of the user's ./conf that are taken for an option of ours, by its whole name or a short one.
+
+    Such as "recipe/adam", "architecture/lenet5" (of ours basic/lenet5), "hydra/launcher/local".
+    """
+    return [name for folder in _users("conf") for name in _shadowed(folder)]
+
+
+@cache
+def _shadowed(users: Path) -> list[str]:
+    found = []
+    for group in (*groups(), "term", "hydra/launcher"):
+        own = [f"/{name}" for name in files(ours("conf") / group)]
+        found += [f"{group}/{name}" for name in files(users / group) if any(each.endswith(f"/{name}") for each in own)]
+    return found
 
 
 def blamed(line: str, used: Collection[str | None] | None = None) -> str:
