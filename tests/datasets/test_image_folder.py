@@ -177,3 +177,9 @@ def test_pixels_that_another_user_keeps_for_himself_are_decoded_again(
     assert again is not None
     assert torch.equal(first.images[:], again.images[:])
     assert sorted(cache.rglob("*")) == before
+
+
+def test_pixels_are_not_kept_where_something_else_is(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "cache").write_text("mine")
+    assert datasets.load(config(root), str(root), ("test",), tmp_path / "cache").test is not None
+    assert (tmp_path / "cache").read_text() == "mine"

@@ -53,7 +53,7 @@ def decoded(files: Files, dataset: Mapping[str, Any], part: str, cache: Path | N
     """
     folder = _folder(dataset, part, cache)
     if folder is not None:
-        with suppress(PermissionError), _alone(folder):  # what another user keeps for himself is decoded again
+        with suppress(PermissionError, FileExistsError, NotADirectoryError), _alone(folder):  # a cache that is not ours
             found = kept(dataset, part, cache)
             if found is None:
                 _publish(folder, files, dataset, part)

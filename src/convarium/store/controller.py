@@ -13,6 +13,7 @@ from typing import Protocol
 
 from convarium.errors import UserError
 from convarium.store import reuse
+from convarium.store.contents import is_ours
 from convarium.store.execute import Execution, clear, one_line
 from convarium.store.fresh import stop_fresh
 from convarium.store.lease import Leases, forget, highest
@@ -202,11 +203,12 @@ class Controller:
 def _tidy(store: Store, survey: Survey) -> None:
     """Remove what a worker killed between its record and its cleaning has left."""
     for signature in survey.done:
-        folder = store.path(signature)
-        with suppress(OSError):
-            if folder is not None and (highest(folder) is not None or (folder / "checkpoints").exists()):
-                forget(folder)
-                clear(folder)
+        if (folder := store.path(signature)) is not None:
+            with suppress(OSError):
+                is_left = highest(folder) is not None or (folder / "checkpoints").exists()
+                if is_left and is_ours(folder, signature):
+                    forget(folder)
+                    clear(folder)
 
 
 def _statuses(plan: Plan, survey: Survey, reason: str) -> dict[str, Status]:

@@ -12,7 +12,8 @@ from uuid import uuid4
 
 from convarium.errors import UserError
 
-WHOLE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # what a disk refuses for one folder it refuses for all
+# what is refused for one folder is refused for all
+OF_ALL_FOLDERS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 Shape = Mapping[str, type | tuple[type, ...]]
 
 

@@ -224,7 +224,7 @@ def _write_failure(path: Path, record: dict[str, Any], run: Run) -> None:
     try:
         disk.write_json(path, record)
     except OSError as error:
-        if error.errno in disk.WHOLE_DISK:
+        if error.errno in disk.OF_ALL_FOLDERS:
             raise
         run.record_failure(record["signature"], record)
 

@@ -99,7 +99,7 @@ def _leaving_out(found: Merged) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in disk.WHOLE_DISK:
+        if error.errno in disk.OF_ALL_FOLDERS:
             raise
         found.leave_out(error)
 

@@ -100,7 +100,7 @@ class Worker:
 
     def _refused(self, node: Node, error: OSError) -> None:
         """Take a folder that can't be worked in for its node's failure: it has no place of its own to say so."""
-        if error.errno in disk.WHOLE_DISK:
+        if error.errno in disk.OF_ALL_FOLDERS:
             raise error
         in_the_way = isinstance(error, NotADirectoryError)
         line = f"can't work in {disk.told(error)}{'; move it away' if in_the_way else ''}"
