@@ -5,6 +5,8 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
+from convarium.cli.letters import replace_unknown
+from convarium.config.words import brief
 from convarium.errors import StageFailed, UserError
 
 COMMANDS = {
@@ -26,6 +28,7 @@ COMMANDS = {
     "store": "merge: bring what another store holds",
     "catalogue": "every system of the review: what runs it here, and what came of its check",
 }
+LONGEST_LINE, LONGEST_REASON = 3000, 500
 HELP = f"""Convarium trains, compresses and fairly compares convolutional networks.
 
 usage: convarium COMMAND [key=value …] [options]
@@ -45,8 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return 0 done, 1 failed while running, 2 the user's mistake, 130 interrupted."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments
-    if (here := os.getcwd()) not in sys.path:  # noqa: PTH109
-        sys.path.append(here)  # a user's own modules, named in a YAML of ./conf
+    replace_unknown()
     try:
         return _dispatch([text for text in arguments if text != "--debug"])
     except KeyboardInterrupt:
@@ -63,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         name = "" if isinstance(error, StageFailed) else f"{type(error).__name__}: "
         hint = "" if isinstance(error, StageFailed) else " (--debug shows where)"
-        return _ended(f"{name}{' '.join(str(error).split())}{hint}", 1)
+        return _ended(f"{name}{brief(' '.join(str(error).split()), LONGEST_REASON)}{hint}", 1)
 
 
 def _dispatch(arguments: list[str]) -> int:
@@ -82,8 +84,17 @@ def _dispatch(arguments: list[str]) -> int:
         from convarium.config.words import suggestion
 
         raise UserError(f"{name}: no such command{suggestion(name, COMMANDS)}")
+    if (here := _here()) not in sys.path:
+        sys.path.append(here)  # a user's own modules, named in a YAML of ./conf
     code: int = import_module(f"convarium.cli.{name.replace('-', '_')}").main(rest)
     return code
+
+
+def _here() -> str:
+    try:
+        return os.getcwd()  # noqa: PTH109
+    except OSError as error:
+        raise UserError(f"the working folder can't be read: {error.strerror}; cd to one that is there") from None
 
 
 def _completion(option: str, text: str = "") -> int:
@@ -104,5 +115,6 @@ def _told(error: Exception) -> str:
 def _ended(line: str, code: int) -> int:
     from convarium.tracking.address import masked
 
-    print(f"convarium: {masked(line)}", file=sys.stderr)
+    lines = [brief(text, LONGEST_LINE) for text in masked(line).split("\n")]
+    print("convarium: " + "\n".join(lines), file=sys.stderr)
     return code
