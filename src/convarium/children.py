@@ -7,6 +7,8 @@ import signal
 import sys
 from contextlib import suppress
 
+from convarium.errors import UserError
+
 PR_SET_PDEATHSIG = 1
 START = "import json, sys; sys.path[:] = json.loads(sys.argv.pop(1))\n"
 
@@ -15,9 +17,16 @@ def complete_import_path() -> None:
     """Let this process import the user's own modules, those of the current folder last, and keep children from more.
 
     A file `random.py` there then hides nothing from anybody, neither from a launcher's workers (`python -m …`).
+
+    Raises:
+        UserError: the current folder is gone.
     """
     os.environ["PYTHONSAFEPATH"] = "1"
-    if (here := os.getcwd()) not in sys.path:  # noqa: PTH109
+    try:
+        here = os.getcwd()  # noqa: PTH109
+    except OSError as error:
+        raise UserError(f"the working folder can't be read: {error.strerror}; cd to one that is there") from None
+    if here not in sys.path:
         sys.path.append(here)
 
 

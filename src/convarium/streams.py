@@ -11,6 +11,8 @@ from contextlib import contextmanager, suppress
 from errno import EPIPE
 from typing import Any, TextIO, cast
 
+from convarium.letters import replace_unknown
+
 
 class Lasting:
     """A stream whose writes never fail; once it has broken, all that goes to it goes nowhere.
@@ -23,7 +25,7 @@ class Lasting:
         self._stream = stream
         self.trouble: Exception | None = None
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a terminal may lack letters
+            replace_unknown(stream)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)

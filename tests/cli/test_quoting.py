@@ -48,6 +48,7 @@ def test_the_names_of_classes_may_lie_in_a_file_of_any_name(composer: Composer, 
     [
         ("a,b", ["a", "b"]),
         ("a#1,it's (x),~/c", ["a#1", "it's (x)", "~/c"]),
+        ("a, b#", ["a", "b#"]),
         ("'a,b'", ["a,b"]),
         ('"a,b",c=d', ["a,b", "c=d"]),
         ("a\\,b", ["a,b"]),

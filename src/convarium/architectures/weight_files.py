@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from convarium.architectures.weights import Weights
+from convarium.config.words import brief
 from convarium.errors import UserError
 
 WRAPPERS = ("state_dict", "model_state_dict", "model", "module", "network", "net", "weights")
@@ -115,11 +116,24 @@ def _unwrapped(found: Any, where: str) -> Weights:
         found = found[key]
         said.append(f"taken from '{key}'")
     if not isinstance(found, Mapping) or not found or not _is_tensors(found):
-        shown = (
-            f"the keys {', '.join(map(str, list(found)[:5]))}" if isinstance(found, Mapping) else type(found).__name__
-        )
+        keys = ", ".join(brief(str(key)) for key in list(found)[:5]) if isinstance(found, Mapping) else None
+        shown = type(found).__name__ if keys is None else f"the keys {keys}"
         raise UserError(f"{where} holds no tensors by name but {shown}; expected a state_dict")
+    for name, tensor in found.items():
+        if kind := _odd_kind(tensor):
+            raise UserError(f"{where}: {brief(str(name))} is {kind}; save plain tensors of numbers")
     return Weights({str(name): tensor.detach() for name, tensor in found.items()}, tuple(said))
+
+
+def _odd_kind(tensor: Tensor) -> str | None:
+    """Say what a tensor is that holds no number for each place, None of a plain one."""
+    if tensor.is_nested:
+        return "a nested tensor, of rows of several lengths"
+    if tensor.layout != torch.strided:
+        return f"stored as {str(tensor.layout).removeprefix('torch.')}: tensor.to_dense() is plain"
+    if tensor.is_meta:
+        return "on the meta device and has no values"
+    return "quantised: tensor.dequantize() is plain" if tensor.is_quantized else None
 
 
 def _is_tensors(found: Mapping[Any, Any]) -> bool:

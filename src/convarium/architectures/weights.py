@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from convarium.architectures.ties import Ties, find_differing, find_tied_names, with_tied_names, without_tied_names
+from convarium.config.words import brief
 from convarium.errors import UserError
 
-NAMED = 3
+NAMED, LONGEST_NAME = 3, 200
 TRACKED = "num_batches_tracked"  # batch norm's counter, which older checkpoints lack
 ADVICE = "add --new-head to begin with a fresh classifier"
 
@@ -192,9 +193,14 @@ def _counted(weights: Weights, expected: Mapping[str, Tensor]) -> Weights:
 
 
 def _check_values(tensors: Mapping[str, Tensor], where: str) -> None:
-    bad = [name for name, tensor in tensors.items() if not bool(tensor.isfinite().all())]
+    bad = [name for name, tensor in tensors.items() if not bool(_computable(tensor).isfinite().all())]
     if bad:
         raise UserError(f"{where}: {len(bad)} tensors hold values that are no finite numbers ({_first(bad)})")
+
+
+def _computable(tensor: Tensor) -> Tensor:
+    """Return a tensor that torch counts with: types of a byte it only stores."""
+    return tensor.float() if tensor.is_floating_point() and tensor.element_size() == 1 else tensor
 
 
 def _cast(weights: Weights, expected: Mapping[str, Tensor]) -> Weights:
@@ -217,4 +223,4 @@ def _word(dtype: torch.dtype) -> str:
 
 
 def _first(names: Sequence[str]) -> str:
-    return ", ".join(names[:NAMED]) + (", …" if len(names) > NAMED else "")
+    return ", ".join(brief(name, LONGEST_NAME) for name in names[:NAMED]) + (", …" if len(names) > NAMED else "")

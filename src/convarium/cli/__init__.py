@@ -6,6 +6,7 @@ from importlib import import_module
 
 from convarium.children import complete_import_path
 from convarium.cli.interrupts import EXIT_CODE, interruptible
+from convarium.config.words import brief
 from convarium.errors import StageFailed, UserError, is_interrupt
 from convarium.streams import lasting_streams
 
@@ -28,6 +29,7 @@ COMMANDS = {
     "store": "merge: bring what another store holds",
     "catalogue": "every system of the review: what runs it here, and what came of its check",
 }
+LONGEST_LINE, LONGEST_REASON = 3000, 500
 HELP = f"""Convarium trains, compresses and fairly compares convolutional networks.
 
 usage: convarium COMMAND [key=value …] [options]
@@ -51,7 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if line:
             from convarium.tracking.address import masked
 
-            print(f"convarium: {masked(line)}", file=stderr)
+            lines = [brief(text, LONGEST_LINE) for text in masked(line).split("\n")]
+            print("convarium: " + "\n".join(lines), file=stderr)
     return code
 
 
@@ -59,7 +62,6 @@ def _run(arguments: list[str]) -> tuple[int, str]:
     """Run one command; return the exit code, and the line that says how it ended badly."""
     debug = "--debug" in arguments
     try:
-        complete_import_path()
         with interruptible():
             return _dispatch([text for text in arguments if text != "--debug"]), ""
     except (Exception, KeyboardInterrupt) as error:
@@ -69,9 +71,10 @@ def _run(arguments: list[str]) -> tuple[int, str]:
             raise
         if isinstance(error, UserError | OSError):
             return 2, _told(error)
-        if isinstance(error, StageFailed):
-            return 1, _one_line(error)
-        return 1, f"{type(error).__name__}: {_one_line(error)} (--debug shows where)"
+        reason = brief(" ".join(str(error).split()), LONGEST_REASON)
+        return 1, reason if isinstance(
+            error, StageFailed
+        ) else f"{type(error).__name__}: {reason} (--debug shows where)"
 
 
 def _dispatch(arguments: list[str]) -> int:
@@ -90,6 +93,7 @@ def _dispatch(arguments: list[str]) -> int:
         from convarium.config.words import suggestion
 
         raise UserError(f"{name}: no such command{suggestion(name, COMMANDS)}")
+    complete_import_path()  # of a user's own modules, named in a YAML of ./conf
     code: int = import_module(f"convarium.cli.{name.replace('-', '_')}").main(rest)
     return code
 
@@ -107,7 +111,3 @@ def _told(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename or 'input/output'}: {error.strerror}"
     return str(error)
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())

@@ -40,11 +40,9 @@ def _names(dataset: Mapping[str, Any]) -> list[str] | None:
     """Return the names: the config's own, or those that the dataset's YAML tells for people (`_class_names_`)."""
     if dataset.get("class_names"):
         return list(dataset["class_names"])
-    for folder in places.folders("conf"):
-        file = folder / "dataset" / f"{dataset['name']}.yaml"
-        if file.is_file():
-            import yaml
+    if (file := places.file("conf", f"dataset/{dataset['name']}")) is None:
+        return None
+    import yaml
 
-            names = yaml.safe_load(file.read_text(encoding="utf-8")).get("_class_names_")
-            return list(names) if names and len(names) == dataset["classes"] else None
-    return None
+    names = yaml.safe_load(places.text(file)).get("_class_names_")
+    return list(names) if names and len(names) == dataset["classes"] else None

@@ -38,7 +38,7 @@ def main(argv: Sequence[str]) -> int:
         from convarium.comparison.report.document import report
         from convarium.comparison.report.page import page
 
-        command = shlex.join(["convarium", "compare", *argv])
+        command = shlex.join(["convarium", "compare", *argv]).encode(errors="backslashreplace").decode()
         _write("--html", options.html, page(report(document, found.results, store, command)))
     if options.csv:
         from convarium.comparison.report.table import table

@@ -35,9 +35,11 @@ from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from yaml import YAMLError
+from yaml.reader import ReaderError
 
 from convarium.cli.independent import independent, laid, left_open, value_at
 from convarium.cli.quoting import as_typed, quoted, unreadable
+from convarium.config import places
 from convarium.config.places import blamed
 from convarium.config.point import MOST_POINTS
 from convarium.config.words import suggestion
@@ -73,6 +75,8 @@ class FreshCopies(CachingConfigRepository):
     """Reads each file once; composition changes what it is given, so everyone gets a copy."""
 
     def load_config(self, config_path: str) -> ConfigResult | None:
+        if (file := places.file("conf", config_path.removesuffix(".yaml"))) is not None:
+            places.text(file)  # whose mistakes name the file
         return copy.deepcopy(super().load_config(config_path))
 
 
@@ -333,6 +337,8 @@ def _said(error: BaseException) -> str:
     mark = getattr(error, "problem_mark", None)
     if isinstance(error, YAMLError) and mark is not None:
         return f"{mark.name} line {mark.line + 1}: {getattr(error, 'problem', None) or 'no YAML'}"
+    if isinstance(error, ReaderError):
+        return f"{error.name}: no YAML: {error.reason}"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     key = getattr(error, "full_key", None)
     if error.__cause__ is not None and (not lines or lines[0].startswith("Error merging")):

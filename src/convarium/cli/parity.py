@@ -116,11 +116,9 @@ def _verdict(judged: Mapping[str, Any]) -> str:
 
 
 def _usual_root(dataset: str) -> str | None:
-    for folder in places.folders("conf"):
-        file = folder / "dataset" / f"{dataset}.yaml"
-        if file.is_file():
-            import yaml
+    if (file := places.file("conf", f"dataset/{dataset}")) is None:
+        return None
+    import yaml
 
-            root = yaml.safe_load(file.read_text(encoding="utf-8")).get("root")
-            return None if root == "???" else root
-    return None
+    root = yaml.safe_load(places.text(file)).get("root")
+    return None if root == "???" else root

@@ -25,13 +25,16 @@ def as_typed(text: str) -> str:
     A comma still sweeps; quotes, escapes, functions such as `choice(…)`, `${…}`, null and a list of names are Hydra's.
 
     Raises:
-        UserError: a comma within brackets or at an end, which may be the name's or divide two; how it is quoted.
+        UserError: no UTF-8; a comma within brackets or at an end, which may be the name's or divide two.
     """
+    if not _is_utf8(text):
+        raise UserError(f"{ascii(text)[1:-1]}: is no UTF-8; give the file or folder another name, or link to it")
     key, _, value = text.partition("=")
     is_list = value.startswith("[") and key.endswith("class_names")
     if key.lstrip("+") not in TEXTS or not value or is_list or FUNCTION.fullmatch(value):
         return text
     names = list(_split(value))
+    names = names if len(names) == 1 else [name.strip() for name in names]
     if "" in names or any("," in ESCAPE.sub("", name) and not QUOTED.fullmatch(name) for name in names):
         raise UserError(f"{text}: a comma divides two values; one with a comma is quoted: {advice(key, value)}")
     return f"{key}={','.join(map(_written, names))}"
@@ -58,6 +61,14 @@ def unreadable(text: str, why: str) -> str:
     return f"can't read '{text}': {expected}; a text is quoted: {advice(key, value)}"
 
 
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _written(name: str) -> str:
     is_plain = PLAIN.fullmatch(name) and not NO_TEXT.fullmatch(name)
     if is_plain or QUOTED.fullmatch(name) or "${" in name or name.lower() == "null":
@@ -69,9 +80,9 @@ def _split(value: str) -> Iterator[str]:
     """Yield the names between commas that stand in no quotes and no brackets and are not escaped."""
     start, place, depth = 0, 0, 0
     while place < len(value):
-        quoted = QUOTED.match(value, place) if place == start else None
-        if quoted and value[quoted.end() : quoted.end() + 1] in ("", ","):
-            place = quoted.end()
+        whole = QUOTED.match(value, place) if place == start else None
+        if whole and value[whole.end() : whole.end() + 1] in ("", ","):
+            place = whole.end()
             continue
         depth += (value[place] in OPEN) - (value[place] in CLOSE and depth > 0)
         if value[place] == "," and not depth:

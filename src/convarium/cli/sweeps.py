@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from convarium.config.checker import closed
-from convarium.config.places import files, folders, full_name
+from convarium.config.places import file, files, folders, full_name, text
 from convarium.config.schema import Sweep
 from convarium.errors import UserError
 
@@ -46,7 +46,8 @@ def read(name: str) -> tuple[Path, dict[str, Any]]:
     Raises:
         UserError: the file is none.
     """
-    path = next(path for folder in folders("sweeps") if (path := folder / f"{name}.yaml").is_file())
+    path = file("sweeps", name)
+    assert path is not None, "it is one of the known"
     return path, closed(_read(path), Sweep, str(path))
 
 
@@ -54,11 +55,12 @@ def _read(path: Path) -> Any:
     import yaml
 
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
+        return yaml.safe_load(text(path))
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f" line {mark.line + 1}" if mark else ""
-        raise UserError(f"{path}{line}: no YAML: {getattr(error, 'problem', None) or 'unreadable'}") from None
+        reason = getattr(error, "problem", None) or getattr(error, "reason", None) or "unreadable"
+        raise UserError(f"{path}{line}: no YAML: {reason}") from None
 
 
 def _grid(grid: Any, path: Path) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Collection
 from functools import cache
 from importlib.util import find_spec
+from os.path import lexists
 from pathlib import Path
 
 from convarium.config.words import suggestion
@@ -60,6 +61,26 @@ def groups() -> list[str]:
 def files(folder: Path) -> list[str]:
     """Return the names below `folder`, such as "cross_layer/resnet20"."""
     return sorted(str(path.relative_to(folder).with_suffix("")) for path in folder.rglob("*.yaml"))
+
+
+def file(folder: str, name: str) -> Path | None:
+    """Return the first file of a name such as "recipe/adam" in the folders `folder`, a link that leads nowhere too."""
+    return next((path for home in folders(folder) if lexists(path := home / f"{name}.yaml")), None)
+
+
+def text(path: Path) -> str:
+    """Return the text of a file.
+
+    Raises:
+        UserError: it can't be read, or is no UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{path} can't be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise UserError(f"{path} line {line} is no UTF-8: save the file in that encoding") from None
 
 
 def options(group: str) -> list[str]:

@@ -23,3 +23,9 @@ def shown(value: object) -> str:
     if isinstance(value, str):
         return value if value.replace("_", "a").replace("/", "a").isidentifier() else repr(value)
     return str(value)
+
+
+def brief(text: str, longest: int = 80) -> str:
+    """Return what a stranger wrote as a part of a line: printable, and cut."""
+    shown = "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
+    return shown if len(shown) <= longest else f"{shown[: longest - 1]}…"
