@@ -8,6 +8,7 @@ from hashlib import sha256
 import torch
 from torch import Tensor, nn
 
+from convarium.architectures.reparametrized import fold
 from convarium.errors import UserError
 
 NAMED = 3
@@ -51,7 +52,8 @@ def fitted(
     expected = network.state_dict()
     if not any(tensor.is_floating_point() for tensor in weights.tensors.values()):
         raise UserError(f"{where} holds no floating-point tensors: no weights")
-    renamed = _in_order(weights, expected, where) if by_order else _unprefixed(weights, expected)
+    folded = _folded(weights if by_order else _unprefixed(weights, expected), expected)
+    renamed = _in_order(folded, expected, where) if by_order else folded
     renamed = _counted(renamed, expected)
     fit = Fit.of(renamed.tensors, expected)
     if fit.trouble and new_head and fit.is_head(expected):
@@ -62,6 +64,13 @@ def fitted(
         raise UserError(f"{where} does not fit: {fit.told(expected)}{_advice(fit, weights.tensors, expected)}")
     _check_values(renamed.tensors, where)
     return _cast(renamed, expected)
+
+
+def _folded(weights: Weights, expected: Mapping[str, Tensor]) -> Weights:
+    """Make the weights those of a network without weight normalisation, which ours are."""
+    tensors, names = fold(weights.tensors, expected)
+    said = (f"weight_norm is folded into {len(names)} weights ({_first(names)})",) if names else ()
+    return replace(weights, tensors=tensors, said=(*weights.said, *said))
 
 
 def fingerprint(tensors: Mapping[str, Tensor]) -> str:

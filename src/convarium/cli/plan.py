@@ -37,7 +37,8 @@ def _document(asked: "Asked") -> dict[str, Any]:
     from convarium.store.estimate import summary
 
     invalid = [{"overrides": list(one.overrides), "error": one.error} for one in asked.invalid]
-    return summary(plan(asked.points), store_of(asked.runtime), invalid, workers_of(asked.runtime))
+    found = summary(plan(asked.points), store_of(asked.runtime), invalid, workers_of(asked.runtime))
+    return {**found, "notes": list(asked.notes)}
 
 
 def _show(found: dict[str, Any]) -> None:
@@ -55,5 +56,7 @@ def _show(found: dict[str, Any]) -> None:
     console.print(table)
     for name in places.shadowed():
         console.print(f"conf/{name}.yaml of this folder is used in place of ours")
+    for note in found["notes"]:
+        console.print(note, markup=False)
     for one in found["invalid"]:
         console.print(f"invalid: {' '.join(one['overrides'])}: {one['error']}", markup=False)

@@ -1,6 +1,6 @@
 """The second tier of validation: try every distinct network on the meta device and fit each method to it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from convarium.errors import UserError
@@ -12,11 +12,17 @@ from convarium.store.signature import canonical_json
 if TYPE_CHECKING:
     from torch import nn
 
+NAMED = 3
 
-def validate(points: Sequence[Point]) -> dict[int, str]:
+
+def validate(points: Sequence[Point], notes: list[str] | None = None) -> dict[int, str]:
     """Return the one-line reason for every point (by index) whose data, network or methods can't work.
 
-    Each distinct architecture is built once, each distinct (architecture, step) tried once; no memory is taken.
+    Each distinct architecture is built once, each distinct (architecture, step) tried once. What the meta device can't
+    show is tried on real tensors (`rehearsal`).
+
+    Args:
+        notes: gets a line for what one should know of a network that works.
     """
     networks: dict[str, nn.Module] = {}
     answers: dict[str, str | None] = {}
@@ -33,7 +39,24 @@ def validate(points: Sequence[Point]) -> dict[int, str]:
                     answers[key] = _trouble(architecture, step, networks)
             if reason := answers[key]:
                 found.setdefault(index, reason)
+    if notes is not None:
+        notes += [line for network in networks.values() for line in _noted(network)]
     return found
+
+
+def _noted(network: "nn.Module") -> Iterator[str]:
+    from torch.nn.modules.batchnorm import _BatchNorm
+
+    owner = f"architecture {vars(network)['called']}"
+    if removed := vars(network).get("weight_norm_removed"):
+        yield f"{owner}: weight_norm is taken off when it is built ({_listed(removed)}): these are plain weights"
+    modules = network.named_modules()
+    if alone := [name for name, one in modules if isinstance(one, _BatchNorm) and one.running_mean is None]:
+        yield f"{owner}: without running statistics ({_listed(alone)}) its answer for an image depends on the batch"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
 
 
 def _too_few_images(dataset: Json) -> str | None:
@@ -64,7 +87,7 @@ def _trouble(architecture: Json, step: Json | None, networks: dict[str, "nn.Modu
             delivered = library.delivered(architecture)
             network = library.trial(delivered)
             rehearse(delivered, network)
-            networks[key] = network
+            networks[key], vars(network)["called"] = network, architecture["name"]
         elif key in networks:
             refuse_small(step, library.delivered(architecture))
             check(networks[key], step)
