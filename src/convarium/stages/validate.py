@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 from convarium.errors import UserError
 from convarium.measurement.executors.installed import require
 from convarium.names import allowing, packages
-from convarium.stages.graph import Json, Point
+from convarium.stages.graph import Json, Point, epochs
+from convarium.stages.teachers import find_misfit
 from convarium.store.signature import canonical_json
 
 if TYPE_CHECKING:
@@ -30,7 +31,13 @@ def validate(points: Sequence[Point], notes: list[str] | None = None) -> dict[in
     for index, point in enumerate(points):
         told = point.config["architecture"].items()
         architecture = {key: value for key, value in told if key not in ("weights", "pretrained")}
-        if reason := _too_few_images(point.config["dataset"]) or _not_installed(point.config["measurement"]):
+        reason = (
+            _too_few_images(point.config["dataset"])
+            or _nothing_to_train_on(point.config)
+            or _not_installed(point.config["measurement"])
+            or find_misfit(point)
+        )
+        if reason:
             found[index] = reason
         for step in [None, *point.config["compression"]]:
             key = canonical_json([architecture, step])
@@ -64,6 +71,14 @@ def _too_few_images(dataset: Json) -> str | None:
     if asked is None or there is None or asked <= there:
         return None
     return f"dataset.train_size={asked}: {dataset['name']} has 1..{there} training images"
+
+
+def _nothing_to_train_on(config: Json) -> str | None:
+    dataset, is_adopted = config["dataset"], "weights" in config["architecture"]
+    trains = not is_adopted or any(epochs(step) for step in config["compression"])
+    if not trains or dataset.get("images", {}).get("train") != 0:
+        return None
+    return f"dataset.root={dataset['root']} holds no train: nothing can be trained on it"
 
 
 def _not_installed(measurement: Json) -> str | None:
