@@ -287,6 +287,9 @@ FINE: dict[str, Builder] = {
         lambda net: None, lambda net, x: nn.functional.dropout(x) * (random.random() if net.training else 1)
     ),
     "WRITES_INTO_A_COPY": answering(lambda net, x: x.clone().sub_(0.5)),
+    "WEIGHT_NORM": holding(lambda net: nn.utils.weight_norm(net.conv2)),
+    "WEIGHT_NORM_PARAMETRIZED": holding(lambda net: nn.utils.parametrizations.weight_norm(net.conv2)),
+    "WITHOUT_STATISTICS": holding(lambda net: setattr(net, "norm", nn.BatchNorm2d(12, track_running_stats=False))),
     "NO_VALUES": holding(lambda net: setattr(net, "a", torch.full((3,), torch.nan))),
 }
 globals().update({name: made for name, (made, _) in REFUSED.items()} | FINE)

@@ -70,6 +70,11 @@ def test_a_network_of_more_classes_is_adopted_and_compressed_but_not_trained(
     code, _, error = call("run", *adopted, "compression.magnitude.epochs=1")
     assert code == 2
     assert "dataset.root=photos holds no train: nothing can be trained on it" in error
+    for command in (adopted, ()):
+        code, out, _ = call("plan", "--json", *command)
+        assert code == 2
+        (invalid,) = json.loads(out)["invalid"]
+        assert invalid["error"] == "dataset.root=photos holds no train: nothing can be trained on it"
 
 
 MISTAKES: dict[str, tuple[Callable[[Path], object], str]] = {

@@ -1,5 +1,6 @@
 """What would fail, or become another network, after its training is refused before it."""
 
+import json
 import random
 from collections.abc import Callable
 from contextlib import suppress
@@ -88,3 +89,12 @@ def test_plan_says_it_and_the_other_points_go_on(
     assert "architecture=drawn_buffer" in out.replace("\n", "")
     assert "persistent=True" in out.replace("\n", " ")
     assert main([*command, "--fast"]) == 0
+
+
+def test_plan_says_that_an_answer_depends_on_the_batch(
+    write: Callable[[str, str], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    write("conf/architecture/odd.yaml", OPTION.format("WITHOUT_STATISTICS"))
+    assert main(["plan", "architecture=odd", "dataset=digits", "runtime.store=store", "--json"]) == 0
+    (note,) = json.loads(capsys.readouterr().out)["notes"]
+    assert note.endswith("without running statistics (norm) its answer for an image depends on the batch")

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from convarium import architectures
-from convarium.architectures import stem
+from convarium.architectures import reparametrized, stem
 from convarium.architectures.kwargs import Builder, check, choice, suggestion, whole
 from convarium.architectures.loose_tensors import move
 from convarium.architectures.nearest import elsewhere
@@ -60,6 +60,7 @@ def build(architecture: Mapping[str, Any], device: str | None = None) -> nn.Modu
     source, name = architecture["source"], architecture["name"]
     with torch.device(device) if device else nullcontext():
         network = _own(architecture) if source == "own" else _library(source, architecture)
+    reparametrized.settle(network, name)
     if architecture["stem"] == "small":
         if source == "own":
             raise UserError(f"architecture.stem=small: {name} is made for small images already; use stem=native")

@@ -8,6 +8,7 @@ from hashlib import sha256
 import torch
 from torch import Tensor, nn
 
+from convarium.architectures.reparametrized import fold
 from convarium.architectures.ties import Ties, find_differing, find_tied_names, with_tied_names, without_tied_names
 from convarium.config.words import brief
 from convarium.errors import UserError
@@ -56,7 +57,8 @@ def fitted(
     expected, tied = network.state_dict(), find_tied_names(network)
     if not any(tensor.is_floating_point() for tensor in weights.tensors.values()):
         raise UserError(f"{where} holds no floating-point tensors: no weights")
-    renamed = _in_order(weights, expected, tied, where) if by_order else _unprefixed(weights, expected)
+    folded = _folded(weights if by_order else _unprefixed(weights, expected), expected)
+    renamed = _in_order(folded, expected, tied, where) if by_order else folded
     renamed = _counted(replace(renamed, tensors=with_tied_names(renamed.tensors, tied)), expected)
     fit = Fit.of(renamed.tensors, expected)
     if fit.trouble and new_head and fit.is_head(expected):
@@ -70,6 +72,13 @@ def fitted(
     if differing := find_differing(found.tensors, tied):
         raise UserError(f"{where}: {' and '.join(differing)} differ, the network has one tensor for both names")
     return found
+
+
+def _folded(weights: Weights, expected: Mapping[str, Tensor]) -> Weights:
+    """Make the weights those of a network without weight normalisation, which ours are."""
+    tensors, names = fold(weights.tensors, expected)
+    said = (f"weight_norm is folded into {len(names)} weights ({_first(names)})",) if names else ()
+    return replace(weights, tensors=tensors, said=(*weights.said, *said))
 
 
 def fingerprint(tensors: Mapping[str, Tensor]) -> str:

@@ -49,7 +49,7 @@ def _document(asked: "Asked", fast: bool) -> dict[str, Any]:
     planned = summary(plan(asked.points), store, invalid, workers_of(asked.runtime))
     tell_unreadable(store)
     networks = {} if fast else {"networks": find_coverages(asked.points)}
-    return {**planned, "datasets": datasets, **networks}
+    return {**planned, "datasets": datasets, **networks, "notes": list(asked.notes)}
 
 
 def _show(found: dict[str, Any]) -> None:
@@ -70,5 +70,7 @@ def _show(found: dict[str, Any]) -> None:
             console.print(f"{one['architecture']}: {said}", markup=False)
     for name in places.shadowed():
         console.print(places.REPLACES.format(f"conf/{name}.yaml"))
+    for note in found["notes"]:
+        console.print(note, markup=False)
     for one in found["invalid"]:
         console.print(f"invalid: {' '.join(one['overrides'])}: {one['error']}", markup=False)

@@ -46,6 +46,7 @@ class Asked:
     launcher: tuple[str, ...]
     chooses: bool
     composer: "Composer" = field(repr=False)
+    notes: tuple[str, ...] = ()
 
     def accepted(self) -> tuple[Point, ...]:
         """Return the points, if the invalid ones may be left out or there are none.

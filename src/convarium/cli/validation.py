@@ -9,7 +9,8 @@ def validated(asked: Asked) -> Asked:
     """Return `asked` with the points whose method does not fit the network among the invalid ones."""
     from convarium.stages.validate import validate
 
-    reasons = validate(asked.points)
+    notes: list[str] = []
+    reasons = validate(asked.points, notes)
     invalid = tuple(Invalid(asked.points[index].overrides, reason) for index, reason in reasons.items())
     points = tuple(point for index, point in enumerate(asked.points) if index not in reasons)
-    return replace(asked, points=points, invalid=asked.invalid + invalid)
+    return replace(asked, points=points, invalid=asked.invalid + invalid, notes=tuple(notes))

@@ -1,25 +1,30 @@
 """The second tier of validation: try every distinct network on the meta device and fit each method to it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from convarium.errors import UserError
 from convarium.measurement.executors.installed import require
 from convarium.names import allowing, packages
 from convarium.stages.clock import refuse_requantized
-from convarium.stages.graph import Json, Point
+from convarium.stages.graph import Json, Point, epochs
+from convarium.stages.teachers import find_misfit
 from convarium.store.signature import canonical_json
 
 if TYPE_CHECKING:
     from torch import nn
 
-LONGEST = 200
+LONGEST, NAMED = 200, 3
 
 
-def validate(points: Sequence[Point]) -> dict[int, str]:
+def validate(points: Sequence[Point], notes: list[str] | None = None) -> dict[int, str]:
     """Return the one-line reason for every point (by index) whose data, network or methods can't work.
 
-    Each distinct architecture is built once, each distinct (architecture, step) tried once; no memory is taken.
+    Each distinct architecture is built once, each distinct (architecture, step) tried once. What the meta device can't
+    show is tried on real tensors (`rehearsal`).
+
+    Args:
+        notes: gets a line for what one should know of a network that works.
     """
     networks: dict[str, nn.Module] = {}
     answers: dict[str, str | None] = {}
@@ -27,7 +32,13 @@ def validate(points: Sequence[Point]) -> dict[int, str]:
     for index, point in enumerate(points):
         told = point.config["architecture"].items()
         architecture = {key: value for key, value in told if key not in ("weights", "pretrained")}
-        if reason := _too_few_images(point.config["dataset"]) or _not_timed(point.config):
+        reason = (
+            _too_few_images(point.config["dataset"])
+            or _nothing_to_train_on(point.config)
+            or _not_timed(point.config)
+            or find_misfit(point)
+        )
+        if reason:
             found[index] = reason
         for step in [None, *point.config["compression"]]:
             key = canonical_json([architecture, step])
@@ -36,7 +47,24 @@ def validate(points: Sequence[Point]) -> dict[int, str]:
                     answers[key] = _trouble(architecture, step, networks)
             if reason := answers[key]:
                 found.setdefault(index, reason)
+    if notes is not None:
+        notes += [line for network in networks.values() for line in _noted(network)]
     return found
+
+
+def _noted(network: "nn.Module") -> Iterator[str]:
+    from torch.nn.modules.batchnorm import _BatchNorm
+
+    owner = f"architecture {vars(network)['called']}"
+    if removed := vars(network).get("weight_norm_removed"):
+        yield f"{owner}: weight_norm is taken off when it is built ({_listed(removed)}): these are plain weights"
+    modules = network.named_modules()
+    if alone := [name for name, one in modules if isinstance(one, _BatchNorm) and one.running_mean is None]:
+        yield f"{owner}: without running statistics ({_listed(alone)}) its answer for an image depends on the batch"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
 
 
 def _too_few_images(dataset: Json) -> str | None:
@@ -44,6 +72,14 @@ def _too_few_images(dataset: Json) -> str | None:
     if asked is None or there is None or asked <= there:
         return None
     return f"dataset.train_size={asked}: {dataset['name']} has 1..{there} training images"
+
+
+def _nothing_to_train_on(config: Json) -> str | None:
+    dataset, is_adopted = config["dataset"], "weights" in config["architecture"]
+    trains = not is_adopted or any(epochs(step) for step in config["compression"])
+    if not trains or dataset.get("images", {}).get("train") != 0:
+        return None
+    return f"dataset.root={dataset['root']} holds no train: nothing can be trained on it"
 
 
 def _not_timed(config: Json) -> str | None:
@@ -68,7 +104,7 @@ def _trouble(architecture: Json, step: Json | None, networks: dict[str, "nn.Modu
             delivered = library.delivered(architecture)
             network = library.trial(delivered)
             rehearse(delivered, network)
-            networks[key] = network
+            networks[key], vars(network)["called"] = network, architecture["name"]
         elif key in networks:
             refuse_small(step, library.delivered(architecture))
             check(networks[key], step)

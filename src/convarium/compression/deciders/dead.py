@@ -178,7 +178,7 @@ def _weight(network: nn.Module, touch: Touch) -> Tensor:
 
 
 def _zero(network: nn.Module, name: str, dimension: int, positions: Iterable[int]) -> None:
-    if name.endswith(("running_mean", "running_var", "num_batches_tracked")):
-        return
-    with torch.no_grad():
-        network.get_parameter(name).index_fill_(dimension, torch.tensor(sorted(positions)), 0.0)
+    parameters = dict(network.named_parameters())
+    if name in parameters:
+        with torch.no_grad():
+            parameters[name].index_fill_(dimension, torch.tensor(sorted(positions)), 0.0)

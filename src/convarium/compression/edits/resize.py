@@ -117,9 +117,9 @@ def _changed(old: list[int], new: list[int]) -> list[int] | None:
 def _set_sizes(layer: nn.Module, name: str, sizes: list[int]) -> None:
     names = attributes(layer)
     if isinstance(layer, nn.LayerNorm):
-        if len(sizes) != len(layer.normalized_shape):
+        if len(sizes) > len(layer.normalized_shape):
             raise UserError(f"surgery: layer '{name[:80]}' is normalised over {len(layer.normalized_shape)} dimensions")
-        layer.normalized_shape = tuple(sizes)
+        layer.normalized_shape = (*sizes, *layer.normalized_shape[len(sizes) :])
         return
     if len(sizes) > len(names):
         raise UserError(f"surgery: '{name[:80]}' is no layer with {len(sizes)} sizes")

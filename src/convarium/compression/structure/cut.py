@@ -21,7 +21,7 @@ class Uncuttable(Exception):
 
 @dataclass(frozen=True)
 class Removal:
-    """Positions that a tensor loses along a dimension."""
+    """Positions that a tensor loses along a dimension; `tensor` is a layer's name where the layer has none."""
 
     tensor: str
     dimension: int
@@ -68,6 +68,9 @@ def without(network: nn.Module, gone: Iterable[Removal]) -> tuple[nn.Module, dic
     kept: dict[str, Tensor] = {}
     tensors = dict(network.named_parameters()) | dict(network.named_buffers())
     for removal in gone:
+        if removal.tensor not in tensors:
+            _narrow(cut.get_submodule(removal.tensor), len(removal.positions))
+            continue
         value = kept.get(removal.tensor, tensors[removal.tensor].detach())
         stays = [place for place in range(value.shape[removal.dimension]) if place not in removal.positions]
         index = torch.tensor(stays, device=value.device)
@@ -83,7 +86,7 @@ def zeroed(network: nn.Module, gone: Iterable[Removal]) -> nn.Module:
     tensors = dict(copied.named_parameters()) | dict(copied.named_buffers())
     with torch.no_grad():
         for removal in gone:
-            if not removal.tensor.endswith(("running_mean", "running_var")):
+            if removal.tensor in tensors and not removal.tensor.endswith(("running_mean", "running_var")):
                 tensors[removal.tensor].index_fill_(removal.dimension, torch.tensor(sorted(removal.positions)), 0.0)
     return copied
 
@@ -97,6 +100,8 @@ def _of_layer(owner: str, layer: nn.Module, side: str, gone: set[int]) -> list[R
         return [_removal(f"{prefix}weight", held["weight"], 1, local)]
     if isinstance(layer, _ConvNd) and side == "out":
         _local(owner, layer, gone, outputs=True)
+    if not held:
+        return [_checked(owner, _shape(layer)[0], 0, gone)]
     size = held["weight"].shape[0] if "weight" in held else next(iter(held.values())).shape[0]
     return [
         _removal(f"{prefix}{leaf}", tensor, 0, gone)
@@ -115,12 +120,28 @@ def _local(owner: str, layer: _ConvNd, gone: set[int], outputs: bool = False) ->
 
 
 def _removal(name: str, tensor: Tensor, dimension: int, gone: set[int]) -> Removal:
-    size = tensor.shape[dimension]
+    return _checked(name, tensor.shape[dimension], dimension, gone)
+
+
+def _checked(name: str, size: int, dimension: int, gone: set[int]) -> Removal:
     if gone and not 0 <= min(gone) <= max(gone) < size:
         raise Uncuttable(f"{name} has no position {max(gone)}: its channels can't be followed")
     if len(gone) >= size:
         raise Uncuttable(f"{name} would lose all of its {size} channels")
     return Removal(name, dimension, frozenset(gone))
+
+
+def _narrow(layer: nn.Module, fewer: int) -> None:
+    """Make a layer without tensors one of `fewer` channels less."""
+    first, *others = _shape(layer)
+    _set_sizes_of(layer, torch.Size((first - fewer, *others)))
+
+
+def _shape(layer: nn.Module) -> tuple[int, ...]:
+    """The shape that the tensors of a norm have, or would have."""
+    if isinstance(layer, nn.LayerNorm):
+        return tuple(layer.normalized_shape)
+    return (getattr(layer, resize.attributes(layer)[0]),)
 
 
 def _set_sizes(cut: nn.Module, kept: Mapping[str, Tensor]) -> None:

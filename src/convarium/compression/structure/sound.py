@@ -181,7 +181,7 @@ def _scaled(norm: Any, x: Tensor) -> Tensor:
     if norm.weight is None:
         return x
     last = isinstance(norm, nn.LayerNorm) and "2d" not in type(norm).__name__
-    size = (-1,) if last else (1, -1, *[1] * (x.dim() - 2))
+    size = norm.weight.shape if last else (1, -1, *[1] * (x.dim() - 2))
     scaled: Tensor = x * norm.weight.view(size)
     return scaled if norm.bias is None else scaled + norm.bias.view(size)
 
