@@ -57,12 +57,15 @@ def _trouble(architecture: Json, step: Json | None, networks: dict[str, "nn.Modu
     """Try the network (no step), or a step on the network that was tried before it; whatever it raises is a reason."""
     from convarium.architectures import library
     from convarium.compression.budget import refuse_small
+    from convarium.compression.hidden_reads import refuse_hidden_reads
     from convarium.compression.phases import check
 
     key = canonical_json(architecture)
     try:
         if step is None:
-            networks[key] = library.trial(library.delivered(architecture))
+            network = library.trial(library.delivered(architecture))
+            refuse_hidden_reads(network, architecture["name"])
+            networks[key] = network
         elif key in networks:
             refuse_small(step, library.delivered(architecture))
             check(networks[key], step)
