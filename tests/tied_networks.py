@@ -58,6 +58,43 @@ class Mirror(nn.Module):
         return self.fc(functional.linear(code, self.encoder.weight.t()))
 
 
+class Listed(nn.Module):
+    """The mirror again, but its decoder reads a list."""
+
+    def __init__(self, pixels: int, num_classes: int) -> None:
+        super().__init__()
+        self.encoder, self.fc = nn.Linear(pixels, 16, bias=False), nn.Linear(pixels, num_classes)
+        self.decoder = [self.encoder.weight]
+
+    def forward(self, images: Tensor) -> Tensor:
+        code = functional.relu(self.encoder(images.flatten(1)))
+        return self.fc(functional.linear(code, self.decoder[0].t()))
+
+
+class Closed(nn.Module):
+    """And again: it reads what a function of its own has seen when it was built, as a view."""
+
+    def __init__(self, pixels: int, num_classes: int) -> None:
+        super().__init__()
+        self.encoder, self.fc = nn.Linear(pixels, 16, bias=False), nn.Linear(pixels, num_classes)
+        turned = self.encoder.weight.t()
+        self.decode = lambda code: functional.linear(code, turned)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.fc(self.decode(functional.relu(self.encoder(images.flatten(1)))))
+
+
+class Reader(nn.Module):
+    """A recurrent layer, which keeps a list of its weights itself."""
+
+    def __init__(self, side: int, num_classes: int) -> None:
+        super().__init__()
+        self.rows, self.fc = nn.LSTM(side, 8, batch_first=True), nn.Linear(8, num_classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.fc(self.rows(images.mean(1))[0].mean(1))
+
+
 def _parameter(network: Plain) -> None:
     network.b.weight = network.a.weight
 
@@ -149,4 +186,7 @@ TRANSPOSED, ROOT, EARLY, VIEW = _built(_transposed), _built(_root), _built(_earl
 BUFFER_OF_A_PARAMETER, HALVES = _built(_buffer_of_a_parameter), _built(_halves)
 HIDDEN_MODULE, HEAD = _built(_hidden_module), _built(_head)
 WORDS = Builder(lambda channels, classes, side: Words(classes), {})
+LISTED = Builder(lambda channels, classes, side: Listed(channels * side * side, classes), {})
+CLOSED = Builder(lambda channels, classes, side: Closed(channels * side * side, classes), {})
+READER = Builder(lambda channels, classes, side: Reader(side, classes), {})
 MIRROR = Builder(lambda channels, classes, side: Mirror(channels * side * side, classes), {})

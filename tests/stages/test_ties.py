@@ -189,6 +189,25 @@ def test_tensors_that_share_memory_only_are_refused(
     assert "lie in the same memory but are not one parameter" in reason
 
 
+@pytest.mark.parametrize("network", ["LISTED", "CLOSED"])
+def test_a_parameter_that_is_read_by_another_way_than_by_its_name_is_refused(
+    network: str, line: Callable[..., tuple[str, ...]]
+) -> None:
+    """Found: trained, then measured with a decoder that no file had filled."""
+    reason = refused(line(network))
+    assert reason is not None
+    assert "reads encoder.weight by another way than by its name" in reason
+
+
+@pytest.mark.parametrize("network", ["MIRROR", "READER"])
+def test_what_reads_its_parameters_by_name_goes_through_a_file(
+    network: str, bench: Bench, line: Callable[..., tuple[str, ...]]
+) -> None:
+    path, trained = made(line(network, *KEPT["coded"]), bench)
+    assert refused(line(network, *KEPT["coded"])) is None
+    assert torch.equal(logits(opened(path)[1], (1, 8, 8)), trained)
+
+
 def test_parts_of_one_memory_that_do_not_overlap_are_no_tie(line: Callable[..., tuple[str, ...]]) -> None:
     assert refused(line("HALVES")) is None
 

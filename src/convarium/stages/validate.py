@@ -95,6 +95,7 @@ def _trouble(architecture: Json, step: Json | None, networks: dict[str, "nn.Modu
     """Try the network (no step), or a step on the network that was tried before it; whatever it raises is a reason."""
     from convarium.architectures import library
     from convarium.compression.budget import refuse_small
+    from convarium.compression.hidden_reads import refuse_hidden_reads
     from convarium.compression.phases import check
     from convarium.stages.rehearsal import rehearse
 
@@ -103,6 +104,7 @@ def _trouble(architecture: Json, step: Json | None, networks: dict[str, "nn.Modu
         if step is None:
             delivered = library.delivered(architecture)
             network = library.trial(delivered)
+            refuse_hidden_reads(network, architecture["name"])
             rehearse(delivered, network)
             networks[key], vars(network)["called"] = network, architecture["name"]
         elif key in networks:
