@@ -67,12 +67,14 @@ def compared(path: Path, origin: "Origin", store: "Store", config: Mapping[str, 
 
 def show(found: Mapping[str, Any]) -> None:
     """Print the file, and a row of how it compares."""
-    from rich.table import Table
+    from rich.table import Column, Table
 
+    from convarium import columns
     from convarium.cli import output
 
     print(found["file"])
-    table = Table("format", "bytes", "of", "difference", "relative", "test accuracy", "stored", "parity", box=None)
+    verdict = Column("parity", overflow="fold")
+    table = Table("format", "bytes", "of", "difference", "relative", "test accuracy", "stored", verdict, box=None)
     judged = found["parity"]
     if judged is None:
         return
@@ -84,7 +86,8 @@ def show(found: Mapping[str, Any]) -> None:
         f"{test['stored']:.4f}",
     )
     table.add_row(found["format"], f"{found['bytes']:,}", found["signature"], *figures, _verdict(judged))
-    output.console().print(table, markup=False)
+    rank = ("difference", "test accuracy", "stored", "bytes", "relative", "of")
+    columns.show(output.console(), table, rank, markup=False)
 
 
 def _verdict(judged: Mapping[str, Any]) -> str:
