@@ -96,3 +96,18 @@ def test_a_wrong_filter_is_one_line(arguments: list[str], said: str, made: Plan,
     code, out, error = call("ls", *arguments)
     assert (code, out, error.count("\n")) == (2, "", 1)
     assert said in error
+
+
+@pytest.mark.parametrize("width", [40, 60, 80])
+def test_a_narrow_terminal_gets_whole_names_and_figures(width, monkeypatch, capsys):
+    from convarium.cli import ls
+
+    row = {"signature": "0123456789ab", "stage": "measure", "seconds": 1.5, "name": "lenet5-mnist5k-random0.9-s1"}
+    row["metrics"] = {"accuracy": 0.97123, "validation_accuracy": 0.951, "file_bytes": 1_724_376, "ratio": 1.0}
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", str(width))
+    ls._show([row])
+    text = capsys.readouterr().out
+    assert max(map(len, text.splitlines())) <= width
+    for part in ("0123456789ab", "measure", "1.5", row["name"], "0.971", "1,724,376"):
+        assert part in text

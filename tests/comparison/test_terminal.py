@@ -40,6 +40,20 @@ def test_every_figure_is_there(document):
         assert part in lines
 
 
+@pytest.mark.parametrize("width", [40, 50, 60, 70])
+def test_a_narrow_terminal_leaves_columns_out_and_says_which(document, width):
+    text = printed(document, width)
+    table, _, told = text.partition("not shown at ")
+    table = table.partition("seeds")[2]
+    assert max(map(len, text.splitlines())) <= width
+    assert told.startswith(f"{width} columns: ")
+    for part in ("magnitude", "0.95", "kmeans", "95.00", "94.75"):
+        assert part in table
+    told = " ".join(told.partition("test %:")[0].split())
+    for heading, figure in {"ratio": "40.0x", "points to dense": "-15.00 (", "MACs": " 5k", "bytes": "100,000"}.items():
+        assert (figure in table) == (heading not in told)
+
+
 @pytest.mark.parametrize("width", [80, 100, 200])
 def test_it_fits_as_plain_text(document, width):
     text = printed(document, width)

@@ -41,8 +41,10 @@ def main(argv: Sequence[str]) -> int:
     if options.json:
         output.document({"rows": found})
     else:
+        from convarium import columns
+
         for table in catalogue_table.tables(found):
-            output.console().print(table, markup=False)
+            columns.show(output.console(), table, catalogue_table.RANK, markup=False)
     return 1 if options.check and not all(row["ours"]["holds"] for row in found) else 0
 
 

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 ARCHITECTURES = ("section", "row", "runs by", "review", "paper", "ours", "verdict", "code, licence")
+RANK = ("runs by", "ours", "verdict", "system", "published", "review", "paper", "section", "code, licence")
 OTHERS = ("section", "row", "system", "runs by", "published", "ours")
 
 

@@ -19,6 +19,7 @@ DESCRIPTION = """A network: its size, its layers (--table), and what its maps re
 """
 COUNTED = "multiply-accumulates of convolutions and matrix products, one image"
 BYTES = 4
+RANK = ("parameters", "MACs", "bytes", "type", "output", "nonzeros", "calls")
 
 Json = dict[str, Any]
 
@@ -149,16 +150,17 @@ def _row(found: Json) -> str:
 def _table(rows: Sequence[Json]) -> None:
     from rich.table import Column, Table
 
+    from convarium import columns
     from convarium.cli import output
 
     counted = [key for key in ("parameters", "nonzeros", "bytes", "macs") if key in rows[0]]
     titles = {"macs": "MACs"}
-    columns = [Column(titles.get(key, key), justify="right") for key in ("calls", *counted)]
-    table = Table(Column("layer", overflow="fold"), "type", "output", *columns, box=None)
+    numbers = [Column(titles.get(key, key), justify="right") for key in ("calls", *counted)]
+    table = Table(Column("layer", overflow="fold"), "type", "output", *numbers, box=None)
     for row in rows:
         shape = "x".join(map(str, row["output"])) if row["output"] else "not called by itself"
         figures = [f"{row[key]:,}" for key in counted]
         table.add_row(row["name"] or "(itself)", row["type"], shape, str(row["calls"]), *figures)
     totals = [f"{sum(row[key] for row in rows):,}" for key in counted]
     table.add_row("total", "", "", "", *totals, style="bold")
-    output.console().print(table, markup=False)
+    columns.show(output.console(), table, RANK, markup=False)

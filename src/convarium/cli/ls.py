@@ -1,7 +1,10 @@
 """`convarium ls`: what is stored, and what failed."""
 
+import sys
 from argparse import Namespace
 from collections.abc import Iterator, Mapping, Sequence
+from shutil import get_terminal_size
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 from convarium.cli.arguments import Arguments
@@ -97,12 +100,21 @@ def _failed(record: Mapping[str, Any]) -> Json:
 
 
 def _show(found: Sequence[Json]) -> None:
-    """Print plain columns: a table of rich takes seconds for thousands of rows."""
+    """Print plain columns: a table of rich takes seconds for thousands of rows.
+
+    In a terminal too narrow for them name and figures stand below the rest, broken between words.
+    """
     lines = [("signature", "stage", "seconds", "name", "figures")]
     lines += [(row["signature"], row["stage"], _seconds(row), row["name"], _figures(row)) for row in found]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    room = get_terminal_size().columns if sys.stdout.isatty() else None
+    narrow = room is not None and sum(widths) + 2 * (len(widths) - 1) > room
     for line in lines:
-        print("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
+        texts = [text.ljust(width) for text, width in zip(line, widths, strict=True)]
+        print("  ".join(texts[:3] if narrow else texts).rstrip())
+        if narrow and room:
+            for text in line[3:]:
+                print(fill(text, room, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False))
 
 
 def _seconds(row: Json) -> str:

@@ -81,14 +81,16 @@ def _quantizer(origin: "Origin") -> Json:
 
 def show(found: Mapping[str, Any]) -> None:
     """Print the file, whose scales its integers have, and a row of how it compares."""
-    from rich.table import Table
+    from rich.table import Column, Table
 
+    from convarium import columns
     from convarium.cli import output
 
     print(found["file"])
     if "quantized_by" in found:
         print(f"quantized by {found['quantized_by']}, to 8 bits by scales of its own{_others(found['requantized'])}")
-    table = Table("format", "bytes", "of", "difference", "relative", "test accuracy", "stored", "parity", box=None)
+    verdict = Column("parity", overflow="fold")
+    table = Table("format", "bytes", "of", "difference", "relative", "test accuracy", "stored", verdict, box=None)
     judged = found["parity"]
     if judged is None:
         return
@@ -100,7 +102,8 @@ def show(found: Mapping[str, Any]) -> None:
         f"{test['stored']:.4f}",
     )
     table.add_row(found["format"], f"{found['bytes']:,}", found["signature"], *figures, _verdict(judged))
-    output.console().print(table, markup=False)
+    rank = ("difference", "test accuracy", "stored", "bytes", "relative", "of")
+    columns.show(output.console(), table, rank, markup=False)
 
 
 def _others(requantized: Sequence[str]) -> str:

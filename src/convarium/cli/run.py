@@ -158,18 +158,20 @@ def _metrics(store: "Store", signature: str) -> dict[str, Any]:
 def show(runs: list[dict[str, Any]]) -> None:
     """Print the table of runs on stdout, what failed on stderr."""
     from rich.markup import escape
-    from rich.table import Table
+    from rich.table import Column, Table
 
+    from convarium import columns
     from convarium.cli import output
 
-    table = Table("signature", "status", "accuracy", "bytes", "ratio", "overrides", box=None)
+    named = (Column(name, overflow="fold") for name in ("status", "overrides"))
+    table = Table("signature", next(named), "accuracy", "bytes", "ratio", next(named), box=None)
     for one in runs:
         metrics = one["metrics"]
         figures = [
             _figure(metrics[key], form) for key, form in (("accuracy", ".4f"), ("file_bytes", ","), ("ratio", ".1f"))
         ]
         table.add_row(one["signature"], one["status"], *figures, escape(" ".join(one["overrides"])) or "the defaults")
-    output.console().print(table)
+    columns.show(output.console(), table, ("accuracy", "bytes", "ratio", "status"))
     for one in runs:
         if one["error"]:
             output.console(error=True).print(f"{one['status']}: {one['error']}", markup=False)

@@ -130,8 +130,9 @@ def _failed(node: "Node", store: "Store") -> Json | None:
 
 
 def _show(found: Json) -> None:
-    from rich.table import Table
+    from rich.table import Column, Table
 
+    from convarium import columns
     from convarium.cli import output
     from convarium.store.lease import PATIENCE_SECONDS
     from convarium.store.progress import REPORTED, duration, figures
@@ -140,15 +141,16 @@ def _show(found: Json) -> None:
     stages, seconds = found["stages_left"], duration(found["seconds_left"])
     left = f", {stages} stages left, about {seconds}" if stages else ""
     console.print(f"{found['done']} of {found['points']} points done{left}")
-    table = Table("running", "name", "phase", "epoch", "figures", "since", "where", box=None)
+    name, told = (Column(name, overflow="fold") for name in ("name", "figures"))
+    table = Table("running", name, "phase", "epoch", told, "since", "where", box=None)
     for one in found["running"]:
         epoch = f"{one['epoch']}/{one['epochs']}" if one["epoch"] is not None else ""
         silent = one["beat_seconds_ago"] > PATIENCE_SECONDS
         where = f"{one['host']} {one['pid']}{', silent' if silent else ''}"
-        told = figures(one, REPORTED)
-        table.add_row(one["stage"], one["name"], one["phase"] or "", epoch, told, duration(one["seconds"]), where)
+        reported, since = figures(one, REPORTED), duration(one["seconds"])
+        table.add_row(one["stage"], one["name"], one["phase"] or "", epoch, reported, since, where)
     if found["running"]:
-        console.print(table)
+        columns.show(console, table, ("epoch", "since", "running", "figures", "phase", "where"))
     for one in found["failed"]:
         console.print(
             f"{(one['kind'] or 'failed').replace('_', ' ')}: {one['stage']} {one['name']}: {one['error']}{_when(one)}",

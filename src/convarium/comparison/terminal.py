@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from convarium import columns
 from convarium.comparison import coverage, time_table
 from convarium.comparison.digits import bounds
 
@@ -17,7 +18,7 @@ Row = Mapping[str, Any]
 TEST, BALANCED = ("test\n%",), ("bal.\n%",)
 HEADINGS = ("valid.\n%", "points to dense\n", "bytes\n", "ratio\n")
 ROOMY = ("non-\nzeros", "MACs\n")
-ROOMY_WIDTH = 96
+RANK = ("test %", "points to dense", "bytes", "ratio", "ms faster", "valid. %", "bal. %", "nonzeros", "MACs")
 COLOURS = {"better": "green", "worse": "red"}
 VERDICTS = {
     "no test": "no test with 1 seed: the interval is that of this one network; another seed may do otherwise.",
@@ -31,9 +32,9 @@ def show(document: Mapping[str, Any], console: Console) -> None:
     if not rows:
         console.print("No row to show.", highlight=False)
     for heading, group in _groups(rows):
-        console.print(_table(heading, group, console.width >= ROOMY_WIDTH, _letters(document)))
+        columns.show(console, _table(heading, group, _letters(document)), RANK)
         if time_table.has_many(group):
-            console.print(time_table.table(heading, group))
+            columns.show(console, time_table.table(heading, group), time_table.RANK)
     for line in _notes(document):
         console.print(Text(line, style="dim"))
 
@@ -52,21 +53,21 @@ def _letters(document: Mapping[str, Any]) -> dict[str, str]:
     return dict(zip(some, ascii_lowercase, strict=False))
 
 
-def _table(heading: str, rows: Sequence[Row], roomy: bool, letters: Mapping[str, str]) -> Table:
-    """Each network takes two lines: figures, then their intervals. Without room two columns are left out."""
+def _table(heading: str, rows: Sequence[Row], letters: Mapping[str, str]) -> Table:
+    """Each network takes two lines: figures, then their intervals."""
     timed = any(_mean(row, "latency_ms") is not None for row in rows)
     seeds = {len(row["seeds"]) for row in rows}
     title = f"{heading}, {_seeds(*seeds)}" if len(seeds) == 1 else heading
     table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.show_edge = False
     table.add_column("", no_wrap=True)
-    table.add_column("network", overflow="fold", min_width=10)
+    table.add_column("network", overflow="fold")
     uneven = any("uneven_classes" in row["audit"] for row in rows)
-    names = TEST + (BALANCED if uneven else ()) + HEADINGS + (ROOMY if roomy else ())
+    names = TEST + (BALANCED if uneven else ()) + HEADINGS + ROOMY
     for name in names + (("ms\nfaster",) if timed else ()):
         table.add_column(name, justify="right", no_wrap=True)
     for row in rows:
-        extra = [_short(_mean(row, metric)) for metric in ("nonzeros", "macs") if roomy]
+        extra = [_short(_mean(row, metric)) for metric in ("nonzeros", "macs")]
         table.add_row(*_cells(row, len(seeds) > 1, uneven, letters), *extra, *([_latency(row)] if timed else []))
     return table
 
@@ -141,11 +142,12 @@ def _mean(row: Row, metric: str) -> float | None:
 
 
 def _accuracy(summary: Mapping[str, float | None]) -> Text:
-    mean, low, high = (None if summary[key] is None else 100 * summary[key] for key in ("mean", "low", "high"))
-    text = Text("" if mean is None else f"{mean:.2f}")
+    text = Text(_percent(summary["mean"]))
+    mean, low, high = summary["mean"], summary["low"], summary["high"]
     if mean is None or low is None or high is None:
         return text
-    return text.append("\n" + bounds(round(mean, 2), low, high, lambda value, more: f"{value:.{1 + more}f}"), "dim")
+    ends = bounds(round(100 * mean, 2), 100 * low, 100 * high, lambda value, further: f"{value:.{1 + further}f}")
+    return text.append(f"\n{ends}", style="dim")
 
 
 def _difference(entry: Mapping[str, Any] | None) -> Text:

@@ -11,6 +11,7 @@ from convarium.comparison.timings import SETTING
 
 Row = Mapping[str, Any]
 HEADINGS = ("ms\n", "faster\n", "test\n%", "as eager\n%", "model\nbytes", "peak\nbytes")
+RANK = ("ms", "faster", "test %", "as eager %", "model bytes", "peak bytes")
 NOTE = (
     "time: one forward pass of so many images; faster: time of the dense network / this one's under the same executor,"
     " in turns, and the range over processes. test %, as eager %: test images that are right, and that are classified"

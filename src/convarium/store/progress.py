@@ -22,6 +22,7 @@ MAIN = ("accuracy", "validation_accuracy", "file_bytes", "ratio", "latency_ms", 
 REPORTED = ("loss", "validation_accuracy", "accuracy")
 REFRESH_SECONDS = 0.5
 SHOWN = 16
+RANK = ("epoch", "since", "stage", "figures", "phase")
 
 
 def progress(quiet: bool) -> Progress:
@@ -109,7 +110,9 @@ class LiveTable:
             line = ending(self._plan.nodes[signature], signature, survey, self._store)
             self._live.console.print(line, markup=False, highlight=False)
         running = [node for node in survey.ready if self._runs(node)]
-        self._live.update(Group(self._title(survey, running), self._table(running)), refresh=True)
+        self._live.update(
+            Group(self._title(survey, running), self._table(running, self._live.console.width)), refresh=True
+        )
 
     def end(self) -> None:
         """Leave the table as it is."""
@@ -117,15 +120,19 @@ class LiveTable:
             self._live.stop()
             self._live = None
 
-    def _table(self, running: list[Node]) -> "Table":
-        from rich.table import Table
+    def _table(self, running: list[Node], width: int) -> "Table":
+        from rich.table import Column, Table
 
-        table = Table("stage", "name", "phase", "epoch", "figures", "since", box=None)
+        from convarium import columns
+
+        name, told = (Column(heading, overflow="fold") for heading in ("name", "figures"))
+        table = Table("stage", name, "phase", "epoch", told, "since", box=None)
         for node in running[:SHOWN]:
             report = curves.last(self._store.folder(node) / "curves.jsonl")
             epoch = f"{report['epoch']}/{report.get('epochs', '?')}" if "epoch" in report else ""
             since = duration(self._shown - self._since.setdefault(node.signature, self._shown))
             table.add_row(node.stage, node.name, str(report.get("phase", "")), epoch, figures(report, REPORTED), since)
+        columns.fit(table, width, RANK)
         return table
 
     def _title(self, survey: Survey, running: list[Node]) -> str:
