@@ -36,11 +36,11 @@ def main(argv: Sequence[str]) -> int:
         if options.retry and not options.cfg:
             _forget(options.retry, asked)
         if not options.cfg:
+            datasets = find_datasets(asked.points)
             runs, code = answer(asked, options.json)
     if options.cfg:
         return _print_configs(asked)
-    document = {"datasets": find_datasets(asked.points), "runs": runs}
-    output.document(document) if options.json else show(runs)
+    output.document({"datasets": datasets, "runs": runs}) if options.json else show(runs)
     return code
 
 
