@@ -26,12 +26,13 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
-def tiff(path: Path, samples: NDArray[Any], order: str = "<") -> None:
-    """Write samples (H, W) or (H, W, C) uncompressed; four channels are RGB and alpha."""
+def tiff(path: Path, samples: NDArray[Any], order: str = "<", deflated: bool = False) -> None:
+    """Write samples (H, W) or (H, W, C), compressed if so asked; four channels are RGB and alpha."""
     height, width, channels = (*samples.shape, 1)[:3]
     data = samples.astype(samples.dtype.newbyteorder(order)).tobytes()  # type: ignore[arg-type]
+    data = zlib.compress(data) if deflated else data
     tags: dict[int, list[int]] = {
-        256: [width], 257: [height], 258: [8 * samples.dtype.itemsize] * channels, 259: [1],
+        256: [width], 257: [height], 258: [8 * samples.dtype.itemsize] * channels, 259: [8 if deflated else 1],
         262: [2 if channels > 2 else 1], 273: [0], 277: [channels], 278: [height], 279: [len(data)],
         **({338: [ALPHA]} if channels == 4 else {}), 339: [FORMAT[samples.dtype.kind]] * channels,
     }  # fmt: skip

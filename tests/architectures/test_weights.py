@@ -198,6 +198,63 @@ def test_a_file_that_holds_no_weights_is_refused(here: Path, kind: str) -> None:
     assert said in refused(lambda: weight_files.read("net.pth"))
 
 
+Nest = Callable[[Tensors, Tensors], Any]
+SEVERAL: dict[str, tuple[Nest, str, str]] = {
+    "timm": (lambda own, ema: {"epoch": 3, "state_dict": own, "state_dict_ema": ema}, "state_dict", "state_dict_ema"),
+    "the average first": (lambda own, ema: {"model_ema": ema, "model": own}, "model", "model_ema"),
+    "nested": (lambda own, ema: {"model": own, "ema": {"module": ema, "updates": 9}}, "model", "ema.module"),
+    "deeper": (lambda own, ema: {"net": {"state_dict": own, "ema": ema}}, "net.state_dict", "net.ema"),
+    "wrapped twice": (lambda own, ema: {"module": {"model": own}, "ema": ema}, "module.model", "ema"),
+    "beside an optimiser": (
+        lambda own, ema: {
+            "optimizer": {"state": {"buf": own}}, "state_dict": own, "averaged": ema,
+            "stats": {"mean": own["fc1.bias"]},
+        },
+        "state_dict",
+        "averaged",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", SEVERAL)
+def test_of_several_state_dicts_one_is_taken_and_the_others_are_told(here: Path, tensors: Tensors, kind: str) -> None:
+    nest, usual, other = SEVERAL[kind]
+    average = {name: tensor / 2 for name, tensor in tensors.items()}
+    torch.save(nest(tensors, average), "net.pth")
+    found = weight_files.read("net.pth")
+    assert fingerprint(found.tensors) == fingerprint(tensors)
+    assert found.said == (f"taken from '{usual}'", f"the file also holds '{other}': --from takes another one")
+    chosen = weight_files.read("net.pth", other)
+    assert fingerprint(chosen.tensors) == fingerprint(average)
+    assert chosen.said[0] == f"taken from '{other}'"
+    assert f"'{usual}'" in chosen.said[1]
+    said = refused(lambda: weight_files.read("net.pth", "swa"))
+    assert said.startswith("--from swa: net.pth holds no tensors there but at ")
+    assert {usual, other} == set(said.partition(" at ")[2].partition(":")[0].split(", "))
+
+
+def test_a_key_may_leave_out_what_lies_below_it(here: Path, tensors: Tensors) -> None:
+    torch.save({"model": tensors, "ema": {"module": {name: -one for name, one in tensors.items()}}}, "net.pth")
+    assert weight_files.read("net.pth", "ema").said[0] == "taken from 'ema.module'"
+
+
+def test_of_none_that_is_usual_the_only_one_is_taken_and_of_several_none(here: Path, tensors: Tensors) -> None:
+    torch.save({"params_ema": tensors, "step": 3}, "one.pth")
+    assert weight_files.read("one.pth").said == ("taken from 'params_ema'",)
+    torch.save({"params": tensors, "params_ema": tensors}, "two.pth")
+    said = refused(lambda: weight_files.read("two.pth"))
+    assert said == "two.pth holds no tensors by name but at params, params_ema: choose one by --from KEY"
+
+
+def test_a_key_where_there_is_nothing_to_choose_is_refused(here: Path, tensors: Tensors) -> None:
+    torch.save(tensors, "net.pth")
+    assert refused(lambda: weight_files.read("net.pth", "model")).endswith("but at its top: leave --from out")
+    save_file(tensors, "net.safetensors")
+    assert "--from model chooses among the state dicts of a torch checkpoint" in refused(
+        lambda: weight_files.read("net.safetensors", "model")
+    )
+
+
 def test_own_networks_have_no_pretrained_weights() -> None:
     assert "architecture mlp has no pretrained weights" in refused(lambda: library.pretrained(MLP))
 

@@ -127,7 +127,6 @@ def test_a_cvm_is_the_stored_file_and_is_found_by_its_bytes(command: Command, si
         ("by.SAFETENSORS", "safetensors"),
         ("by.pt2", "torch_export"),
         ("by.cvm", "cvm"),
-        ("by", "cvm"),
     ],
 )
 def test_without_a_format_the_suffix_says_it(name: str, form: str, command: Command, signatures: list[str]) -> None:
@@ -136,6 +135,17 @@ def test_without_a_format_the_suffix_says_it(name: str, form: str, command: Comm
     assert file.read_bytes().startswith(b"CVM1") == (form == "cvm")
     if form != "cvm":
         assert content.texts(file)["format"] == form
+
+
+@pytest.mark.parametrize(
+    "name", ["no.pt", "no.pth", "no.pkl", "no.bin", "no.h5", "no.tflite", "no.onnx.gz", "no", ".cvm"]
+)
+def test_a_name_that_says_no_format_is_refused(name: str, command: Command, signatures: list[str]) -> None:
+    file = command.folder / name
+    said = command.refused("export", signatures[1], "-o", str(file))
+    assert f"-o {file}: " in said
+    assert ".cvm (cvm), .onnx (onnx or onnx_int8), .safetensors (safetensors), .pt2 (torch_export)" in said
+    assert not file.exists()
 
 
 @pytest.mark.parametrize(

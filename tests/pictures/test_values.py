@@ -37,7 +37,11 @@ def big(path: Path, samples: Samples) -> None:
 
 
 def compressed(path: Path, samples: Samples) -> None:
-    Image.fromarray(samples).save(path, compression="tiff_lzw")
+    tiff(path, samples, deflated=True)
+
+
+def both(path: Path, samples: Samples) -> None:
+    tiff(path, samples, ">", deflated=True)
 
 
 Write = Callable[[Path, Samples], None]
@@ -45,6 +49,7 @@ WIDE: dict[str, tuple[Write, str, Samples]] = {
     "float 0..1": (tiff, "tif", ramp(0, 1, np.float32)),
     "float 0..1, big-endian": (big, "tif", ramp(0, 1, np.float32)),
     "float 0..1, compressed": (compressed, "tif", ramp(0, 1, np.float32)),
+    "float 0..1, big-endian and compressed": (both, "tif", ramp(0, 1, np.float32)),
     "float 0..255": (tiff, "tif", ramp(0, 255, np.float32)),
     "float 0..65535": (tiff, "tif", ramp(0, 65535, np.float32)),
     "float about 0": (tiff, "tif", ramp(-3, 2, np.float32)),
@@ -54,12 +59,17 @@ WIDE: dict[str, tuple[Write, str, Samples]] = {
     "16 bits, TIFF": (tiff, "tif", ramp(0, 4095, np.uint16)),
     "16 bits, big-endian": (big, "tif", ramp(0, 4095, np.uint16)),
     "16 bits, compressed": (compressed, "tif", ramp(0, 4095, np.uint16)),
+    "16 bits, big-endian and compressed": (both, "tif", ramp(0, 4095, np.uint16)),
+    "16 bits with a sign, big-endian and compressed": (both, "tif", ramp(-200, 700, np.int16)),
     "16 bits with a sign": (tiff, "tif", ramp(-200, 700, np.int16)),
     "int32": (tiff, "tif", ramp(0, 100_000, np.int32)),
     "int32, big-endian": (big, "tif", ramp(-7, 100_000, np.int32)),
+    "int32, big-endian and compressed": (both, "tif", ramp(-7, 100_000, np.int32)),
     "uint32": (tiff, "tif", ramp(0, 4e9, np.uint32)),
     "RGB of 16 bits": (png16, "png", ramp(0, 4095, np.uint16, 3)),
     "RGB of 16 bits, TIFF": (tiff, "tif", ramp(0, 4095, np.uint16, 3)),
+    "RGB of 16 bits, compressed": (compressed, "tif", ramp(0, 4095, np.uint16, 3)),
+    "RGB of 16 bits, big-endian and compressed": (both, "tif", ramp(0, 4095, np.uint16, 3)),
     "RGB of 16 bits, big-endian": (big, "tif", ramp(0, 4095, np.uint16, 3)),
 }
 

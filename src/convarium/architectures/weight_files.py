@@ -18,28 +18,36 @@ from convarium.errors import UserError
 
 WRAPPERS = ("state_dict", "model_state_dict", "model", "module", "network", "net", "weights")
 ZIP, PICKLE = b"PK", b"\x80"
+OPTIMISER = "optim"  # in the keys of what a training keeps beside its weights
 HARMLESS = ("torch.", "collections.", "__torch__.")
 GLOBAL = re.compile(r"GLOBAL ([\w.]+)")
 
 
-def read(path: str | Path) -> Weights:
+def read(path: str | Path, key: str | None = None) -> Weights:
     """Read a file by its content, whatever its name.
 
+    Args:
+        key: which of the state dicts of a torch checkpoint; those that lie deeper are named by keys joined by dots.
+
     Raises:
-        UserError: it can't be read, is no weights file, or is a pickle that wants to import something.
+        UserError: it can't be read, is no weights file, or is a pickle that wants to import something; it holds nothing
+            at the key, or without one several state dicts of which none is the usual one.
     """
     try:
         with Path(path).open("rb") as file:
             start = file.read(16)
     except OSError as error:
         raise UserError(f"{path} can't be read: {error.strerror}") from None
+    is_checkpoint = start[:2] == ZIP or start[:1] == PICKLE
+    if key is not None and not is_checkpoint:
+        raise UserError(f"--from {key} chooses among the state dicts of a torch checkpoint, {path} is none")
     if start[:4] == b"CVM1":
         return _network_file(path)
     if start[8:9] == b"{":
         return Weights(_safetensors(path))
-    if start[:2] != ZIP and start[:1] != PICKLE:
+    if not is_checkpoint:
         raise UserError(f"{path} is no weights file: expected safetensors, a torch checkpoint or a .cvm")
-    return _unwrapped(_checkpoint(Path(path)), str(path))
+    return _unwrapped(_checkpoint(Path(path)), str(path), key)
 
 
 def _safetensors(path: str | Path) -> dict[str, Tensor]:
@@ -106,23 +114,58 @@ def _pickle(path: Path) -> bytes:
         return archive.read(next((name for name in archive.namelist() if name.endswith("data.pkl")), "data.pkl"))
 
 
-def _unwrapped(found: Any, where: str) -> Weights:
-    """Go into `state_dict`, `model` and the like until there are tensors."""
-    said: list[str] = []
+def _unwrapped(found: Any, where: str, key: str | None) -> Weights:
+    """Take one of the state dicts of a checkpoint: the one at `key`, else the usual one, else the only one."""
+    usual, held = _find_usual(found), dict(_find_state_dicts(found))
+    if usual is not None:
+        held |= usual
+    fitting = [path for path in held if key in (None, path) or path.startswith(f"{key}.")]
+    path = next(iter(usual)) if usual is not None and key is None else fitting[0] if len(fitting) == 1 else None
+    if path is None:
+        told = f"{where} holds no tensors by name" if key is None else f"--from {key}: {where} holds no tensors there"
+        raise UserError(f"{told} but {_shown(found, held)}")
+    said = [f"taken from '{path}'"] if path else []
+    if others := [f"'{one}'" for one in held if one != path]:
+        said.append(f"the file also holds {', '.join(others)}: --from takes another one")
+    for name, tensor in held[path].items():
+        if kind := _odd_kind(tensor):
+            raise UserError(f"{where}: {brief(str(name))} is {kind}; save plain tensors of numbers")
+    return Weights({str(name): tensor.detach() for name, tensor in held[path].items()}, tuple(said))
+
+
+def _find_usual(found: Any) -> dict[str, Mapping[Any, Tensor]] | None:
+    """Go into `state_dict`, `model` and the like until there are tensors; return these by the keys, joined by dots."""
+    keys: list[str] = []
     while isinstance(found, Mapping) and not _is_tensors(found):
         key = next((key for key in WRAPPERS if isinstance(found.get(key), Mapping)), None)
         if key is None:
-            break
+            return None
+        keys.append(key)
         found = found[key]
-        said.append(f"taken from '{key}'")
-    if not isinstance(found, Mapping) or not found or not _is_tensors(found):
-        keys = ", ".join(brief(str(key)) for key in list(found)[:5]) if isinstance(found, Mapping) else None
-        shown = type(found).__name__ if keys is None else f"the keys {keys}"
-        raise UserError(f"{where} holds no tensors by name but {shown}; expected a state_dict")
-    for name, tensor in found.items():
-        if kind := _odd_kind(tensor):
-            raise UserError(f"{where}: {brief(str(name))} is {kind}; save plain tensors of numbers")
-    return Weights({str(name): tensor.detach() for name, tensor in found.items()}, tuple(said))
+    return {".".join(keys): found} if isinstance(found, Mapping) and found else None
+
+
+def _find_state_dicts(found: Any, path: str = "") -> Iterator[tuple[str, Mapping[Any, Tensor]]]:
+    """Yield every mapping of names to weights by the keys, joined by dots; an optimiser's state is none."""
+    if not isinstance(found, Mapping) or not found:
+        return
+    if _is_tensors(found):
+        if any(tensor.dim() > 1 for tensor in found.values()):
+            yield path, found
+        return
+    for key, value in found.items():
+        if isinstance(key, str) and OPTIMISER not in key.lower():
+            yield from _find_state_dicts(value, f"{path}.{key}" if path else key)
+
+
+def _shown(found: Any, held: Mapping[str, Any]) -> str:
+    if "" in held:
+        return "at its top: leave --from out"
+    if held:
+        return f"at {', '.join(held)}: choose one by --from KEY"
+    if isinstance(found, Mapping):
+        return f"the keys {', '.join(brief(str(key)) for key in list(found)[:5])}; expected a state_dict"
+    return f"{type(found).__name__}; expected a state_dict"
 
 
 def _odd_kind(tensor: Tensor) -> str | None:

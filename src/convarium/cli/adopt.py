@@ -37,6 +37,7 @@ def main(argv: Sequence[str]) -> int:
     """Store and measure the weights; exit code 2 if they do not fit, 1 if something failed while running."""
     parser = Arguments("adopt", DESCRIPTION)
     parser.add_argument("--json", action="store_true", help="one JSON document")
+    parser.add_argument("--from", dest="key", metavar="KEY", help="which state dict of a checkpoint that holds several")
     parser.add_argument("--new-head", action="store_true", help="begin with a fresh classifier where theirs is another")
     parser.add_argument("--by-order", action="store_true", help="go by the order of the tensors where names differ")
     parser.add_argument("--train", action="store_true", help="then train all of it by the recipe")
@@ -111,7 +112,9 @@ def _read(source: str, architecture: Json, options: Namespace) -> "Weights":
     from convarium.architectures.weights import fitted
 
     network = library.build(architecture, "meta")
-    weights = library.pretrained(architecture) if source == PRETRAINED else weight_files.read(path(source))
+    if source == PRETRAINED and options.key is not None:
+        raise UserError(f"--from {options.key} chooses in a torch checkpoint; pretrained weights have no such keys")
+    weights = library.pretrained(architecture) if source == PRETRAINED else weight_files.read(path(source), options.key)
     return fitted(weights, network, source, new_head=options.new_head, by_order=options.by_order)
 
 

@@ -40,11 +40,12 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("-o", "--output", type=path, required=True, metavar="FILE", help="where to write it")
     parser.add_argument("--json", action="store_true", help="one JSON document")
     options, prefix = parser.read_with("signature", argv)
-    form = _format(options.format, options.output)
     from convarium.cli import output, parity
 
     with output.aside():
-        found = _exported(prefix, form, options.output, parity.given(options.overrides, "export"))
+        config = parity.given(options.overrides, "export")
+        form = _format(options.format, options.output)
+        found = _exported(prefix, form, options.output, config)
     if options.json:
         output.document(found)
     else:
@@ -53,16 +54,20 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _format(typed: str | None, target: Path) -> str:
-    """Return the format that is typed, else that of the file's suffix, else cvm.
+    """Return the format that is typed, else that of the file's suffix.
 
     Raises:
-        UserError: the suffix is that of another format than the typed one.
+        UserError: the suffix is that of another format than the typed one, or of none where none is typed.
     """
     of_suffix = SUFFIXES.get(target.suffix.lower(), ())
     if typed and of_suffix and typed not in of_suffix:
         right = " or ".join(of_suffix)
         raise UserError(f"--format {typed} -o {target}: {target.suffix} is the suffix of --format {right}")
-    return typed or (of_suffix[0] if of_suffix else "cvm")
+    if not typed and not of_suffix:
+        known = ", ".join(f"{suffix} ({' or '.join(forms)})" for suffix, forms in SUFFIXES.items())
+        told = f"{target.suffix} is the suffix of no format" if target.suffix else "no suffix says no format"
+        raise UserError(f"-o {target}: {told}; export writes {known}; or add --format")
+    return typed or of_suffix[0]
 
 
 def _exported(prefix: str, form: str, target: Path, config: dict[str, Any]) -> dict[str, Any]:

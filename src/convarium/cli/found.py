@@ -25,7 +25,7 @@ def find_datasets(points: Iterable["Point"]) -> list[Json]:
         dataset = point.config["dataset"]
         if not dataset.get("class_names"):  # of a published set nothing is left to be found
             continue
-        told = {key: dataset[key] for key in KEYS if key in dataset}
+        told = {key: dataset[key] for key in KEYS if dataset.get(key) is not None}
         if "value_range" in told and dataset["name"] == "image_folder":
             told["nearly_constant"] = _find_flat(dataset, point.config["runtime"]["store"])
         if told not in found:
@@ -52,14 +52,18 @@ def print_datasets(found: Iterable[Json]) -> None:
         if flat := one.get("nearly_constant"):
             advice = "dataset.value_range=[BLACK,WHITE] sets another range"
             told = f"{len(flat):,} pictures are nearly constant in this range, such as {flat[0]}"
-            print(f"dataset {one['name']} in {one['root']}: {told}; {advice}", file=sys.stderr)
+            print(f"{_owner(one)}: {told}; {advice}", file=sys.stderr)
 
 
 def _line(found: Json) -> str:
     names = ", ".join(found["class_names"][:NAMED]) + (", …" if len(found["class_names"]) > NAMED else "")
-    images = ", ".join(f"{part} {count:,}" for part, count in (found["images"] or {}).items())
-    told = f"dataset {found['name']} in {found['root']}: {found['classes']:,} classes ({names}); images: {images}"
+    images = ", ".join(f"{part} {count:,}" for part, count in found.get("images", {}).items())
+    told = f"{_owner(found)}: {found['classes']:,} classes ({names}); images: {images}"
     if "value_range" not in found:
         return told
     low, high = found["value_range"]
     return f"{told}; values of {low:g} to {high:g} become black to white"
+
+
+def _owner(found: Json) -> str:
+    return f"dataset {found['name']}" + (f" in {found['root']}" if "root" in found else "")

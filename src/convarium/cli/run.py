@@ -36,11 +36,11 @@ def main(argv: Sequence[str]) -> int:
         if options.retry and not options.cfg:
             _forget(options.retry, asked)
         if not options.cfg:
+            datasets = find_datasets(asked.points)
             runs, code = answer(asked, options.json)
     if options.cfg:
         return _print_configs(asked)
-    document = {"datasets": find_datasets(asked.points), "runs": runs}
-    output.document(document) if options.json else show(runs)
+    output.document({"datasets": datasets, "runs": runs}) if options.json else show(runs)
     return code
 
 
@@ -71,6 +71,7 @@ def answer(asked: "Asked", quiet: bool) -> tuple[list[dict[str, Any]], int]:
     """
     asked = replace(asked, points=asked.accepted(), invalid=())
     from convarium.cli import output
+    from convarium.cli.below_chance import find_below_chance
     from convarium.cli.found import find_datasets, print_datasets
     from convarium.cli.skipped import skipped
     from convarium.cli.stored import store_of, workers_of
@@ -90,7 +91,7 @@ def answer(asked: "Asked", quiet: bool) -> tuple[list[dict[str, Any]], int]:
     print_datasets(find_datasets(asked.points))
     with followed(asked.tracking, graph, store, asked.sweep):
         statuses = run(graph, store, launch, workers, progress(quiet))
-    for line in skipped(graph, store):
+    for line in [*skipped(graph, store), *find_below_chance(graph, store)]:
         output.console(error=True).print(line, markup=False)
     return [_described(point, graph, store, statuses) for point in graph.points], _code(
         statuses.values(), len(graph.points)

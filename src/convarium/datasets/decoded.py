@@ -68,7 +68,7 @@ def _folder(dataset: Mapping[str, Any], part: str, cache: Path | None) -> Path |
     """Return where a part's pixels are kept; what has no fingerprint is not kept."""
     if cache is None or not dataset.get("fingerprint"):
         return None
-    identity = [VERSION, part, *(dataset.get(key) for key in IDENTITY), *dataset.get("value_range", ())]
+    identity = [VERSION, part, *(dataset.get(key) for key in IDENTITY), *(dataset.get("value_range") or ())]
     key = sha256(json.dumps(identity).encode()).hexdigest()[:16]
     return cache / "pixels" / f"{dataset['name'].replace('/', '_')}-{part}-{key}"
 

@@ -55,7 +55,7 @@ def scaled_for(header: Mapping[str, Any], dataset: Mapping[str, Any]) -> dict[st
         header: of the file (`compression.file.header`).
     """
     given = header["input"].get("value_range")
-    return {**dataset, "value_range": given} if given and "value_range" in dataset else {**dataset}
+    return {**dataset, "value_range": given} if given and dataset.get("value_range") else {**dataset}
 
 
 def _read(

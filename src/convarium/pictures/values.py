@@ -2,6 +2,8 @@
 
 import re
 import sys
+import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +16,8 @@ FLAT = 16  # a picture that spans less than this part of the range has fewer tha
 ORIENTATION = 0x0112
 COLOUR = re.compile(r"(RGB|RGBA|RGBX|R|G|B|A|LA);16[BLN]")  # Pillow's names of 16-bit samples of which it keeps 8 bits
 GREY_AND_ALPHA, UNSIGNED = "LA;16B", "I;32N"
+LIBTIFF = "libtiff"  # gives samples in the order of this computer, and Pillow takes some for those of the file
+BIG_ENDIAN = {"F;32BF": "F;32F", "I;32BS": "I;32S", "I;16BS": "I;16S"} if sys.byteorder == "little" else {}
 OTHER_BYTE = {"B": "L", "L": "B", "N": "B" if sys.byteorder == "little" else "L"}
 
 Extent = tuple[float, ...]  # the least and the largest finite value; empty where there is none
@@ -29,7 +33,7 @@ def find_extent(path: Path) -> Extent:
     from PIL import Image
 
     try:
-        with Image.open(path) as image:
+        with warnings.catch_warnings(action="ignore"), Image.open(path) as image:
             values, opacity = read_values(image)
     except Exception:  # what is damaged is told when it is decoded for training
         return ()
@@ -79,6 +83,8 @@ def read_values(image: "ImageFile") -> tuple["NDArray[Any]", "NDArray[Any] | Non
     if _is_wide_colour(image):
         values, opacity = _split(_of_two_bytes(image))
     else:
+        if _raw_mode(image) in BIG_ENDIAN and image.tile[0].codec_name == LIBTIFF:
+            _change_raw_mode(image, lambda raw: BIG_ENDIAN[raw])
         stored = np.asarray(image)
         values, opacity = (stored.view(np.uint32) if unsigned else stored).astype(np.float64), None
     if hidden is not None:
@@ -101,19 +107,22 @@ def _of_two_bytes(image: "ImageFile") -> "NDArray[Any]":
     from PIL import Image
 
     if _raw_mode(image) == GREY_AND_ALPHA:
-        image.tile = [tile._replace(args="RGBA") for tile in image.tile]
+        _change_raw_mode(image, lambda _: "RGBA")
         both = np.asarray(image).astype(np.float64)
         return 256 * both[..., ::2] + both[..., 1::2]
     with Image.open(image.filename) as other:
-        other.tile = [tile._replace(args=_swapped(tile.args)) for tile in other.tile]
+        _change_raw_mode(other, lambda raw: raw[:-1] + OTHER_BYTE[raw[-1]])
         low = np.asarray(other).astype(np.float64)
     return 256 * np.asarray(image).astype(np.float64) + low
 
 
-def _swapped(args: Any) -> Any:
-    if isinstance(args, str):
-        return args[:-1] + OTHER_BYTE[args[-1]]
-    return (_swapped(args[0]), *args[1:])
+def _change_raw_mode(image: "ImageFile", change: Callable[[str], str]) -> None:
+    """Let Pillow take the samples of an image, not loaded yet, for others of the same size."""
+
+    def changed(args: Any) -> Any:
+        return change(args) if isinstance(args, str) else (change(args[0]), *args[1:])
+
+    image.tile = [tile._replace(args=changed(tile.args)) for tile in image.tile]
 
 
 def _is_wide_colour(image: "ImageFile") -> bool:

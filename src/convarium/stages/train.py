@@ -77,7 +77,7 @@ def header(own: Mapping[str, Any], splits: Any) -> dict[str, Any]:
     """What a reader of the file must know about the network and its input."""
     architecture, dataset = own["architecture"], own["dataset"]
     size, named = architecture["img_size"], "class_names" in dataset
-    scaled = {"value_range": dataset["value_range"]} if "value_range" in dataset else {}
+    scaled = {"value_range": dataset["value_range"]} if dataset.get("value_range") else {}
     shape = [architecture["in_chans"], size, size]
     return {
         "architecture": dict(architecture),
