@@ -90,7 +90,7 @@ def logits(network: nn.Module, shape: Sequence[int]) -> Tensor:
     images *= torch.logspace(-1, 0, count, dtype=torch.float64).view(-1, *[1] * len(shape))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(SEED)
-        return output(deepcopy(network).double(), images)
+        return output(move(deepcopy(network), dtype=torch.float64), images)
 
 
 def agree(found: Tensor, expected: Tensor) -> bool:
