@@ -26,6 +26,7 @@ def shown(value: object) -> str:
 
 
 def brief(text: str, longest: int = 80) -> str:
-    """Return what a stranger wrote as a part of a line: printable, and cut."""
+    """Return what a stranger wrote as a part of a line: printable, and its middle left out where it is long."""
     shown = "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
-    return shown if len(shown) <= longest else f"{shown[: longest - 1]}…"
+    half = longest // 2
+    return shown if len(shown) <= longest else f"{shown[:half]}…{shown[-half:]}"
