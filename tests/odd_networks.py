@@ -194,6 +194,10 @@ def add_layers(net: Any) -> None:
     net.more = nn.Sequential(*(nn.Conv2d(WIDTH, WIDTH, 1) for _ in range(1 + int(torch.rand(1, device="cpu") * 99))))
 
 
+def add_pooled_norm(net: Any) -> None:
+    net.pointwise, net.group_norm = nn.Conv2d(WIDTH, WIDTH, 1), nn.GroupNorm(2, WIDTH)
+
+
 def pooled(net: Any, x: Tensor) -> Tensor:
     return x * net.batch_norm(x.mean((2, 3)))[:, :, None, None]  # type: ignore[no-any-return]
 
@@ -290,6 +294,7 @@ FINE: dict[str, Builder] = {
     "WEIGHT_NORM": holding(lambda net: nn.utils.weight_norm(net.conv2)),
     "WEIGHT_NORM_PARAMETRIZED": holding(lambda net: nn.utils.parametrizations.weight_norm(net.conv2)),
     "WITHOUT_STATISTICS": holding(lambda net: setattr(net, "norm", nn.BatchNorm2d(12, track_running_stats=False))),
+    "POOLED_NORM": holding(add_pooled_norm, lambda net, x: x * net.group_norm(net.pointwise(x).mean((2, 3), True))),
     "NO_VALUES": holding(lambda net: setattr(net, "a", torch.full((3,), torch.nan))),
 }
 globals().update({name: made for name, (made, _) in REFUSED.items()} | FINE)

@@ -5,15 +5,17 @@ stages) Li et al. let the shortcut's projection decide; here all of them do, by 
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 
 import torch
 from torch import Tensor, nn
 
 from convarium.compression import sites
 from convarium.compression.deciders.view import Decision, Json, View
+from convarium.compression.sites import Site
 from convarium.compression.structure import narrow, sound
 from convarium.compression.structure.coupling import Group
-from convarium.compression.structure.cut import spread
+from convarium.compression.structure.cut import Uncuttable, removals, spread, without
 from convarium.errors import UserError
 
 
@@ -48,19 +50,55 @@ def check(network: nn.Module, step: Json) -> None:
     """Refuse a network (which may live on the meta device) of which nothing can be cut.
 
     Raises:
-        UserError: it has one layer with weights only, or was tried with images, and no group of channels can go.
+        UserError: it has one layer with weights only, or was tried with images, and no group of channels can go, or
+            none by this ratio, or so much by it that the network takes no single image any more.
     """
     chosen, shape = {site.name for site in sites.resolve(network, step)}, vars(network).get("input_shape")
     if len(sites.resolve(network, {**step, "sites": ["*"], "per_site": {}})) < 2:
         raise UserError(f"{step['method']}: nothing to cut, the network has one layer with weights, its classifier")
     if shape is not None:
-        narrow.among(sound.runs, sound.plain(network), shape, chosen, step["method"])
+        plain = sound.plain(network)
+        groups = narrow.among(sound.runs, plain, shape, chosen, step["method"])
+        if "budget" not in step:
+            _check_ratio(plain, groups, step, shape)
+
+
+def _check_ratio(network: nn.Module, groups: Sequence[Group], step: Json, shape: Sequence[int]) -> None:
+    """Cut as many filters as the method will, whichever these are."""
+    where = f"compression.{step.get('name') or step['method'].rpartition('/')[2]}"
+    if step.get("scope") == "global":
+        total = sum(group.size for group in groups)
+        is_some = round(total * (1 - step["ratio"])) <= total - min(group.blocks for group in groups)
+        if step["ratio"] > 0 and not is_some:
+            raise UserError(f"{where}.ratio={step['ratio']} cuts nothing: of {total} filters it leaves all")
+        return
+    ratios = {group.name: _ratio_of(step, sites.resolve(network, step), network, group) for group in groups}
+    counts = {group.name: _removed(group, {group.name: group.size}, ratios[group.name], 1.0) for group in groups}
+    if any(ratios.values()) and not any(counts.values()):
+        widest = max(group.size // group.blocks for group in groups)
+        raise UserError(
+            f"{where}.ratio={step['ratio']} cuts nothing: of at most {widest} filters of a layer it leaves all"
+        )
+    places = {group.name: torch.zeros(group.size // group.blocks) for group in groups}
+    choice = {one.name: spread(one, narrow.least(one, places[one.name], counts[one.name])) for one in groups}
+    with suppress(Uncuttable):
+        cut, _ = without(network, removals(network, groups, choice))
+        try:
+            sound.output(cut, torch.empty(1, *shape, device="meta"))
+        except ValueError as error:
+            said = str(error).splitlines()[0][:160]
+            raise UserError(f"{where}.ratio={step['ratio']} leaves too few channels for one image: {said}") from None
 
 
 def _ratio(view: View, network: nn.Module, group: Group) -> float:
     """The share of the group's first filters that `per_site` names, else of all."""
-    found = [float(sites.knob(view.step, "ratio", site)) for site in narrow.in_group(view, network, group)]
-    return next((ratio for ratio in found if ratio != view.step["ratio"]), view.step["ratio"])
+    return _ratio_of(view.step, view.sites, network, group)
+
+
+def _ratio_of(step: Json, chosen: Sequence[Site], network: nn.Module, group: Group) -> float:
+    names = narrow.filters(network, group)
+    found = [float(sites.knob(step, "ratio", site)) for site in chosen if site.name in names]
+    return next((ratio for ratio in found if ratio != step["ratio"]), step["ratio"])
 
 
 def _removed(group: Group, before: Mapping[str, int], ratio: float, progress: float) -> int:

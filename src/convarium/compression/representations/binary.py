@@ -94,7 +94,8 @@ class _Signs(torch.autograd.Function):
         (latents,) = ctx.saved_tensors
         (gradient,) = gradients
         through_sign = _scales(latents)[:, None] * (latents.abs() <= 1)
-        return gradient * (1 / max(1, latents.shape[1]) + through_sign)
+        found: Tensor = gradient * (1 / max(1, latents.shape[1]) + through_sign)
+        return found
 
 
 def _scales(latents: Tensor) -> Tensor:

@@ -10,7 +10,6 @@ from convarium.architectures.ties import find_tied_owners
 from convarium.compression import edits
 from convarium.compression.deciders.view import Decision, View
 from convarium.compression.edits import resize
-from convarium.compression.sites import Site
 from convarium.compression.structure import sound
 from convarium.compression.structure.coupling import Group
 from convarium.compression.structure.cut import removals, without
@@ -119,12 +118,6 @@ def narrowed(network: nn.Module, found: Iterable[Group], choice: Mapping[str, Se
         raise UserError(f"filter pruning does not work on {name}: cut, it fails: {first}") from None
     assert output.shape == (2, view.header["architecture"]["num_classes"])
     return Decision(edits=[resize.between(network, cut)], values=values)
-
-
-def in_group(view: View, network: nn.Module, group: Group) -> list[Site]:
-    """Return the sites of a group's filters, in the network's order."""
-    names = filters(network, group)
-    return [site for site in view.sites if site.name in names]
 
 
 def _is_weighted(network: nn.Module, name: str) -> bool:
