@@ -27,16 +27,16 @@ class Loss:
 def loss(table: NDArray[np.floating], margin: float) -> Loss:
     """Bound the loss from differences of correctness, compressed less dense, -1, 0 or 1 (seeds x images).
 
-    It stands on what `statistics.crossed` stands on, at a one-sided quantile: the bound lies inside that two-sided
+    Of what `statistics.crossed` takes in, two parts at a one-sided quantile: the bound lies inside that two-sided
     interval, whatever the table. Two tests have to refute the margin m: Student's, and Wilson's, because where m is
     really lost at least a share m of the images is judged differently; without it a handful of differing images would
     look like certainty. The bound is the largest loss that they do not refute together, 2.7 / images without any
     difference.
     """
     mean, error, freedom = moments(table)
-    images, own = table.shape[1], float(table.mean())
-    upper = max(float(stdtrit(freedom, LEVEL)) * error - mean, largest(-own, NORMAL**2 / images))
-    p = float(stdtr(freedom, -(mean + margin) / error))
+    images = table.shape[1]
+    upper = max(float(stdtrit(freedom, LEVEL)) * error - mean, largest(-mean, NORMAL**2 / images))
+    p = float(stdtr(freedom, -(mean + margin) / error)) if error else float(mean <= -margin)
     if 0 < margin < 1:
-        p = max(p, float(ndtr(-(own + margin) / sqrt(margin * (1 - margin) / images))))
+        p = max(p, float(ndtr(-(mean + margin) / sqrt(margin * (1 - margin) / images))))
     return Loss(min(upper, 1.0), p)

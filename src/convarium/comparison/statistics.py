@@ -41,21 +41,23 @@ def crossed(table: NDArray[np.floating]) -> Estimate:
     wrong) is counted in each of the three parts.
 
     Few seeds and few images make a bootstrap too narrow; four things repair it. Mean squares are divided by n - 1
-    rather than n. The quantile is Student's, its degrees of freedom those of `_summed`. Two images are added, one that
-    only the first network gets right in all seeds and one that only the second does: Bonett and Price (2012,
-    "Adjusted Wald confidence interval for a difference of binomial proportions based on paired data", Journal of
+    rather than n. The quantile is Student's, its degrees of freedom those of `_summed`. The interval takes in the one
+    that two more images give, one that only the first network gets right and one that only the second: Bonett and Price
+    (2012, "Adjusted Wald confidence interval for a difference of binomial proportions based on paired data", Journal of
     Educational and Behavioral Statistics 37:479-488). And where a mean m is true, at least a share |m| of the images
     is judged differently, so that what `largest` does not refute belongs to the interval: 3.8 / images where no image
     differs at all. `benchmarks/intervals.py` shows coverage and power.
 
     The interval excludes zero exactly where p < 0.05. With one seed it speaks of this one network.
     """
-    mean, error, freedom = moments(table)
-    width, apart = error * float(stdtrit(freedom, (1 + LEVEL) / 2)), NORMAL**2 / table.shape[1]
-    own = float(table.mean())
-    low = min(mean - width, -largest(-own, apart))
-    high = max(mean + width, largest(own, apart))
-    return Estimate(own, max(low, -1.0), min(high, 1.0), 2 * float(stdtr(freedom, -abs(mean) / error)))
+    own, seeds, apart = float(table.mean()), len(table), NORMAL**2 / table.shape[1]
+    added = np.hstack([table, np.ones((seeds, 1)), -np.ones((seeds, 1))])
+    low, high, p = -largest(-own, apart), largest(own, apart), 0.0
+    for mean, error, freedom in (moments(table), moments(added)):
+        width = error * float(stdtrit(freedom, (1 + LEVEL) / 2))
+        low, high = min(low, mean - width), max(high, mean + width)
+        p = max(p, 2 * float(stdtr(freedom, -abs(mean) / error)) if error else 0.0)
+    return Estimate(own, max(low, -1.0), min(high, 1.0), p)
 
 
 def accuracy(table: NDArray[np.floating]) -> Estimate:
@@ -85,14 +87,10 @@ def accuracy(table: NDArray[np.floating]) -> Estimate:
 
 
 def moments(table: NDArray[np.floating]) -> tuple[float, float, float]:
-    """Return what a test of differences stands on: their mean, its standard error, and that error's degrees of freedom.
-
-    All three with the two images that `crossed` adds.
-    """
-    seeds = len(table)
-    mean, by_image, by_seed, rest = _parts(np.hstack([table, np.ones((seeds, 1)), -np.ones((seeds, 1))]))
-    images = table.shape[1] + 1
-    parts = [(by_image, images), (by_seed, seeds - 1), (rest, images * (seeds - 1))]
+    """Return the mean of `table`, its standard error as in `crossed`, and that error's degrees of freedom."""
+    seeds, images = table.shape
+    mean, by_image, by_seed, rest = _parts(table)
+    parts = [(by_image, images - 1), (by_seed, seeds - 1), (rest, (images - 1) * (seeds - 1))]
     variance, freedom = _summed(parts)
     return mean, sqrt(variance), freedom
 
