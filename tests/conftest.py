@@ -1,12 +1,24 @@
 """What all tests share."""
 
 import logging
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 logging.raiseExceptions = False  # libraries keep log handlers on streams that pytest closes after a test
+
+
+@pytest.fixture(autouse=True)
+def import_path_of_children() -> Iterator[None]:
+    """A command that runs in the test's own process must not decide what the children of other tests import."""
+    before = os.environ.get("PYTHONSAFEPATH")
+    yield
+    if before is None:
+        os.environ.pop("PYTHONSAFEPATH", None)
+    else:
+        os.environ["PYTHONSAFEPATH"] = before
 
 
 @pytest.fixture

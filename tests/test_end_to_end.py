@@ -129,6 +129,9 @@ def test_plan_counts_what_is_stored(command: Command) -> None:
             "compress": {"stored": 6, "to_run": 0},
             "measure": {"stored": 6, "to_run": 0},
         },
+        "datasets": [],
+        "networks": [{"architecture": "basic/mlp", "coverage": 1.0, "uncovered": {}}],
+        "notes": [],
     }
 
 
@@ -139,7 +142,7 @@ def test_compare_has_a_row_for_everything_equal_but_the_seed(runs: list[Json], c
     for row in document["rows"]:
         assert list(row) == [
             "label", "status", "architecture", "dataset", "compression", "differs", "seeds", "training_steps",
-            "metrics", "timings", "versus_dense", "audit", "pareto", "signatures", "dense",
+            "metrics", "timings", "coverage", "uncovered", "versus_dense", "audit", "pareto", "signatures", "dense",
         ]  # fmt: skip
         assert (row["architecture"], row["dataset"], row["seeds"]) == ("basic/mlp", "digits", [0, 1])
         assert list(row["metrics"]) == METRICS

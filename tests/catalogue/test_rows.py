@@ -77,7 +77,9 @@ def test_a_system_of_compression_is_run_by_a_compression() -> None:
     """A network alone compresses nothing, nor does it learn from a teacher."""
     of_compression = [row for row in rows() if row.config and row.section.startswith("4")]
     assert len(of_compression) >= 6
-    assert all(str(row.config).startswith("compression=") for row in of_compression)
+    assert {row.id for row in of_compression if not str(row.config).startswith("compression=")} == {
+        "dropout", "dropconnect",  # regularisers, which the review's section 4.1 has among prunings
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("row", ["twn", "ttq", "deit"])

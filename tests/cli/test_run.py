@@ -22,7 +22,7 @@ def test_a_point_is_failed_by_its_own_stages_and_blocked_by_those_before(
         return {key: Status("failed", f"{stage} broke") if key in broken else Status("done") for key in plan.nodes}
 
     monkeypatch.setattr("convarium.store.controller.run", run)
-    monkeypatch.setattr("convarium.stages.validate.validate", lambda points: {})
+    monkeypatch.setattr("convarium.stages.validate.validate", lambda points, notes: {})
     code, out, _ = call("run", "--json", "compression=magnitude")
     (one,) = json.loads(out)["runs"]
     assert (code, one["status"]) == (int(stage is not None), status)
@@ -32,7 +32,7 @@ def test_a_point_is_failed_by_its_own_stages_and_blocked_by_those_before(
 def test_a_method_that_does_not_fit_the_network_is_refused_before_anything_runs(
     call: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("convarium.stages.validate.validate", lambda points: {1: "no site matches conv9*"})
+    monkeypatch.setattr("convarium.stages.validate.validate", lambda points, notes: {1: "no site matches conv9*"})
     code, out, error = call("run", "compression=none,magnitude")
     assert (code, out) == (2, "")
     assert error == "convarium: no site matches conv9*\n"

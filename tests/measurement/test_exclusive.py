@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from convarium.measurement.exclusive import host_clock
+from open_folder import open_to_all
 
 
 class Waited(Exception):
@@ -52,9 +53,7 @@ def _as_another_user(path: Path, answers: "multiprocessing.Queue[str]") -> None:
     [(None, "held"), (0o644, "held"), (0o600, "PermissionError: [Errno 13] It is for all users, but not readable")],
 )
 def test_another_user_can_hold_it(mode: int | None, said: str, umask: None, tmp_path: Path) -> None:
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o755)
-    tmp_path.chmod(0o1777)
+    open_to_all(tmp_path)
     with host_clock(_give_up, tmp_path / "clock"):
         pass
     if mode is not None:

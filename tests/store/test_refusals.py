@@ -12,6 +12,7 @@ import pytest
 from convarium.errors import UserError
 from convarium.store.lease import Leases
 from convarium.store.store import Store
+from open_folder import open_to_all
 from store.fake_run import ENVIRONMENT, in_processes, in_this_thread, node, plan, run
 
 TWO = [node("bad"), node("good")]
@@ -144,7 +145,4 @@ def test_what_another_user_left_unwritable_fails_its_stage_only(mode: int, lease
 @pytest.fixture
 def open_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that every user may come to and write into."""
-    place = tmp_path_factory.mktemp("open")
-    for folder in (place, *place.parents[:2]):
-        folder.chmod(0o777)
-    return place
+    return open_to_all(tmp_path_factory.mktemp("open"))

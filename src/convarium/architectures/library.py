@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from convarium import architectures
 from convarium.architectures import reparametrized, stem
@@ -103,6 +104,7 @@ def _tried(architecture: Mapping[str, Any]) -> nn.Module:
     from convarium.datasets.splits import channels_last
 
     network = build(architecture, "meta").eval()
+    _refuse_lazy(network, architecture["name"])
     _check_memory(network, architecture["name"])
     side = architecture["img_size"]
     images = channels_last(torch.empty(2, architecture["in_chans"], side, side, device="meta"))
@@ -118,6 +120,12 @@ def _tried(architecture: Mapping[str, Any]) -> nn.Module:
         raise UserError(f"{_owner(architecture)} is not a classifier: its output isn't (images, classes)")
     vars(network)["input_shape"] = tuple(images.shape[1:])
     return network
+
+
+def _refuse_lazy(network: nn.Module, name: str) -> None:
+    """Refuse layers that take their sizes from the first images: a file's network is never shown any."""
+    if lazy := next((key for key, parameter in network.named_parameters() if is_lazy(parameter)), None):
+        raise UserError(f"architecture {name}: '{lazy}' has no size: write it out, no lazy layers")
 
 
 def _check_memory(network: nn.Module, name: str) -> None:

@@ -22,7 +22,7 @@ complete -o nospace -o default -F _convarium convarium
 """
 OPTIONS = {
     "run": ["--json", "--cfg", "--retry"],
-    "adopt": ["--json", "--new-head", "--by-order", "--train"],
+    "adopt": ["--json", "--new-head", "--by-order", "--from", "--train"],
     "plan": ["--json", "--fast"],
     "status": ["--json"],
     "compare": ["--json", "--where", "--best", "--html", "--csv", "--margin"],

@@ -256,7 +256,7 @@ def _plain(owners: list[Owner], value: Tensor) -> None:
     for module, leaf in owners:
         if leaf in _lists(module):
             _strip(module, leaf)
-        module._parameters[leaf] = parameter
+        setattr(module, leaf, parameter)  # a recurrent layer keeps a second list of its own
 
 
 def _strip(module: nn.Module, leaf: str) -> None:

@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.parameter import is_lazy
 
 from convarium.architectures import library
 from convarium.architectures.loose_tensors import find_loose_tensors
@@ -154,9 +153,6 @@ class _Rehearsed:
 def _built(architecture: Json, seed: int) -> nn.Module:
     with _random_state(seed):
         network = library.build(architecture)
-    for name, parameter in network.named_parameters():
-        if is_lazy(parameter):
-            raise UserError(f"architecture {architecture['name']}: '{name}' has no size: write it out, no lazy layers")
     side = architecture["img_size"]
     vars(network)["input_shape"] = (architecture["in_chans"], side, side)
     return network

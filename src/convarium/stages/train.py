@@ -77,7 +77,8 @@ def header(own: Mapping[str, Any], splits: Any) -> dict[str, Any]:
     """What a reader of the file must know about the network and its input."""
     architecture, dataset = own["architecture"], own["dataset"]
     size, named = architecture["img_size"], "class_names" in dataset
-    scaled = {"value_range": dataset["value_range"]} if dataset.get("value_range") else {}
+    is_wide = "value_range" in dataset and dataset["value_range"] is not None
+    scaled = {"value_range": dataset["value_range"]} if is_wide else {}
     shape = [architecture["in_chans"], size, size]
     return {
         "architecture": dict(architecture),
