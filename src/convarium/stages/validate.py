@@ -1,5 +1,6 @@
 """The second tier of validation: try every distinct network on the meta device and fit each method to it."""
 
+import json
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -48,14 +49,15 @@ def validate(points: Sequence[Point], notes: list[str] | None = None) -> dict[in
             if reason := answers[key]:
                 found.setdefault(index, reason)
     if notes is not None:
-        notes += [line for network in networks.values() for line in _noted(network)]
+        notes += [line for key, network in networks.items() for line in _note(json.loads(key)["name"], network)]
     return found
 
 
-def _noted(network: "nn.Module") -> Iterator[str]:
+def _note(name: str, network: "nn.Module") -> Iterator[str]:
+    """Yield what one should know of a network that works."""
     from torch.nn.modules.batchnorm import _BatchNorm
 
-    owner = f"architecture {vars(network)['called']}"
+    owner = f"architecture {name}"
     if removed := vars(network).get("weight_norm_removed"):
         yield f"{owner}: weight_norm is taken off when it is built ({_listed(removed)}): these are plain weights"
     modules = network.named_modules()
@@ -106,7 +108,7 @@ def _trouble(architecture: Json, step: Json | None, networks: dict[str, "nn.Modu
             network = library.trial(delivered)
             refuse_hidden_reads(network, architecture["name"])
             rehearse(delivered, network)
-            networks[key], vars(network)["called"] = network, architecture["name"]
+            networks[key] = network
         elif key in networks:
             refuse_small(step, library.delivered(architecture))
             check(networks[key], step)
