@@ -177,6 +177,38 @@ def test_a_rectifier_with_one_slope_for_all_channels_is_cut_as_one_with_a_slope_
     assert torch.allclose(cut(images), zero(images), atol=1e-6)
 
 
+class Weighed(nn.Module):
+    """Its channels are features, or shares of one another: the same layers under another pass."""
+
+    def __init__(self, shares: bool) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(3, 8, 3), nn.Conv2d(8, 6, 3)
+        self.head = nn.Linear(6, 10)
+        self.shares = shares
+
+    def forward(self, images: Tensor) -> Tensor:
+        features = self.first(images)
+        features = features.softmax(1) if self.shares else features.relu()
+        return self.head(self.second(features).relu().mean((2, 3)))
+
+
+class Doubled(Weighed):
+    """The same again, told apart by its code alone."""
+
+    __qualname__ = "Weighed"
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.head(self.second(self.first(images).softmax(1)).relu().mean((2, 3)))
+
+
+def test_what_was_found_of_one_network_is_not_taken_for_another_of_the_same_layers() -> None:
+    plain, shares, other = Weighed(False).eval(), Weighed(True).eval(), Doubled(False).eval()
+    other._get_name = lambda: "Weighed"  # type: ignore[method-assign]
+    assert repr(plain) == repr(shares) == repr(other)
+    found = [{group.name for group in sound.cuttable(network, SHAPE)} for network in (plain, shares, other)]
+    assert found == [{"first", "second"}, {"second"}, {"second"}]
+
+
 def test_attention_heads_stay_and_the_rest_of_a_transformer_is_cut() -> None:
     groups = found(timm("test_vit", 160), (3, 160, 160))
     assert {"patch_embed.proj", "blocks.0.mlp.fc1"} <= set(groups)

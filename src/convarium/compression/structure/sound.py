@@ -10,7 +10,7 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import lru_cache
 from math import prod
-from types import MethodType
+from types import CodeType, MethodType
 from typing import Any, TypeVar
 
 import torch
@@ -25,6 +25,7 @@ from convarium.compression.structure.cut import Uncuttable, removals, spread, wi
 CLOSE = 1e-6
 SEED = 20_230
 FEWEST, MOST, PIXELS = 4, 64, 200_000
+SETTING = (bool, int, float, str, tuple)
 T = TypeVar("T")
 
 
@@ -101,13 +102,20 @@ def agree(found: Tensor, expected: Tensor) -> bool:
 @dataclass(frozen=True)
 class _Case:
     structure: str
+    passes: tuple[CodeType | None, ...]
     network: nn.Module = field(compare=False)
     shape: tuple[int, ...]
 
 
 def _case(network: nn.Module, shape: Sequence[int]) -> _Case:
+    """Tell networks apart by all that decides what can be cut: layers, sizes, ties, settings, the code of each pass."""
     sizes = [tuple(tensor.shape) for tensor in network.state_dict().values()]
-    return _Case(f"{network!r} {sizes} {find_tied_names(network)}", network, tuple(shape))
+    settings = [
+        sorted((key, repr(value)) for key, value in vars(module).items() if isinstance(value, SETTING))
+        for module in network.modules()
+    ]
+    passes = tuple(getattr(module.forward, "__code__", None) for module in network.modules())
+    return _Case(f"{network!r} {sizes} {find_tied_names(network)} {settings}", passes, network, tuple(shape))
 
 
 @lru_cache(maxsize=8)
