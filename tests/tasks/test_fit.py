@@ -235,6 +235,22 @@ def test_a_damaged_checkpoint_means_starting_anew_with_one_line_of_warning(
     assert "\n" not in told
 
 
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory: 8 GB")])
+def test_a_checkpoint_for_which_memory_does_not_suffice_stays(
+    error: Exception, splits: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise error
+
+    run = Run(splits, tmp_path / "a.ckpt")
+    run(plain(), epochs=1)
+    before = run.checkpoint.read_bytes()
+    monkeypatch.setattr(torch, "load", refuse)
+    with pytest.raises(type(error)):
+        checkpoints.read(run.checkpoint)
+    assert run.checkpoint.read_bytes() == before
+
+
 def test_nan_ends_with_one_line_and_keeps_the_last_good_checkpoint(splits: Splits, tmp_path: Path) -> None:
     calls = [0]
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 logger = logging.getLogger(__name__)
 LONGEST_REASON = 120
+NO_MEMORY = "allocate memory"  # what torch says, in a RuntimeError
 
 
 @dataclass(frozen=True)
@@ -41,12 +42,20 @@ def save(path: Path, state: State) -> None:
 
 
 def read(path: Path) -> State | None:
-    """Return the state in `path`, None without a file; a damaged one is told and removed: anew gives the same."""
+    """Return the state in `path`, None without a file; a damaged one is told and removed: anew gives the same.
+
+    Raises:
+        OSError, MemoryError, RuntimeError: the disk refuses the file, or memory does not suffice; the file stays.
+    """
     if not path.is_file():
         return None
+    with path.open("rb") as file:  # what the disk refuses is not damaged
+        file.read(1)
     try:
         return State(**torch.load(path, map_location="cpu", weights_only=True))
     except Exception as error:
+        if isinstance(error, MemoryError) or NO_MEMORY in str(error):
+            raise
         reason = " ".join(str(error).split())[:LONGEST_REASON] or type(error).__name__
         logger.warning("%s is damaged and is left out, what it held is trained anew: %s", path, reason)
         path.unlink(missing_ok=True)
