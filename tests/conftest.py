@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,14 +11,9 @@ logging.raiseExceptions = False  # libraries keep log handlers on streams that p
 
 
 @pytest.fixture(autouse=True)
-def import_path_of_children() -> Iterator[None]:
-    """A command that runs in the test's own process must not decide what the children of other tests import."""
-    before = os.environ.get("PYTHONSAFEPATH")
-    yield
-    if before is None:
-        os.environ.pop("PYTHONSAFEPATH", None)
-    else:
-        os.environ["PYTHONSAFEPATH"] = before
+def import_path_of_children() -> None:
+    """A command that ran in the tests' own process must not decide what the children of this one import."""
+    os.environ.pop("PYTHONSAFEPATH", None)
 
 
 @pytest.fixture

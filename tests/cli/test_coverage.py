@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from convarium.store.fresh import stop_fresh
+
 Called = tuple[int, str, str]
 Call = Callable[..., Called]
 Json = dict[str, Any]
@@ -49,6 +51,7 @@ COVERED = ("architecture=mlp", *LINE[1:])
 @pytest.fixture
 def read(write: Callable[[str, str], Path], call: Call) -> Iterator[Callable[..., Json]]:
     """Call a command in a folder with a network of rows; its JSON."""
+    stop_fresh()  # one that earlier tests started in this process does not know this folder
     write("rows.py", MODULE)
     write("conf/architecture/rows.yaml", NETWORK)
 
