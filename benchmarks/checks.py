@@ -28,10 +28,10 @@ PAGE = """# Checks
 
 Made by `.venv/bin/python benchmarks/checks.py --keep --output docs/results/checks.md dataset.root=data`; one of them is
 made again by `convarium catalogue --check ROW dataset.root=data`. A check is a sweep with the condition under which the
-published claim is taken to hold here (`sweeps/checks/ROW.yaml`). Points are of test accuracy, to the dense network.
+published claim is taken to hold here (`sweeps/checks/ROW.yaml`). Δ acc is of test accuracy, to the dense network.
 {holds} hold, {fails} fail, {missing} are not measured. A check that fails stays here.
 
-| row | claim | published | ours | points to dense | holds if | verdict | signatures |
+| row | claim | published | ours | Δ acc (pp) | holds if | verdict | signatures |
 |---|---|---|---|---|---|---|---|
 {table}
 
@@ -104,10 +104,10 @@ def line(name: str, check: Json, ours: Json | None) -> str:
     if ours is None:
         cells += ["not measured", "", asked(check), "", ""]
     else:
-        points = "" if ours["points"] is None else f"{ours['points']:+.2f}"
+        delta = "" if ours["accuracy_delta_pp"] is None else f"{ours['accuracy_delta_pp']:+.2f}"
         verdict = "holds" if ours["holds"] else f"**fails**: {'; '.join(ours['missed'])}"
         signatures = ", ".join(f"`{one}`" for one in ours["signatures"])
-        cells += [f"{ours['figure']:.3g}", points, asked(check), verdict, signatures]
+        cells += [f"{ours['figure']:.3g}", delta, asked(check), verdict, signatures]
     return f"| {' | '.join(cells)} |"
 
 
@@ -115,9 +115,9 @@ def asked(check: Json) -> str:
     """Say under which conditions a check holds."""
     parts = [f"`{one}`" for one in check["holds"]]
     if (most := check["most_lost"]) is not None:
-        parts.append(f"at most {most:g} points lost" if most >= 0 else f"at least {-most:g} points gained")
+        parts.append(f"at most {most:g} pp lost" if most >= 0 else f"at least {-most:g} pp gained")
     if (least := check["least_shown"]) is not None:
-        parts.append(f"the interval of the points above {least:g}")
+        parts.append(f"the interval of Δ accuracy above {least:g}")
     parts += [f"better than {' → '.join(chain) or 'the dense network'}" for chain in check["better_than"] or []]
     return ", ".join(parts)
 

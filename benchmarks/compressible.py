@@ -23,7 +23,7 @@ HEAD = f"""# What can be compressed by what
 Made by `.venv/bin/python benchmarks/compressible.py > docs/results/compressible.md`. Every network that has a file,
 with random weights, ten classes and the smallest usual images that it takes (side), is put through three methods
 without retraining: half of the filters cut (`pruning/filter_l1`), 32 shared values a layer (`quantization/kmeans`,
-one iteration), a quarter of the rank (`decomposition/svd`). Told are the bytes of the file and the multiply-accumulates
+one iteration), a quarter of the rank (`decomposition/svd`). The table lists the bytes of the file and the multiply-accumulates
 that are left, or the line by which the method is refused. Each file was read and built anew, and gave the logits of
 what was written bit for bit. Networks of more than {MOST / 1e6:.0f} million parameters were not tried. What a method
 does to accuracy is not shown here.

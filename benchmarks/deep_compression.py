@@ -1,4 +1,4 @@
-"""Deep Compression of LeNet-300-100, end to end (published: 40x; ours must be 38x with at most 0.2 points lost).
+"""Deep Compression of LeNet-300-100, end to end (published: 40x; ours must be 38x with at most 0.2 pp lost).
 
 Runs `sweep=checks/deep_compression`, prints its comparison, then puts the same decoded weights under every other
 definition of "compression ratio". Arguments are passed to `convarium` (such as `dataset.root=…`, `seed=10,11,12`).

@@ -121,15 +121,15 @@ def points(axes: Axes, rows: Sequence[Row], cost: str, place: int, chain: str) -
 
 def table(rows: Sequence[Row]) -> str:
     """Return the rows as Markdown, dearest first."""
-    lines = ["| network | test % | points to dense | bytes | MACs | latency | |", "|---|---|---|---|---|---|---|"]
+    lines = ["| network | test acc % | Δ acc (pp) | bytes | MACs | latency | |", "|---|---|---|---|---|---|---|"]
     for row in sorted(rows, key=lambda row: (row["methods"], -number(row, "file_bytes"))):
         accuracy = interval(row, ACCURACY, "{:.2f}") if row[ACCURACY] else row["status"]
         cells = [
             row["label"],
             accuracy,
-            interval(row, "test_accuracy_less_dense_points", "{:+.2f}"),
+            interval(row, "test_accuracy_delta_pp", "{:+.2f}"),
             *(figure(row, key, "{:,.0f}") for key in ("file_bytes", "macs_per_image_count")),
-            figure(row, "dense_latency_per_latency", "{:.2f}x"),
+            figure(row, "speedup", "{:.2f}x"),
             row["audit"].replace(" ", ", "),
         ]
         lines.append(f"| {' | '.join(cells)} |")

@@ -37,7 +37,7 @@ NETWORKS = {
 EXECUTORS = ("eager", "compiled", "onnxruntime", "onnxruntime_int8")
 BATCHES = (1, 16)
 METHODS = ("compression=none,filter_l1,svd", "compression.filter_l1.epochs=2", "compression.svd.epochs=2")
-TIMED = (f"measurement.executors=[{','.join(EXECUTORS)}]", f"measurement.batch=[{','.join(map(str, BATCHES))}]")
+TIMED = (f"measurement.executors=[{','.join(EXECUTORS)}]", f"measurement.batch_sizes=[{','.join(map(str, BATCHES))}]")
 HEAD = """# Time on real executors
 
 Made by `.venv/bin/python benchmarks/latency.py`. The network and its dense one take turns in one process, 60 turns
@@ -87,8 +87,8 @@ def told(result: Json) -> str:
     """Return a ratio with its range, or that it is void."""
     if result["void"]:
         return "void"
-    low, high = result["ratio_range"]
-    return f"{result['metrics']['latency_ratio']:.2f} ({low:.2f} to {high:.2f})"
+    low, high = result["speedup_range"]
+    return f"{result['metrics']['speedup']:.2f} ({low:.2f} to {high:.2f})"
 
 
 def against_itself(dense: PlannedPoint, store: Store) -> Iterator[str]:
@@ -100,7 +100,7 @@ def against_itself(dense: PlannedPoint, store: Store) -> Iterator[str]:
         parents = [parent(store, signature) for signature in (dense.network, dense.network, *kept)]
         setting = {"executor": executor, "batch": 1, "threads": 1}
         races = [raced(parents, setting) for _ in range(REPETITIONS)]
-        ratios = [race["metrics"]["latency_ratio"] for race in races if not race["void"]]
+        ratios = [race["metrics"]["speedup"] for race in races if not race["void"]]
         far = max((abs(ratio - 1) for ratio in ratios), default=0.0)
         verdict = "all void" if not ratios else "yes" if far <= CLOSE else "no"
         yield f"| {executor} | {REPETITIONS} | {REPETITIONS - len(ratios)} | {100 * far:.1f} % | {verdict} |"
@@ -120,10 +120,10 @@ def rows(name: str, store: Path) -> Iterator[str]:
 
 
 def _ratio(timing: Json) -> str:
-    if timing["latency_ratio"] is None:
+    if timing["speedup"] is None:
         return "void"
-    low, high = timing["ratio_range"]
-    return f"{timing['latency_ratio']:.2f} ({low:.2f} to {high:.2f})"
+    low, high = timing["speedup_range"]
+    return f"{timing['speedup']:.2f} ({low:.2f} to {high:.2f})"
 
 
 def eight_bits(name: str, points: Sequence[PlannedPoint], labels: Sequence[str], store: Store) -> Iterator[str]:

@@ -58,7 +58,13 @@ def pretend(folder: Path) -> None:
 
     store = Store(folder / "outputs/store")
     for node in plan(ask(STORED).points).nodes.values():
-        done = {"format": 1, "signature": node.signature, "stage": node.stage, "version": node.version, "own": node.own}
+        done = {
+            "format": 2,
+            "signature": node.signature,
+            "stage": node.stage,
+            "version": node.version,
+            "stage_config": node.stage_config,
+        }
         rest = {"parents": list(node.parents), "fingerprint": node.fingerprint, "name": node.name, "started": ""}
         path = store.folder(node) / "done.json"
         path.parent.mkdir(parents=True, exist_ok=True)

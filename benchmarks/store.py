@@ -74,11 +74,11 @@ def _record(node: "Node", index: int, chance: random.Random) -> dict[str, Any]:
     from convarium.store.provenance import provenance
 
     return {
-        "format": 1,
+        "format": 2,
         "signature": node.signature,
         "stage": node.stage,
         "version": node.version,
-        "own": node.own,
+        "stage_config": node.stage_config,
         "parents": list(node.parents),
         "fingerprint": node.fingerprint,
         "name": node.name,
@@ -133,7 +133,7 @@ def commands(root: Path, network: str) -> dict[str, tuple[list[str], float | Non
         "gc --dry-run": (["gc", "--dry-run", store], 5.0),
         "status of 1,000 pipelines": (["status", *THOUSAND, store], None),
         "show": (["show", network, store], None),
-        "why": (["why", network, store], None),
+        "diff": (["diff", network, store], None),
         "store merge --dry-run": (["store", "merge", "--dry-run", str(root), f"runtime.store={root.parent}/new"], None),
     }
 

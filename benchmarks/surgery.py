@@ -28,7 +28,13 @@ from convarium.datasets.splits import Splits
 from convarium.errors import UserError
 from convarium.measurement.macs import macs
 
-STEP: dict[str, Any] = {"method": "pruning/filter_l1", "ratio": 0.5, "per_site": {}, "scope": "layer", "sites": ["*"]}
+STEP: dict[str, Any] = {
+    "method": "pruning/filter_l1",
+    "channels_removed": 0.5,
+    "per_site": {},
+    "scope": "layer",
+    "sites": ["*"],
+}
 SIZES = {"inception_v3": 96, "levit_128s": 224, "swin_tiny_patch4_window7_224": 224, "vit_tiny_patch16_224": 64}
 FAMILIES = """
 resnet10t resnet18 mobilenetv2_050 mobilenetv3_small_050 efficientnet_lite0 efficientnet_b0 densenet121 regnetx_002

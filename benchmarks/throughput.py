@@ -29,7 +29,7 @@ from convarium.tasks.fit import fit
 RECIPE: dict[str, Any] = {
     "optimizer": "sgd", "lr": 0.01, "momentum": 0.9, "weight_decay": 5e-4, "schedule": "cosine", "warmup_epochs": 0,
     "augmentation": "none", "label_smoothing": 0.0, "gradient_clip": None, "precision": "32", "early_stop": None,
-    "keep": "last",
+    "final_weights": "last",
 }  # fmt: skip
 ORDER = ("bare", "ours", "ours", "bare")  # cancels a drift of the machine's speed within a pair
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}

@@ -208,7 +208,7 @@ def closed(mean: Tensor) -> Callable[[Tensor], Tensor]:
 
 AGAIN = "has other values each time the network is built, and no state dict holds it: write self.register_buffer("
 OTHERWISE = "built again and given the same weights it answers otherwise"
-TRAINED = "is to be trained, but is no parameter of the network"
+TRAINED = "is to be trained, but is not a parameter of the network"
 WRITES = "writes into its images"
 REFUSED: dict[str, tuple[Builder, str]] = {
     "DRAWN_BUFFER": (

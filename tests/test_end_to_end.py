@@ -27,7 +27,7 @@ SWEEP = (
 )  # fmt: skip
 METRICS = [
     "accuracy", "validation_accuracy", "balanced_accuracy", "validation_balanced_accuracy", "loss", "file_bytes",
-    "dense_bytes", "ratio", "xz_bytes", "parameters", "nonzeros", "macs", "latency_ms", "latency_ratio",
+    "dense_bytes", "ratio", "xz_bytes", "parameters", "nonzeros", "macs", "latency_ms", "speedup",
     "peak_memory_bytes",
 ]  # fmt: skip
 Json = dict[str, Any]
@@ -179,9 +179,9 @@ def test_compare_without_overrides_is_of_all_that_is_stored(command: Command) ->
 
 def test_show_why_and_ls_tell_what_is_stored(chain: Json, runs: list[Json], command: Command) -> None:
     shown = command.json("show", chain["signature"][:6])
-    assert (shown["stage"], shown["own"]["step"]["method"]) == ("compress", "coding/huffman")
+    assert (shown["stage"], shown["stage_config"]["step"]["method"]) == ("compress", "coding/huffman")
     assert shown["path"] == chain["path"]
-    why = command.json("why", runs[0]["signature"])
+    why = command.json("diff", runs[0]["signature"])
     assert why["differs"] == {"seed": [0, 1]}
     listed = command.json("ls")["results"]
     assert [row["stage"] for row in listed].count("train") == 2

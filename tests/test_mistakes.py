@@ -247,7 +247,7 @@ def test_a_file_that_is_no_network_is_not_measured(kind: str, call: Call, file: 
     file.write_bytes(DAMAGE[kind](file.read_bytes()))
     code, out, error = call("measure", str(file), "dataset=digits")
     assert (code, out) == (2, "")
-    assert f"{file} is no valid .cvm file" in one_line(error)
+    assert f"{file} is not a valid .cvm file" in one_line(error)
 
 
 def test_a_file_measured_on_data_it_is_not_for(call: Call, file: Path) -> None:
@@ -269,7 +269,7 @@ def test_a_damaged_network_in_the_store_is_not_compressed(damaged: Json, call: C
     code, out, _ = call("run", "--json", *TINY, "compression=magnitude", *HERE)
     ((status, reason),) = told(out)
     assert (code, status) == (2, "failed")
-    assert f"{damaged['path']}/network.cvm is no valid .cvm file" in reason
+    assert f"{damaged['path']}/network.cvm is not a valid .cvm file" in reason
     folder = Path(damaged["path"]).resolve()
     assert reason.endswith(f"; remove the folder {folder}, and the command that asked for it makes it again")
 
@@ -291,5 +291,5 @@ def test_a_network_that_is_gone_from_the_store_is_made_again_when_its_folder_is_
 def test_a_damaged_network_in_the_store_is_not_exported(damaged: Json, call: Call) -> None:
     code, out, error = call("export", damaged["signature"], "-o", "net.cvm", HERE[-1])
     assert (code, out) == (2, "")
-    assert "is no valid .cvm file" in one_line(error)
+    assert "is not a valid .cvm file" in one_line(error)
     assert not Path("net.cvm").exists()

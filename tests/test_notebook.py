@@ -32,9 +32,9 @@ def test_a_comparison_is_a_line_a_row() -> None:
 
 
 def test_what_is_no_text_is_told_as_a_value_error() -> None:
-    with pytest.raises(ValueError, match="3 is no text, expected an override such as 'seed=0'"):
+    with pytest.raises(ValueError, match="3 is not text, expected an override such as 'seed=0'"):
         convarium.results(3)  # type: ignore[arg-type]
-    with pytest.raises(UserError, match="7 is no text, expected a signature"):
+    with pytest.raises(UserError, match="7 is not text, expected a signature"):
         convarium.open(7)
 
 

@@ -110,7 +110,7 @@ def _ours(row: Mapping[str, Any]) -> tuple[str, str]:
     if ours is None:
         return "", "not measured"
     figure = f"{ours['figure']:.4g} {row['claims'][0]['unit']}"
-    points = "" if ours["points"] is None else f", {ours['points']:+.2f} points"
-    signatures = ", ".join(f"`{one}`" for one in ours["signatures"])
+    delta = "" if ours["accuracy_delta_pp"] is None else f", {ours['accuracy_delta_pp']:+.2f} pp"
+    signatures = "<br>" * bool(ours["signatures"]) + ", ".join(f"`{one}`" for one in ours["signatures"])
     verdict = "holds" if ours["holds"] else f"**fails**: {escaped('; '.join(ours['missed']))}"
-    return f"{figure}{points}<br>{signatures}", verdict
+    return f"{figure}{delta}{signatures}", verdict

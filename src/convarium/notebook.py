@@ -109,4 +109,4 @@ def _refuse_no_text(value: object, expected: str) -> None:
     from convarium.errors import UserError
 
     if not isinstance(value, str):
-        raise UserError(f"{value!r} is no text, expected {expected}")
+        raise UserError(f"{value!r} is not text, expected {expected}")

@@ -155,7 +155,7 @@ def test_colour_weights_for_grey_images_say_how_to_use_them() -> None:
 def test_weights_without_numbers_are_refused(tensors: Tensors) -> None:
     assert "holds no floating-point tensors" in refused(lambda: fit({"a": torch.ones(2, dtype=torch.int8)}))
     tensors["fc1.bias"] = tensors["fc1.bias"] / 0
-    assert "1 tensors hold values that are no finite numbers (fc1.bias)" in refused(lambda: fit(tensors))
+    assert "1 tensors hold values that are not finite numbers (fc1.bias)" in refused(lambda: fit(tensors))
 
 
 @pytest.mark.parametrize("new", [True, False], ids=["zip", "legacy"])
@@ -181,13 +181,13 @@ def test_a_checkpoint_with_objects_in_it_says_which(here: Path, tensors: Tensors
 FILES: dict[str, tuple[Callable[[Path], Any], str]] = {
     "missing": (lambda path: None, "can't be read: No such file"),
     "folder": (lambda path: path.mkdir(), "can't be read: Is a directory"),
-    "empty": (lambda path: path.write_bytes(b""), "is no weights file"),
-    "text": (lambda path: path.write_text("version https://git-lfs"), "is no weights file"),
-    "zip": (lambda path: path.write_bytes(b"PK\3\4 and so on"), "is no torch checkpoint of tensors"),
+    "empty": (lambda path: path.write_bytes(b""), "is not a weights file"),
+    "text": (lambda path: path.write_text("version https://git-lfs"), "is not a weights file"),
+    "zip": (lambda path: path.write_bytes(b"PK\3\4 and so on"), "is not a torch checkpoint of tensors"),
     "list": (lambda path: torch.save([torch.ones(1)], path), "holds no tensors by name but list"),
     "keys": (lambda path: torch.save({"epoch": 1}, path), "holds no tensors by name but the keys epoch"),
-    "safetensors": (lambda path: path.write_bytes((99).to_bytes(8, "little") + b"{"), "is no sound safetensors file"),
-    "cvm": (lambda path: path.write_bytes(b"CVM1"), "is no valid .cvm file"),
+    "safetensors": (lambda path: path.write_bytes((99).to_bytes(8, "little") + b"{"), "is not a valid safetensors"),
+    "cvm": (lambda path: path.write_bytes(b"CVM1"), "is not a valid .cvm file"),
 }  # fmt: skip
 
 

@@ -76,7 +76,7 @@ grids:
      compression.random.epochs=0, compression.random.sparsity=0.9, 'seed=0,1']
 """
 EASY = {"metric": "nonzeros", "of_dense": "true", "lost": 100, "shown": -100, "better": "[[pruning/random]]"}
-HARD = {"metric": "points_to_dense", "of_dense": "false", "lost": -100, "shown": 99, "better": "[[]]"}
+HARD = {"metric": "accuracy_delta_pp", "of_dense": "false", "lost": -100, "shown": 99, "better": "[[]]"}
 
 
 def controlled(call: Call, write: Write, asked: dict[str, object]) -> tuple[int, dict[str, Any]]:
@@ -93,10 +93,10 @@ def test_a_check_may_ask_for_a_share_a_loss_an_interval_and_a_control(call: Call
     assert 0.05 < row["ours"]["figure"] < 0.15
     code, row = controlled(call, write, HARD)
     assert (code, row["status"]) == (1, "check fails")
-    assert row["ours"]["figure"] == row["ours"]["points"] < 0
+    assert row["ours"]["figure"] == row["ours"]["accuracy_delta_pp"] < 0
     lost, interval, dense = row["ours"]["missed"]
-    assert lost.startswith("at least 100 points gained (gained ")
-    assert interval.startswith("the interval of the points to dense above +99 (from ")
+    assert lost.startswith("at least 100 pp gained (gained ")
+    assert interval.startswith("the interval of the difference above +99 (from ")
     assert dense.startswith("test accuracy above that of dense (")
 
 

@@ -14,9 +14,9 @@ from convarium.cli.catalogue import checks
 
 ROOT = Path(__file__).parents[2]
 Run = Callable[..., tuple[int, str]]
-FOUND: dict[str, Any] = {"figure": 33.0, "points": -0.7, "signatures": ["0123456789ab"]}
+FOUND: dict[str, Any] = {"figure": 33.0, "accuracy_delta_pp": -0.7, "signatures": ["0123456789ab"]}
 HOLDS = {**FOUND, "holds": True, "missed": []}
-FAILS = {**FOUND, "holds": False, "missed": ["at most 0.5 points lost (lost 0.70)"]}
+FAILS = {**FOUND, "holds": False, "missed": ["at most 0.5 pp lost (lost 0.70)"]}
 
 
 @pytest.fixture
@@ -54,11 +54,11 @@ def test_what_holds_fails_or_could_not_be_made_is_told(
     assert code == 1
     assert page.startswith("# Checks\n\nMade by `.venv/bin/python benchmarks/checks.py --keep ")
     assert f"{len(checks()) - 2} hold, 1 fail, 1 are not measured" in page
-    assert "| `kd` | points of test accuracy gained | 0.72 | not measured |" in page
+    assert "| `kd` | pp of test accuracy gained | 0.72 | not measured |" in page
     (bwn,) = [line for line in page.splitlines() if line.startswith("| `bwn`")]
     assert bwn == (
-        "| `bwn` | times fewer bytes | 32 | 33 | -0.70 | `ratio>=29`, at most 0.5 points lost "
-        "| **fails**: at most 0.5 points lost (lost 0.70) | `0123456789ab` |"
+        "| `bwn` | times fewer bytes | 32 | 33 | -0.70 | `ratio>=29`, at most 0.5 pp lost "
+        "| **fails**: at most 0.5 pp lost (lost 0.70) | `0123456789ab` |"
     )
     assert all(f"| `{name}` |" in page and f"- `{name}`: " in page for name in checks())
 

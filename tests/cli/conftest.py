@@ -50,7 +50,13 @@ def pretend(here: Path) -> Pretend:
 def _record(node: Node, index: int) -> dict[str, object]:
     accuracy = 0.9 + int(node.name.rpartition("-s")[2]) / 100 if node.stage == "measure" else None
     metrics = {"accuracy": accuracy, "file_bytes": 9} if accuracy else {}
-    done = {"format": 1, "signature": node.signature, "stage": node.stage, "version": node.version, "own": node.own}
+    done = {
+        "format": 2,
+        "signature": node.signature,
+        "stage": node.stage,
+        "version": node.version,
+        "stage_config": node.stage_config,
+    }
     rest = {"parents": list(node.parents), "fingerprint": node.fingerprint, "name": node.name, "seconds": 1.5}
     result = {"metrics": metrics, "correct": "ff", "images": 8}
     started = f"2026-01-{index + 1:02}T00:00:00.000+00:00"

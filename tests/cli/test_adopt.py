@@ -148,7 +148,7 @@ def test_adopted_weights_stand_where_training_would_for_every_seed(adopt: Callab
     found = nodes(weights, "compression=magnitude", "seed=0,1")
     assert [node.stage for node in found] == ["adopt", "compress", "measure", "compress", "measure"]
     assert {node.parents[0] for node in found if node.stage == "compress"} == {found[0].signature}
-    assert "weights" not in found[0].own["architecture"]
+    assert "weights" not in found[0].stage_config["architecture"]
 
 
 def test_comparing_adopted_weights_with_training_differs_in_the_weights(adopt: Callable[..., Json], call: Call) -> None:

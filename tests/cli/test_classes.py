@@ -29,7 +29,7 @@ def measurement(dataset: dict[str, Any], started: str = "1", right: int = 9) -> 
     counts = {"images": [10, 0], "right": [right, 0]}
     return {
         "signature": f"m{started}", "stage": "measure", "parents": ["net", "net"], "started": started,
-        "own": {"dataset": dataset}, "result": {"metrics": {}, "per_class": counts, "skipped": {"test": 2}},
+        "stage_config": {"dataset": dataset}, "result": {"metrics": {}, "per_class": counts, "skipped": {"test": 2}},
     }  # fmt: skip
 
 
@@ -63,5 +63,5 @@ def test_what_was_left_out_is_said_once(names: int) -> None:
     store = Kept(*(measurement(data, str(place)) for place in range(names)))
     nodes = {f"m{place}": Node("measure", 1, {"dataset": data}, (), "0", "n") for place in range(names)}
     assert skipped(Plan(nodes, ()), store) == [
-        "dataset image_folder: 2 files are no pictures and were left out (test 2)"
+        "dataset image_folder: 2 files are not pictures and were left out (test 2)"
     ]

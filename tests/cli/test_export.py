@@ -1,4 +1,4 @@
-"""export writes files for others and says whether they are right; serve-check finds out again from the file alone."""
+"""export writes files for others and says whether they are right; verify finds out again from the file alone."""
 
 import io
 import json
@@ -90,8 +90,8 @@ def test_a_file_says_what_the_stored_network_says(form: str, files: dict[str, tu
     assert judged["images"] == {"validation": 200, "test": 300}
     assert judged["accuracy"]["test"]["stored"] > 0.5
     if form == "onnx_int8":
-        assert (judged["measure"], judged["bound"]) == ("points", 0.5)
-        assert judged["parity"] == (judged["points"] <= 0.5)
+        assert (judged["measure"], judged["bound"]) == ("pp", 0.5)
+        assert judged["parity"] == (judged["accuracy_delta_pp"] <= 0.5)
         assert judged["relative"] > 1e-5
         assert found["quantized_by"] == "onnxruntime"
         assert found["requantized"] == ["fc1.weight", "fc2.weight"]
@@ -102,11 +102,11 @@ def test_a_file_says_what_the_stored_network_says(form: str, files: dict[str, tu
 
 
 @pytest.mark.parametrize("form", OTHERS)
-def test_serve_check_finds_the_original_by_what_the_file_says(form: str, files, command: Command, tmp_path) -> None:
+def test_verify_finds_the_original_by_what_the_file_says(form: str, files, command: Command, tmp_path) -> None:
     path, found = files[form]
     moved = tmp_path / "whatever.bin"
     moved.write_bytes(path.read_bytes())
-    again = command.json("serve-check", str(moved), "runtime.threads=1")
+    again = command.json("verify", str(moved), "runtime.threads=1")
     assert command.code == (0 if found["parity"]["parity"] else 1)
     assert again == {**found, "file": str(moved)}
 
@@ -116,7 +116,7 @@ def test_a_cvm_is_the_stored_file_and_is_found_by_its_bytes(command: Command, si
     folder = Store(command.store).path(signatures[1])
     assert folder is not None
     assert path.read_bytes() == (folder / "network.cvm").read_bytes()
-    assert (found["parity"], command.json("serve-check", str(path))["signature"]) == (None, signatures[1])
+    assert (found["parity"], command.json("verify", str(path))["signature"]) == (None, signatures[1])
     assert command.code == 0
 
 
@@ -168,7 +168,7 @@ def test_the_figures_are_those_of_the_measurement(files, command: Command, signa
 
 
 def test_another_network_is_no_parity(files, command: Command, signatures: list[str]) -> None:
-    command("serve-check", str(files["onnx"][0]), signatures[0])
+    command("verify", str(files["onnx"][0]), signatures[0])
     assert (command.code, command.error) == (1, "")
     assert "no: at most 1e-05" in command.out
 
@@ -177,7 +177,7 @@ def test_a_changed_weight_is_no_parity(files, command: Command, tmp_path: Path) 
     path, tensors = files["safetensors"][0], load_file(files["safetensors"][0])
     tensors["fc2.bias"][3] += 0.01
     save_file(tensors, tmp_path / "changed", metadata=content.texts(path))
-    judged = command.json("serve-check", str(tmp_path / "changed"))["parity"]
+    judged = command.json("verify", str(tmp_path / "changed"))["parity"]
     assert (command.code, judged["parity"]) == (1, False)
     assert judged["difference"] == pytest.approx(0.01, rel=1e-3)
 
@@ -185,11 +185,11 @@ def test_a_changed_weight_is_no_parity(files, command: Command, tmp_path: Path) 
 def test_int8_that_costs_more_than_half_a_point_is_written_and_the_row_says_no(
     files, command: Command, signatures: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    judged = {**files["onnx_int8"][1]["parity"], "parity": False, "points": 0.7}
+    judged = {**files["onnx_int8"][1]["parity"], "parity": False, "accuracy_delta_pp": 0.7}
     monkeypatch.setattr("convarium.cli.parity.compared", lambda *_: judged)
     command("export", signatures[0], "--format", "onnx_int8", "-o", str(command.folder / "poor.onnx"))
     assert command.code == 0
-    assert "no: accuracy differs by 0.70 points (at most 0.5)" in command.out
+    assert "no: accuracy differs by 0.70 pp (at most 0.5)" in command.out
     assert "quantized by onnxruntime, to 8 bits by scales of its own\n" in command.out
     assert (command.folder / "poor.onnx").is_file()
     command("export", signatures[0], "--format", "safetensors", "-o", str(command.folder / "poor.safetensors"))
@@ -197,14 +197,14 @@ def test_int8_that_costs_more_than_half_a_point_is_written_and_the_row_says_no(
 
 
 def test_a_table_for_people_says_format_bytes_and_verdict(files, command: Command) -> None:
-    command("serve-check", str(files["safetensors"][0]))
+    command("verify", str(files["safetensors"][0]))
     assert (command.code, command.error) == (0, "")
     assert command.out.splitlines()[0] == str(files["safetensors"][0])
     assert "yes: at most 1e-05" in command.out
 
 
 def test_the_line_of_int8_names_the_tensors_whose_own_values_are_lost(files, command: Command) -> None:
-    said = command("serve-check", str(files["onnx_int8"][0])).out.splitlines()[1]
+    said = command("verify", str(files["onnx_int8"][0])).out.splitlines()[1]
     assert said.endswith("by scales of its own, not by those of the stored network (fc1.weight, fc2.weight)")
 
 
@@ -217,34 +217,34 @@ def broken(path: Path, content: bytes) -> Path:
 def test_a_damaged_file_is_one_line(form: str, files, command: Command, tmp_path: Path) -> None:
     data = files[form][0].read_bytes()
     cut = broken(tmp_path / "cut", data[: len(data) // 2])
-    assert f"{cut} is no sound " in command.refused("serve-check", str(cut))
+    assert f"{cut} is not a valid " in command.refused("verify", str(cut))
 
 
 def test_a_foreign_file_is_one_line(files, command: Command, signatures: list[str], tmp_path: Path) -> None:
     model = onnx.load(files["onnx"][0])
     del model.metadata_props[:]
     onnx.save(model, tmp_path / "foreign.onnx")
-    said = command.refused("serve-check", str(tmp_path / "foreign.onnx"))
+    said = command.refused("verify", str(tmp_path / "foreign.onnx"))
     assert "doesn't say which network it is" in said
-    assert command.json("serve-check", str(tmp_path / "foreign.onnx"), signatures[1])["parity"]["parity"]
-    assert "no network file" in command.refused("serve-check", str(broken(tmp_path / "text", b"hello")))
-    assert "No such file" in command.refused("serve-check", str(tmp_path / "nothing.onnx"))
+    assert command.json("verify", str(tmp_path / "foreign.onnx"), signatures[1])["parity"]["parity"]
+    assert "is not a network file" in command.refused("verify", str(broken(tmp_path / "text", b"hello")))
+    assert "No such file" in command.refused("verify", str(tmp_path / "nothing.onnx"))
     cut = broken(tmp_path / "cut.cvm", b"CVM1" + bytes(90))
-    assert "its digest doesn't match" in command.refused("serve-check", str(cut))
+    assert "its digest doesn't match" in command.refused("verify", str(cut))
     stranger = broken(tmp_path / "other.cvm", b"CVM1" + sha256(b"CVM1").digest())
-    assert "is no file of the store" in command.refused("serve-check", str(stranger))
-    assert "is no valid .cvm file" in command.refused("serve-check", str(stranger), signatures[0])
+    assert "is not a file of the store" in command.refused("verify", str(stranger))
+    assert "is not a valid .cvm file" in command.refused("verify", str(stranger), signatures[0])
     wider = onnx.load(files["onnx"][0])
     wider.graph.input[0].type.tensor_type.shape.dim[2].dim_value = 9
     onnx.save(wider, tmp_path / "wider.onnx")
-    assert "can't be run on images of [1, 8, 8]" in command.refused("serve-check", str(tmp_path / "wider.onnx"))
+    assert "can't be run on images of [1, 8, 8]" in command.refused("verify", str(tmp_path / "wider.onnx"))
 
 
 def test_mistakes_of_the_command_line_are_one_line(files, command: Command, signatures: list[str]) -> None:
     path, target = str(files["onnx"][0]), str(command.folder / "x")
-    assert "which file? usage: convarium serve-check FILE" in command.refused("serve-check")
-    assert "serve-check takes runtime.… and dataset.root=FOLDER" in command.refused("serve-check", path, "recipe.lr=1")
-    assert "nothing in the store" in command.refused("serve-check", path, "ffff")
+    assert "which file? usage: convarium verify FILE" in command.refused("verify")
+    assert "verify takes runtime.… and dataset.root=FOLDER" in command.refused("verify", path, "recipe.lr=1")
+    assert "nothing in the store" in command.refused("verify", path, "ffff")
     assert "export takes runtime.…" in command.refused("export", signatures[0], "-o", target, "seed=1")
     assert "invalid choice: 'tflite'" in command.refused("export", signatures[0], "--format", "tflite", "-o", target)
 

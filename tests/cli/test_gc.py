@@ -113,7 +113,7 @@ def test_what_is_kept_by_its_command_line_stays_and_nothing_else(left: dict[str,
     assert json.loads(call("plan", "--json", *more)[1])["stored"] == 1
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"format": 99}', '{"format": 2, "nodes": [{}], "points": []}'])
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"format": 99}', '{"format": 3, "nodes": [{}], "points": []}'])
 def test_while_a_plan_cant_be_read_nothing_is_unreferenced(text: str, left: dict[str, Path], call: Call) -> None:
     (plan_file,) = Path("outputs/store/plans").iterdir()
     plan_file.write_text(text)

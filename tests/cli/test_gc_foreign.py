@@ -179,7 +179,7 @@ def test_a_store_inside_a_store_stays(node: Node, unfinished: Path, call: Call) 
     assert sorted(Path("outputs/train").rglob("*")) == before
 
 
-@pytest.mark.parametrize("text", ['{"format": 1, "items": []}', '{"name": "corner shop"}', "[]", "shop"])
+@pytest.mark.parametrize("text", ['{"format": 2, "items": []}', '{"name": "corner shop"}', "[]", "shop"])
 def test_a_store_json_of_somebody_else_makes_no_store(text: str, node: Node, call: Call) -> None:
     mine = _write(f"shop/train/{STAMP}", "done.json")
     Path("shop/store.json").write_text(text)

@@ -257,7 +257,7 @@ MISTAKES = [
     (("dataset=cifar10",), "which network?"),
     (("architecture=timm", "architecture.name=resnet21x"), "architecture.name='resnet21x': timm has no such network"),
     (("architecture=resnet21",), "architecture=resnet21: no such architecture (did you mean"),
-    (("resnet18",), "resnet18 is no signature and no file; a network by its name is architecture=resnet18"),
+    (("resnet18",), "resnet18 is neither a signature nor a file; a network by its name is architecture=resnet18"),
     (("nothing.cvm",), "nothing.cvm can't be read: No such file"),
     (("net.cvm", "architecture=lenet5"), "architecture=lenet5: the file says what its network is"),
     (("ffff",), "has a signature that starts with 'ffff'"),
@@ -269,11 +269,11 @@ MISTAKES = [
     (("net.cvm", "--deconvnet", "maps.png", "--maps", "0"), "--maps 0: expected at least 1"),
     (("net.cvm", "--deconvnet", "maps.png"), "doesn't say where its images are: add dataset=NAME, or --images FOLDER"),
     (("net.cvm", "--deconvnet", "maps.png", "--layer", "conv9"), "--layer conv9: the network has no such layer (did"),
-    (("net.cvm", "--deconvnet", "maps.png", "--layer", "fc1"), "is no chain: flatten (Flatten) is no plain"),
-    (("net.cvm", "--deconvnet", "maps.png", "--images", "notes.txt"), "--images notes.txt: is no picture"),
+    (("net.cvm", "--deconvnet", "maps.png", "--layer", "fc1"), "is not a chain: flatten (Flatten) is not a plain"),
+    (("net.cvm", "--deconvnet", "maps.png", "--images", "notes.txt"), "--images notes.txt: is not a picture"),
     (("net.cvm", "--deconvnet", "maps.png", "--images", "empty"), "--images empty: holds no pictures"),
     (("net.cvm", "--deconvnet", "maps.png", "--images", "words"), "--images words: holds no pictures"),
-    (("net.cvm", "--deconvnet", "maps.png", "--images", "none"), "--images none: is no file that can be read"),
+    (("net.cvm", "--deconvnet", "maps.png", "--images", "none"), "--images none: is not a file that can be read"),
     (("net.cvm", "--deconvnet", "no/maps.png"), "--deconvnet no/maps.png: can't be written: No such file"),
 ]  # fmt: skip
 

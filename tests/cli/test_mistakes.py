@@ -35,10 +35,13 @@ MISTAKES = {
     "a value for a group of keys": (["recipe.epochs={a:1}"], "recipe.epochs={'a': 1} is dict"),
     "wrong type": (["recipe.epochs='3'"], "recipe.epochs='3' is str, expected int"),
     "a fraction for a count": (["recipe.epochs=1.5"], "recipe.epochs=1.5 is float, expected int"),
-    "not a number": (["recipe.lr=nan"], "recipe.lr=nan is no finite number"),
-    "infinite": (["recipe.lr=inf"], "recipe.lr=inf is no finite number"),
+    "not a number": (["recipe.lr=nan"], "recipe.lr=nan is not a finite number"),
+    "infinite": (["recipe.lr=inf"], "recipe.lr=inf is not a finite number"),
     "out of range": (["recipe.momentum=1.5"], "recipe.momentum=1.5 is out of range, expected float from 0 to 1"),
-    "no such choice": (["recipe.optimizer=sdg"], "recipe.optimizer=sdg: expected one of sgd, adam (did you mean sgd?)"),
+    "no such choice": (
+        ["recipe.optimizer=sdg"],
+        "recipe.optimizer=sdg: expected one of sgd, adamw (did you mean sgd?)",
+    ),
     "an experiment without a name": (
         ["tracking=mlflow", "tracking.experiment=' '"],
         "tracking.experiment is empty, expected a name such as",
@@ -58,7 +61,7 @@ MISTAKES = {
     "a value that must be set": (["architecture=timm"], "architecture.name must be set: architecture.name=…"),
     "two sweeps": (["sweep=demo", "sweep=other"], "sweep=demo,other: one sweep at a time"),
     "unknown sweep": (["sweep=headline_lenet30_100"], "(did you mean headline_lenet300_100?)"),
-    "no override": (["seed"], "'seed' is no override; write key=value"),
+    "no override": (["seed"], "'seed' is not an override; write key=value"),
     "unreadable": (["seed=[1"], "can't read 'seed=[1'"),
     "no value": (["recipe.lr="], "recipe.lr='' is str, expected float"),
     "an interval": (["recipe.lr=interval(0,1)"], "an interval has no points"),
@@ -80,9 +83,18 @@ MISTAKES = {
         ["compression=uniform", "compression.uniform.per_site={fc1*:1}"],
         "from 2 to 8 (1 bit is quantization/bwn)",
     ),
-    "no such grid": (["compression=levels", "compression.levels.largest=4"], "largest=4: expected one of 1, 3, 7, 15"),
-    "a grid of no size": (["compression=levels", "compression.levels.start=0"], "start=0.0 is out of range"),
-    "biases of one bit": (["compression=levels", "compression.levels.biases=1"], "biases=1: expected one of 0, 2, 3"),
+    "no such grid": (
+        ["compression=levels", "compression.levels.quant_max=4"],
+        "quant_max=4: expected one of 1, 3, 7, 15",
+    ),
+    "a grid of no size": (
+        ["compression=levels", "compression.levels.initial_scale_factor=0"],
+        "initial_scale_factor=0.0 is out of range",
+    ),
+    "biases of one bit": (
+        ["compression=levels", "compression.levels.bias_bits=1"],
+        "bias_bits=1: expected one of 0, 2, 3",
+    ),
     "quantised twice": (["compression=[kmeans,levels]"], "quantization/levels can't come after quantization/kmeans"),
     "unknown option of run": (["--jsn"], "unrecognized arguments: --jsn; see convarium run --help"),
 }

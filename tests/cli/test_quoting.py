@@ -119,11 +119,11 @@ def test_a_home_folder_is_expanded_in_every_option(
     (here / "o").mkdir()
     Store(here / "s").prepare()
     said = {
-        ("measure", "~/a=b.cvm"): f"{here}/a=b.cvm is no valid .cvm",
-        ("inspect", "~/a=b.cvm"): f"{here}/a=b.cvm is no valid .cvm",
-        ("serve-check", "~/a=b.cvm"): f"{here}/a=b.cvm",
-        ("adopt", "~/a=b.cvm"): f"{here}/a=b.cvm is no weights file",
-        ("store", "merge", "~/nowhere"): f"{here}/nowhere is no store",
+        ("measure", "~/a=b.cvm"): f"{here}/a=b.cvm is not a valid .cvm",
+        ("inspect", "~/a=b.cvm"): f"{here}/a=b.cvm is not a valid .cvm",
+        ("verify", "~/a=b.cvm"): f"{here}/a=b.cvm",
+        ("adopt", "~/a=b.cvm"): f"{here}/a=b.cvm is not a weights file",
+        ("store", "merge", "~/nowhere"): f"{here}/nowhere is not a store",
         ("inspect", "abcd", "--deconvnet", "~/x.txt"): f"--deconvnet {here}/x.txt: expected a name",
         ("export", "abcd", "-o", "~/x.onnx", "--format", "cvm"): f"-o {here}/x.onnx: .onnx is the suffix",
         ("compare", "runtime.store=~/s", "--html", "~/o"): f"--html {here}/o: can't be written",

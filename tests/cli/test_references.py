@@ -59,25 +59,25 @@ def compress(found: Plan) -> Node:
 def test_a_teacher_is_trained_in_the_same_sweep() -> None:
     found = planned(f"{TEACHER}.architecture=lenet300_100", "architecture.kwargs.hidden=[8]")
     trained = [node for node in found.nodes.values() if node.stage == "train"]
-    assert [node.own["architecture"]["name"] for node in trained] == ["mlp", "lenet300_100"]
+    assert [node.stage_config["architecture"]["name"] for node in trained] == ["mlp", "lenet300_100"]
     assert compress(found).parents == tuple(node.signature for node in trained)
-    assert trained[1].own["architecture"]["kwargs"] == {}
-    assert trained[1].own["recipe"] == trained[0].own["recipe"]
+    assert trained[1].stage_config["architecture"]["kwargs"] == {}
+    assert trained[1].stage_config["recipe"] == trained[0].stage_config["recipe"]
 
 
 def test_a_teacher_is_no_part_of_what_the_step_hashes_beside_its_parents() -> None:
-    assert "teacher" not in compress(planned(f"{TEACHER}.seed=7")).own["step"]
+    assert "teacher" not in compress(planned(f"{TEACHER}.seed=7")).stage_config["step"]
     assert compress(planned(f"{TEACHER}.seed=7")).signature != compress(planned(f"{TEACHER}.seed=8")).signature
 
 
 def test_what_is_not_named_is_the_asking_network_s() -> None:
     student, teacher = (node for node in planned(f"{TEACHER}.seed=7").nodes.values() if node.stage == "train")
-    assert {**student.own, "seed": 7} == teacher.own
+    assert {**student.stage_config, "seed": 7} == teacher.stage_config
 
 
 def test_a_teacher_of_many_seeds_is_paired_with_each() -> None:
-    found = planned(f"{TEACHER}.recipe=adam", "seed=0,1")
-    pairs = [found.nodes[parent].own["seed"] for node in found.nodes.values() if node.stage == "compress"
+    found = planned(f"{TEACHER}.recipe=adamw", "seed=0,1")
+    pairs = [found.nodes[parent].stage_config["seed"] for node in found.nodes.values() if node.stage == "compress"
              for parent in node.parents]  # fmt: skip
     assert pairs == [0, 0, 1, 1]
 

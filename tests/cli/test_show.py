@@ -16,14 +16,14 @@ from convarium.store.store import Store
 Call = Callable[..., tuple[int, str, str]]
 Pretend = Callable[..., Plan]
 LINE = ("architecture=mlp", "dataset=digits", "compression=[magnitude,kmeans]", "compression.magnitude.sparsity=0.7",
-        "compression.kmeans.per_site={fc1*:3}", "recipe.lr=0.02", "recipe=adam", "seed=3")  # fmt: skip
+        "compression.kmeans.per_site={fc1*:3}", "recipe.lr=0.02", "recipe=adamw", "seed=3")  # fmt: skip
 
 
 def test_a_network_with_what_made_it_and_what_was_made_from_it(pretend: Pretend, call: Call) -> None:
     train, magnitude, kmeans, measure = pretend(LINE).nodes.values()
     code, out, _ = call("show", kmeans.signature[:6], "--json")
     found = json.loads(out)
-    assert (code, found["own"]) == (0, kmeans.own)
+    assert (code, found["stage_config"]) == (0, kmeans.stage_config)
     assert found["parents"] == [{"signature": magnitude.signature, "stage": "compress", "name": magnitude.name}]
     assert found["children"] == [{"signature": measure.signature, "stage": "measure", "name": measure.name}]
     assert {"name": "network.cvm", "bytes": 1000} in found["files"]
@@ -41,7 +41,7 @@ def test_a_network_with_what_made_it_and_what_was_made_from_it(pretend: Pretend,
     ("compression=[levels,arithmetic]", "budget.bytes=20000", "dataset.train_size=200"),
     ("architecture=mlp", "dataset=digits", "compression=[kd,kmeans]", "compression.kd.teacher.architecture=lenet5",
      "compression.kmeans.terms=[kd]"),
-    ("architecture=mlp", "dataset=digits", "measurement.executors=[eager]", "measurement.batch=[1,16]"),
+    ("architecture=mlp", "dataset=digits", "measurement.executors=[eager]", "measurement.batch_sizes=[1,16]"),
 ])  # fmt: skip
 def test_the_command_of_every_stage_is_read_off_its_config(line: tuple[str, ...], pretend: Pretend, call: Call) -> None:
     """No plan is stored: the stages were made elsewhere."""

@@ -51,7 +51,7 @@ def test_into_a_store_that_is_not_there_yet(there: Path, call: Call) -> None:
 def test_a_result_that_says_something_else_stops_all(there: Path, call: Call) -> None:
     done = next((there / "train").glob("*s1-*/done.json"))
     record = json.loads(done.read_text())
-    done.write_text(json.dumps({**record, "own": {**record["own"], "seed": 5}}))
+    done.write_text(json.dumps({**record, "stage_config": {**record["stage_config"], "seed": 5}}))
     code, out, error = call("store", "merge", "there")
     assert (code, out, error.count("\n")) == (2, "", 1)
     assert f"{done.parent}: done.json tells another config than its signature; nothing is merged" in error
@@ -61,7 +61,7 @@ def test_a_result_that_says_something_else_stops_all(there: Path, call: Call) ->
 def test_a_result_that_differs_from_the_one_here_stops_all(there: Path, call: Call) -> None:
     here = next(Path("outputs/store/train").glob("*/done.json"))
     record = json.loads(here.read_text())
-    here.write_text(json.dumps({**record, "own": {**record["own"], "seed": 5}}))
+    here.write_text(json.dumps({**record, "stage_config": {**record["stage_config"], "seed": 5}}))
     code, _, error = call("store", "merge", "there")
     assert (code, error.count("\n")) == (2, 1)
     assert f"done.json tells another config than {here.parent}; nothing is merged" in error
@@ -70,14 +70,18 @@ def test_a_result_that_differs_from_the_one_here_stops_all(there: Path, call: Ca
 def test_another_format_is_one_line(there: Path, call: Call) -> None:
     (there / "store.json").write_text('{"format": 99}')
     code, _, error = call("store", "merge", "there")
-    assert (code, error) == (2, "convarium: the store there has format 99, this version reads 1\n")
+    assert (code, error) == (
+        2,
+        "convarium: the store there has format 99, this version reads 2:"
+        " set another runtime.store, or move that folder away\n",
+    )
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["merge", "nowhere"], "nowhere is no store: it has no store.json"),
-        (["merge", "."], ". is no store: it has no store.json"),
+        (["merge", "nowhere"], "nowhere is not a store: it has no store.json"),
+        (["merge", "."], ". is not a store: it has no store.json"),
         (["merge", "outputs/store"], "outputs/store is the store itself"),
         (["merge", "outputs/../outputs/store/"], "is the store itself"),
         (["merge"], "which store? usage: convarium store merge OTHER"),

@@ -1,4 +1,4 @@
-"""ls, show, why and export say and give what is stored."""
+"""ls, show, diff and export say and give what is stored."""
 
 import json
 from collections.abc import Callable
@@ -34,7 +34,13 @@ def nodes(here: Path) -> list[Node]:
         folder = store.folder(node)
         folder.mkdir(parents=True)
         (folder / "network.cvm").write_bytes(network(node.signature))
-        done = {"format": 1, "signature": node.signature, "stage": node.stage, "version": node.version, "own": node.own}
+        done = {
+            "format": 2,
+            "signature": node.signature,
+            "stage": node.stage,
+            "version": node.version,
+            "stage_config": node.stage_config,
+        }
         rest = {"parents": list(node.parents), "fingerprint": node.fingerprint, "name": node.name, "seconds": 1.5}
         result = {
             "started": f"{index:04}",
@@ -106,16 +112,16 @@ def test_ls_lists_results_oldest_first(nodes: list[Node], call: Call) -> None:
 
 def test_show_takes_a_unique_prefix(nodes: list[Node], call: Call) -> None:
     code, out, _ = call("show", nodes[0].signature[:8], "--json")
-    assert (code, json.loads(out)["own"]) == (0, nodes[0].own)
+    assert (code, json.loads(out)["stage_config"]) == (0, nodes[0].stage_config)
     assert "correct" not in call("show", nodes[1].signature)[1]
 
 
 def test_why_names_the_keys_that_differ_from_the_nearest(nodes: list[Node], call: Call) -> None:
-    one, *_ = (node for node in nodes if node.stage == "compress" and node.own["step"]["sparsity"] == 0.5)
-    code, out, _ = call("why", one.signature, "--json")
+    one, *_ = (node for node in nodes if node.stage == "compress" and node.stage_config["step"]["sparsity"] == 0.5)
+    code, out, _ = call("diff", one.signature, "--json")
     found = json.loads(out)
     assert (code, found["differs"]) == (0, {"compression.magnitude.sparsity": [0.5, 0.8]})
-    assert "  compression.magnitude.sparsity: 0.5 here, 0.8 there" in call("why", one.signature)[1]
+    assert "  compression.magnitude.sparsity: 0.5 here, 0.8 there" in call("diff", one.signature)[1]
 
 
 def test_export_copies_the_file_that_was_measured(nodes: list[Node], call: Call, here: Path) -> None:
@@ -129,23 +135,26 @@ def test_export_copies_the_file_that_was_measured(nodes: list[Node], call: Call,
     ("arguments", "said"),
     [
         (["show", "ffffffffffff"], "ffffffffffff"),
-        (["why", "zz"], "zz"),
+        (["diff", "zz"], "zz"),
         (["show"], "which signature? usage: convarium show SIGNATURE"),
         (["export", "ffffffffffff", "-o", "x.cvm"], "ffffffffffff"),
         (["measure", "seed=0"], "which file?"),
         (["measure", "nothing.cvm"], "nothing.cvm"),
         (["show", "ffffffffffff", "seed=7"], "seed=7: this command takes runtime.… only, such as runtime.store=FOLDER"),
-        (["why", "ffffffffffff", "architecture=mlp"], "architecture=mlp: this command takes runtime.… only"),
+        (["diff", "ffffffffffff", "architecture=mlp"], "architecture=mlp: this command takes runtime.… only"),
         (["gc", "seed=0"], "seed=0: this command takes runtime.… only"),
         (["gc", "--unreferenced", "--keep=seed=0", "seed=1"], "seed=1: this command takes runtime.… only"),
         (["store", "merge", "other", "sweep=demo"], "sweep=demo: this command takes runtime.… only"),
         (["show", ""], "which signature? usage: convarium show SIGNATURE"),
-        (["why", ""], "which signature? usage: convarium why SIGNATURE"),
+        (["diff", ""], "which signature? usage: convarium diff SIGNATURE"),
         (["ls", "runtime.store=[1,2]"], "runtime.store="),
         (["compare", "--where", "acuracy>1"], "acuracy"),
         (["compare", "--best", "latency_ms"], "latency_ms"),
-        (["compare", "--margin", "0"], "--margin 0: expected points of accuracy, more than 0 and less than 100"),
-        (["compare", "--margin", "nan"], "--margin nan: expected points of accuracy"),
+        (
+            ["compare", "--margin", "0"],
+            "--margin 0: expected percentage points of accuracy, more than 0 and less than 100",
+        ),
+        (["compare", "--margin", "nan"], "--margin nan: expected percentage points of accuracy"),
         (["compare", "--margin", "little"], "argument --margin: invalid float value: 'little'"),
     ],
 )

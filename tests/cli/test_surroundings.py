@@ -95,7 +95,7 @@ def test_a_value_that_is_no_utf8(here: Path, call: Callable[..., Called], key: s
 
 @pytest.mark.parametrize(
     "command",
-    [["measure"], ["adopt"], ["inspect"], ["serve-check"], ["store", "merge"], ["show"], ["export", "x", "-o"]],
+    [["measure"], ["adopt"], ["inspect"], ["verify"], ["store", "merge"], ["show"], ["export", "x", "-o"]],
 )
 def test_a_file_whose_name_is_no_utf8(here: Path, call: Callable[..., Called], command: list[str]) -> None:
     code, out, err = call(*command, f"{NO_UTF8}/x")
@@ -133,4 +133,4 @@ def test_every_text_can_be_written_in_ascii(here: Path, pretend: Pretend, locale
         assert done.stdout.decode("ascii")
     assert "[key=value ...]" in convarium("--help", folder=here, **locale).stdout.decode()
     done = convarium("plan", "nö…", folder=here, PYTHONIOENCODING="ascii")
-    assert done.stderr.startswith(b"convarium: 'n\\xf6...' is no override")
+    assert done.stderr.startswith(b"convarium: 'n\\xf6...' is not an override")

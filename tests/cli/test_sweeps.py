@@ -58,7 +58,7 @@ def test_ours_are_found_from_anywhere(here: Path) -> None:
     ("text", "said"),
     [
         ("description: a\n", "expected_time is missing"),
-        ("description: a\nexpected_time: b\ngrids: [[seed]]\n", "'seed' in grids is no override"),
+        ("description: a\nexpected_time: b\ngrids: [[seed]]\n", "'seed' in grids is not an override"),
         ("description: a\nexpected_time: b\ngrids: [[sweep=two]]\n", "a sweep can't hold another"),
         ("description: [a\n", "bad.yaml line 2: no YAML"),
         ("description: a\nexpected_time: b\ngrid: []\n", "grid: no such key (did you mean grids?)"),

@@ -32,7 +32,7 @@ def put(store, stage, own, parents=(), result=None, started="2026-01-01T00:00:00
         own = {"dataset": {"name": "mnist5k"}, **own}
     node = Node(stage, version, own, tuple(parents), None, "x")
     record = {
-        "format": 1, "signature": node.signature, "stage": stage, "version": version, "own": own,
+        "format": 2, "signature": node.signature, "stage": stage, "version": version, "stage_config": own,
         "parents": list(parents), "fingerprint": None, "name": "x", "result": result or {"metrics": {}},
         "started": started, "seconds": 1.0, "host": {"name": "here"},
         "versions": {"convarium": "1", "torch": "2", "numpy": "3"},
@@ -48,7 +48,7 @@ def measured(accuracy=0.75):
 
 
 def timed(latency, void=False):
-    return {"metrics": {"latency_ms": latency, "latency_ratio": 1.0, "peak_memory_bytes": 5}, "void": void, "range": []}
+    return {"metrics": {"latency_ms": latency, "speedup": 1.0, "peak_memory_bytes": 5}, "void": void, "range": []}
 
 
 def clocked(host="here", executor="eager", batch=1):
@@ -69,7 +69,7 @@ def chain(store, **options):
 
 
 def planned(network, dense, measure, *times, steps=(STEP,), executions=(), executors=("eager",), batch=(1,)):
-    measurement = {"executors": list(executors), "batch": list(batch), "threads": 1, "device": "cpu"}
+    measurement = {"executors": list(executors), "batch_sizes": list(batch), "threads": 1, "device": "cpu"}
     runtime = {"runtime": {"store": "x"}, "tracking": {"name": "none"}, "measurement": measurement}
     config = TRAIN | runtime | {"compression": list(steps)}
     return PlannedPoint((), config, network, dense, measure, tuple(executions), times)

@@ -113,7 +113,7 @@ def test_no_worse_than_the_margin_is_a_verdict_of_its_own(result, magnitude, kme
     results += [result(magnitude(), seed=seed, wrong=20) for seed in range(3)]
     results += [result(kmeans(), seed=seed, wrong=36) for seed in range(3)]
     _, same, lost = (row["versus_dense"].get("accuracy") for row in compare(results, 0, margin=0.04)["rows"])
-    assert (same["verdict"], same["equivalent"], same["margin"]) == ("no worse than 4 points", True, 0.04)
+    assert (same["verdict"], same["equivalent"], same["margin"]) == ("no worse than 4 pp", True, 0.04)
     assert same["loss_upper"] < 0.01
     assert (lost["verdict"], lost["equivalent"]) == ("worse", False)
     assert 0.04 < lost["loss_upper"] < 0.08

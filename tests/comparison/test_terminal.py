@@ -49,8 +49,8 @@ def test_a_narrow_terminal_leaves_columns_out_and_says_which(document, width):
     assert told.startswith(f"{width} columns: ")
     for part in ("magnitude", "0.95", "kmeans", "95.00", "94.75"):
         assert part in table
-    told = " ".join(told.partition("test %:")[0].split())
-    for heading, figure in {"ratio": "40.0x", "points to dense": "-15.00 (", "MACs": " 5k", "bytes": "100,000"}.items():
+    told = " ".join(told.partition("test acc %:")[0].split())
+    for heading, figure in {"ratio": "40.0x", "Δ acc (pp)": "-15.00 (", "MACs": " 5k", "bytes": "100,000"}.items():
         assert (figure in table) == (heading not in told)
 
 
@@ -64,7 +64,7 @@ def test_it_fits_as_plain_text(document, width):
 
 
 def test_it_fits_with_latency(result, magnitude):
-    timed = {"latency_ms": 12.345, "latency_ratio": 1.5}
+    timed = {"latency_ms": 12.345, "speedup": 1.5}
     text = printed(compare([result(metrics=timed), result(magnitude(), size=1_000, metrics=timed)], 0))
     assert "12.3" in text
     assert "1.50x" in text

@@ -60,4 +60,4 @@ def test_only_the_step_that_is_solved_depends_on_the_budget() -> None:
     free = nodes(*TINY, chain)
     assert small[0].signature == large[0].signature == free[0].signature
     assert len({plan[1].signature for plan in (small, large, free)}) == 3
-    assert small[1].own["following"] == [small[2].own["step"]]
+    assert small[1].stage_config["following"] == [small[2].stage_config["step"]]

@@ -42,9 +42,9 @@ def test_a_form_is_kept_for_other_values_of_its_kind(shared: bool) -> None:
     [
         ({}, "not a list"),
         ([{"op": "__import__"}], "no edit is called '__import__'"),
-        ([{"op": "os.system"}], "is no edit"),
-        ([{}], "is no edit"),
-        ([["resize"]], "is no edit"),
+        ([{"op": "os.system"}], "is not an edit"),
+        ([{}], "is not an edit"),
+        ([["resize"]], "is not an edit"),
         ([{"op": "resize"}] * 1001, "at most 1000"),
     ],
 )

@@ -22,7 +22,7 @@ CHAIN = (
 RESNET = (
     "architecture=resnet20", "dataset=digits", "dataset.train_size=64", "recipe.epochs=1", "recipe.batch_size=32",
     "compression=[magnitude,kmeans]", "compression.magnitude.epochs=2", "compression.kmeans.epochs=1",
-    "compression.kmeans.iterations=5",
+    "compression.kmeans.max_iterations=5",
 )  # fmt: skip
 
 
@@ -54,7 +54,7 @@ def beside(bench: Bench, node: Node, folder: Path) -> Bench:
 
 
 def test_a_round_is_a_phase() -> None:
-    step = nodes(*TINY, *CHAIN)[1].own["step"]
+    step = nodes(*TINY, *CHAIN)[1].stage_config["step"]
     found = phases.phases(step | {"rounds": 3})
     assert [(phase.index, phase.decider, phase.epochs) for phase in found] == [(i, "magnitude", 2) for i in range(3)]
     assert [phase.progress for phase in found] == [1 / 3, 2 / 3, 1.0]
@@ -92,11 +92,11 @@ def test_a_whole_chain_killed_after_every_epoch_ends_in_the_same_bits(
             except Killed:
                 kills += 1
         assert mine.file(node).read_bytes() == bench.file(node).read_bytes()
-    assert kills == sum(node.own.get("step", {}).get("rounds", 1) * epochs(node) - 1 for node in chain)
+    assert kills == sum(node.stage_config.get("step", {}).get("rounds", 1) * epochs(node) - 1 for node in chain)
 
 
 def epochs(node: Node) -> int:
-    return int((node.own["step"] if "step" in node.own else node.own["recipe"])["epochs"])
+    return int((node.stage_config["step"] if "step" in node.stage_config else node.stage_config["recipe"])["epochs"])
 
 
 @pytest.mark.parametrize("call", [1, 2])
@@ -153,7 +153,7 @@ def test_training_moves_kept_weights_and_centroids(made: Made, tmp_path: Path) -
     bench, (_, magnitude, kmeans) = made((*TINY, *CHAIN))
     for node in (magnitude, kmeans):
         mine = beside(bench, node, tmp_path / node.signature)
-        own = {**node.own, "step": {**node.own["step"], "epochs": 0}}
+        own = {**node.stage_config, "step": {**node.stage_config["step"], "epochs": 0}}
         assert mine.make(node, own) != bench.file(node).read_bytes()
 
 

@@ -102,7 +102,7 @@ MISTAKES = {
         {"sites": ["conv*"], "per_site": {"fc*": 0.5}},
         "per_site: 'fc*' matches no weight (there are conv1.weight, conv2.weight)",
     ),
-    "a knob that is no number": ({"per_site": {"fc*": "high"}}, "per_site: 'fc*' has 'high', expected a number"),
+    "a knob that is not a number": ({"per_site": {"fc*": "high"}}, "per_site: 'fc*' has 'high', expected a number"),
     "two ways at once": ({"per_site": {"fc*": 0.5}, "scope": "global"}, "per_site says nothing with scope=global"),
 }
 

@@ -9,10 +9,10 @@ from convarium.errors import UserError
 
 PRUNE: dict[str, Any] = {
     "method": "pruning/a", "sparsity": 0.9,
-    "_check_": {"sparsity": "0..1"}, "_solve_": {"sparsity": ["bytes", "sparsity"]},
+    "_check_": {"sparsity": "0..1"}, "_budget_knobs_": {"sparsity": ["bytes", "sparsity"]},
 }  # fmt: skip
 SHARE: dict[str, Any] = {
-    "method": "quantization/b", "bits": 5, "_check_": {"bits": "1..4"}, "_solve_": {"bits": ["bytes"]},
+    "method": "quantization/b", "bits": 5, "_check_": {"bits": "1..4"}, "_budget_knobs_": {"bits": ["bytes"]},
 }  # fmt: skip
 CODE: dict[str, Any] = {"method": "coding/c"}
 

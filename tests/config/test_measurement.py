@@ -15,25 +15,31 @@ def measurement(**values: Any) -> dict[str, Any]:
 
 
 def test_nothing_is_timed_unless_an_executor_is_named() -> None:
-    assert measurement() == {"executors": [], "batch": [1], "threads": 1, "device": "cpu"}
+    assert measurement() == {"executors": [], "batch_sizes": [1], "threads": 1, "device": "cpu"}
 
 
 def test_what_is_named_twice_is_timed_once_and_the_first_stays_first() -> None:
-    found = measurement(executors=["onnxruntime", "eager", "onnxruntime"], batch=[16, 1, 16])
-    assert (found["executors"], found["batch"]) == (["onnxruntime", "eager"], [16, 1])
+    found = measurement(executors=["onnxruntime", "eager", "onnxruntime"], batch_sizes=[16, 1, 16])
+    assert (found["executors"], found["batch_sizes"]) == (["onnxruntime", "eager"], [16, 1])
 
 
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        ({"batch": [16]}, "measurement.batch=[16]: nothing is timed: name measurement.executors"),
+        ({"batch_sizes": [16]}, "measurement.batch_sizes=[16]: nothing is timed: name measurement.executors"),
         ({"threads": 2}, "measurement.threads=2: nothing is timed: name measurement.executors"),
-        ({"executors": ["eager"], "batch": []}, "measurement.batch=[] times nothing"),
-        ({"executors": ["eager"], "batch": [0]}, "measurement.batch[0]=0 is out of range, expected int of at least 1"),
-        ({"executors": ["eager"], "batch": 8}, "measurement.batch=8 is int, expected list of int of at least 1"),
+        ({"executors": ["eager"], "batch_sizes": []}, "measurement.batch_sizes=[] times nothing"),
+        (
+            {"executors": ["eager"], "batch_sizes": [0]},
+            "measurement.batch_sizes[0]=0 is out of range, expected int of at least 1",
+        ),
+        (
+            {"executors": ["eager"], "batch_sizes": 8},
+            "measurement.batch_sizes=8 is int, expected list of int of at least 1",
+        ),
         ({"executors": ["eagre"]}, "measurement.executors[0]=eagre: expected one of eager, compiled, onnxruntime"),
         ({"executors": "eager"}, "measurement.executors='eager' is str, expected list of one of eager, compiled"),
-        ({"time": True}, "measurement.time: no such key (there is batch, device, executors, threads)"),
+        ({"time": True}, "measurement.time: no such key (there is batch_sizes, device, executors, threads)"),
         ({"executor": "eager"}, "measurement.executor: no such key (did you mean executors?)"),
         ({"executors": ["eager", "onnxruntime"], "device": "gpu"}, "onnxruntime runs on the CPU only"),
     ],
@@ -46,4 +52,4 @@ def test_a_mistake_is_one_line(values: dict[str, Any], said: str) -> None:
 
 
 def test_a_budget_of_latency_is_timed_though_no_executor_is_named() -> None:
-    assert merged(closed({"batch": [16]}, Measurement, "measurement"), {"latency": 0.5})["batch"] == [16]
+    assert merged(closed({"batch_sizes": [16]}, Measurement, "measurement"), {"latency": 0.5})["batch_sizes"] == [16]

@@ -9,7 +9,7 @@ from convarium.config.places import files, ours
 from convarium.conformance import MethodSuite
 
 FOLDER = ours("conf") / "compression"
-BRIEF = {"epochs": 1, "round_epochs": 1, "rounds": 2, "iterations": 5}
+BRIEF = {"epochs": 1, "round_epochs": 1, "rounds": 2, "max_iterations": 5}
 NEEDED = {"transfer/kd": ("compression.kd.teacher.architecture=lenet300_100",)}
 ELSEWHERE = ("none", "control/nncodec")  # nothing; a program of its own (tests/compression/outside)
 CONTROLS = {"must_work": ()}

@@ -69,13 +69,13 @@ def test_a_photograph_stands_upright_as_its_exif_says(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"", "is no picture"),
-        (b"\0" * 99, "is no picture"),
-        (b"a list of pictures", "is no picture"),
-        (b"\xff\xd8\xff\xe0 cut off", "is no picture"),
+        (b"", "is not a picture"),
+        (b"\0" * 99, "is not a picture"),
+        (b"a list of pictures", "is not a picture"),
+        (b"\xff\xd8\xff\xe0 cut off", "is not a picture"),
         (bomb(10_000, 10_000), "is a picture of 10000 x 10000 pixels, at most 89,478,485 are read"),
         (bomb(50_000, 50_000), "is a picture of more than 89,478,485 pixels"),
-        (bomb(8, 8), "is no picture"),
+        (bomb(8, 8), "is not a picture"),
     ],
 )
 def test_what_is_no_picture_is_told_why(content: bytes, said: str, picture: Path) -> None:
@@ -96,7 +96,7 @@ def test_the_head_of_a_file_is_enough_to_tell_most(picture: Path) -> None:
 def test_a_photograph_that_is_cut_off_is_no_picture(tmp_path: Path) -> None:
     path = photo_folder(tmp_path, 1) / "flower" / "000.jpg"
     path.write_bytes(path.read_bytes()[:-400])
-    with pytest.raises(NoPicture, match="is no picture"):
+    with pytest.raises(NoPicture, match="is not a picture"):
         decode(path, 32, 3)
 
 

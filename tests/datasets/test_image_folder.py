@@ -1,4 +1,4 @@
-"""The user's own pictures become splits: decoded once, in grey or colour, what is no picture named or left out."""
+"""The user's own pictures become splits: decoded once, in grey or colour, what is not a picture named or left out."""
 
 import json
 import os
@@ -104,7 +104,7 @@ def test_a_kept_part_is_never_seen_half_written(root: Path, tmp_path: Path, monk
 def test_a_file_that_is_no_picture_is_named(root: Path) -> None:
     for path in (root / "one").iterdir():
         path.write_bytes(path.read_bytes()[:-40])
-    with pytest.raises(UserError, match=r"png is no picture \(.*\); remove it, or set dataset.on_error=skip"):
+    with pytest.raises(UserError, match=r"png is not a picture \(.*\); remove it, or set dataset.on_error=skip"):
         datasets.load(config(root), str(root))
 
 

@@ -42,7 +42,7 @@ def test_every_command_of_the_page(call: Callable[..., str]) -> None:
     assert len(told) == len(commands) - 1
     assert len(told["ls --stage measure --where accuracy>0.5 --where dataset.name=digits"].splitlines()) == 5
     assert "# 20" in told["show SIG --log"]
-    assert "seed" in told["why SIG OTHER"]
+    assert "seed" in told["diff SIG OTHER"]
     assert "4 of 4 points done" in told[next(text for text in told if text.startswith("status"))]
     assert "came into outputs/store; 8 were there" in told["store merge ELSEWHERE"]
     assert told["store merge ELSEWHERE"].startswith("4 results")

@@ -69,7 +69,7 @@ def test_what_is_compiled_computes_what_eager_does(dense_file, eager):
 def test_a_model_races_against_itself_as_fast(dense_file, tmp_path, short_turns):
     model = models.made("onnxruntime", dense_file, IMAGES, tmp_path)
     found = latency.race(str(model), str(model), str(dense_file), settings("onnxruntime", 16))
-    assert 0.5 < found["ratio"] < 2
+    assert 0.5 < found["speedup"] < 2
     assert found["peak_memory_bytes"] is None
     assert latency.summary([found] * 3)["metrics"]["peak_memory_bytes"] is None
 

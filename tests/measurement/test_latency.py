@@ -21,15 +21,15 @@ def short_turns(monkeypatch):
     monkeypatch.setattr(latency, "TURN_SECONDS", 0.001)
 
 
-def race(latency_ms=1.0, ratio=2.0, spread=1.1, peak=100):
+def race(latency_ms=1.0, speedup=2.0, spread=1.1, peak=100):
     return {
-        "latency_ms": latency_ms, "dense_ms": 1.0, "ratio": ratio, "spread": spread, "peak_memory_bytes": peak,
+        "latency_ms": latency_ms, "dense_ms": 1.0, "speedup": speedup, "spread": spread, "peak_memory_bytes": peak,
     }  # fmt: skip
 
 
 def test_a_network_against_itself_takes_as_long(dense_file):
     found = latency.race(str(dense_file), str(dense_file), str(dense_file), SETTINGS)
-    assert 0.5 < found["ratio"] < 2
+    assert 0.5 < found["speedup"] < 2
     assert found["latency_ms"] > 0
     assert found["spread"] >= 1
 
@@ -54,25 +54,25 @@ def test_both_take_turns_and_each_begins_as_often():
 
 def test_medians_and_ranges_over_processes_are_told():
     found = latency.summary([race(3.0, 1.5, peak=7), race(1.0, 1.4), race(2.0, 1.6)])
-    assert found["metrics"] == {"latency_ms": 2.0, "latency_ratio": 1.5, "peak_memory_bytes": 100}
+    assert found["metrics"] == {"latency_ms": 2.0, "speedup": 1.5, "peak_memory_bytes": 100}
     assert found["range"] == [1.0, 3.0]
-    assert found["ratio_range"] == [1.4, 1.6]
+    assert found["speedup_range"] == [1.4, 1.6]
     assert found["void"] is False
 
 
 def test_a_busy_machine_makes_it_void():
     assert latency.summary([race(), race(spread=2.01), race()])["void"] is True
-    assert latency.summary([race(ratio=0.68), race(ratio=1.0), race(ratio=1.03)])["void"] is True
+    assert latency.summary([race(speedup=0.68), race(speedup=1.0), race(speedup=1.03)])["void"] is True
 
 
 def test_a_network_that_differs_from_itself_says_that_the_machine_was_too_busy():
-    races = [race(ratio=1.0), race(ratio=1.06), race(ratio=1.09)]
+    races = [race(speedup=1.0), race(speedup=1.06), race(speedup=1.09)]
     assert latency.summary(races)["void"] is False
     assert latency.summary(races, itself=True)["void"] is True
 
 
 def test_the_stage_knows_when_a_network_races_itself(parents, runtime):
-    answers = [race(ratio=1.06)] * 3
+    answers = [race(speedup=1.06)] * 3
     both = (parents[1], parents[1])
     assert time({"measurement": SETTINGS}, both, replace(runtime, fresh=lambda *_: answers[0]))["void"] is True
     assert time({"measurement": SETTINGS}, parents, replace(runtime, fresh=lambda *_: answers[0]))["void"] is False

@@ -78,7 +78,7 @@ def test_images_are_normalised_as_the_file_says(write, network, dense_file, digi
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"classes": 7}, "tells 10 classes apart"),
+        ({"classes": 7}, "has 10 classes"),
         ({"img_size": 16}, "takes images of 1x8x8"),
         ({"channels": 3}, "takes images of 1x8x8"),
     ],

@@ -91,7 +91,7 @@ def test_a_named_class_is_a_class_where_its_folder_holds_pictures(tmp_path: Path
 
 REFUSED = {
     "beside a class": (("train/cat", "val/cat", "eel"), "holds train and val, parts of a split, beside 'eel'"),
-    "beside what is no class": (("Train/cat", "Test/cat", "readme files"), "holds Test and Train, parts of a split"),
+    "beside what is not a class": (("Train/cat", "Test/cat", "readme files"), "holds Test and Train, parts of a split"),
     "one part twice": (("train/cat", "Training/cat", "test/cat"), "holds both Training and train: keep one of them"),
     "two validations": (("train/cat", "valid/cat", "dev/cat"), "holds both dev and valid: keep one of them"),
     "no train": (("dev/cat", "testing/cat"), "holds dev and testing, but no train"),

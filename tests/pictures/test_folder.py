@@ -50,7 +50,7 @@ def test_links_are_followed(tmp_path: Path) -> None:
 
 MISTAKES: dict[str, tuple[Callable[[Path], object], str]] = {
     "not there": (lambda root: root.rmdir(), "is not there"),
-    "a file": (lambda root: (root.rmdir(), root.write_text("x")), "is no folder: put pictures into <root>/<class>/"),
+    "a file": (lambda root: (root.rmdir(), root.write_text("x")), "is not a folder: put pictures into <root>/<class>/"),
     "empty": (lambda root: None, "holds no folders: put pictures into <root>/<class>/"),
     "pictures without classes": (lambda root: touch(root, "1.jpg", "2.jpg"), "holds no folders"),
     "one class": (lambda root: touch(root, "cat/1.jpg"), "holds one class only, 'cat': a classifier needs two"),

@@ -51,7 +51,7 @@ BEFORE: dict[str, tuple[Callable[[Path], object], tuple[str, ...], str]] = {
     "no picture": (
         lambda root: (root / "one/a.txt").write_text("a"),
         (),
-        "mine/one/a.txt is no picture; remove it, or",
+        "mine/one/a.txt is not a picture; remove it, or",
     ),
     "too large": (lambda root: (root / "one/a").write_bytes(bomb(99_999, 99_999)), (), "more than 89,478,485 pixels"),
     "two channels": (lambda root: None, ("dataset.channels=2",), "dataset.channels=2: pictures are read as 1 (grey)"),
@@ -89,7 +89,7 @@ def test_a_picture_that_is_cut_off_fails_its_point_in_one_line(mine: Path, call:
     code, out, _ = call("run", "--json", *ASKED, *SHORT, *HERE)
     (one,) = json.loads(out)["runs"]
     assert (code, one["status"]) == (2, "failed")
-    assert "is no picture (" in one["error"]
+    assert "is not a picture (" in one["error"]
     assert "set dataset.on_error=skip" in one["error"]
     assert "\n" not in one["error"]
 
@@ -100,10 +100,10 @@ def test_skipped_files_are_counted_once_and_in_the_record(mine: Path, call: Call
     asked = (*ASKED, *SHORT, *HERE, f"dataset.root={mine}")
     code, out, error = call("run", "--json", *asked, "dataset.on_error=skip")
     assert code == 0
-    assert error.count("dataset image_folder: 6 files are no pictures and were left out") == 1
+    assert error.count("dataset image_folder: 6 files are not pictures and were left out") == 1
     record = json.loads((Path(json.loads(out)["runs"][0]["path"]) / "done.json").read_text())
     assert sum(record["result"]["skipped"].values()) > 0
-    assert record["own"]["dataset"]["class_names"] == ["nought", "one"]
+    assert record["stage_config"]["dataset"]["class_names"] == ["nought", "one"]
 
 
 def test_a_folder_that_moved_finds_what_is_stored(mine: Path, call: Callable[..., Called]) -> None:

@@ -131,9 +131,9 @@ def gone(root: Path) -> None:
 
 OTHERS = {
     "gone": (gone, "can't be read: No such file"),
-    "a pipe": (lambda root: os.mkfifo(root / "cat" / "odd"), "is no regular file"),
-    "a text": (lambda root: (root / "cat" / "odd").write_text("a list of cats"), "is no picture"),
-    "empty": (lambda root: (root / "cat" / "odd").touch(), "is no picture"),
+    "a pipe": (lambda root: os.mkfifo(root / "cat" / "odd"), "is not a regular file"),
+    "a text": (lambda root: (root / "cat" / "odd").write_text("a list of cats"), "is not a picture"),
+    "empty": (lambda root: (root / "cat" / "odd").touch(), "is not a picture"),
 }
 
 

@@ -223,7 +223,7 @@ def test_a_network_keeps_the_range_and_other_pictures_are_scaled_by_it(here: Pat
 
     with safe_open("net.safetensors", "pt") as file:
         assert json.loads(file.metadata()["value_range"]) == [0.0, 1.0]
-    assert call("serve-check", "net.safetensors", "runtime.store=store", "dataset.root=mine")[0] == 0
+    assert call("verify", "net.safetensors", "runtime.store=store", "dataset.root=mine")[0] == 0
 
 
 def test_a_range_that_is_typed_is_another_result(here: Path, call: Callable[..., Called]) -> None:

@@ -48,20 +48,20 @@ def test_every_stage_of_a_chain_reads_only_its_own_and_its_parent_s_file(bench: 
     *chain, _ = nodes(*TINY, *CHAIN)
     assert [node.stage for node in chain] == ["train", "compress", "compress", "compress"]
     for node in chain:
-        made = bench.make(node, Only(node.own))
+        made = bench.make(node, Only(node.stage_config))
         assert [path.name for path in bench.file(node).parent.iterdir()] == ["network.cvm"]
-        assert bench.make(node, json.loads(json.dumps(node.own))) == made
+        assert bench.make(node, json.loads(json.dumps(node.stage_config))) == made
 
 
 def test_what_a_stage_may_not_know_is_not_in_what_it_gets() -> None:
     train, compress, *_ = nodes(*TINY, *CHAIN)
-    assert set(train.own) == {"architecture", "dataset", "task", "recipe", "seed"}
-    assert set(compress.own) == {"step", "dataset", "task", "recipe", "seed", "references"}
-    assert "root" not in train.own["dataset"]
-    assert "epochs" not in compress.own["recipe"]
+    assert set(train.stage_config) == {"architecture", "dataset", "task", "recipe", "seed"}
+    assert set(compress.stage_config) == {"step", "dataset", "task", "recipe", "seed", "references"}
+    assert "root" not in train.stage_config["dataset"]
+    assert "epochs" not in compress.stage_config["recipe"]
     for key in ("root", "fingerprints"):
         with pytest.raises(Foreign):
-            Only(compress.own)["dataset"].get(key)
+            Only(compress.stage_config)["dataset"].get(key)
 
 
 def test_the_header_tells_a_stranger_how_to_use_the_network(bench: Bench) -> None:
@@ -69,7 +69,7 @@ def test_the_header_tells_a_stranger_how_to_use_the_network(bench: Bench) -> Non
     bench.make(train)
     header = container.read(bench.file(train)).header
     assert header == {
-        "architecture": train.own["architecture"],
+        "architecture": train.stage_config["architecture"],
         "task": "classification",
         "classes": 10,
         "input": {"shape": [1, 8, 8], "mean": [0.30513625], "std": [0.37596626]},
@@ -95,5 +95,5 @@ def test_a_damaged_parent_is_said_by_its_path(bench: Bench, tmp_path: Path) -> N
     mine = Bench(tmp_path)
     mine.file(train).parent.mkdir()
     mine.file(train).write_bytes(bench.make(train)[:-100])
-    with pytest.raises(UserError, match=r"network\.cvm is no valid \.cvm file"):
+    with pytest.raises(UserError, match=r"network\.cvm is not a valid \.cvm file"):
         mine.make(compress)

@@ -40,7 +40,7 @@ def test_the_file_holds_the_grouped_network_alone(tmp_path: Path) -> None:
     bench.make(train)
     file = container.read(bench.file(train))
     assert file.header["architecture"] == library.delivered(described())
-    assert train.own["architecture"] == described()
+    assert train.stage_config["architecture"] == described()
     delivered, dense = container.network(file), library.build(described())
     assert not any(name.endswith("kept") for name in delivered.state_dict())
     sizes = [sum(one.numel() for one in network.parameters()) for network in (delivered, dense)]
@@ -71,7 +71,7 @@ def test_killed_in_any_stage_of_condensation_it_ends_with_the_same_bytes(call: i
 
 
 def test_half_way_all_is_dropped_and_only_then_can_a_network_be_the_best(tmp_path: Path) -> None:
-    train, *_ = nodes(*TINY, "recipe.keep=best")
+    train, *_ = nodes(*TINY, "recipe.final_weights=best")
     bench = Bench(tmp_path)
     left = []
     for _ in range(5):

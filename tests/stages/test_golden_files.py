@@ -19,8 +19,12 @@ from stages.in_process import Bench, nodes
 IMAGES = ("dataset=digits", "dataset.img_size=16", "dataset.train_size=200")
 PRUNED = ("compression.magnitude.sparsity=0.8", "compression.magnitude.rounds=1", "compression.magnitude.epochs=0")
 SHARED = ("compression.kmeans.bits=6", "compression.kmeans.epochs=0")
-LEVELS = ("compression.levels.start=1.4", "compression.levels.biases=0", "compression.levels.epochs=0")
-CUT = ("compression.filter_l1.ratio=0.4", "compression.filter_l1.epochs=0")
+LEVELS = (
+    "compression.levels.initial_scale_factor=1.4",
+    "compression.levels.bias_bits=0",
+    "compression.levels.epochs=0",
+)
+CUT = ("compression.filter_l1.channels_removed=0.4", "compression.filter_l1.epochs=0")
 CHAINS = {
     "pruned, shared, Huffman": ("compression=[magnitude,kmeans,huffman]", *PRUNED, *SHARED),
     "filters cut out": ("compression=filter_l1", *CUT),
@@ -57,5 +61,5 @@ def write_dense_network(path: Path, own: dict[str, Any]) -> None:
 def test_the_bytes_of_a_chain_stay_what_they_are(chain: str, digests: list[str], tmp_path: Path) -> None:
     train, *steps, _ = nodes("architecture=lenet5", *IMAGES, *CHAINS[chain])
     bench = Bench(tmp_path)
-    write_dense_network(bench.file(train), train.own)
+    write_dense_network(bench.file(train), train.stage_config)
     assert [sha256(bench.make(node)).hexdigest()[:16] for node in steps] == digests

@@ -28,7 +28,7 @@ def test_a_chain_is_a_stage_a_step_each_on_the_one_before() -> None:
     assert [node.parents for node in (train, prune, share, code)] == [
         (), (train.signature,), (prune.signature,), (share.signature,),
     ]  # fmt: skip
-    assert [node.own["step"]["method"] for node in (prune, share, code)] == [
+    assert [node.stage_config["step"]["method"] for node in (prune, share, code)] == [
         "pruning/magnitude", "quantization/kmeans", "coding/huffman",
     ]  # fmt: skip
     assert measure.parents == (code.signature, train.signature)
@@ -67,7 +67,7 @@ def test_a_seed_changes_every_stage() -> None:
 
 def test_steps_draw_from_streams_of_their_own() -> None:
     chain = nodes(*TINY, "compression=[random,kmeans]")[:-1]
-    assert len({node.own["seed"] for node in chain}) == len(chain)
+    assert len({node.stage_config["seed"] for node in chain}) == len(chain)
 
 
 def test_a_knob_changes_its_step_and_what_follows_only() -> None:
@@ -104,32 +104,35 @@ def test_time_is_a_stage_of_its_own_that_changes_no_other() -> None:
     without, timed = nodes(*TINY), nodes(*TINY, "measurement.executors=[eager]")
     assert stages(timed) == ["train", "measure", "time"]
     assert [node.signature for node in timed[:2]] == [node.signature for node in without]
-    batched = nodes(*TINY, "measurement.executors=[eager]", "measurement.batch=[8]")
+    batched = nodes(*TINY, "measurement.executors=[eager]", "measurement.batch_sizes=[8]")
     assert batched[2].signature != timed[2].signature
     assert batched[2].parents == timed[2].parents == timed[1].parents
 
 
 def test_each_executor_and_number_of_images_is_a_time_of_its_own() -> None:
-    plan = planned(*TINY, "compression=magnitude", "measurement.executors=[compiled,eager]", "measurement.batch=[1,16]")
+    plan = planned(
+        *TINY, "compression=magnitude", "measurement.executors=[compiled,eager]", "measurement.batch_sizes=[1,16]"
+    )
     (point,) = plan.points
     times = [plan.nodes[signature] for signature in point.times]
-    assert [(node.own["measurement"]["executor"], node.own["measurement"]["batch"]) for node in times] == [
+    settings = [node.stage_config["measurement"] for node in times]
+    assert [(setting["executor"], setting["batch"]) for setting in settings] == [
         ("compiled", 1), ("compiled", 16), ("eager", 1), ("eager", 16),
     ]  # fmt: skip
     assert {node.parents for node in times} == {(point.network, point.dense)}
     assert times[2].signature == nodes(*TINY, "compression=magnitude", "measurement.executors=[eager]")[-1].signature
     (execution,) = [plan.nodes[signature] for signature in point.executions]
-    assert (execution.own["executor"], execution.parents) == ("compiled", (point.network,))
+    assert (execution.stage_config["executor"], execution.parents) == ("compiled", (point.network,))
 
 
 def test_a_time_of_eager_is_hashed_as_it_always_was() -> None:
     time = nodes(*TINY, "measurement.executors=[eager]")[-1]
     host = {"cpu": cpu_model(), "executor": f"torch {version('torch')}"}
-    assert time.own == {"measurement": {"executor": "eager", "batch": 1, "threads": 1}, "host": host}
+    assert time.stage_config == {"measurement": {"executor": "eager", "batch": 1, "threads": 1}, "host": host}
     (prune,) = (
         node for node in nodes(*TINY, "compression=filter_l1", "budget.latency=0.5") if node.stage == "compress"
     )
-    assert prune.own["time"] == time.own
+    assert prune.stage_config["time"] == time.stage_config
 
 
 def test_what_is_exported_is_executed_for_the_dense_network_too_and_both_are_what_races() -> None:
@@ -140,8 +143,8 @@ def test_what_is_exported_is_executed_for_the_dense_network_too_and_both_are_wha
     assert time.parents == (pruned.network, pruned.dense, own, other)
     assert plan.nodes[dense.times[0]].parents == (dense.network, dense.network, other, other)
     assert plan.nodes[own].parents == (pruned.network,)
-    assert plan.nodes[own].own["calibration_images"] == 500
-    assert time.own["host"]["executor"].startswith("onnxruntime ")
+    assert plan.nodes[own].stage_config["calibration_images"] == 500
+    assert time.stage_config["host"]["executor"].startswith("onnxruntime ")
     assert time.name == "mlp-digits-magnitude0.9-s0-onnxruntime_int8-1x"
     assert plan.nodes[other].name == "mlp-digits-s0-onnxruntime_int8"
 
@@ -154,7 +157,7 @@ def test_a_gpu_is_part_of_what_a_time_is(monkeypatch: pytest.MonkeyPatch, tmp_pa
     (tmp_path / "0000:01:00.0").mkdir()
     (tmp_path / "0000:01:00.0" / "information").write_text("Model: \t\t NVIDIA H200\nIRQ: 3\n")
     time = nodes(*command)[-1]
-    assert (time.own["measurement"]["device"], time.own["host"]["gpu"]) == ("gpu", "NVIDIA H200")
+    assert (time.stage_config["measurement"]["device"], time.stage_config["host"]["gpu"]) == ("gpu", "NVIDIA H200")
 
 
 def test_work_is_epochs_times_images() -> None:

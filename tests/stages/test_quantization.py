@@ -57,7 +57,7 @@ def test_killed_before_any_checkpoint_it_ends_in_the_same_bits(
 ) -> None:
     bench, last = made(*METHODS[kind])
     chain = {node.signature: node for node in nodes(*WIDE, *METHODS[kind])}
-    node = last if last.own["step"].get("epochs") else chain[last.parents[0]]
+    node = last if last.stage_config["step"].get("epochs") else chain[last.parents[0]]
     shutil.copytree(bench.root / node.parents[0], tmp_path / node.parents[0])
     mine = Bench(tmp_path)
     with pytest.raises(Killed):
@@ -68,10 +68,10 @@ def test_killed_before_any_checkpoint_it_ends_in_the_same_bits(
 @pytest.mark.parametrize("kind", METHODS)
 def test_training_moves_the_weights(kind: str, made: Made, tmp_path: Path) -> None:
     bench, node = made(*METHODS[kind])
-    if "epochs" not in node.own["step"]:
+    if "epochs" not in node.stage_config["step"]:
         return
     shutil.copytree(bench.root / node.parents[0], tmp_path / node.parents[0])
-    own = {**node.own, "step": {**node.own["step"], "epochs": 0}}
+    own = {**node.stage_config, "step": {**node.stage_config["step"], "epochs": 0}}
     assert Bench(tmp_path).make(node, own) != bench.file(node).read_bytes()
 
 
@@ -104,10 +104,10 @@ def test_training_keeps_outer_levels_in_use(made: Made, tmp_path: Path, monkeypa
     """A scale that moves as fast as the weights runs away from where it began, and outer levels fall out of use."""
     bench, node = made(
         "compression=[magnitude,levels]", "compression.magnitude.sparsity=0.7", "compression.levels.epochs=10",
-        "recipe=adam",
+        "recipe=adamw",
     )  # fmt: skip
     shutil.copytree(bench.root / node.parents[0], tmp_path / node.parents[0])
-    other, own = Bench(tmp_path), {**node.own, "step": {**node.own["step"], "epochs": 0}}
+    other, own = Bench(tmp_path), {**node.stage_config, "step": {**node.stage_config["step"], "epochs": 0}}
     other.make(node, own)
     start, slow = scales(read((other, node))), read((bench, node))
     monkeypatch.setattr("convarium.compression.representations.levels.SLOWER", 1.0)

@@ -11,10 +11,10 @@ TINY = ("architecture=mlp", "dataset=digits", "recipe.epochs=1", "measurement.ex
 @pytest.mark.parametrize(
     ("method", "knobs"),
     [
-        ("bwn", ("compression=[bwn]", "compression.bwn.ends=binary")),
+        ("bwn", ("compression=[bwn]", "compression.bwn.first_last_layers=binary")),
         ("kmeans", ("compression=[kmeans]", "compression.kmeans.bits=8")),
         ("levels", ("compression=[levels]",)),
-        ("levels", ("compression=[magnitude,levels,huffman]", "compression.levels.largest=127")),
+        ("levels", ("compression=[magnitude,levels,huffman]", "compression.levels.quant_max=127")),
         ("uniform", ("compression=[uniform]", "compression.uniform.bits=7")),
         ("uniform", ("compression=[uniform]", "compression.uniform.per_site={fc1*:4}")),
         ("uniform", ("compression=[uniform]", "budget.bytes=3000")),

@@ -28,7 +28,7 @@ def signature(here: Path, capsys: pytest.CaptureFixture[str]) -> str:
         (["dataset.channels=3"], "takes images of 1x8x8, its student of 3x8x8: name another teacher"),
         (
             ["dataset=cifar100", "dataset.root=data", "dataset.train_size=null"],
-            "tells 10 classes apart, its student 100",
+            "has 10 classes, its student 100",
         ),
         (["dataset.mean=[0.5]"], "was trained on images normalised in another way: name a teacher of this dataset"),
     ],

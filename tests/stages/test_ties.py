@@ -175,7 +175,7 @@ def test_a_tied_network_that_is_killed_while_it_trains_resumes_to_the_same_file(
     whole = [bench.make(node) for node in (train, step)]
     for node, expected in zip((train, step), whole, strict=True):
         with pytest.raises(Killed):
-            bench.killed_at(node.own.get("recipe", {}).get("epochs", 1)).make(node)
+            bench.killed_at(node.stage_config.get("recipe", {}).get("epochs", 1)).make(node)
         assert bench.make(node) == expected
 
 
@@ -242,5 +242,5 @@ def test_a_network_is_not_taken_for_an_untied_one_that_looks_the_same(
 
 def test_kd_needs_no_channel_that_can_be_cut_where_it_cuts_none(line: Callable[..., tuple[str, ...]]) -> None:
     assert refused(line("WORDS", "kd")) is None
-    assert refused(line("WORDS", "kd", "compression.kd.ratio=0.5")) is not None
+    assert refused(line("WORDS", "kd", "compression.kd.channels_removed=0.5")) is not None
     assert refused(line("WORDS", "kd", "budget.macs=0.5")) is not None

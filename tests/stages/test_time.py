@@ -10,7 +10,7 @@ from convarium.stages.execute import execute
 from convarium.stages.time import time
 from convarium.store.runtime import Parent, Runtime
 
-RACE = {"latency_ms": 1.0, "dense_ms": 1.0, "ratio": 1.0, "spread": 1.1, "peak_memory_bytes": None}
+RACE = {"latency_ms": 1.0, "dense_ms": 1.0, "speedup": 1.0, "spread": 1.1, "peak_memory_bytes": None}
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ def node(
     return Node(
         stage=f"store.fake_stage:{stage}",
         version=1,
-        own=knobs | own,
+        stage_config=knobs | own,
         parents=tuple(parent.signature for parent in parents),
         fingerprint=None,
         name=name,

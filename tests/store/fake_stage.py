@@ -77,7 +77,12 @@ def disguise(own: Mapping[str, Any], parents: tuple[Parent, ...], runtime: Runti
 
 def echo(own: Mapping[str, Any], parents: tuple[Parent, ...], runtime: Runtime) -> dict[str, Any]:
     """Return what was received."""
-    return {"metrics": {}, "own": dict(own), "runtime": runtime.threads, "parents": [p.signature for p in parents]}
+    return {
+        "metrics": {},
+        "stage_config": dict(own),
+        "runtime": runtime.threads,
+        "parents": [p.signature for p in parents],
+    }
 
 
 def further(digest: str, seconds: float = 0.0, journal: str | None = None) -> str:

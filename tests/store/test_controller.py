@@ -210,7 +210,7 @@ def test_a_stored_result_of_another_config_is_a_hard_error(tmp_path: Path) -> No
     folder = Store(tmp_path).path(one.signature)
     assert folder is not None
     record = json.loads((folder / "done.json").read_text())
-    record["own"]["seed"] = 1
+    record["stage_config"]["seed"] = 1
     (folder / "done.json").write_text(json.dumps(record))
     with pytest.raises(UserError, match=str(folder)):
         run(plan(one), tmp_path, in_processes)

@@ -29,8 +29,13 @@ def _plan(*chains: tuple[list[Node], PlannedPoint]) -> Plan:
 def _store(root: Path, node: Node, seconds: float) -> None:
     folder = Store(root).folder(node)
     folder.mkdir(parents=True)
-    fields = {"stage": node.stage, "version": node.version, "own": node.own, "parents": list(node.parents)}
-    named = {"format": 1, "signature": node.signature, "name": node.name, "fingerprint": None, "work": node.work}
+    fields = {
+        "stage": node.stage,
+        "version": node.version,
+        "stage_config": node.stage_config,
+        "parents": list(node.parents),
+    }
+    named = {"format": 2, "signature": node.signature, "name": node.name, "fingerprint": None, "work": node.work}
     made = {"started": "", "seconds": seconds, "result": {"metrics": {}}}
     disk.publish_json(folder / "done.json", {**named, **fields, **made})
 

@@ -31,7 +31,7 @@ def test_where_a_stage_runs_is_no_part_of_its_signature() -> None:
 
 def test_what_is_no_plan_is_refused(tmp_path: Path) -> None:
     (tmp_path / "plan.json").write_text('{"format": 0}')
-    with pytest.raises(UserError, match="no plan of format 2"):
+    with pytest.raises(UserError, match="not a plan of format 3"):
         Plan.read(tmp_path / "plan.json")
 
 
@@ -40,9 +40,9 @@ def test_what_is_no_plan_is_refused(tmp_path: Path) -> None:
     [
         ("[]", "it holds no JSON object"),
         ("null", "it holds null"),
-        ('{"format": 2, "nodes": []}', "it is no whole plan ('points')"),
-        ('{"format": 2, "nodes": [3], "points": []}', "it is no whole plan ("),
-        ('{"format": 2, "nodes": [], "points": [{"network": "a"}]}', "it is no whole plan ("),
+        ('{"format": 3, "nodes": []}', "it is not a complete plan ('points')"),
+        ('{"format": 3, "nodes": [3], "points": []}', "it is not a complete plan ("),
+        ('{"format": 3, "nodes": [], "points": [{"network": "a"}]}', "it is not a complete plan ("),
     ],
 )
 def test_what_is_json_but_no_plan_is_damaged(text: str, said: str, tmp_path: Path) -> None:

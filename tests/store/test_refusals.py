@@ -29,7 +29,7 @@ def _refuse_failure(folder: Path) -> None:
 
 def _damage(folder: Path) -> None:
     folder.mkdir(parents=True)
-    (folder / "done.json").write_text('{"format": 1')
+    (folder / "done.json").write_text('{"format": 2')
 
 
 def _be_a_file(folder: Path) -> None:

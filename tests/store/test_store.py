@@ -76,13 +76,13 @@ def test_a_store_that_is_not_there_holds_nothing_and_is_not_made(tmp_path: Path)
 
 def test_another_format_is_refused(tmp_path: Path) -> None:
     (tmp_path / "store.json").write_text(json.dumps({"format": 7}))
-    with pytest.raises(UserError, match="has format 7, this version reads 1"):
+    with pytest.raises(UserError, match="has format 7, this version reads 2"):
         Store(tmp_path)
 
 
 def test_a_file_in_the_stores_place_is_refused(tmp_path: Path) -> None:
     (tmp_path / "store").write_text("")
-    with pytest.raises(UserError, match="is no folder"):
+    with pytest.raises(UserError, match="is not a folder"):
         Store(tmp_path / "store")
 
 
@@ -95,7 +95,7 @@ def test_a_folder_that_cant_be_made_is_told_in_one_line(tmp_path: Path) -> None:
 def test_a_damaged_record_is_told_with_its_path(filled: Path, tmp_path: Path) -> None:
     folder = Store(tmp_path).folder(THREE[0])
     folder.mkdir(parents=True)
-    (folder / "done.json").write_text('{"format": 1, "sig')
+    (folder / "done.json").write_text('{"format": 2, "sig')
     store = Store(tmp_path)
     assert store.done(THREE[0].signature) is None
     with pytest.raises(UserError, match=r"n0-[0-9a-f]{12}/done.json is damaged: .*; remove the folder"):
@@ -103,7 +103,7 @@ def test_a_damaged_record_is_told_with_its_path(filled: Path, tmp_path: Path) ->
 
 
 WHOLE = {
-    "format": 1, "signature": THREE[0].signature, "stage": "s", "version": 1, "own": {}, "parents": [],
+    "format": 2, "signature": THREE[0].signature, "stage": "s", "version": 1, "stage_config": {}, "parents": [],
     "fingerprint": None, "name": "n0", "started": "", "seconds": 1.5, "result": {"metrics": {}},
 }  # fmt: skip
 
@@ -115,7 +115,7 @@ WHOLE = {
         (3, "it holds no JSON object"),
         (None, "it holds null"),
         ({}, "it has no 'format'"),
-        ({**WHOLE, "format": 99}, "its format is 99, this version reads 1"),
+        ({**WHOLE, "format": 99}, "its format is 99, this version reads 2"),
         ({**WHOLE, "parents": None}, "its 'parents' is of another type"),
         ({**WHOLE, "result": {}}, "its 'result' has no 'metrics'"),
         *(({name: WHOLE[name] for name in WHOLE if name != key}, f"it has no '{key}'") for key in WHOLE),

@@ -26,7 +26,7 @@ def test_every_stage_gets_exactly_what_is_hashed(tmp_path: Path) -> None:
     run(plan(one), tmp_path, in_processes, workers=1)
     result = Store(tmp_path).done(one.signature)
     assert result is not None
-    assert result["result"]["own"] == result["own"] == one.own
+    assert result["result"]["stage_config"] == result["stage_config"] == one.stage_config
 
 
 def test_eight_workers_make_the_one_parent_of_all_once(tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_a_failing_stage_blocks_only_what_comes_after_it(tmp_path: Path) -> None
         ("stage", "the loss is NaN"),
         ("else", "ValueError: first line"),
         ("exit", "SystemExit: 3"),
-        ("nan", "the result can't be stored: metrics.loss: nan is no number that can be stored"),
+        ("nan", "the result can't be stored: metrics.loss: nan is not a number that can be stored"),
     ],
 )
 def test_a_failure_is_written_down_and_tried_again_by_the_next_run(tmp_path: Path, how: str, line: str) -> None:

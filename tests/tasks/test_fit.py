@@ -21,7 +21,7 @@ from convarium.tasks.fit import fit
 RECIPE: dict[str, Any] = {
     "optimizer": "sgd", "lr": 0.05, "momentum": 0.9, "weight_decay": 5e-4, "schedule": "cosine", "warmup_epochs": 1,
     "batch_size": 16, "augmentation": "none", "label_smoothing": 0.0, "gradient_clip": None, "precision": "32",
-    "early_stop": None, "keep": "last",
+    "early_stop": None, "final_weights": "last",
 }  # fmt: skip
 EPOCHS = 4
 
@@ -146,9 +146,9 @@ def test_it_takes_the_same_steps_as_a_loop_written_by_hand(clip: float | None, s
     ("build", "changes"),
     [
         (plain, {}),
-        (parametrized, {"optimizer": "adam", "lr": 0.003}),
+        (parametrized, {"optimizer": "adamw", "lr": 0.003}),
         (plain, {"augmentation": "crop_flip", "label_smoothing": 0.1}),
-        (parametrized, {"keep": "best", "early_stop": 2}),
+        (parametrized, {"final_weights": "best", "early_stop": 2}),
         (plain, {"precision": "bf16"}),
     ],
     ids=["plain", "parametrized adam", "augmented", "best and early stop", "bf16"],

@@ -39,4 +39,4 @@ def test_frozen_parameters_are_not_the_optimisers() -> None:
     (group,) = optimizer(RECIPE, network.parameters(), lr=0.1).param_groups
     assert [id(parameter) for parameter in group["params"]] == [id(p) for p in network[1].parameters()]
     assert (group["momentum"], group["weight_decay"]) == (0.9, 0.1)
-    assert isinstance(optimizer({**RECIPE, "optimizer": "adam"}, network.parameters(), 0.1), torch.optim.Adam)
+    assert isinstance(optimizer({**RECIPE, "optimizer": "adamw"}, network.parameters(), 0.1), torch.optim.Adam)

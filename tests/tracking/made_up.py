@@ -61,11 +61,13 @@ def _curves(node: Node) -> list[dict[str, Any]]:
 
 
 def _record(node: Node, made: Plan, number: int) -> dict[str, Any]:
-    given = {key: getattr(node, key) for key in ("signature", "stage", "version", "own", "fingerprint", "name")}
+    given = {
+        key: getattr(node, key) for key in ("signature", "stage", "version", "stage_config", "fingerprint", "name")
+    }
     started = (datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=10 * number)).isoformat()
     when = {"started": started, "seconds": 4.5, "device": "cpu", "threads": 1, "peak_memory_bytes": 1}
     result = _measured(made.nodes[node.parents[0]]) if node.stage == "measure" else {"metrics": {}}
-    return {"format": 1, **given, "parents": list(node.parents), "work": 1.0, "result": result, **when, **provenance()}
+    return {"format": 2, **given, "parents": list(node.parents), "work": 1.0, "result": result, **when, **provenance()}
 
 
 def _measured(network: Node) -> dict[str, Any]:

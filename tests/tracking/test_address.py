@@ -34,7 +34,7 @@ def test_the_environment_is_heard_and_what_is_typed_wins(monkeypatch: pytest.Mon
         ("postgresql://u:ge geheim@host/db", "holds a space; write %20"),
         ("postgresql://u:ge@geheim@host/db", "holds a second @; write %40 for the one in the password"),
         ("mysql://host/db?user=me&password=geheim", "expected sqlite:///"),
-        ("sqlite:///what?now/x.db", "'now/x.db' is no parameter of a SQLite address; a . in a name is written %3F"),
+        ("sqlite:///what?now/x.db", "'now/x.db' is not a parameter of a SQLite address; a . in a name is written %3F"),
         ("sqlite://x.db", "names no file; write sqlite:///outputs/mlflow.db, with three slashes"),
         ("sqlite:///:memory:", "names no file"),
         ("sqlite:///p%41/x.db", "is not there .a % in a name is written %25.; make it"),

@@ -129,7 +129,7 @@ def _refuse_lazy(network: nn.Module, name: str) -> None:
 
 
 def _check_memory(network: nn.Module, name: str) -> None:
-    """Refuse tensors that share memory but are no tie: no file can hold that."""
+    """Refuse tensors that share memory but are not tied: no file can hold that."""
     if overlap := find_overlap(network):
         what = f"architecture {name}: {' and '.join(overlap)} lie in the same memory but are not one parameter"
         raise UserError(f"{what}; give it both names, or read it by one name in both places")

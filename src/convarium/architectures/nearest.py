@@ -1,4 +1,4 @@
-"""What a name that is no network's may have meant: the nearest of our own networks, torchvision's and timm's."""
+"""What a name that is not a network's may have meant: the nearest of our own networks, torchvision's and timm's."""
 
 from collections.abc import Iterable
 from difflib import SequenceMatcher, get_close_matches

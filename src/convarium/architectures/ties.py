@@ -32,7 +32,7 @@ def find_tied_owners(network: nn.Module, *, modules_once: bool = False) -> set[s
 
 
 def find_overlap(network: nn.Module) -> tuple[str, str] | None:
-    """Return the names of a parameter and of another tensor that lie in the same memory, but are no tie of parameters.
+    """Return the names of a parameter and of another tensor that lie in the same memory, but are not tied parameters.
 
     An optimiser moves such memory twice, and no state dict, file or move to another device brings the overlap back.
     """

@@ -30,8 +30,8 @@ def read(path: str | Path, key: str | None = None) -> Weights:
         key: which of the state dicts of a torch checkpoint; those that lie deeper are named by keys joined by dots.
 
     Raises:
-        UserError: it can't be read, is no weights file, or is a pickle that wants to import something; it holds nothing
-            at the key, or without one several state dicts of which none is the usual one.
+        UserError: it can't be read, is not a weights file, or is a pickle that wants to import something; it holds
+            nothing at the key, or without one several state dicts of which none is the usual one.
     """
     try:
         with Path(path).open("rb") as file:
@@ -46,7 +46,7 @@ def read(path: str | Path, key: str | None = None) -> Weights:
     if start[8:9] == b"{":
         return Weights(_safetensors(path))
     if not is_checkpoint:
-        raise UserError(f"{path} is no weights file: expected safetensors, a torch checkpoint or a .cvm")
+        raise UserError(f"{path} is not a weights file: expected safetensors, a torch checkpoint or a .cvm")
     return _unwrapped(_checkpoint(Path(path)), str(path), key)
 
 
@@ -57,7 +57,7 @@ def _safetensors(path: str | Path) -> dict[str, Tensor]:
     try:
         return load_file(path)
     except (SafetensorError, OSError, ValueError) as error:
-        raise UserError(f"{path} is no sound safetensors file: {_line(error)}") from None
+        raise UserError(f"{path} is not a valid safetensors file: {_line(error)}") from None
 
 
 def _network_file(path: str | Path) -> Weights:
@@ -86,7 +86,7 @@ def _checkpoint(path: Path) -> Any:
         if wanted:
             advice = "save the tensors alone: torch.save(network.state_dict(), …)"
             raise UserError(f"{path} would import {wanted} to be read, and is refused; {advice}") from None
-        raise UserError(f"{path} is no torch checkpoint of tensors: {_line(error)}") from None
+        raise UserError(f"{path} is not a torch checkpoint of tensors: {_line(error)}") from None
 
 
 def _imported(path: Path) -> str | None:

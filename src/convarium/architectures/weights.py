@@ -51,8 +51,8 @@ def fitted(
         by_order: go by the order of the tensors where names differ.
 
     Raises:
-        UserError: what is missing, unexpected, or of another shape or type, in one line; a value that is no number; two
-            names that the network ties, with other values.
+        UserError: what is missing, unexpected, or of another shape or type, in one line; a value that is not a number;
+            two names that the network ties, with other values.
     """
     expected, tied = network.state_dict(), find_tied_names(network)
     if not any(tensor.is_floating_point() for tensor in weights.tensors.values()):
@@ -204,7 +204,7 @@ def _counted(weights: Weights, expected: Mapping[str, Tensor]) -> Weights:
 def _check_values(tensors: Mapping[str, Tensor], where: str) -> None:
     bad = [name for name, tensor in tensors.items() if not bool(_computable(tensor).isfinite().all())]
     if bad:
-        raise UserError(f"{where}: {len(bad)} tensors hold values that are no finite numbers ({_first(bad)})")
+        raise UserError(f"{where}: {len(bad)} tensors hold values that are not finite numbers ({_first(bad)})")
 
 
 def _computable(tensor: Tensor) -> Tensor:

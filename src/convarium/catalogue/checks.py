@@ -8,7 +8,7 @@ from convarium.config.words import suggestion
 from convarium.errors import UserError
 
 Json = dict[str, Any]
-POINTS = "points_to_dense"
+ACCURACY_DELTA = "accuracy_delta_pp"
 
 
 def verdict(document: Mapping[str, Any], check: Mapping[str, Any], row: str) -> Json:
@@ -36,7 +36,7 @@ def verdict(document: Mapping[str, Any], check: Mapping[str, Any], row: str) -> 
     missed += [*_lost(own, check), *_beaten(document, own, check, row)]
     return {
         "figure": figure,
-        "points": _points(own, "difference"),
+        "accuracy_delta_pp": _accuracy_delta_pp(own, "difference"),
         "holds": not missed,
         "missed": missed,
         "signatures": own["signatures"],
@@ -50,29 +50,31 @@ def _of(document: Mapping[str, Any], chain: Sequence[str]) -> list[Json]:
 
 def _figure(own: Json, check: Mapping[str, Any], row: str) -> float:
     metric = check["metric"]
-    if metric == POINTS:
-        return _points(own, "difference") or 0.0
+    if metric == ACCURACY_DELTA:
+        return _accuracy_delta_pp(own, "difference") or 0.0
     if metric not in own["metrics"]:
-        raise UserError(f"the check of {row}: no metric '{metric}'{suggestion(metric, [*own['metrics'], POINTS])}")
+        raise UserError(
+            f"the check of {row}: no metric '{metric}'{suggestion(metric, [*own['metrics'], ACCURACY_DELTA])}"
+        )
     mean: float = own["metrics"][metric]["mean"]
     return mean / (mean - own["versus_dense"][metric]["difference"]) if check["of_dense"] else mean
 
 
-def _points(own: Json, key: str) -> float | None:
+def _accuracy_delta_pp(own: Json, key: str) -> float | None:
     found = (own["versus_dense"].get("accuracy") or {}).get(key)
     return None if found is None else 100 * found
 
 
 def _lost(own: Json, check: Mapping[str, Any]) -> Iterator[str]:
     most, least = check["most_lost"], check["least_shown"]
-    difference, low = _points(own, "difference"), _points(own, "low")
+    difference, low = _accuracy_delta_pp(own, "difference"), _accuracy_delta_pp(own, "low")
     if most is not None and (difference is None or -difference > most):
         asked, sign, word = (most, -1, "lost") if most >= 0 else (-most, 1, "gained")
         told = "not known" if difference is None else f"{word} {sign * difference:.4g}"
-        yield f"{'at most' if most >= 0 else 'at least'} {asked:g} points {word} ({told})"
+        yield f"{'at most' if most >= 0 else 'at least'} {asked:g} pp {word} ({told})"
     if least is not None and (low is None or low <= least):
         told = "not known" if low is None else f"from {low:+.4g}"
-        yield f"the interval of the points to dense above {least:+g} ({told})"
+        yield f"the interval of the difference above {least:+g} ({told})"
 
 
 def _beaten(document: Mapping[str, Any], own: Json, check: Mapping[str, Any], row: str) -> Iterator[str]:

@@ -26,7 +26,7 @@ def derived(library: str, name: str) -> str | None:
 
     Args:
         library: as the table has it: timm, torchvision, or both.
-        name: its first word is the network's name; words that are no name build nothing.
+        name: its first word is the network's name; further words build nothing.
     """
     first, word = library.split("+")[0], name.split(" ")[0]
     if first not in LICENCES or not re.fullmatch(r"\w+", word):

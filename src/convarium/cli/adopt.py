@@ -74,7 +74,7 @@ def _adopted(source: str, options: Namespace) -> tuple["Asked", Json]:
     store = store_of(asked.runtime)
     if store.done(made.signature) is None:
         _lay(store, made, weights)
-    adopted = {"signature": made.signature, "tensors": made.own["tensors"], "fresh": list(weights.fresh)}
+    adopted = {"signature": made.signature, "tensors": made.stage_config["tensors"], "fresh": list(weights.fresh)}
     asked = replace(asked, points=(_begun(point, made),), invalid=(), launcher=("hydra/launcher=basic",))
     return asked, {**adopted, "input": given, "said": list(weights.said)}
 

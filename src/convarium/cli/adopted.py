@@ -12,7 +12,7 @@ from convarium.errors import UserError
 Json = dict[str, Any]
 SIGNATURES = (".weights", ".signature")
 NUMBER = re.compile(r"(?<![\w'\"])\d[\de]*(?![\w'\"])")
-FIELDS = ("stage", "version", "own", "parents", "fingerprint", "name")
+FIELDS = ("stage", "version", "stage_config", "parents", "fingerprint", "name")
 
 
 def quoted(text: str) -> str:
@@ -31,7 +31,7 @@ def resolved(config: Json) -> Json:
     if "weights" not in architecture:
         return config
     done = _done(store_of(config["runtime"]).root.resolve(), architecture["weights"])
-    where, adopted = f"architecture.weights={done['signature']}", done["own"]["architecture"]
+    where, adopted = f"architecture.weights={done['signature']}", done["stage_config"]["architecture"]
     for key in adopted:
         if adopted[key] != architecture[key]:
             raise UserError(

@@ -42,7 +42,7 @@ class Arguments(ArgumentParser):
         return parsed
 
     def read_with(self, name: str, argv: Sequence[str], further: int = 0) -> tuple[Namespace, str]:
-        """Parse `argv` whose first positional is no override but the `name` (a signature, a file).
+        """Parse `argv` whose first positional is not an override but the `name` (a signature, a file).
 
         Up to `further` more such words may follow; they are the namespace's `further`.
         """
@@ -73,4 +73,4 @@ def is_override(text: str) -> bool:
 def _overrides(texts: Sequence[str]) -> None:
     for text in texts:
         if "=" not in text and not text.startswith("~"):
-            raise UserError(f"'{text}' is no override; write key=value, such as seed=0")
+            raise UserError(f"'{text}' is not an override; write key=value, such as seed=0")

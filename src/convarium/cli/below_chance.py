@@ -15,7 +15,7 @@ def find_below_chance(graph: "Plan", store: "Store") -> list[str]:
     lines = []
     for point in graph.points:
         node, done = graph.nodes[point.dense], store.done(point.measure)
-        if point.network != point.dense or node.stage != "adopt" or node.own.get("fresh") or not done:
+        if point.network != point.dense or node.stage != "adopt" or node.stage_config.get("fresh") or not done:
             continue
         dataset: dict[str, Any] = point.config["dataset"]
         images, accuracy = done["result"]["images"], done["result"]["metrics"]["accuracy"]

@@ -80,4 +80,5 @@ def ours(row: Json) -> str:
         return "not measured"
     found = row["ours"]
     said = "holds" if found["holds"] else f"FAILS: {'; '.join(found['missed'])}"
-    return f"{found['figure']:.4g} {row['claims'][0]['unit']} [{', '.join(found['signatures'])}]: {said}"
+    signatures = f" [{', '.join(found['signatures'])}]" if found["signatures"] else ""
+    return f"{found['figure']:.4g} {row['claims'][0]['unit']}{signatures}: {said}"

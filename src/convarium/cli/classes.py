@@ -15,7 +15,7 @@ def by_class(found: Mapping[str, Any], store: "Store") -> list[dict[str, Any]]:
     counts = (measured or {}).get("result", {}).get("per_class")
     if measured is None or counts is None:
         return []
-    names = _names(measured["own"]["dataset"]) or [str(label) for label in range(len(counts["images"]))]
+    names = _names(measured["stage_config"]["dataset"]) or [str(label) for label in range(len(counts["images"]))]
     together = zip(names, counts["images"], counts["right"], strict=True)
     return [{"name": name, "images": images, "right": right} for name, images, right in together]
 

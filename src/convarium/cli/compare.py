@@ -28,7 +28,9 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--margin", type=float, default=MARGIN, metavar="POINTS", help="of accuracy that may be lost")
     options = parser.read(argv)
     if not 0 < options.margin < 100:
-        raise UserError(f"--margin {options.margin:g}: expected points of accuracy, more than 0 and less than 100")
+        raise UserError(
+            f"--margin {options.margin:g}: expected percentage points of accuracy, more than 0 and less than 100"
+        )
     from convarium.cli import output
 
     with output.aside():

@@ -115,8 +115,8 @@ class Configs:
     def _others(self, done: Done) -> Json:
         """The networks that a step refers to, by the knob that named them: `compression.kd.teacher.recipe.epochs`."""
         found: Json = {}
-        for name, signature in zip(done["own"].get(REFERENCES, ()), done["parents"][1:], strict=False):
-            knob = f"compression.{_method(done['own']['step'])}.{name}"
+        for name, signature in zip(done["stage_config"].get(REFERENCES, ()), done["parents"][1:], strict=False):
+            knob = f"compression.{_method(done['stage_config']['step'])}.{name}"
             other = self._store.done(signature)
             keys = self.of(other) if other else {}
             found |= {f"{knob}.signature": signature} | {f"{knob}.{key}": value for key, value in keys.items()}
@@ -149,7 +149,7 @@ def since(text: str) -> str:
 
 def _own(done: Done, before: Json) -> Json:
     found: Json = {}
-    for group, values in done["own"].items():
+    for group, values in done["stage_config"].items():
         if group == "step":
             name = _method(values)
             found["compression"] = [*before["compression"], name]

@@ -103,5 +103,5 @@ def _sound(origin: "Origin") -> bytes:
         with allowing(origin.allow):
             unwrap(memoryview(data))
     except UserError as error:
-        raise UserError(f"{origin.path} is no valid .cvm file: {error}") from None
+        raise UserError(f"{origin.path} is not a valid .cvm file: {error}") from None
     return data

@@ -36,7 +36,7 @@ def _of_a_library(value: str) -> str:
 def _compression(value: Any) -> Any:
     names = value if isinstance(value, list) else [value]
     if wrong := [name for name in names if not isinstance(name, str | None)]:
-        raise UserError(f"compression={value}: {wrong[0]!r} is no method; write compression=[first,second]")
+        raise UserError(f"compression={value}: {wrong[0]!r} is not a method; write compression=[first,second]")
     known = [name for name in options("compression") if name != "none"]
     if len(names) == 1 or "none" in names:
         known.append("none")

@@ -80,7 +80,7 @@ def _makes(line: Sequence[str], signature: str) -> bool:
 
 
 def _adopted(done: Json) -> str:
-    architecture = done["own"]["architecture"]
+    architecture = done["stage_config"]["architecture"]
     if architecture["source"] == "own":
         return f"architecture={architecture['name']}"
     return f"architecture={architecture['source']} architecture.name={architecture['name']}"

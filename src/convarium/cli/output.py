@@ -43,7 +43,7 @@ def document(content: Any) -> None:
 
 
 def console(error: bool = False) -> "Console":
-    """Return a console of rich: plain and never wrapped narrowly when its stream is no terminal."""
+    """Return a console of rich: plain and never wrapped narrowly when its stream is not a terminal."""
     from rich.console import Console
 
     stream = sys.stderr if error else sys.stdout

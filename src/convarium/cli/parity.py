@@ -1,4 +1,4 @@
-"""What export and serve-check share: where things lie, the comparison in a fresh process, and how it is told."""
+"""What export and verify share: where things lie, the comparison in a fresh process, and how it is told."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -113,8 +113,8 @@ def _others(requantized: Sequence[str]) -> str:
 
 def _verdict(judged: Mapping[str, Any]) -> str:
     word = "yes" if judged["parity"] else "no"
-    if judged["measure"] == "points":
-        return f"{word}: accuracy differs by {judged['points']:.2f} points (at most {judged['bound']:g})"
+    if judged["measure"] == "pp":
+        return f"{word}: accuracy differs by {judged['accuracy_delta_pp']:.2f} pp (at most {judged['bound']:g})"
     return f"{word}: at most {judged['bound']:g}"
 
 

@@ -33,26 +33,26 @@ def _chain(store: "Store", done: Json | None) -> Iterator[Json]:
 
 def _overrides(chain: Sequence[Json], done: Json) -> list[str]:
     config, steps = _begun(chain, done), [_step(one) for one in reversed(chain[:-1])]
-    steps += chain[0]["own"].get("following", [])
+    steps += chain[0]["stage_config"].get("following", [])
     groups = [*_network(config["architecture"]), f"dataset={config['dataset']['name']}"]
     groups += [f"compression={_text([step['method'] for step in steps])}"] if steps else []
     best = min((_differing(config, steps, [*groups, recipe]) for recipe in _recipes(config)), key=len)
-    return [*best, *_measured(done["own"])]
+    return [*best, *_measured(done["stage_config"])]
 
 
 def _begun(chain: Sequence[Json], done: Json) -> Json:
     if chain[-1]["stage"] == "train":
-        own: Json = chain[-1]["own"]
+        own: Json = chain[-1]["stage_config"]
         return own
     from convarium.comparison import adopted
 
-    return adopted.config(chain, done["own"]["dataset"])
+    return adopted.config(chain, done["stage_config"]["dataset"])
 
 
 def _step(done: Json) -> dict[str, Any]:
     """A step's knobs; the networks it refers to by their signatures."""
-    step = dict(done["own"]["step"])
-    for name, parent in zip(done["own"]["references"], done["parents"][1:], strict=True):
+    step = dict(done["stage_config"]["step"])
+    for name, parent in zip(done["stage_config"]["references"], done["parents"][1:], strict=True):
         *terms, knob = name.split(".")
         within = step
         for term in terms:
@@ -128,7 +128,7 @@ def _measured(own: Json) -> list[str]:
         return []
     found = {
         "executors": [setting["executor"]],
-        "batch": [setting.get("batch", 1)],
+        "batch_sizes": [setting.get("batch", 1)],
         "threads": setting.get("threads", 1),
     }
     return [f"measurement.{key}={_text(value)}" for key, value in found.items()]

@@ -91,6 +91,6 @@ def _chain(store: "Store", signature: str, where: str) -> list[Json]:
     """Return the stages that made a stored network, as fields of nodes, parents first."""
     done = store.done(signature)
     if done is None or done["stage"] not in ("train", "adopt", "compress"):
-        raise UserError(f"{where}.signature={signature} is no stored network")
-    own = {key: done[key] for key in ("stage", "version", "own", "parents", "fingerprint", "name")}
+        raise UserError(f"{where}.signature={signature} is not a stored network")
+    own = {key: done[key] for key in ("stage", "version", "stage_config", "parents", "fingerprint", "name")}
     return [*(node for parent in done["parents"] for node in _chain(store, parent, where)), own]

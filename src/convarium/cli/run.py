@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 Launch = Callable[[list[list[str]]], None]
 METRICS = (
     "accuracy", "validation_accuracy", "balanced_accuracy", "validation_balanced_accuracy", "loss", "file_bytes",
-    "dense_bytes", "ratio", "xz_bytes", "parameters", "nonzeros", "macs", "latency_ms", "latency_ratio",
+    "dense_bytes", "ratio", "xz_bytes", "parameters", "nonzeros", "macs", "latency_ms", "speedup",
     "peak_memory_bytes",
 )  # fmt: skip
 

@@ -119,7 +119,7 @@ def _done(found: Json) -> Json:
         **_covered(found),
         **({"result": rest} if (rest := _rest(result)) else {}),
         **({"accuracy_by_class": told(found["classes"])} if "classes" in found else {}),
-        "config": {key: found[key] for key in ("version", "fingerprint")} | found["own"],
+        "config": {key: found[key] for key in ("version", "fingerprint")} | found["stage_config"],
         "versions": found.get("versions", {}),
     }
 

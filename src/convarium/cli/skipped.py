@@ -13,10 +13,10 @@ def skipped(graph: "Plan", store: "Store") -> list[str]:
     for signature, node in graph.nodes.items():
         done = store.done(signature)
         if done and done["result"].get("skipped"):
-            data = node.own["dataset"]
+            data = node.stage_config["dataset"]
             counts.setdefault((data["name"], str(data["fingerprint"])), {}).update(done["result"]["skipped"])
     return [
-        f"dataset {name}: {sum(parts.values())} files are no pictures and were left out"
+        f"dataset {name}: {sum(parts.values())} files are not pictures and were left out"
         f" ({', '.join(f'{part} {count}' for part, count in parts.items())})"
         for (name, _), parts in counts.items()
     ]

@@ -89,7 +89,7 @@ def subject(word: str | None, overrides: Sequence[str]) -> Subject:
     if path(word).is_file() or Path(word).suffix or "/" in word:
         return _of(_file(path(word), overrides))
     if not SIGNATURE.fullmatch(word):
-        raise UserError(f"{word} is no signature and no file; a network by its name is architecture={word}")
+        raise UserError(f"{word} is neither a signature nor a file; a network by its name is architecture={word}")
     return _of(_signature(word, overrides))
 
 

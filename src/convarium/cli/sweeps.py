@@ -67,7 +67,9 @@ def _grid(grid: Any, path: Path) -> tuple[str, ...]:
     lines = grid if isinstance(grid, list) else [grid]
     for line in lines:
         if not isinstance(line, str) or "=" not in line:
-            raise UserError(f"{path}: {line!r} in grids is no override; write 'key=value' (quoted if it has a colon)")
+            raise UserError(
+                f"{path}: {line!r} in grids is not an override; write 'key=value' (quoted if it has a colon)"
+            )
         if line.startswith("sweep="):
             raise UserError(f"{path}: {line} in grids: a sweep can't hold another")
     return tuple(lines)

@@ -17,11 +17,11 @@ def config(chain: Sequence[Done], dataset: Mapping[str, Any]) -> dict[str, Any]:
         chain: records of the stages that made the network, last first; the last of them adopted the weights.
         dataset: the data it was measured on.
     """
-    own = chain[-1]["own"]
+    own = chain[-1]["stage_config"]
     architecture = {**own["architecture"], "weights": chain[-1]["signature"]}
     found = {"architecture": architecture, "task": own["task"], "dataset": dict(dataset), "seed": own.get("seed", 0)}
     if len(chain) > 1:
-        step = chain[-2]["own"]
+        step = chain[-2]["stage_config"]
         found |= {"recipe": step["recipe"], "seed": _seed(step["seed"])}
     return found
 

@@ -114,12 +114,12 @@ def _facts(done: Done, timed: Sequence[Timing], store: Store) -> Facts:
     records = [*made_by(done["parents"][0], store), *_records(done, timed)]
     first = timed[0].time if timed else None
     found = {f"{name} {record['versions'][name]}" for record in records for name in VERSIONS if _has(record, name)}
-    data = done["own"].get("dataset", {})
-    how = {"version": done["version"], "task": done["own"].get("task")}
+    data = done["stage_config"].get("dataset", {})
+    how = {"version": done["version"], "task": done["stage_config"].get("task")}
     return Facts(
         versions=tuple(sorted(found)),
         protocol=canonical_json({**how, "data": {key: data[key] for key in data if key not in DATA}}),
-        timing=canonical_json([first["version"], first["own"]]) if first else None,
+        timing=canonical_json([first["version"], first["stage_config"]]) if first else None,
         host=first.get("host", {}).get("name") if first else None,
     )
 
@@ -141,13 +141,17 @@ def _config(network: str, store: Store, measured: Done) -> dict[str, Any] | None
     chain = list(made_by(network, store))
     if not chain or chain[-1]["stage"] == "compress":
         return None
-    begun = adopted.config(chain, measured["own"]["dataset"]) if chain[-1]["stage"] == "adopt" else chain[-1]["own"]
+    begun = (
+        adopted.config(chain, measured["stage_config"]["dataset"])
+        if chain[-1]["stage"] == "adopt"
+        else chain[-1]["stage_config"]
+    )
     return {**begun, "compression": [_step(done) for done in reversed(chain[:-1])]}
 
 
 def _step(done: Done) -> dict[str, Any]:
     others = done["parents"][1:]
-    return {**done["own"]["step"], **({"references": others} if others else {})}
+    return {**done["stage_config"]["step"], **({"references": others} if others else {})}
 
 
 def _refusal(point: PlannedPoint, plan: Plan, store: Store) -> str | None:

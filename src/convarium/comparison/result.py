@@ -14,10 +14,10 @@ MEASURED = (
     "accuracy", "validation_accuracy", "balanced_accuracy", "validation_balanced_accuracy", "loss", "file_bytes",
     "dense_bytes", "ratio", "xz_bytes", "parameters", "nonzeros", "macs",
 )  # fmt: skip
-TIMED = ("latency_ms", "latency_ratio", "peak_memory_bytes")
+TIMED = ("latency_ms", "speedup", "peak_memory_bytes")
 METRICS = MEASURED + TIMED
 HIGHER_IS_BETTER = (
-    "accuracy", "validation_accuracy", "balanced_accuracy", "validation_balanced_accuracy", "ratio", "latency_ratio",
+    "accuracy", "validation_accuracy", "balanced_accuracy", "validation_balanced_accuracy", "ratio", "speedup",
 )  # fmt: skip
 
 

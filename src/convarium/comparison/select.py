@@ -127,7 +127,7 @@ def _hint(key: str) -> str:
     if "." not in key and not key.startswith(("latency", "peak_memory")):
         return ""
     executor, _, images = key.partition(".")[2].partition(".")
-    batch = f" measurement.batch=[{images}]" if images else ""
+    batch = f" measurement.batch_sizes=[{images}]" if images else ""
     return f"; measurement.executors=[{executor or 'eager'}]{batch} measures it"
 
 

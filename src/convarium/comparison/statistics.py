@@ -64,7 +64,7 @@ def accuracy(table: NDArray[np.floating]) -> Estimate:
     """Estimate an accuracy from `table` (seeds x images) of 0 and 1; both its rows and columns are samples.
 
     Wilson's interval (1927, "Probable inference, the law of succession, and statistical inference", Journal of the
-    American Statistical Association 22:209-212): those accuracies m that are no further from the mean than the
+    American Statistical Association 22:209-212): those accuracies m that are not further from the mean than the
     quantile times the error that would be theirs. With one seed, or seeds that agree on every image, it is exactly
     that. In general the variance at m is c m (1 - m) / images + V: V is that of the seeds' means, and c the share of
     the images' variance that stays when the mean over seeds is taken (as in `crossed`, images and rest together), found

@@ -15,10 +15,20 @@ from convarium.comparison.digits import bounds
 
 Row = Mapping[str, Any]
 
-TEST, BALANCED = ("test\n%",), ("bal.\n%",)
-HEADINGS = ("valid.\n%", "points to dense\n", "bytes\n", "ratio\n")
+TEST, BALANCED = ("test\nacc %",), ("bal.\nacc %",)
+HEADINGS = ("val\nacc %", "Δ acc (pp)\n", "bytes\n", "ratio\n")
 ROOMY = ("non-\nzeros", "MACs\n")
-RANK = ("test %", "points to dense", "bytes", "ratio", "ms faster", "valid. %", "bal. %", "nonzeros", "MACs")
+RANK = (
+    "test acc %",
+    "Δ acc (pp)",
+    "bytes",
+    "ratio",
+    "latency (ms) speed-up",
+    "val acc %",
+    "bal. acc %",
+    "nonzeros",
+    "MACs",
+)
 COLOURS = {"better": "green", "worse": "red"}
 VERDICTS = {
     "no test": "no test with 1 seed: the interval is that of this one network; another seed may do otherwise.",
@@ -64,7 +74,7 @@ def _table(heading: str, rows: Sequence[Row], letters: Mapping[str, str]) -> Tab
     table.add_column("network", overflow="fold")
     uneven = any("uneven_classes" in row["audit"] for row in rows)
     names = TEST + (BALANCED if uneven else ()) + HEADINGS + ROOMY
-    for name in names + (("ms\nfaster",) if timed else ()):
+    for name in names + (("latency (ms)\nspeed-up",) if timed else ()):
         table.add_column(name, justify="right", no_wrap=True)
     for row in rows:
         extra = [_short(_mean(row, metric)) for metric in ("nonzeros", "macs")]
@@ -99,7 +109,7 @@ def _notes(document: Mapping[str, Any]) -> Iterator[str]:
     rows = document["rows"]
     if rows:
         yield (
-            "test %: mean over seeds, with the 95 % interval over seeds and test images. points to dense: test accuracy"
+            "test acc %: mean over seeds, with the 95 % interval over seeds and test images. Δ acc (pp): test accuracy"
             " less that of the dense network of the same seed; 'better' or 'worse' only where Holm-adjusted p < 0.05;"
             f" 'no worse than {_margin(document)}' where so large a loss is refuted (one-sided, Holm's p < 0.05)."
         )
@@ -109,7 +119,7 @@ def _notes(document: Mapping[str, Any]) -> Iterator[str]:
         if xz := _xz(rows):
             yield f"For scale: xz -9e makes the dense file {' to '.join(f'{x:.2f}' for x in xz)} times smaller."
         if any(_mean(row, "latency_ms") is not None for row in rows):
-            yield f"ms: one forward pass{_first(rows)}; faster: time of the dense network / this one's, taken in turns."
+            yield f"latency: one forward pass{_first(rows)}; speed-up: the dense network's / this one's, in turns."
         if time_table.has_many(rows):
             yield time_table.NOTE
         if quantizers := {one["quantized_by"] for row in rows for one in row["timings"]} - {None}:
@@ -158,7 +168,7 @@ def _difference(entry: Mapping[str, Any] | None) -> Text:
         middle, low, high = (100 * entry[key] for key in ("difference", "low", "high"))
         text.append(f" ({bounds(round(middle, 2), low, high, _points)})")
     text.append("\n")
-    verdict = entry["verdict"].removesuffix(" points")
+    verdict = entry["verdict"].removesuffix(" pp")
     text.append(verdict, style=COLOURS.get(verdict, "green" if entry.get("equivalent") else "dim"))
     return text.append(f", by < {100 * entry['margin']:g}" if verdict == "worse" and entry.get("equivalent") else "")
 
@@ -172,7 +182,7 @@ def _points(value: float, further: int) -> str:
 
 
 def _latency(row: Row) -> Text:
-    value, ratio = _mean(row, "latency_ms"), _mean(row, "latency_ratio")
+    value, ratio = _mean(row, "latency_ms"), _mean(row, "speedup")
     text = Text("" if value is None else f"{value:.3g}")
     return text if ratio is None else text.append(f"\n{ratio:.2f}x", style="dim")
 

@@ -10,13 +10,13 @@ from rich.text import Text
 from convarium.comparison.timings import SETTING
 
 Row = Mapping[str, Any]
-HEADINGS = ("ms\n", "faster\n", "test\n%", "as eager\n%", "model\nbytes", "peak\nbytes")
-RANK = ("ms", "faster", "test %", "as eager %", "model bytes", "peak bytes")
+HEADINGS = ("latency\n(ms)", "speed-up\n", "test\nacc %", "as eager\n%", "model\nbytes", "peak\nbytes")
+RANK = ("latency (ms)", "speed-up", "test acc %", "as eager %", "model bytes", "peak bytes")
 NOTE = (
-    "time: one forward pass of so many images; faster: time of the dense network / this one's under the same executor,"
-    " in turns, and the range over processes. test %, as eager %: test images that are right, and that are classified"
-    " as PyTorch does, under this executor. peak bytes: the most that weights and tensors took at once, where the"
-    " executor tells (PyTorch). One thread where none are named. void: the machine was too busy."
+    "latency: one forward pass of so many images; speed-up: the dense network's latency / this one's under the same"
+    " executor, in turns, and the range over processes. test acc %, as eager %: test images that are right, and that"
+    " are classified as PyTorch does, under this executor. peak bytes: the most that weights and tensors took at once,"
+    " where the executor tells (PyTorch). One thread where none are named. void: the machine was too busy."
 )
 
 
@@ -57,14 +57,14 @@ def _setting(timing: Row) -> Text:
 
 
 def _cells(timing: Row) -> list[str | Text]:
-    latency, ratio, ends = (timing[key] for key in ("latency_ms", "latency_ratio", "ratio_range"))
+    latency, speedup, ends = (timing[key] for key in ("latency_ms", "speedup", "speedup_range"))
     missing = "void" if timing["void"] else ""
-    faster = Text(missing if ratio is None else f"{ratio:.2f}x")
+    speedup_cell = Text(missing if speedup is None else f"{speedup:.2f}x")
     if ends:
-        faster.append(f"\n{ends[0]:.2f}..{ends[1]:.2f}", style="dim")
+        speedup_cell.append(f"\n{ends[0]:.2f}..{ends[1]:.2f}", style="dim")
     return [
         "" if latency is None else f"{latency:.3g}",
-        faster,
+        speedup_cell,
         _percent(timing["accuracy"]),
         _percent(timing["agreement"]),
         *(_bytes(timing[key]) for key in ("model_bytes", "peak_memory_bytes")),

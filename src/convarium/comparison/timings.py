@@ -14,7 +14,7 @@ from convarium.store.store import Store
 Json = dict[str, Any]
 Done = Mapping[str, Any]
 SETTING = ("executor", "batch", "threads", "device")
-CLOCKED = ("latency_ms", "latency_ratio", "peak_memory_bytes")
+CLOCKED = ("latency_ms", "speedup", "peak_memory_bytes")
 EXECUTED = ("accuracy", "validation_accuracy", "agreement", "model_bytes")
 FIGURES = CLOCKED + EXECUTED
 
@@ -45,7 +45,7 @@ class Timing:
         return {
             **{"device": "cpu", **self.setting},
             **{key: timed["metrics"].get(key) for key in CLOCKED},
-            "ratio_range": timed.get("ratio_range"),
+            "speedup_range": timed.get("speedup_range"),
             "void": self.void,
             "quantized_by": clock.quantized_by(self.setting["executor"]),
             **{key: quality.get(key) for key in EXECUTED},
@@ -54,7 +54,7 @@ class Timing:
 
 def asked(point: PlannedPoint, store: Store) -> list[Timing]:
     """Return what is stored of what a point wants timed, in its order."""
-    executions = {done["own"]["executor"]: done for one in point.executions if (done := store.done(one))}
+    executions = {done["stage_config"]["executor"]: done for one in point.executions if (done := store.done(one))}
     settings = clock.settings(point.config) if point.times else []
     return [
         Timing(setting, store.done(time), executions.get(setting["executor"]))
@@ -68,13 +68,15 @@ def stored(store: Store) -> dict[str, list[Timing]]:
     Those count that were taken like the latest of the same executor, images and threads: on the same host, by the same
     version; others can't be compared with them.
     """
-    executions = {(done["parents"][0], done["own"]["executor"]): done for done in _oldest_first(store, "execute")}
+    executions = {
+        (done["parents"][0], done["stage_config"]["executor"]): done for done in _oldest_first(store, "execute")
+    }
     found: dict[tuple[str, str], Timing] = {}
     times = _oldest_first(store, "time")
-    latest = {_setting(done): canonical_json(done["own"]) for done in times}
+    latest = {_setting(done): canonical_json(done["stage_config"]) for done in times}
     for done in times:
-        network, setting = done["parents"][0], done["own"]["measurement"]
-        if canonical_json(done["own"]) == latest[_setting(done)]:
+        network, setting = done["parents"][0], done["stage_config"]["measurement"]
+        if canonical_json(done["stage_config"]) == latest[_setting(done)]:
             execution = executions.get((network, setting["executor"]))
             found[network, _setting(done)] = Timing(setting, done, execution)
     result: dict[str, list[Timing]] = {}
@@ -99,11 +101,11 @@ def same(done: Done | None, dense: str, store: Store) -> Done | None:
     if done is None:
         return None
     parents = (dense,) if done["stage"] == "execute" else tuple(one for one in done["parents"][1::2] for _ in range(2))
-    return store.done(signature(done["stage"], done["version"], done["own"], parents, done["fingerprint"]))
+    return store.done(signature(done["stage"], done["version"], done["stage_config"], parents, done["fingerprint"]))
 
 
 def of_row(results: Sequence[Sequence[Mapping[str, Any]]]) -> list[Json]:
-    """Return the means over seeds, setting by setting; `ratio_range` is the range over seeds and processes.
+    """Return the means over seeds, setting by setting; `speedup_range` is the range over seeds and processes.
 
     Where some seeds are void the means are of the others.
     """
@@ -114,12 +116,12 @@ def of_row(results: Sequence[Sequence[Mapping[str, Any]]]) -> list[Json]:
 
 
 def _summed(group: Sequence[Mapping[str, Any]]) -> Json:
-    ends = [end for timing in group for end in timing["ratio_range"] or ()]
+    ends = [end for timing in group for end in timing["speedup_range"] or ()]
     means = {key: _mean([timing[key] for timing in group if timing[key] is not None]) for key in FIGURES}
     return {
         **{key: group[0][key] for key in SETTING},
         **{key: means[key] for key in CLOCKED},
-        "ratio_range": [min(ends), max(ends)] if ends else None,
+        "speedup_range": [min(ends), max(ends)] if ends else None,
         "void": any(timing["void"] for timing in group),
         "quantized_by": group[0]["quantized_by"],
         **{key: means[key] for key in EXECUTED},
@@ -135,7 +137,7 @@ def _oldest_first(store: Store, stage: str) -> list[Done]:
 
 
 def _setting(done: Done) -> str:
-    return canonical_json(done["own"]["measurement"])
+    return canonical_json(done["stage_config"]["measurement"])
 
 
 def _place(setting: Mapping[str, Any]) -> tuple[bool, str, int, int]:

@@ -102,7 +102,7 @@ def _judged(entry: Json, metric: str, rows: int) -> Json:
     elif p is not None and p < SIGNIFICANT:
         verdict = "better" if (entry["difference"] > 0) == (metric in HIGHER_IS_BETTER) else "worse"
     elif equivalent:
-        verdict = f"no worse than {100 * entry['margin']:g} points"
+        verdict = f"no worse than {100 * entry['margin']:g} pp"
     elif p is not None and not low <= 0 <= high:
         verdict = f"not shown among {rows} rows"
     else:

@@ -61,7 +61,7 @@ def check(network: nn.Module, step: Mapping[str, Any]) -> None:
     """Refuse, in one line, a step that can't work on `network` (which may live on the meta device)."""
     if "sites" in step:
         resolve(network, step)
-    kinds = (int,) if {"bits", "largest"} & step.keys() else (int, float)
+    kinds = (int,) if {"bits", "quant_max"} & step.keys() else (int, float)
     for pattern, value in (step.get("per_site") or {}).items():
         if type(value) not in kinds:
             kind = "a whole number" if kinds == (int,) else "a number"

@@ -13,7 +13,7 @@ NOTHING: Json = dict.fromkeys(("bytes", "macs", "parameters", "latency", "sparsi
 
 
 def ordered(steps: Sequence[Json], default: Mapping[str, Any], budget: Mapping[str, Any]) -> Json:
-    """Give a step that has a knob for the budget (`_solve_` of its YAML) its order; return the budget.
+    """Give a step that has a knob for the budget (`_budget_knobs_` of its YAML) its order; return the budget.
 
     The order is `step["budget"]`: quantity, value, knob, candidates (the ends of an interval of floats, or all values),
     close (how near to the budget the knob is solved, as a share of it).
@@ -50,7 +50,7 @@ def _solvable(steps: Sequence[Json], default: Mapping[str, Any], quantity: str) 
     found = [
         (step, described, knob)
         for step, described in reversed([*zip(steps, default.values(), strict=True)])
-        for knob, quantities in (described.get("_solve_") or {}).items()
+        for knob, quantities in (described.get("_budget_knobs_") or {}).items()
         if quantity in quantities
     ]
     if not found:

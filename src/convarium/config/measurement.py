@@ -7,7 +7,7 @@ from convarium.config.words import shown
 from convarium.errors import UserError
 
 Json = dict[str, Any]
-ALONE = {"batch": [1], "threads": 1, "device": "cpu"}
+ALONE = {"batch_sizes": [1], "threads": 1, "device": "cpu"}
 ON_A_GPU = ("eager", "compiled")
 
 
@@ -19,8 +19,8 @@ def merged(measurement: Mapping[str, Any], budget: Mapping[str, Any]) -> Json:
             batch; an executor that has no GPU.
     """
     result = {key: _distinct(value) if isinstance(value, list) else value for key, value in measurement.items()}
-    if not result["batch"]:
-        raise UserError("measurement.batch=[] times nothing; write [1], or leave it out")
+    if not result["batch_sizes"]:
+        raise UserError("measurement.batch_sizes=[] times nothing; write [1], or leave it out")
     if others := [one for one in result["executors"] if result["device"] == "gpu" and one not in ON_A_GPU]:
         there = " and ".join(ON_A_GPU)
         raise UserError(f"measurement.device=gpu: {others[0]} runs on the CPU only; time {there} there")

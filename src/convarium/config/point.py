@@ -72,7 +72,7 @@ def check(values: Mapping[str, Any], default: Mapping[str, Any]) -> dict[str, An
         config["dataset"]["root"] = expanded(config["dataset"]["root"])
     config["measurement"] = merged(config["measurement"], config["budget"])
     store = named(config["runtime"]["store"])
-    config["dataset"] = _looked(config["dataset"], default["dataset"].get("_look_"), store)
+    config["dataset"] = _looked(config["dataset"], default["dataset"].get("_inspect_folder_"), store)
     config["architecture"] = _filled(_told(config["architecture"], default["architecture"]), config["dataset"])
     for step in config["compression"]:
         if step.get("epochs", 0) is None:
@@ -98,7 +98,7 @@ def _half_open(values: Any, default: Mapping[str, Any], group: type, where: str)
 
 
 def _looked(dataset: dict[str, Any], look: str | None, store: Path) -> dict[str, Any]:
-    """Let the function that the dataset's YAML names under `_look_` fill in what only the data tell."""
+    """Let the function that the dataset's YAML names under `_inspect_folder_` fill in what only the data tell."""
     looked: dict[str, Any] = find("pictures", look)(dataset, beside(store)) if look else dataset
     if looked["classes"] is None:
         raise UserError("dataset.classes is missing, expected int of at least 1")

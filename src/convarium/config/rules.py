@@ -140,7 +140,7 @@ def _contents(value: Any, rule: Rule, where: str) -> Any:
     if isinstance(value, list):
         return [checked(item, inner, f"{where}[{index}]") for index, item in enumerate(value)]
     if wrong := [key for key in value if not isinstance(key, str)]:
-        raise UserError(f"{where}: the key {shown(wrong[0])} is no text, quote it")
+        raise UserError(f"{where}: the key {shown(wrong[0])} is not text, quote it")
     return {key: checked(item, inner, f"{where}.{key}") for key, item in value.items()}
 
 
@@ -150,7 +150,7 @@ def _number(value: Any, rule: Rule, where: str) -> None:
     if type(value) not in (int, float):
         return
     if not math.isfinite(value):
-        raise UserError(f"{where}={value} is no finite number")
+        raise UserError(f"{where}={value} is not a finite number")
     if (rule.low is not None and value < rule.low) or (rule.high is not None and value > rule.high):
         expected = replace(rule, types=rule.types or frozenset({type(value)}))
         raise UserError(f"{where}={shown(value)} is out of range, expected {expected}")

@@ -50,7 +50,7 @@ class Task:
 class Recipe:
     """Optimiser, schedule, epochs, augmentation and precision under one name."""
 
-    optimizer: Literal["sgd", "adam"]
+    optimizer: Literal["sgd", "adamw"]
     lr: Annotated[float, "0.."]
     epochs: Positive
     batch_size: Positive
@@ -63,7 +63,7 @@ class Recipe:
     gradient_clip: Annotated[float | None, "0.001.."] = None
     precision: Literal["32", "bf16"] = "32"
     early_stop: Positive | None = None
-    keep: Literal["last", "best"] = "last"
+    final_weights: Literal["last", "best"] = "last"
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Measurement:
     """
 
     executors: list[Literal["eager", "compiled", "onnxruntime", "onnxruntime_int8"]] = field(default_factory=list)
-    batch: list[Positive] = field(default_factory=lambda: [1])
+    batch_sizes: list[Positive] = field(default_factory=lambda: [1])
     threads: Positive = 1
     device: Literal["cpu", "gpu"] = "cpu"
 
@@ -132,12 +132,12 @@ class Check:
 
     Attributes:
         chain: the row's methods.
-        metric: the figure that the claim is about; `points_to_dense` is the difference in test accuracy, in points.
+        metric: the figure that the claim is about; `accuracy_delta_pp` is the difference in test accuracy, in pp.
         published: its value as published, in `unit`.
         direction: which side of it is better.
         holds: conditions as `compare --where` has them, all of which must be met.
-        most_lost: points of test accuracy to the dense network, on average; below 0: to be gained; null: not asked.
-        least_shown: what the lower end of that difference's 95 % interval must exceed, in points; null: not asked.
+        most_lost: pp of test accuracy to the dense network, on average; below 0: to be gained; null: not asked.
+        least_shown: what the lower end of that difference's 95 % interval must exceed, in pp; null: not asked.
         better_than: chains of other rows, [] is the dense network: each of them must have a lower mean test accuracy.
         of_dense: the figure is taken as a share of the dense network's.
     """

@@ -40,7 +40,7 @@ def steps(values: Any, default: Mapping[str, Any]) -> list[dict[str, Any]]:
         _order(checked["method"], default[name].get("_refuse_after_") or [], result)
         _needed(checked["method"], default[name].get("_needs_before_") or [], result)
         result.append(checked)
-        if default[name].get("_alone_") and len(values) > 1:
+        if default[name].get("_only_step_") and len(values) > 1:
             raise UserError(f"compression: {checked['method']} is a control of the dense network; give it no company")
     return result
 

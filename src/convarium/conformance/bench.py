@@ -53,7 +53,7 @@ class Bench:
         )  # fmt: skip
         parents = tuple(Parent(signature, self.root / signature, {}) for signature in node.parents)
         with names.allowing(node.runtime.get("allow", ())):
-            names.find("stages", node.stage)(node.own if own is None else own, parents, runtime)
+            names.find("stages", node.stage)(node.stage_config if own is None else own, parents, runtime)
         shutil.rmtree(self.checkpoints(node))
         return self.file(node).read_bytes()
 

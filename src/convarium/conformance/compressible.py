@@ -22,7 +22,7 @@ from convarium.store.runtime import Runtime
 
 METHODS: Mapping[str, tuple[str, ...]] = {
     "pruning/filter_l1": ("compression.filter_l1.epochs=0",),
-    "quantization/kmeans": ("compression.kmeans.epochs=0", "compression.kmeans.iterations=1"),
+    "quantization/kmeans": ("compression.kmeans.epochs=0", "compression.kmeans.max_iterations=1"),
     "decomposition/svd": ("compression.svd.epochs=0",),
 }
 

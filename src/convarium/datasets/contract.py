@@ -14,7 +14,7 @@ def checked(read: Any, parts: tuple[str, ...], dataset: Mapping[str, Any]) -> Ma
     """Return what a reader gave for `parts`.
 
     Raises:
-        UserError: a part is missing, or its images or labels are of another type or shape, or a label is no class.
+        UserError: a part is missing, or its images or labels are of another type or shape, or a label is not a class.
     """
     owner = f"dataset {dataset['name']}"
     if not isinstance(read, Mapping) or not set(parts) <= set(read):

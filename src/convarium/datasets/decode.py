@@ -38,7 +38,7 @@ def decode(
         NoPicture: not a picture, damaged, cut off, too large, or of 32 bits without a `value_range`.
     """
     if not path.is_file():
-        raise NoPicture("is no file that can be read")
+        raise NoPicture("is not a file that can be read")
     try:
         with Image.open(path) as stored:
             check_size(*stored.size)
@@ -50,7 +50,7 @@ def decode(
     except Image.DecompressionBombError:
         raise NoPicture(f"is a picture of more than {LARGEST:,} pixels") from None
     except Exception as error:
-        raise NoPicture(f"is no picture ({' '.join(str(error).split())[:100] or type(error).__name__})") from None
+        raise NoPicture(f"is not a picture ({' '.join(str(error).split())[:100] or type(error).__name__})") from None
     margin = (whole - size) // 2
     pixels = np.asarray(square, dtype=np.uint8).reshape(whole, whole, channels)
     return pixels[margin : margin + size, margin : margin + size]

@@ -48,7 +48,7 @@ def decoded(files: Files, dataset: Mapping[str, Any], part: str, cache: Path | N
     """Decode a part's files to squares of `dataset.img_size`; without `cache` the pixels live as long as this process.
 
     Raises:
-        UserError: a file is no picture and `dataset.on_error` is not "skip", or it leaves a class without pictures.
+        UserError: a file is not a picture and `dataset.on_error` is not "skip", or it leaves a class without pictures.
         OSError: no room for the pixels.
     """
     folder = _folder(dataset, part, cache)

@@ -12,7 +12,7 @@ from convarium.pictures import listed
 
 
 def image_folder(dataset: Mapping[str, Any], root: Path | None, parts: tuple[str, ...]) -> dict[str, Files]:
-    """Name the files of each part; what is no picture belongs to none, and is counted with train.
+    """Name the files of each part; what is not a picture belongs to none, and is counted with train.
 
     Raises:
         UserError: no such folder, or other pictures than those the fingerprint tells of.

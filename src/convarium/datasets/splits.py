@@ -66,7 +66,7 @@ class Tensors:
 class Splits:
     """The parts asked for (others None); mean and std per channel of pixels in 0..1, by which they are normalised.
 
-    `skipped` counts, by part, the files that are no pictures and were left out (`dataset.on_error=skip`).
+    `skipped` counts, by part, the files that are not pictures and were left out (`dataset.on_error=skip`).
     """
 
     train: Tensors | None

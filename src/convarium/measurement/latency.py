@@ -45,7 +45,7 @@ def race(model: str, dense_model: str, file: str, measurement: Mapping[str, Any]
     return {
         "latency_ms": 1e3 * median(times),
         "dense_ms": 1e3 * median(dense_times),
-        "ratio": median(dense / own for own, dense in zip(times, dense_times, strict=True)),
+        "speedup": median(dense / own for own, dense in zip(times, dense_times, strict=True)),
         "spread": float(np.quantile(dense_times, 0.9) / np.quantile(dense_times, 0.1)),
         "peak_memory_bytes": own.peak_bytes(images),
     }
@@ -74,19 +74,19 @@ def summary(races: Sequence[Json], itself: bool = False) -> Json:
     They are void where the machine was too busy to tell: the dense network's own time varied too much within a process,
     the ratio between processes, or the ratio of a network to `itself` is not 1.
     """
-    latencies, ratios = ([race[key] for race in races] for key in ("latency_ms", "ratio"))
+    latencies, ratios = ([race[key] for race in races] for key in ("latency_ms", "speedup"))
     peaks = [race["peak_memory_bytes"] for race in races if race["peak_memory_bytes"] is not None]
     return {
         "metrics": {
             "latency_ms": median(latencies),
-            "latency_ratio": median(ratios),
+            "speedup": median(ratios),
             "peak_memory_bytes": max(peaks, default=None),
         },
         "void": any(race["spread"] > SPREAD for race in races)
         or max(ratios) > APART * min(ratios)
         or (itself and abs(median(ratios) - 1) > ITSELF),
         "range": [min(latencies), max(latencies)],
-        "ratio_range": [min(ratios), max(ratios)],
+        "speedup_range": [min(ratios), max(ratios)],
         "races": list(races),
     }
 

@@ -72,7 +72,7 @@ class _Watch:
 def layers(network: nn.Module, shape: Sequence[int]) -> list[Layer]:
     """Return the modules that work for an image of `shape` (C, H, W): leaves, and others with work of their own.
 
-    A matrix product that is no module (attention) is that of the module in whose code it stands, so that the columns
+    A matrix product that is not a module (attention) is that of the module in whose code it stands, so that the columns
     add up to the network's parameters and to `measurement.macs.macs`. What has parameters and is never called by itself
     (an auxiliary classifier, a projection that its owner reads) comes last. Counted on the meta device.
     """

@@ -106,7 +106,7 @@ def check_fits(header: Mapping[str, Any], dataset: Mapping[str, Any], task: Mapp
     if name != task["name"]:
         raise UserError(f"{path} holds a network for {name}, not for task={task['name']}")
     if classes != dataset["classes"]:
-        raise UserError(f"{path} tells {classes} classes apart, dataset={dataset['name']} has {dataset['classes']}")
+        raise UserError(f"{path} has {classes} classes, dataset={dataset['name']} has {dataset['classes']}")
     if list(header["input"]["shape"]) != shape:
         takes, has = ("x".join(map(str, numbers)) for numbers in (header["input"]["shape"], shape))
         raise UserError(f"{path} takes images of {takes}, dataset={dataset['name']} has {has}; see dataset.img_size")

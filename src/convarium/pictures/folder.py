@@ -177,7 +177,7 @@ def _entries(folder: Path) -> list["os.DirEntry[str]"]:
     except FileNotFoundError:
         raise UserError(f"dataset.root={folder} is not there") from None
     except NotADirectoryError:
-        raise UserError(f"dataset.root={folder} is no folder: {LAYOUT}") from None
+        raise UserError(f"dataset.root={folder} is not a folder: {LAYOUT}") from None
     except OSError as error:
         raise UserError(f"{folder} can't be read: {error.strerror}") from None
     return [entry for entry in found if not entry.name.startswith(".") and entry.name.lower() not in IGNORED]

@@ -23,20 +23,20 @@ def identify(path: Path) -> bool:
 
     try:
         if not stat.S_ISREG(path.stat().st_mode):
-            raise NoPicture("is no regular file")
+            raise NoPicture("is not a regular file")
         with warnings.catch_warnings(action="ignore"), Image.open(path) as found:
             check_size(*found.size)
             return is_wide(found)
     except Image.DecompressionBombError:
         raise NoPicture(f"is a picture of more than {LARGEST:,} pixels") from None
     except UnidentifiedImageError:
-        raise NoPicture("is no picture") from None
+        raise NoPicture("is not a picture") from None
     except OSError as error:
-        raise NoPicture(f"can't be read: {error.strerror}" if error.strerror else "is no picture") from None
+        raise NoPicture(f"can't be read: {error.strerror}" if error.strerror else "is not a picture") from None
     except NoPicture:
         raise
     except Exception:
-        raise NoPicture("is no picture") from None
+        raise NoPicture("is not a picture") from None
 
 
 def is_picture(path: Path) -> bool:

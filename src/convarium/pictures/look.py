@@ -24,7 +24,7 @@ def look(dataset: Mapping[str, Any], cache: Path) -> dict[str, Any]:
         cache: the folder beside the store; digests of the files are kept there.
 
     Raises:
-        UserError: the folder is no folder of pictures by class, or not the one that the config describes.
+        UserError: the folder is not a folder of pictures by class, or not the one that the config describes.
     """
     root = dataset["root"]
     if not root:
@@ -64,7 +64,7 @@ def _names(given: Any) -> list[str] | None:
     try:
         names = [line.strip() for line in path(given).read_text(encoding="utf-8").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
-        why = getattr(error, "strerror", None) or "is no text"
+        why = getattr(error, "strerror", None) or "is not text"
         raise UserError(f"dataset.class_names={given}: {why}; expected a file with a class on each line") from None
     if "" in names or len(set(names)) < len(names):
         wrong = "has an empty line, or a name twice"

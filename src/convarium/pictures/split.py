@@ -34,7 +34,7 @@ class Listed:
         classes: names in the order of labels.
         parts: train, validation and test; each in an order of which every prefix is stratified.
         fingerprint: of class names, contents and the user's own division, 16 hexadecimal digits.
-        skipped: files that are no pictures.
+        skipped: files that are not pictures.
         value_range: of the training pictures of more than 8 bits, or where none is among them of all such; None where
             all pictures have 8 bits.
     """
@@ -50,12 +50,12 @@ def listed(root: Path, on_error: str, keep: Path | None = None, names: Sequence[
     """Look through `root`; within one process again only where a class's folder has changed.
 
     Args:
-        on_error: "skip" leaves out files that are no pictures or can't be read.
+        on_error: "skip" leaves out files that are not pictures or can't be read.
         keep: the folder in which digests are kept.
         names: of the classes in the order of labels; the folder need not hold all of them. None: its folders' names.
 
     Raises:
-        UserError: a folder that holds no classes, files that are no pictures, too few pictures of a class.
+        UserError: a folder that holds no classes, files that are not pictures, too few pictures of a class.
     """
     found = layout(root, None if names is None else tuple(names))
     return _listed(found, tuple(home.path.stat().st_mtime_ns for home in found.homes), on_error, keep)

@@ -1,4 +1,4 @@
-"""What a file of another format says of itself: what a server must know, and where `serve-check` finds the original.
+"""What a file of another format says of itself: what a server must know, and where `verify` finds the original.
 
 Texts by name, inside the file: metadata properties in ONNX, the metadata of safetensors' header, an extra file of a
 .pt2. `signature`, `format` and `task` are words; `architecture`, `surgery`, `classes` (a number, or names), `shape`

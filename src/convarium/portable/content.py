@@ -32,7 +32,7 @@ def kind(path: Path) -> str:
         return TORCH_EXPORT
     if start[:1] == b"\x08":  # the first field of an ONNX model, its ir_version
         return ONNX
-    raise UserError(f"{path} is no network file: expected cvm, onnx, safetensors or torch_export (.pt2)")
+    raise UserError(f"{path} is not a network file: expected cvm, onnx, safetensors or torch_export (.pt2)")
 
 
 def texts(path: Path) -> dict[str, str]:
@@ -54,7 +54,7 @@ def texts(path: Path) -> dict[str, str]:
     except ImportError as error:
         raise UserError(f"{path}: to read {found} files {error.name} must be installed") from None
     except Exception as error:
-        raise UserError(f"{path} is no sound {found} file: {first_line(error)}") from None
+        raise UserError(f"{path} is not a valid {found} file: {first_line(error)}") from None
     return {}
 
 
@@ -73,7 +73,7 @@ def _onnx(path: Path) -> Any:
     try:
         return onnx.load(path)
     except Exception as error:
-        raise UserError(f"{path} is no sound onnx file: {first_line(error)}") from None
+        raise UserError(f"{path} is not a valid onnx file: {first_line(error)}") from None
 
 
 def _of_safetensors(path: Path) -> dict[str, str]:

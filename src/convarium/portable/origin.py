@@ -59,8 +59,8 @@ def of_bytes(store: Store, path: Path) -> Origin:
             return find(store, signature)
     data = path.read_bytes()
     if sha256(data[:-DIGEST]).digest() != data[-DIGEST:]:
-        raise UserError(f"{path} is no sound cvm file: its digest doesn't match")
-    raise UserError(f"{path} is no file of the store {store.root}; say which network it should be: FILE SIGNATURE")
+        raise UserError(f"{path} is not a valid cvm file: its digest doesn't match")
+    raise UserError(f"{path} is not a file of the store {store.root}; say which network it should be: FILE SIGNATURE")
 
 
 def dataset(store: Store, signature: str) -> dict[str, Any]:
@@ -71,19 +71,21 @@ def dataset(store: Store, signature: str) -> dict[str, Any]:
     """
     done: dict[str, Any] | None = store.done(signature)
     while done is not None:
-        if "dataset" in done["own"]:
-            return dict(done["own"]["dataset"])
+        if "dataset" in done["stage_config"]:
+            return dict(done["stage_config"]["dataset"])
         done = store.done(done["parents"][0]) if done["parents"] else None
     for measured in store.results("measure"):
         if measured["parents"][0] == signature:
-            return dict(measured["own"]["dataset"])
+            return dict(measured["stage_config"]["dataset"])
     raise UserError(f"{signature}: no dataset is known by which parity could be tested; measure the network first")
 
 
 def _named(store: Store, signature: str) -> set[str]:
     """Return the outside packages that a result, or what it was made from, names."""
     done = store.done(signature)
-    return packages(done["own"]).union(*(_named(store, parent) for parent in done["parents"])) if done else set()
+    return (
+        packages(done["stage_config"]).union(*(_named(store, parent) for parent in done["parents"])) if done else set()
+    )
 
 
 def _digest(path: Path) -> bytes:

@@ -21,7 +21,7 @@ from convarium.portable.content import is_rounded
 from convarium.portable.silence import first_line
 
 BOUND = 1e-5
-POINTS = 0.5
+MAX_ACCURACY_DELTA_PP = 0.5
 MOST = 10_000
 AT_ONCE = 250
 PARTS = ("validation", "test")
@@ -48,9 +48,9 @@ def compare(
     Returns:
         `difference`: max |a - b| over all images and classes, a and b the logits of file and stored network;
         `scale`: max |b|; `relative`: difference / scale; `agreement`: the share of images of the same class by both;
-        `accuracy` by part of `file` and `stored`, and their greatest difference in percentage `points`; `images` by
+        `accuracy` by part of `file` and `stored`, and their greatest difference in percentage points; `images` by
         part; `parity` by its `measure` and `bound`: relative at most BOUND, or of a file that computes in integers
-        points at most POINTS.
+        at most MAX_ACCURACY_DELTA_PP.
 
     Raises:
         UserError: a file can't be loaded, or can't be run on these images.
@@ -70,20 +70,20 @@ def _judged(path: str, both: Mapping[str, tuple[Tensor, Tensor]], chosen: Mappin
     difference, scale = float((file - stored).abs().max()), float(stored.abs().max())
     relative = difference / scale if scale else difference
     if not isfinite(relative):
-        raise UserError(f"{path} gives logits that are no numbers")
+        raise UserError(f"{path} gives logits that are not numbers")
     accuracy = {
         part: {name: _accuracy(both[part][place], chosen[part].labels) for place, name in enumerate(("file", "stored"))}
         for part in PARTS
     }
-    points = round(max(100 * abs(one["file"] - one["stored"]) for one in accuracy.values()), 9)
+    delta_pp = round(max(100 * abs(one["file"] - one["stored"]) for one in accuracy.values()), 9)
     return {
-        "parity": points <= POINTS if rounded else relative <= BOUND,
-        "measure": "points" if rounded else "relative",
-        "bound": POINTS if rounded else BOUND,
+        "parity": delta_pp <= MAX_ACCURACY_DELTA_PP if rounded else relative <= BOUND,
+        "measure": "pp" if rounded else "relative",
+        "bound": MAX_ACCURACY_DELTA_PP if rounded else BOUND,
         "difference": difference,
         "scale": scale,
         "relative": relative,
-        "points": points,
+        "accuracy_delta_pp": delta_pp,
         "agreement": float((file.argmax(1) == stored.argmax(1)).double().mean()),
         "accuracy": accuracy,
         "images": {part: len(chosen[part]) for part in PARTS},

@@ -53,7 +53,7 @@ def read(path: Path, allow: Iterable[str] = ()) -> nn.Module:
             tensors = _tensors(path, skeleton.expected(described.header))
             bare = skeleton.build(described.header)
     except UserError as error:
-        raise UserError(f"{path} is no network of convarium export: {error}") from None
+        raise UserError(f"{path} is not a network of convarium export: {error}") from None
     with torch.no_grad():
         host.put(bare, tensors)
     return bare.eval()

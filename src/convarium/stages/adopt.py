@@ -67,7 +67,7 @@ def node(config: Json, tensors: str, fresh: tuple[str, ...], given: Json, traine
         data = {key: value for key, value in config["dataset"].items() if key != "root"}
         own |= {"recipe": config["recipe"], "dataset": {**data, **given}}
     name = f"{config['architecture']['name']}-adopted"
-    return Node(stage="adopt", version=VERSION, own=own, parents=(), fingerprint=tensors, name=name)
+    return Node(stage="adopt", version=VERSION, stage_config=own, parents=(), fingerprint=tensors, name=name)
 
 
 def _staged(runtime: Runtime) -> Any:

@@ -23,7 +23,7 @@ def settings(config: Json) -> list[Json]:
     return [
         {"executor": executor, "batch": batch, "threads": measurement["threads"], **device}
         for executor in measurement["executors"]
-        for batch in measurement["batch"]
+        for batch in measurement["batch_sizes"]
     ]
 
 

@@ -11,7 +11,7 @@ from convarium.stages import clock
 from convarium.store.plan import Node, Plan, PlannedPoint
 
 VERSIONS = {"train": 2, "compress": 2, "measure": 2, "execute": 1, "time": 3}
-MAIN_KNOBS = ("sparsity", "ratio", "bits", "largest")
+MAIN_KNOBS = ("sparsity", "channels_removed", "rank_fraction", "bits", "quant_max")
 
 Json = dict[str, Any]
 
@@ -67,7 +67,7 @@ def _add(nodes: dict[str, Node], node: Node) -> str:
     """Add a node, and note which outside packages its files may name: those that it or what it starts from names."""
     if node.signature not in nodes:
         inherited = (nodes[parent].runtime["allow"] for parent in node.parents)
-        node.runtime["allow"] = sorted(packages(node.own).union(*inherited))
+        node.runtime["allow"] = sorted(packages(node.stage_config).union(*inherited))
         nodes[node.signature] = node
     return node.signature
 
@@ -171,7 +171,7 @@ def _node(
     return Node(
         stage=stage,
         version=VERSIONS[stage],
-        own=own,
+        stage_config=own,
         parents=parents,
         fingerprint=dataset.get("fingerprint"),
         name=readable(config, steps),

@@ -70,7 +70,7 @@ def _check_trained(loose: Mapping[str, Tensor], owner: str) -> None:
     for path, tensor in loose.items():
         if tensor.requires_grad:
             raise UserError(
-                f"{owner}: '{path}' is to be trained, but is no parameter of the network, so that nothing trains or"
+                f"{owner}: '{path}' is to be trained, but is not a parameter of the network, so that nothing trains or"
                 " stores it: hold layers in a nn.ModuleList, tensors in nn.Parameter, compute the rest in forward"
             )
 

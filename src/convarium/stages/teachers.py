@@ -19,8 +19,8 @@ def find_misfit(point: Point) -> str | None:
         where = f"compression.{step.get('name') or step['method'].rpartition('/')[2]}.{reference.name}"
         theirs, ours = _architecture(reference), point.config["architecture"]
         if theirs["num_classes"] != ours["num_classes"]:
-            told = f"{theirs['num_classes']} classes apart, its student {ours['num_classes']}"
-            return f"{where} tells {told}: name another teacher"
+            classes = f"{theirs['num_classes']} classes, its student {ours['num_classes']}"
+            return f"{where} has {classes}: name another teacher"
         if _shape(theirs) != _shape(ours):
             return f"{where} takes images of {_shape(theirs)}, its student of {_shape(ours)}: name another teacher"
         normalisations = _normalisation(reference), _normalisation(student)
@@ -31,7 +31,7 @@ def find_misfit(point: Point) -> str | None:
 
 def _own(reference: Reference) -> Json:
     """What the stage that began the network was told: its config, or what is stored of it."""
-    own: Json = reference.chain[0]["own"] if reference.config is None else reference.config
+    own: Json = reference.chain[0]["stage_config"] if reference.config is None else reference.config
     return own
 
 

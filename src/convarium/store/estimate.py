@@ -25,7 +25,7 @@ class Rates:
 
     def seconds(self, node: Node, architecture: str) -> float:
         """Return the seconds `node` should take on one worker."""
-        for kind in (_kind(node.stage, node.own, architecture), (node.stage,)):
+        for kind in (_kind(node.stage, node.stage_config, architecture), (node.stage,)):
             if self.seen.get(kind):
                 return median(self.seen[kind]) * max(node.work, 1.0)
         return seconds_by_default(node)
@@ -66,7 +66,7 @@ def rates(store: Store) -> Rates:
     seen: defaultdict[Kind, list[float]] = defaultdict(list)
     for done in store.results():
         rate = done["seconds"] / max(done.get("work", 0.0), 1.0)
-        seen[_kind(done["stage"], done["own"], _architecture_in(done, store))].append(rate)
+        seen[_kind(done["stage"], done["stage_config"], _architecture_in(done, store))].append(rate)
         seen[done["stage"],].append(rate)
     return Rates(seen)
 
@@ -89,16 +89,16 @@ def _kind(stage: str, own: Mapping[str, Any], architecture: str) -> Kind:
 
 
 def _architecture_of(node: Node, plan: Plan) -> str:
-    while "architecture" not in node.own and node.parents:
+    while "architecture" not in node.stage_config and node.parents:
         node = plan.nodes[node.parents[0]]
-    return _architecture(node.own)
+    return _architecture(node.stage_config)
 
 
 def _architecture_in(done: Json, store: Store) -> str:
     record: Json | None = done
-    while record is not None and "architecture" not in record["own"] and record["parents"]:
+    while record is not None and "architecture" not in record["stage_config"] and record["parents"]:
         record = store.done(record["parents"][0])
-    return _architecture(record["own"]) if record else ""
+    return _architecture(record["stage_config"]) if record else ""
 
 
 def _architecture(own: Mapping[str, Any]) -> str:

@@ -128,7 +128,7 @@ class Execution:
         self.lease.remove()
 
     def _result(self) -> dict[str, Any]:
-        own, runtime = copy.deepcopy(self.node.own), self._runtime()
+        own, runtime = copy.deepcopy(self.node.stage_config), self._runtime()
         outside = names.allowing(self.node.runtime.get("allow", ()))
         parents = tuple(self._parent(signature) for signature in self.node.parents)
         started, clock = _now(), time.monotonic()
@@ -142,7 +142,7 @@ class Execution:
             "signature": self.node.signature,
             "stage": self.node.stage,
             "version": self.node.version,
-            "own": self.node.own,
+            "stage_config": self.node.stage_config,
             "parents": list(self.node.parents),
             "fingerprint": self.node.fingerprint,
             "name": self.node.name,

@@ -1,6 +1,6 @@
 """A stage's own log, `log.txt` in its folder: what all attempts printed, a dated line where each begins and ends.
 
-It is no part of the result. Of a log that grows over LIMIT_BYTES the beginning and the end are kept.
+It is not part of the result. Of a log that grows over LIMIT_BYTES the beginning and the end are kept.
 """
 
 from contextlib import suppress

@@ -120,7 +120,7 @@ def _missing(source: Store, target: Store) -> Iterator[tuple[dict[str, Any], Pat
     for done in source.results():
         folder, here = source.path(done["signature"]), target.done(done["signature"])
         assert folder is not None
-        made_from = [done[key] for key in ("stage", "version", "own", "parents", "fingerprint")]
+        made_from = [done[key] for key in ("stage", "version", "stage_config", "parents", "fingerprint")]
         if signature(*made_from) != done["signature"]:
             raise UserError(f"{folder}: done.json tells another config than its signature; nothing is merged")
         if here is not None and identity(here) != identity(done):

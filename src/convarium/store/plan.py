@@ -11,7 +11,7 @@ from convarium.errors import UserError
 from convarium.store import disk
 from convarium.store.signature import canonical_json, signature
 
-FORMAT = 2
+FORMAT = 3
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Node:
 
     stage: str
     version: int
-    own: dict[str, Any]
+    stage_config: dict[str, Any]
     parents: tuple[str, ...]
     fingerprint: str | None
     name: str
@@ -39,7 +39,7 @@ class Node:
     @cached_property
     def signature(self) -> str:
         """The 12 digits that identify the result."""
-        return signature(self.stage, self.version, self.own, self.parents, self.fingerprint)
+        return signature(self.stage, self.version, self.stage_config, self.parents, self.fingerprint)
 
 
 @dataclass(frozen=True)
@@ -102,14 +102,14 @@ class Plan:
         """
         document = disk.read_object(path, {"format": int})
         if document is None or document["format"] != FORMAT:
-            raise UserError(f"{path} is no plan of format {FORMAT}")
+            raise UserError(f"{path} is not a plan of format {FORMAT}")
         try:
             nodes = [_node(fields) for fields in document["nodes"]]
             points = tuple(PlannedPoint(**_tuples(fields)) for fields in document["points"])
             plan = Plan(nodes={node.signature: node for node in nodes}, points=points)
             plan._refuse_gaps()
         except (AttributeError, KeyError, TypeError, UserError) as error:
-            raise UserError(f"{path} is damaged: it is no whole plan ({error})") from None
+            raise UserError(f"{path} is damaged: it is not a complete plan ({error})") from None
         return plan
 
     def _refuse_gaps(self) -> None:

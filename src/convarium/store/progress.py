@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.live import Live
     from rich.table import Table
 
-MAIN = ("accuracy", "validation_accuracy", "file_bytes", "ratio", "latency_ms", "latency_ratio")
+MAIN = ("accuracy", "validation_accuracy", "file_bytes", "ratio", "latency_ms", "speedup")
 REPORTED = ("loss", "validation_accuracy", "accuracy")
 REFRESH_SECONDS = 0.5
 SHOWN = 16

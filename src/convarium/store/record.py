@@ -6,13 +6,13 @@ from typing import Any
 from convarium.errors import UserError
 from convarium.store import disk
 
-FORMAT = 1
+FORMAT = 2
 SHAPE: disk.Shape = {
     "format": int,
     "signature": str,
     "stage": str,
     "version": int,
-    "own": dict,
+    "stage_config": dict,
     "parents": list,
     "fingerprint": (str, type(None)),
     "name": str,

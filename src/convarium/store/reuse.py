@@ -34,8 +34,8 @@ def tell_changed_source(store: Store, signatures: Iterable[str]) -> None:
 
 def identity(record: dict[str, Any]) -> str:
     """Return all that a result was made from, as canonical JSON."""
-    return canonical_json([record[key] for key in ("stage", "version", "own", "parents", "fingerprint")])
+    return canonical_json([record[key] for key in ("stage", "version", "stage_config", "parents", "fingerprint")])
 
 
 def _asked(node: Node) -> str:
-    return canonical_json([node.stage, node.version, node.own, list(node.parents), node.fingerprint])
+    return canonical_json([node.stage, node.version, node.stage_config, list(node.parents), node.fingerprint])

@@ -32,12 +32,12 @@ def _check(value: Any, where: str) -> None:
     if kind is dict:
         for key, item in value.items():
             if type(key) is not str:
-                raise UserError(f"{where or 'config'}: the key {key!r} is no string")
+                raise UserError(f"{where or 'config'}: the key {key!r} is not a string")
             _check(item, f"{where}.{key}" if where else key)
     elif kind is list:
         for index, item in enumerate(value):
             _check(item, f"{where}[{index}]")
     elif kind is float and not math.isfinite(value):
-        raise UserError(f"{where or 'config'}: {value} is no number that can be stored")
+        raise UserError(f"{where or 'config'}: {value} is not a number that can be stored")
     elif value is not None and kind not in (str, int, float, bool):
         raise UserError(f"{where or 'config'}: a {kind.__name__} is none of str, int, float, bool, null, list, dict")

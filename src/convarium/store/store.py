@@ -14,7 +14,7 @@ from convarium.store import disk, record
 from convarium.store.plan import Node
 from convarium.store.signature import LENGTH
 
-FORMAT = 1
+FORMAT = 2
 RESULT = re.compile(rf".*-([0-9a-f]{{{LENGTH}}})")
 PROBE_BYTES = 1 << 16
 CLOCK_TICK = 2_000_000_000  # nanoseconds; file systems tell times by seconds at worst
@@ -34,7 +34,7 @@ class Store:
             by the disk (OSError).
 
     Raises:
-        UserError: `root` is no folder, was made by another format of the store, or by somebody else.
+        UserError: `root` is not a folder, was made by another format of the store, or by somebody else.
     """
 
     def __init__(self, root: Path) -> None:
@@ -47,12 +47,17 @@ class Store:
             if link.is_symlink() and not link.exists():
                 raise UserError(f"the store {self.root}: {link} is a link to {link.readlink()}, which is not there")
         if self.root.exists() and not self.root.is_dir():
-            raise UserError(f"the store {self.root} is no folder")
+            raise UserError(f"the store {self.root} is not a folder")
         header = disk.read_object(self.root / "store.json", {"format": int})
         if header is not None and header["format"] != FORMAT:
-            raise UserError(f"the store {self.root} has format {header['format']}, this version reads {FORMAT}")
+            raise UserError(
+                f"the store {self.root} has format {header['format']}, this version reads {FORMAT}:"
+                " set another runtime.store, or move that folder away"
+            )
         if header is not None and len(header) > 1:
-            raise UserError(f"{self.root} is no store: its store.json holds more than a format, it is somebody else's")
+            raise UserError(
+                f"{self.root} is not a store: its store.json holds more than a format, it is somebody else's"
+            )
 
     @property
     def is_there(self) -> bool:
@@ -63,10 +68,10 @@ class Store:
         """Return this store, refuse one that is not there; only `to_look`, results alone are enough.
 
         Raises:
-            UserError: there is no folder, or one that is no store.
+            UserError: there is no folder, or one that is not a store.
         """
         if not self.is_there and not (to_look and any(self.results())):
-            raise UserError(f"{self.root} is no store: it has no store.json")
+            raise UserError(f"{self.root} is not a store: it has no store.json")
         return self
 
     def prepare(self) -> None:

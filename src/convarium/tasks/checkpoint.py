@@ -108,7 +108,11 @@ class Keeper:
             best_epoch = epoch
         elif accuracy is not None and accuracy > best_accuracy:
             best_accuracy, best_epoch = accuracy, epoch
-            best = {name: tensor.clone() for name, tensor in weights.items()} if self.recipe["keep"] == "best" else None
+            best = (
+                {name: tensor.clone() for name, tensor in weights.items()}
+                if self.recipe["final_weights"] == "best"
+                else None
+            )
         patience = self.recipe["early_stop"]
         finished = epoch >= self.epochs or bool(patience and epoch - best_epoch >= patience)
         state = State(self.structure, epoch, finished, weights, optimizer.state_dict(), best, best_accuracy, best_epoch)

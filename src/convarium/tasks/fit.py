@@ -32,7 +32,7 @@ def fit(
     accelerator: str,
     terms: Sequence[Term] = (),
 ) -> None:
-    """Train `network` in place for `epochs`; it ends on the CPU with its last or best weights, as `recipe.keep` says.
+    """Train `network` in place for `epochs`; it ends on the CPU with its last or best weights (`recipe.final_weights`).
 
     Args:
         network: with Representations attached as `structure` says; only parameters that require gradients are trained.
@@ -69,5 +69,5 @@ def _check(network: nn.Module, splits: Splits, recipe: Mapping[str, Any]) -> Non
         raise StageFailed("nothing to train: no parameter of the network requires gradients")
     if splits.train is None or len(splits.train) == 0:
         raise UserError("training needs training images")
-    if splits.validation is None and (recipe["early_stop"] or recipe["keep"] == "best"):
-        raise UserError("recipe.early_stop and recipe.keep=best need validation images")
+    if splits.validation is None and (recipe["early_stop"] or recipe["final_weights"] == "best"):
+        raise UserError("recipe.early_stop and recipe.final_weights=best need validation images")

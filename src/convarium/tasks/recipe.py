@@ -12,7 +12,7 @@ from torch import nn
 def optimizer(recipe: Mapping[str, Any], parameters: Iterable[nn.Parameter], lr: float) -> torch.optim.Optimizer:
     """Return the recipe's optimiser over the trainable parameters, one group: weight decay is for all of them."""
     trainable = [parameter for parameter in parameters if parameter.requires_grad]
-    if recipe["optimizer"] == "adam":
+    if recipe["optimizer"] == "adamw":
         return torch.optim.AdamW(trainable, lr=lr, weight_decay=recipe["weight_decay"])
     return torch.optim.SGD(trainable, lr=lr, momentum=recipe["momentum"], weight_decay=recipe["weight_decay"])
 

@@ -18,7 +18,7 @@ EXPERIMENT = "UPDATE experiments SET artifact_location = ? WHERE name = ?"
 
 
 def root(uri: str, store: Path) -> Path:
-    """Return the folder of all experiments, which moves with the database, or with the store where that is no file."""
+    """Return the folder of all experiments, which moves with the database where that is a file, else with the store."""
     return (file_of(uri) if kind(uri) == "sqlite" else store).resolve().parent / NAME
 
 

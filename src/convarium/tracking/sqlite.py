@@ -44,7 +44,7 @@ def checked(uri: str, home: Path) -> str:
     given = dict(parse_qsl(uri.partition("?")[2], keep_blank_values=True))
     if unknown := [key for key in given if key not in PARAMETERS]:
         raise UserError(
-            f"tracker {uri}: {unknown[0]!r} is no parameter of a SQLite address; a ? in a name is written %3F"
+            f"tracker {uri}: {unknown[0]!r} is not a parameter of a SQLite address; a ? in a name is written %3F"
         )
     found = path(file)
     folder = found.resolve().parent

@@ -24,7 +24,7 @@ LONGEST_VALUE = 6000
 LONGEST_KEY = 250
 EPOCH = "epoch/"  # figures of one epoch, apart from those of the finished network
 NO_FIGURES = ("epoch", "epochs")
-TIMED = ("latency_ms", "latency_ratio", "peak_memory_bytes")  # with each number of images a pass
+TIMED = ("latency_ms", "speedup", "peak_memory_bytes")  # with each number of images a pass
 EXECUTED = ("accuracy", "agreement", "model_bytes")
 
 Json = dict[str, Any]

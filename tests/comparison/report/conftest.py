@@ -112,9 +112,11 @@ def _folder(path: Path) -> Path:
 
 
 def _record(node: Node, made: Plan, number: int) -> dict[str, Any]:
-    given = {key: getattr(node, key) for key in ("signature", "stage", "version", "own", "fingerprint", "name")}
+    given = {
+        key: getattr(node, key) for key in ("signature", "stage", "version", "stage_config", "fingerprint", "name")
+    }
     when = {"started": f"2026-01-01T00:{number:02}:00", "seconds": 1.5, "device": "cpu", "threads": 1}
-    return {"format": 1, **given, "parents": list(node.parents), "result": _result(node, made), **when, **provenance()}
+    return {"format": 2, **given, "parents": list(node.parents), "result": _result(node, made), **when, **provenance()}
 
 
 def _result(node: Node, made: Plan) -> dict[str, Any]:
@@ -123,7 +125,7 @@ def _result(node: Node, made: Plan) -> dict[str, Any]:
     size, share = SIZES[kind], SIZES[kind] / SIZES["none"]
     if node.stage == "time":
         return {
-            "metrics": {"latency_ms": 1 + share, "latency_ratio": 2 / (1 + share), "peak_memory_bytes": 1e6},
+            "metrics": {"latency_ms": 1 + share, "speedup": 2 / (1 + share), "peak_memory_bytes": 1e6},
             "void": False,
             "range": [],
         }

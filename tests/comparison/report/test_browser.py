@@ -94,7 +94,7 @@ def test_the_page_shows_every_row_with_its_plots(window: Window) -> None:
     assert len(window.all("#bars .bar")) == 5
     assert "35.00" in window.column(2)[3]
     assert window.one("#rows tr[data-row='3'] .worse").text == "▼ worse"
-    assert window.one("#rows tr[data-row='1'] td small.better").text == "no worse than 0.2 points"
+    assert window.one("#rows tr[data-row='1'] td small.better").text == "no worse than 0.2 pp"
 
 
 def test_a_heading_sorts_and_sorts_back(window: Window) -> None:
@@ -161,7 +161,7 @@ def test_a_plot_zooms_and_shows_all_again(window: Window) -> None:
 
 
 def test_other_axes_scales_and_curves_can_be_chosen(window: Window) -> None:
-    Select(window.one("#quality")).select_by_value("to_dense")
+    Select(window.one("#quality")).select_by_value("accuracy_delta")
     heights = "return document.querySelector('[data-cost=file_bytes] .plot').data.find(t => t.name === 'dense').y"
     assert window.do(heights) == [0]
     width = "return document.querySelector('#bars .bar:last-child .stack span').getBoundingClientRect().width"

@@ -15,16 +15,16 @@ def test_a_row_a_line_with_units_in_the_names_and_intervals_in_columns_of_their_
     assert (pruned["file_bytes"], pruned["latency_ms"]) == ("14000", "1.14")
     low, middle, high = (float(pruned[f"test_accuracy_percent{bound}"]) for bound in ("_low", "", "_high"))
     assert low < middle == 92.25 < high
-    assert float(pruned["test_accuracy_less_dense_points"]) == -2.5
-    assert pruned["test_accuracy_less_dense_verdict"] == "worse"
-    assert dense["test_accuracy_less_dense_points"] == ""
+    assert float(pruned["test_accuracy_delta_pp"]) == -2.5
+    assert pruned["test_accuracy_delta_verdict"] == "worse"
+    assert dense["test_accuracy_delta_pp"] == ""
     assert len(pruned["signatures"].split()) == 3
 
 
 def test_every_metric_says_its_unit() -> None:
-    units = ("percent", "nats", "bytes", "count", "ms", "per_file_byte", "per_latency")
+    units = ("percent", "nats", "bytes", "count", "ms", "per_file_byte", "times")
     columns = [column for column in table(compare([], 0)).strip().split(",") if column.endswith("_low")]
-    assert [column for column in columns if not column.removesuffix("_low").endswith((*units, "points"))] == []
+    assert [column for column in columns if not column.removesuffix("_low").endswith((*units, "pp"))] == []
 
 
 def test_labels_with_commas_and_arrows_stay_whole(result, magnitude, kmeans) -> None:

@@ -14,7 +14,7 @@ from convarium.datasets.splits import Splits
 
 KNOBS = {
     "sparsity": 0.75, "scope": "layer", "per_site": {},
-    "bits": 2, "initialisation": "linear", "iterations": 100,
+    "bits": 2, "initialisation": "linear", "max_iterations": 100,
 }  # fmt: skip
 
 

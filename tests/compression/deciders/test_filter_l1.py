@@ -12,7 +12,7 @@ from convarium.compression.deciders.random_filters import random_filters
 from convarium.compression.representations.sparse import Sparse
 from convarium.errors import UserError
 
-METHOD = {"method": "pruning/filter_l1", "ratio": 0.5, "sites": ["*"], "per_site": {}}
+METHOD = {"method": "pruning/filter_l1", "channels_removed": 0.5, "sites": ["*"], "per_site": {}}
 
 
 def cut(network: nn.Module, progress: float = 1.0, **step: object) -> nn.Module:
@@ -34,11 +34,11 @@ def test_the_filters_of_least_l1_norm_go_and_the_network_itself_is_not_touched()
     assert decision.values["conv2.weight"].shape == (25, 10, 5, 5)
 
 
-@pytest.mark.parametrize("ratio", [0.2, 0.5])
-def test_random_filters_leave_the_same_structure_of_other_filters_by_the_seed(ratio: float) -> None:
+@pytest.mark.parametrize("share", [0.2, 0.5])
+def test_random_filters_leave_the_same_structure_of_other_filters_by_the_seed(share: float) -> None:
     network = built(LENET)
-    by_norm = filter_l1(look(network, LENET, **{**METHOD, "ratio": ratio}))
-    drawn = [random_filters(look(network, LENET, **{**METHOD, "ratio": ratio})) for _ in range(2)]
+    by_norm = filter_l1(look(network, LENET, **{**METHOD, "channels_removed": share}))
+    drawn = [random_filters(look(network, LENET, **{**METHOD, "channels_removed": share})) for _ in range(2)]
     assert drawn[0].edits == by_norm.edits
     assert not torch.equal(drawn[0].values["conv2.weight"], by_norm.values["conv2.weight"])
     assert torch.equal(drawn[0].values["conv2.weight"], drawn[1].values["conv2.weight"])
@@ -56,13 +56,13 @@ def test_zero_filters_are_cut_without_changing_the_logits() -> None:
     assert outputs(network) == [10, 25, 250, 10]
 
 
-def test_rounds_reach_the_ratio_by_equal_shares() -> None:
+def test_rounds_reach_the_share_by_equal_shares() -> None:
     network = cut(built(LENET), progress=0.5)
     assert outputs(network) == [14, 35, 354, 10]
     assert outputs(cut(network)) == [10, 25, 250, 10]
 
 
-def test_a_pattern_has_a_ratio_of_its_own_and_sites_keep_layers_whole() -> None:
+def test_a_pattern_has_a_share_of_its_own_and_sites_keep_layers_whole() -> None:
     assert outputs(cut(built(LENET), per_site={"conv1*": 0.1}, sites=["conv*"])) == [18, 25, 500, 10]
 
 
@@ -77,7 +77,7 @@ def test_one_threshold_over_all_layers_removes_as_many_filters() -> None:
 
 @pytest.mark.parametrize("scope", ["layer", "global"])
 def test_at_least_one_filter_stays(scope: str) -> None:
-    assert outputs(cut(built(LENET), ratio=1.0, scope=scope)) == [1, 1, 1, 10]
+    assert outputs(cut(built(LENET), channels_removed=1.0, scope=scope)) == [1, 1, 1, 10]
 
 
 def test_a_sparse_site_is_sparse_afterwards() -> None:
@@ -97,7 +97,7 @@ def test_coupled_filters_vote_by_their_sum() -> None:
     with torch.no_grad():
         network.get_parameter("layer2.0.downsample.1.weight")[3] *= 1000
         network.get_parameter("layer2.0.bn2.weight").copy_(torch.arange(48))
-    decision = filter_l1(look(network, resnet, ratio=1.0, method="pruning/filter_l1"))
+    decision = filter_l1(look(network, resnet, channels_removed=1.0, method="pruning/filter_l1"))
     assert decision.values["layer2.0.conv2.weight"].shape[0] == 1
     assert decision.values["layer2.0.bn2.weight"].tolist() == [3.0]
 

@@ -36,7 +36,7 @@ def test_a_layer_has_at_most_two_to_the_bits_values(view: Make, size: int, bits:
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_weight_takes_the_nearest_value_and_values_are_means_of_their_weights(kind: str, view: Make) -> None:
     weight = torch.randn(20, 30, generator=torch.Generator().manual_seed(3))
-    found = kmeans(view({"a": weight}, bits=3, initialisation=kind, iterations=1000))["a"]
+    found = kmeans(view({"a": weight}, bits=3, initialisation=kind, max_iterations=1000))["a"]
     assert isinstance(found, Shared)
     (codebook,), values = found.stored, found.materialised()
     nearest = codebook[(weight.flatten()[:, None] - codebook).abs().argmin(1)].view(weight.shape)
@@ -56,7 +56,7 @@ def test_initialisations_start_where_the_paper_says(view: Make) -> None:
     """Without iterations to speak of: linear over the range, density in equal shares."""
     weight = torch.from_numpy(np.random.default_rng(0).exponential(size=4000)).float()
     first = {
-        kind: kmeans(view({"a": weight}, initialisation=kind, iterations=1))["a"] for kind in ("linear", "density")
+        kind: kmeans(view({"a": weight}, initialisation=kind, max_iterations=1))["a"] for kind in ("linear", "density")
     }
     shares = {kind: torch.bincount(one.ids.long(), minlength=4).tolist() for kind, one in first.items()}
     assert shares["linear"][0] > 3000
@@ -65,7 +65,7 @@ def test_initialisations_start_where_the_paper_says(view: Make) -> None:
 
 def test_a_random_start_follows_the_seed(view: Make) -> None:
     weight = torch.randn(500, generator=torch.Generator().manual_seed(1))
-    settings = {"bits": 4, "initialisation": "random", "iterations": 2}
+    settings = {"bits": 4, "initialisation": "random", "max_iterations": 2}
     one, same, other = (kmeans(view({"a": weight}, seed=seed, **settings))["a"].stored[0] for seed in (5, 5, 6))
     assert torch.equal(one, same)
     assert not torch.equal(one, other)

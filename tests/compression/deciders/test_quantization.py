@@ -24,9 +24,16 @@ from convarium.errors import UserError
 
 Make = Callable[..., View]
 KNOBS: dict[str, dict[str, Any]] = {
-    "levels": {"largest": 3, "zeros": "auto", "start": None, "biases": 6, "sites": ["*"], "method": "levels"},
+    "levels": {
+        "quant_max": 3,
+        "zeros": "auto",
+        "initial_scale_factor": None,
+        "bias_bits": 6,
+        "sites": ["*"],
+        "method": "levels",
+    },
     "uniform": {"bits": 8, "granularity": "tensor", "calibration": "mse", "sites": ["*"], "method": "uniform"},
-    "bwn": {"ends": "keep", "sites": ["*"], "method": "bwn"},
+    "bwn": {"first_last_layers": "keep", "sites": ["*"], "method": "bwn"},
 }
 
 
@@ -95,7 +102,7 @@ def test_weights_take_a_few_levels_and_biases_more(of: Make) -> None:
 
 def test_a_bias_of_few_values_is_left_as_it_is_since_its_header_would_cost_more(of: Make) -> None:
     assert "fc2.bias" not in levels(of("levels"))
-    assert {name for name in levels(of("levels", biases=0)) if name.endswith("bias")} == set()
+    assert {name for name in levels(of("levels", bias_bits=0)) if name.endswith("bias")} == set()
 
 
 def test_kept_weights_of_a_pruned_site_are_never_zero(of: Make, pruned: dict[str, Representation]) -> None:
@@ -122,7 +129,7 @@ def test_a_kept_weight_that_is_zero_stays_zero(of: Make) -> None:
 
 
 def test_a_scale_starts_at_a_share_of_the_mean_size(of: Make) -> None:
-    found = levels(of("levels", start=0.55))["fc1.weight"]
+    found = levels(of("levels", initial_scale_factor=0.55))["fc1.weight"]
     assert isinstance(found, Levels)
     assert float(found.start) == pytest.approx(0.55 * network().fc1.weight.abs().mean().item())
 
@@ -172,7 +179,7 @@ def test_each_output_of_a_transposed_convolution_has_its_own_scale(
         within = factors.view(layer.groups, 1, -1).expand(-1, layer.in_channels // layer.groups, -1)
         layer.weight.copy_(weight * within.reshape(layer.in_channels, -1)[..., None, None])
     bare = nn.Sequential(deepcopy(layer))
-    knobs = KNOBS[method] | {"ends": "binary", "granularity": "channel"}
+    knobs = KNOBS[method] | {"first_last_layers": "binary", "granularity": "channel"}
     seen = replace(view({"0.weight": layer.weight.detach()}, **knobs), network=bare)
     host.attach(bare, {"uniform": uniform, "bwn": bwn}[method](seen))
     images = torch.rand(1, layer.in_channels, 5, 5)
@@ -203,8 +210,8 @@ def test_what_is_quantised_is_not_quantised_again(of: Make) -> None:
 
 def test_the_first_and_the_last_layer_are_not_made_binary_unless_asked(of: Make) -> None:
     assert set(bwn(of("bwn"))) == {"fc1.weight"}
-    assert set(bwn(of("bwn", ends="binary"))) == {"conv.weight", "fc1.weight", "fc2.weight"}
-    assert set(bwn(of("bwn", ends="binary", sites=["conv*"]))) == {"conv.weight"}
+    assert set(bwn(of("bwn", first_last_layers="binary"))) == {"conv.weight", "fc1.weight", "fc2.weight"}
+    assert set(bwn(of("bwn", first_last_layers="binary", sites=["conv*"]))) == {"conv.weight"}
 
 
 def test_kept_weights_become_binary_and_pruned_ones_stay_zero(of: Make, pruned: dict[str, Representation]) -> None:
@@ -217,6 +224,6 @@ def test_kept_weights_become_binary_and_pruned_ones_stay_zero(of: Make, pruned: 
 @pytest.mark.parametrize("layers", [1, 2])
 def test_a_network_of_ends_only_is_refused(layers: int) -> None:
     bare = nn.Sequential(*(nn.Linear(4, 4) for _ in range(layers)))
-    with pytest.raises(UserError, match="write ends=binary"):
+    with pytest.raises(UserError, match="write first_last_layers=binary"):
         check(bare, KNOBS["bwn"])
-    check(bare, KNOBS["bwn"] | {"ends": "binary"})
+    check(bare, KNOBS["bwn"] | {"first_last_layers": "binary"})

@@ -6,7 +6,7 @@ from compression.deciders.structural import LENET, architecture, built, look
 from convarium.compression import change
 from convarium.compression.deciders.small_dense import small_dense
 
-STEP = {"method": "control/small_dense", "ratio": 0.5}
+STEP = {"method": "control/small_dense", "channels_removed": 0.5}
 
 
 def test_every_tensor_is_new_and_a_seed_gives_the_same_ones() -> None:
@@ -37,6 +37,6 @@ def test_norms_start_as_they_do_in_a_new_network() -> None:
 
 
 def test_nothing_less_is_the_full_network_from_scratch() -> None:
-    decision = small_dense(look(built(LENET), LENET, **{**STEP, "ratio": 0.0}))
+    decision = small_dense(look(built(LENET), LENET, **{**STEP, "channels_removed": 0.0}))
     assert not decision.edits
     assert torch.equal(decision.values["fc1.weight"], built(LENET, seed=0).get_parameter("fc1.weight"))

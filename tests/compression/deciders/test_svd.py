@@ -11,7 +11,7 @@ from convarium.errors import UserError
 
 STEP = {
     "method": "decomposition/svd",
-    "ratio": 0.25,
+    "rank_fraction": 0.25,
     "energy": None,
     "form": "channel",
     "per_site": {},
@@ -76,8 +76,10 @@ def test_energy_decides_the_rank() -> None:
 
 
 def test_layers_that_would_not_get_smaller_stay() -> None:
-    assert ranks(factored(built(LENET), ratio=1.0)) == {}
-    assert ranks(factored(built(LENET), ratio=0.6)) == {"fc2": 6, "conv2": 30} | ({"fc1": 300} if 300 <= 307 else {})
+    assert ranks(factored(built(LENET), rank_fraction=1.0)) == {}
+    assert ranks(factored(built(LENET), rank_fraction=0.6)) == {"fc2": 6, "conv2": 30} | (
+        {"fc1": 300} if 300 <= 307 else {}
+    )
     depthwise = architecture("lcnet_035", "timm", 32, 3)
     ranked = svd(look(built(depthwise), depthwise, **STEP)).edits[0]["ranks"]
     assert ranked
@@ -90,7 +92,7 @@ def test_layers_that_would_not_get_smaller_stay() -> None:
         ({"per_site": {"fc1*": 501}}, "rank 501 of fc1.weight is not in 1..500"),
         ({"per_site": {"fc1*": 0}}, "rank 0 of fc1.weight is not in 1..500"),
         ({"per_site": {"conv1*": 1.5}}, "1.5 for conv1.weight: write a share in 0..1 or a whole rank"),
-        ({"ratio": 1.0}, "no layer gets smaller"),
+        ({"rank_fraction": 1.0}, "no layer gets smaller"),
     ],
 )
 def test_a_rank_that_no_layer_has_is_refused(step: dict[str, object], told: str) -> None:

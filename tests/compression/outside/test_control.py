@@ -1,4 +1,4 @@
-"""The ISO coder's operating point: the fewest bytes within the allowed loss."""
+"""The ISO coder's operating point: the fewest bytes within the max_drop loss."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -42,14 +42,14 @@ def test_it_chooses_the_fewest_bytes_within_the_allowed_loss(stand_in: Path, net
     accuracy = closeness(network)
     losses = {qp: choose(network, accuracy, [qp], 100) for qp in (-24, -20, -16)}
     assert losses[-24].size > losses[-20].size > losses[-16].size
-    allowed = (losses[-20].drop + losses[-16].drop) / 2
-    chosen = choose(network, accuracy, (-24, -20, -16), allowed)
+    max_drop = (losses[-20].drop + losses[-16].drop) / 2
+    chosen = choose(network, accuracy, (-24, -20, -16), max_drop)
     assert (chosen.qp, chosen.within) == (-20, True)
     assert chosen.bitstream == losses[-20].bitstream
 
 
 def test_where_nothing_is_allowed_it_says_so_and_takes_the_finest(stand_in: Path, network: nn.Module) -> None:
-    chosen = choose(network, closeness(network), (-24, -20), allowed=0.0)
+    chosen = choose(network, closeness(network), (-24, -20), max_drop=0.0)
     assert (chosen.qp, chosen.within) == (-24, False)
     assert chosen.drop > 0
 
@@ -88,7 +88,7 @@ def test_the_real_coder_makes_a_trained_network_many_times_smaller(real: Path) -
         return (decoded.eval()(images).argmax(1) == labels).float().mean().item()
 
     dense = accuracy(network)
-    chosen = choose(network, accuracy, allowed=2.0)
+    chosen = choose(network, accuracy, max_drop=2.0)
     assert chosen.within
     assert 4 * sum(parameter.numel() for parameter in network.parameters()) / chosen.size > 6
     network.load_state_dict(chosen.state)

@@ -80,5 +80,5 @@ def test_a_variable_that_names_no_program_is_the_users_mistake(
     given: str, here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(VARIABLE, given)
-    with pytest.raises(UserError, match=f"{VARIABLE}={given} is no program"):
+    with pytest.raises(UserError, match=f"{VARIABLE}={given} is not a program"):
         nncodec.interpreter()

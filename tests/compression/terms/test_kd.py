@@ -75,7 +75,7 @@ def test_gradients_keep_their_size_whatever_the_temperature() -> None:
 @pytest.mark.parametrize(
     ("changed", "classes", "said"),
     [
-        ({}, 4, "kd.teacher tells 3 classes apart, its student 4"),
+        ({}, 4, "kd.teacher has 3 classes, its student 4"),
         ({"std": [0.5]}, 3, "normalised in another way"),
     ],
 )

@@ -46,11 +46,17 @@ def test_the_usual_layer_is_the_last_convolution_that_a_chain_leads_to(
 @pytest.mark.parametrize(
     ("source", "name", "side", "layer", "said"),
     [
-        ("timm", "resnet18", 64, "layer2.0.conv1", "layer1.1.act2 (ReLU) takes what is no single layer's output"),
-        ("own", "lenet5_1998", 32, "c5", "squash1 (Squash) is no plain convolution"),
-        ("own", "lenet5", 28, "fc1", "flatten (Flatten) is no plain convolution"),
-        ("timm", "densenet121", 64, "features.denseblock1.denselayer1.conv1", "takes what is no single layer's output"),
-        ("timm", "tf_efficientnet_lite0", 64, "conv_stem", "conv_stem (Conv2dSame) is no plain convolution"),
+        ("timm", "resnet18", 64, "layer2.0.conv1", "layer1.1.act2 (ReLU) takes what is not a single layer's output"),
+        ("own", "lenet5_1998", 32, "c5", "squash1 (Squash) is not a plain convolution"),
+        ("own", "lenet5", 28, "fc1", "flatten (Flatten) is not a plain convolution"),
+        (
+            "timm",
+            "densenet121",
+            64,
+            "features.denseblock1.denselayer1.conv1",
+            "takes what is not a single layer's output",
+        ),
+        ("timm", "tf_efficientnet_lite0", 64, "conv_stem", "conv_stem (Conv2dSame) is not a plain convolution"),
         ("timm", "vgg11", 64, "features.19x", "the network has no such layer (did you mean features.19?)"),
     ],
 )
@@ -66,7 +72,7 @@ def test_what_is_no_chain_is_refused_by_the_module_at_which_it_breaks(
 
 def test_a_network_without_such_a_convolution_says_why_its_first_one_is_none() -> None:
     network = nn.Sequential(nn.Tanh(), nn.Conv2d(3, 4, 3))
-    with pytest.raises(UserError, match=r"leads back from: 0 \(Tanh\) is no plain convolution"):
+    with pytest.raises(UserError, match=r"leads back from: 0 \(Tanh\) is not a plain convolution"):
         usual_layer(calls(network, torch.zeros(1, 3, 8, 8)))
     with pytest.raises(UserError, match="no convolution"):
         usual_layer(calls(nn.Flatten(), torch.zeros(1, 3, 8, 8)))
@@ -92,7 +98,7 @@ class Hidden(nn.Module):
 def test_what_a_network_does_between_its_layers_is_not_overlooked(how: str) -> None:
     found = calls(Hidden(how), torch.randn(1, 3, 8, 8))
     assert chain(found, "first")
-    with pytest.raises(UserError, match=r"second \(Conv2d\) takes what is no single layer's output"):
+    with pytest.raises(UserError, match=r"second \(Conv2d\) takes what is not a single layer's output"):
         chain(found, "second")
     assert [call.name for call in chain(calls(Hidden("nothing"), torch.randn(1, 3, 8, 8)), "second")] == [
         "second",

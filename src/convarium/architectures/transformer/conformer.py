@@ -162,7 +162,7 @@ def conformer(
     """Conformer as in table 1 of the paper; 64 channels give Ti: 23,524,704 parameters at 3x224x224, 1000 classes.
 
     The authors train each classifier with a loss of its own; here, in training as behind it, logits are added. There
-    are no positions: the convolutions tell them. Images are padded to a multiple of 16 pixels.
+    are not positions: the convolutions tell them. Images are padded to a multiple of 16 pixels.
 
     Args:
         channels: of the first convolution stages; 2 and 4 times as many follow. width and heads are of the tokens.

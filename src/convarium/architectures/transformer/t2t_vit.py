@@ -153,7 +153,7 @@ def t2t_vit(
     if len(kernels) != len(strides) or any(map(int.__lt__, kernels, strides)):
         raise UserError(f"{name}: kernels and strides must have one length, and no stride be larger than its kernel")
     if width % heads:
-        raise UserError(f"{name}: width={width} is no multiple of heads={heads}")
+        raise UserError(f"{name}: width={width} is not a multiple of heads={heads}")
     sides = _sides(img_size, kernels, strides)
     if min(sides) < 1:
         least = next(side for side in range(img_size, 4096) if min(_sides(side, kernels, strides)) > 0)

@@ -20,7 +20,7 @@ COLUMNS = {
     "parameters": "parameters_count",
     "nonzeros": "nonzero_parameters_count",
     "macs": "macs_per_image_count",
-    "latency_ratio": "dense_latency_per_latency",
+    "speedup": "speedup_times",
     "agreement": "classified_as_eager_percent",
 }
 PERCENT = 100.0
@@ -52,12 +52,12 @@ def _line(row: Mapping[str, Any]) -> dict[str, Any]:
     for metric in METRICS:
         line |= _interval(COLUMNS.get(metric, metric), row["metrics"][metric], "mean", _scale(metric))
     difference = row["versus_dense"].get("accuracy") or {}
-    line |= _interval("test_accuracy_less_dense_points", difference, "difference", PERCENT)
+    line |= _interval("test_accuracy_delta_pp", difference, "difference", PERCENT)
     line |= {
-        "test_accuracy_less_dense_p_holm": _number(difference.get("p"), 1.0),
-        "test_accuracy_less_dense_verdict": difference.get("verdict"),
-        "test_accuracy_loss_upper_bound_points": _number(difference.get("loss_upper"), PERCENT),
-        "test_accuracy_less_dense_seeds_count": difference.get("seeds"),
+        "test_accuracy_delta_p_holm": _number(difference.get("p"), 1.0),
+        "test_accuracy_delta_verdict": difference.get("verdict"),
+        "test_accuracy_loss_upper_bound_pp": _number(difference.get("loss_upper"), PERCENT),
+        "test_accuracy_delta_seeds_count": difference.get("seeds"),
     }
     joined = {"audit": "audit", "pareto_fronts": "pareto", "signatures": "signatures"}
     return line | {column: " ".join(row[key]) for column, key in joined.items()}

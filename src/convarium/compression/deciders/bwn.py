@@ -34,11 +34,14 @@ def check(network: nn.Module, step: Mapping[str, Any]) -> None:
         UserError: there is nothing to make binary.
     """
     if not _chosen(network, step):
-        raise UserError("compression.bwn.ends=keep leaves no layer between first and last; write ends=binary")
+        raise UserError(
+            "compression.bwn.first_last_layers=keep leaves no layer between first and last;"
+            " write first_last_layers=binary"
+        )
 
 
 def _chosen(network: nn.Module, step: Mapping[str, Any]) -> list[Site]:
     """The sites but the network's first and last, which the paper keeps as they are."""
     everything = sites.resolve(network, {**step, "sites": ["*"]})
-    ends = (everything[0], everything[-1]) if step["ends"] == "keep" else ()
+    ends = (everything[0], everything[-1]) if step["first_last_layers"] == "keep" else ()
     return [site for site in sites.resolve(network, step) if site not in ends]

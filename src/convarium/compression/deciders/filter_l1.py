@@ -25,9 +25,10 @@ def filter_l1(view: View) -> Decision:
 
 
 def cut_lowest(view: View, score_filters: Callable[[nn.Module, Group], Tensor]) -> Decision:
-    """Leave, after round r of n, a share (1 - ratio) ** (r / n) of each group's filters (`scope: layer`), or of all.
+    """Leave, after round r of n, a share (1 - channels_removed) ** (r / n) of each group's filters, or of all.
 
-    With `scope: global` a group's scores are divided by their mean. No layer loses its last filter.
+    `scope: layer` is each group's, `scope: global` is of all: a group's scores are divided by their mean. No layer
+    loses its last filter.
 
     Args:
         view: of a method with the knobs of filter_l1.yaml.
@@ -40,8 +41,8 @@ def cut_lowest(view: View, score_filters: Callable[[nn.Module, Group], Tensor]) 
     counts = _global_counts(view, groups, scores, before) if view.step["scope"] == "global" else None
     choice = {}
     for group in groups:
-        ratio = _ratio(view, network, group)
-        count = _removed(group, before, ratio, view.progress) if counts is None else counts[group.name]
+        share = _share_of_group(view, network, group)
+        count = _removed(group, before, share, view.progress) if counts is None else counts[group.name]
         choice[group.name] = spread(group, narrow.least(group, scores[group.name], count))
     return narrow.narrowed(network, groups, choice, view)
 
@@ -51,7 +52,7 @@ def check(network: nn.Module, step: Json) -> None:
 
     Raises:
         UserError: it has one layer with weights only, or was tried with images, and no group of channels can go, or
-            none by this ratio, or so much by it that the network takes no single image any more.
+            none by this share, or so much by it that the network takes no single image any more.
     """
     chosen, shape = {site.name for site in sites.resolve(network, step)}, vars(network).get("input_shape")
     if len(sites.resolve(network, {**step, "sites": ["*"], "per_site": {}})) < 2:
@@ -60,24 +61,27 @@ def check(network: nn.Module, step: Json) -> None:
         plain = sound.plain(network)
         groups = narrow.among(sound.runs, plain, shape, chosen, step["method"])
         if "budget" not in step:
-            _check_ratio(plain, groups, step, shape)
+            _check_channels_removed(plain, groups, step, shape)
 
 
-def _check_ratio(network: nn.Module, groups: Sequence[Group], step: Json, shape: Sequence[int]) -> None:
+def _check_channels_removed(network: nn.Module, groups: Sequence[Group], step: Json, shape: Sequence[int]) -> None:
     """Cut as many filters as the method will, whichever these are."""
     where = f"compression.{step.get('name') or step['method'].rpartition('/')[2]}"
     if step.get("scope") == "global":
         total = sum(group.size for group in groups)
-        is_some = round(total * (1 - step["ratio"])) <= total - min(group.blocks for group in groups)
-        if step["ratio"] > 0 and not is_some:
-            raise UserError(f"{where}.ratio={step['ratio']} cuts nothing: of {total} filters it leaves all")
+        is_some = round(total * (1 - step["channels_removed"])) <= total - min(group.blocks for group in groups)
+        if step["channels_removed"] > 0 and not is_some:
+            raise UserError(
+                f"{where}.channels_removed={step['channels_removed']} cuts nothing: of {total} filters it leaves all"
+            )
         return
-    ratios = {group.name: _ratio_of(step, sites.resolve(network, step), network, group) for group in groups}
-    counts = {group.name: _removed(group, {group.name: group.size}, ratios[group.name], 1.0) for group in groups}
-    if any(ratios.values()) and not any(counts.values()):
+    shares = {group.name: _find_share(step, sites.resolve(network, step), network, group) for group in groups}
+    counts = {group.name: _removed(group, {group.name: group.size}, shares[group.name], 1.0) for group in groups}
+    if any(shares.values()) and not any(counts.values()):
         widest = max(group.size // group.blocks for group in groups)
         raise UserError(
-            f"{where}.ratio={step['ratio']} cuts nothing: of at most {widest} filters of a layer it leaves all"
+            f"{where}.channels_removed={step['channels_removed']} cuts nothing:"
+            f" of at most {widest} filters of a layer it leaves all"
         )
     places = {group.name: torch.zeros(group.size // group.blocks) for group in groups}
     choice = {one.name: spread(one, narrow.least(one, places[one.name], counts[one.name])) for one in groups}
@@ -87,23 +91,25 @@ def _check_ratio(network: nn.Module, groups: Sequence[Group], step: Json, shape:
             sound.output(cut, torch.empty(1, *shape, device="meta"))
         except ValueError as error:
             said = str(error).splitlines()[0][:160]
-            raise UserError(f"{where}.ratio={step['ratio']} leaves too few channels for one image: {said}") from None
+            raise UserError(
+                f"{where}.channels_removed={step['channels_removed']} leaves too few channels for one image: {said}"
+            ) from None
 
 
-def _ratio(view: View, network: nn.Module, group: Group) -> float:
+def _share_of_group(view: View, network: nn.Module, group: Group) -> float:
     """The share of the group's first filters that `per_site` names, else of all."""
-    return _ratio_of(view.step, view.sites, network, group)
+    return _find_share(view.step, view.sites, network, group)
 
 
-def _ratio_of(step: Json, chosen: Sequence[Site], network: nn.Module, group: Group) -> float:
+def _find_share(step: Json, chosen: Sequence[Site], network: nn.Module, group: Group) -> float:
     names = narrow.filters(network, group)
-    found = [float(sites.knob(step, "ratio", site)) for site in chosen if site.name in names]
-    return next((ratio for ratio in found if ratio != step["ratio"]), step["ratio"])
+    found = [float(sites.knob(step, "channels_removed", site)) for site in chosen if site.name in names]
+    return next((share for share in found if share != step["channels_removed"]), step["channels_removed"])
 
 
-def _removed(group: Group, before: Mapping[str, int], ratio: float, progress: float) -> int:
+def _removed(group: Group, before: Mapping[str, int], share: float, progress: float) -> int:
     width = group.size // group.blocks
-    return width - max(1, round(before[group.name] // group.blocks * float((1 - ratio) ** progress)))
+    return width - max(1, round(before[group.name] // group.blocks * float((1 - share) ** progress)))
 
 
 def _global_counts(
@@ -113,7 +119,7 @@ def _global_counts(
     relative = torch.cat([scores[group.name] / scores[group.name].mean().clamp(min=1e-30) for group in groups])
     owner = [group for group in groups for _ in range(group.size // group.blocks)]
     left = sum(group.size for group in groups)
-    target = round(sum(before[group.name] for group in groups) * (1 - view.step["ratio"]) ** view.progress)
+    target = round(sum(before[group.name] for group in groups) * (1 - view.step["channels_removed"]) ** view.progress)
     counts = {group.name: 0 for group in groups}
     for place in torch.sort(relative, stable=True).indices.tolist():
         group = owner[place]

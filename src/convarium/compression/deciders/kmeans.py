@@ -33,7 +33,9 @@ def _share(values: Tensor, size: int, view: View) -> Shared:
         return Shared.of(torch.from_numpy(distinct).float(), torch.from_numpy(np.searchsorted(distinct, points[:, 0])))
     start = _initial(distinct, points[:, 0], size, view)
     with threadpool_limits(1):
-        fitted = KMeans(len(start), init=start.reshape(-1, 1), n_init=1, max_iter=view.step["iterations"]).fit(points)
+        fitted = KMeans(len(start), init=start.reshape(-1, 1), n_init=1, max_iter=view.step["max_iterations"]).fit(
+            points
+        )
     order = np.argsort(fitted.cluster_centers_[:, 0])
     ids = np.argsort(order)[fitted.labels_]
     return Shared.of(torch.from_numpy(fitted.cluster_centers_[order, 0]).float(), torch.from_numpy(ids))

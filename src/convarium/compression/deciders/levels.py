@@ -19,7 +19,7 @@ def levels(view: View) -> dict[str, Representation]:
     With `zeros: auto` the kept weights of a pruned site are never zero, so all of its zeros are pruned ones.
     """
     found = {site.name: _weights(view, site) for site in view.sites}
-    for site in sites.biases(view.network, view.step) if view.step["biases"] else ():
+    for site in sites.biases(view.network, view.step) if view.step["bias_bits"] else ():
         bias = _bias(view, site)
         if _pays(bias):
             found[site.name] = grid.placed(view, site, bias)
@@ -29,15 +29,15 @@ def levels(view: View) -> dict[str, Representation]:
 def _weights(view: View, site: Site) -> Representation:
     values, pruned = grid.innermost(view, site)
     zeros = ZEROS.get(view.step["zeros"], not pruned or not bool(values.all()))
-    largest, rows = knob(view.step, "largest", site), values.reshape(1, -1)
-    start = view.step["start"]
+    largest, rows = knob(view.step, "quant_max", site), values.reshape(1, -1)
+    start = view.step["initial_scale_factor"]
     scale = grid.best_scale(rows, largest, zeros) if start is None else grid.mean_scale(rows, start)
     return grid.placed(view, site, Levels.of(values, scale, largest, zeros))
 
 
 def _bias(view: View, site: Site) -> Levels:
     values, _ = grid.innermost(view, site)
-    largest = 2 ** (view.step["biases"] - 1) - 1
+    largest = 2 ** (view.step["bias_bits"] - 1) - 1
     return Levels.of(values, grid.best_scale(values.reshape(1, -1), largest), largest)
 
 

@@ -17,10 +17,10 @@ from convarium.compression.structure.cut import removals, spread, without
 
 
 def small_dense(view: View) -> Decision:
-    """Cut a share `ratio` of the channels of each group, none at 0; every tensor gets a new value."""
+    """Cut a share `channels_removed` of the channels of each group, none at 0; every tensor gets a new value."""
     network = sound.plain(_fresh(view))
-    groups = narrow.groups(view, network) if view.step["ratio"] else []
-    choice = {group.name: spread(group, _between(group, view.step["ratio"])) for group in groups}
+    groups = narrow.groups(view, network) if view.step["channels_removed"] else []
+    choice = {group.name: spread(group, _between(group, view.step["channels_removed"])) for group in groups}
     decision = narrow.narrowed(network, groups, choice, view)
     cut, _ = without(network, removals(network, groups, choice))
     return Decision(edits=decision.edits, values=_rescaled(network, cut))
@@ -28,7 +28,7 @@ def small_dense(view: View) -> Decision:
 
 def check(network: nn.Module, step: Json) -> None:
     """Refuse a network of which nothing can be cut (see `filter_l1.check`), where something is to be."""
-    if step["ratio"] or "budget" in step:
+    if step["channels_removed"] or "budget" in step:
         filter_l1.check(network, step)
 
 
@@ -38,10 +38,10 @@ def _fresh(view: View) -> nn.Module:
         return library.build(view.header["architecture"])
 
 
-def _between(group: Group, ratio: float) -> list[int]:
+def _between(group: Group, channels_removed: float) -> list[int]:
     """The places that go when the ones that stay are evenly spaced."""
     width = group.size // group.blocks
-    stay = max(1, round(width * (1 - ratio)))
+    stay = max(1, round(width * (1 - channels_removed)))
     kept = {(2 * number + 1) * width // (2 * stay) for number in range(stay)}
     return narrow.least(group, torch.tensor([float(place in kept) for place in range(width)]), width - stay)
 

@@ -47,11 +47,11 @@ def check(network: nn.Module, step: Json) -> None:
     where = f"compression.{step.get('name') or step['method'].rpartition('/')[2]}"
     fitting = _fitting(network, sites.resolve(network, step), step)
     for site in fitting.values():
-        _check_knob(knob(step, "ratio", site), site, step["form"], where)
+        _check_knob(knob(step, "rank_fraction", site), site, step["form"], where)
     shape = vars(network).get("input_shape")
     possible = [*fitting] if shape is None else split.splittable(network, [*fitting], step["form"], shape)
     if not any(_may_shrink(step, fitting[name]) for name in possible):
-        said = f"no layer gets smaller by two of this rank; lower {where}.ratio, or leave it out"
+        said = f"no layer gets smaller by two of this rank; lower {where}.rank_fraction, or leave it out"
         tied = "; those that share a tensor or have two names stay whole" if find_tied_owners(network) else ""
         raise UserError(f"{where}: {said}{tied}")
 
@@ -87,7 +87,7 @@ def _may_shrink(step: Json, site: Site) -> bool:
 
 def _rank(step: Json, site: Site, singular: Tensor) -> int | None:
     """The rank of a layer; None where it stays whole."""
-    named = knob({**step, "ratio": None}, "ratio", site) is not None
+    named = knob({**step, "rank_fraction": None}, "rank_fraction", site) is not None
     if step["energy"] is None or named:
         return _by_share(step, site)
     kept = singular.square().cumsum(0) / singular.square().sum().clamp(min=1e-300)
@@ -96,7 +96,7 @@ def _rank(step: Json, site: Site, singular: Tensor) -> int | None:
 
 
 def _by_share(step: Json, site: Site) -> int | None:
-    asked = knob(step, "ratio", site)
+    asked = knob(step, "rank_fraction", site)
     if type(asked) is int:
         return asked
     rank = max(1, round(asked * _largest(site, step["form"])))

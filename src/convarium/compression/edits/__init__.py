@@ -1,7 +1,7 @@
 """Edits: what was changed in a network's structure, as JSON records that a file carries (its surgery).
 
 `{"op": "resize", …}` is module `resize`: `check(edit)` refuses what a stranger might write, `apply(network, edit)`
-changes the structure in place, on the meta device as on real tensors. Values are no part of an edit but of the file.
+changes the structure in place, on the meta device as on real tensors. Values are not part of an edit but of the file.
 An outside edit's op is the import path of an object that has both, "package.module:object".
 """
 
@@ -22,7 +22,7 @@ def check(surgery: Any) -> None:
     """Check the types and bounds of a surgery, before a network is built from it.
 
     Raises:
-        UserError: it is no list of edits that this version knows.
+        UserError: it is not a list of edits that this version knows.
     """
     if not isinstance(surgery, list) or len(surgery) > MOST:
         raise UserError(f"surgery is not a list of at most {MOST} edits")
@@ -45,7 +45,7 @@ def _module(edit: Any) -> Any:
     if isinstance(op, str) and ":" in op:
         return find_allowed("edits", op)
     if not isinstance(op, str) or not op.isidentifier() or not op.isascii() or len(op) > 40:
-        raise UserError(f"surgery: {str(op)[:40]!r} is no edit")
+        raise UserError(f"surgery: {str(op)[:40]!r} is not an edit")
     if find_spec(f"{__name__}.{op}") is None:
         raise UserError(f"surgery: no edit is called '{op}'")
     return import_module(f"{__name__}.{op}")

@@ -29,7 +29,7 @@ def check(edit: Json) -> None:
     if set(edit) != {"op", "form", "ranks"} or edit["form"] not in FORMS:
         raise UserError("surgery: factor has the keys op, form (channel or spatial) and ranks")
     if not isinstance(edit["ranks"], dict) or len(edit["ranks"]) > MOST:
-        raise UserError(f"surgery: ranks of a factor is no mapping of at most {MOST} names")
+        raise UserError(f"surgery: ranks of a factor is not a mapping of at most {MOST} names")
     for name, rank in edit["ranks"].items():
         if not isinstance(name, str) or not 0 < len(name) <= 1000 or type(rank) is not int or not 1 <= rank <= LARGEST:
             raise UserError(f"surgery: {str(name)[:80]!r}: expected a rank in 1..{LARGEST}")

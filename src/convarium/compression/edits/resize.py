@@ -41,7 +41,7 @@ def check(edit: Json) -> None:
     for key in ("layers", "tensors"):
         entries = edit.get(key, {})
         if not isinstance(entries, dict) or len(entries) > MOST:
-            raise UserError(f"surgery: {key} of a resize is no mapping of at most {MOST} names")
+            raise UserError(f"surgery: {key} of a resize is not a mapping of at most {MOST} names")
         for name, sizes in entries.items():
             if not isinstance(name, str) or len(name) > 1000 or not _are_sizes(sizes):
                 raise UserError(f"surgery: {str(name)[:80]!r}: expected 1 to {DIMENSIONS} sizes in 1..{LARGEST}")
@@ -122,12 +122,12 @@ def _set_sizes(layer: nn.Module, name: str, sizes: list[int]) -> None:
         layer.normalized_shape = (*sizes, *layer.normalized_shape[len(sizes) :])
         return
     if len(sizes) > len(names):
-        raise UserError(f"surgery: '{name[:80]}' is no layer with {len(sizes)} sizes")
+        raise UserError(f"surgery: '{name[:80]}' is not a layer with {len(sizes)} sizes")
     for attribute, size in zip(names, sizes, strict=False):
         setattr(layer, attribute, size)
     groups = getattr(layer, "groups", getattr(layer, "num_groups", 1))
     if any(getattr(layer, attribute) % groups for attribute in names if isinstance(layer, _ConvNd | nn.GroupNorm)):
-        raise UserError(f"surgery: the sizes of layer '{name[:80]}' are no multiples of its {groups} groups")
+        raise UserError(f"surgery: the sizes of layer '{name[:80]}' are not multiples of its {groups} groups")
 
 
 def _resize(owner: nn.Module, leaf: str, shape: tuple[int, ...], replaced: dict[int, tuple[Tensor, Tensor]]) -> None:

@@ -98,7 +98,7 @@ def read(path: str | Path, allow: Iterable[str] = ()) -> File:
         with names.allowing(packages):
             return replace(parse(memoryview(data)), allow=packages)
     except UserError as error:
-        raise UserError(f"{path} is no valid .cvm file: {' '.join(str(error).split())}") from None
+        raise UserError(f"{path} is not a valid .cvm file: {' '.join(str(error).split())}") from None
 
 
 def parse(data: memoryview) -> File:

@@ -49,7 +49,7 @@ def find_coder(name: Any) -> Coder:
 def _outside(name: str) -> Coder:
     found = find_allowed("coders", name)
     if not isinstance(found, Coder):
-        raise UserError(f"{name} is no convarium.compression.file.coder.Coder")
+        raise UserError(f"{name} is not a convarium.compression.file.coder.Coder")
     return found
 
 

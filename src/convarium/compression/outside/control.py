@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from convarium.compression.outside import nncodec
 
 QPS = (-24, -22, -21, -20, -19, -18)
-ALLOWED = 0.2
+MAX_DROP = 0.2
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Chosen:
         bitstream: the ISO coder's stream, of all float32 tensors but scalars.
         kept: what the stream doesn't hold (scalars, whole numbers), eight bytes a number.
         qp: its quantisation parameter.
-        drop: validation accuracy lost, in points.
+        drop: validation accuracy lost, in percentage points.
         within: whether that is at most what was allowed; if not, nothing was and the finest is here.
     """
 
@@ -42,9 +42,9 @@ class Chosen:
 
 
 def choose(
-    network: nn.Module, accuracy: Callable[[nn.Module], float], qps: Sequence[int] = QPS, allowed: float = ALLOWED
+    network: nn.Module, accuracy: Callable[[nn.Module], float], qps: Sequence[int] = QPS, max_drop: float = MAX_DROP
 ) -> Chosen:
-    """Encode at every qp, decode, and choose the fewest bytes that lose at most `allowed` points of accuracy.
+    """Encode at every qp, decode, and choose the fewest bytes that lose at most `max_drop` pp of accuracy.
 
     Args:
         network: plain (no representation attached); it is not changed.
@@ -66,7 +66,7 @@ def choose(
         state = {name: decoded.get(first[id(tensor)], tensor.detach().clone()) for name, tensor in tensors.items()}
         probe.load_state_dict(state)
         drop = 100 * (dense - accuracy(probe))
-        tried[qp] = Chosen(state, coded.stream, kept, qp, drop, drop <= allowed)
+        tried[qp] = Chosen(state, coded.stream, kept, qp, drop, drop <= max_drop)
         if tried[qp].within:
             return tried[qp]
     return tried[min(qps)]

@@ -52,7 +52,7 @@ def interpreter() -> Path | None:
     given = os.environ.get(VARIABLE)
     found = shutil.which(given or BESIDE)
     if given and found is None:
-        raise UserError(f"{VARIABLE}={given} is no program: it must be the Python of the ISO coder's environment")
+        raise UserError(f"{VARIABLE}={given} is not a program: it must be the Python of the ISO coder's environment")
     return Path(found).absolute() if found else None
 
 

@@ -26,7 +26,7 @@ def answer(folder: Path, index: int, request: dict[str, Any]) -> dict[str, Any]:
         began = time.process_time()
         stream.write_bytes(nnc.compress(arrays, **FIXED, **request["settings"]))
     encoded = time.process_time()
-    decoded = nnc.decompress(bytearray(stream.read_bytes()))  # what is no bytearray is taken for a path
+    decoded = nnc.decompress(bytearray(stream.read_bytes()))  # what is not a bytearray is taken for a path
     done = time.process_time()
     np.savez(folder / f"decoded-{index}.npz", **{str(place): value for place, value in enumerate(decoded.values())})
     return {"names": list(decoded), "encode_seconds": encoded - began, "decode_seconds": done - encoded}

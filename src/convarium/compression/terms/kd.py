@@ -24,7 +24,7 @@ def kd(context: Context) -> Term:
     The task's loss is in the sum already, so the term is w (tau^2 KL - loss).
 
     Raises:
-        UserError: the teacher tells other classes apart, or takes other images.
+        UserError: the teacher has other classes, or takes other images.
     """
     file = container.read(context.references["teacher"])
     _check(file.header, context)
@@ -52,9 +52,7 @@ def divergence(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
 def _check(header: Mapping[str, Any], context: Context) -> None:
     classes = header["classes"] if isinstance(header["classes"], int) else len(header["classes"])
     if classes != context.classes:
-        raise UserError(
-            f"kd.teacher tells {classes} classes apart, its student {context.classes}: name another teacher"
-        )
+        raise UserError(f"kd.teacher has {classes} classes, its student {context.classes}: name another teacher")
     taught, splits = header["input"], context.splits
     if taught["shape"] != list(_images(context).shape[1:]):
         raise UserError(f"kd.teacher takes images of {taught['shape']}, its student others: name another teacher")

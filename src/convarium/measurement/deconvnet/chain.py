@@ -82,14 +82,14 @@ def chain(found: Sequence[Call], layer: str) -> list[Call]:
     """Return the calls from `layer` back to the image.
 
     Raises:
-        UserError: no such layer, or its way back is no chain; names the module at which it breaks, of several the one
-            nearest to the image.
+        UserError: no such layer, or its way back is not a chain; names the module at which it breaks, of several the
+            one nearest to the image.
     """
     named = {call.name: call for call in reversed(found)}
     if layer not in named:
         raise UserError(f"--layer {layer}: the network has no such layer{suggestion(layer, named)}")
     if (broken := _broken(named[layer])) is not None:
-        raise UserError(f"--layer {layer}: the way back to the pixels is no chain: {_why(broken)}")
+        raise UserError(f"--layer {layer}: the way back to the pixels is not a chain: {_why(broken)}")
     return list(_back(named[layer]))
 
 
@@ -126,5 +126,5 @@ def _broken(call: Call) -> Call | None:
 def _why(call: Call) -> str:
     what = f"{call.name or 'the network'} ({type(call.module).__name__})"
     if call.back is None:
-        return f"{what} is no plain convolution, batch norm, rectifier or pooling"
-    return f"{what} takes what is no single layer's output (a sum, parts put together, a reshaped tensor)"
+        return f"{what} is not a plain convolution, batch norm, rectifier or pooling"
+    return f"{what} takes what is not a single layer's output (a sum, parts put together, a reshaped tensor)"

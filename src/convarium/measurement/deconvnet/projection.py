@@ -51,7 +51,7 @@ def projected(network: nn.Module, layer: str, image: Tensor, peak: Peak) -> Proj
     """Return what of the image (1, C, H, W) makes a map's strongest unit strong; all other units are set to zero.
 
     Raises:
-        UserError: the layer's way back is no chain.
+        UserError: the layer's way back is not a chain.
     """
     way = chain(calls(network, image), layer)
     maps = output(network, layer, image)[0, peak.map]

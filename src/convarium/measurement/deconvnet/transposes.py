@@ -43,7 +43,7 @@ def _convolution(conv: Any, x: Tensor) -> Back | None:
 
 
 def _batch_norm(norm: Any, _x: Tensor) -> Back | None:
-    """Its scale, with the statistics of training; without them it is no fixed map."""
+    """Its scale, with the statistics of training; without them it is not a fixed map."""
     if norm.running_var is None:
         return None
     scale = (norm.running_var + norm.eps).rsqrt()

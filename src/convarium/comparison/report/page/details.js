@@ -9,7 +9,7 @@ const NAMES = {
   ratio: ["ratio", times], xz_bytes: ["dense file after xz", inBytes], parameters: ["parameters", whole],
   nonzeros: ["nonzero parameters", whole], macs: ["MACs an image", whole],
   latency_ms: ["latency", (value) => `${milliseconds(value)} ms`],
-  latency_ratio: ["faster than dense", (value) => `${value.toFixed(2)}x`], peak_memory_bytes: ["peak memory", inBytes],
+  speedup: ["speed-up", (value) => `${value.toFixed(2)}x`], peak_memory_bytes: ["peak memory", inBytes],
 };
 
 function fact(name, text, small) {
@@ -56,10 +56,10 @@ function metricFact([metric, figures]) {
   return fact(name, write(figures.mean), figures.low === figures.high ? "" : interval(figures, write));
 }
 
-function timingFact({ executor, batch, latency_ms, latency_ratio, ratio_range, accuracy, quantized_by }) {
+function timingFact({ executor, batch, latency_ms, speedup, speedup_range, accuracy, quantized_by }) {
   const told = latency_ms === null ? "void" : `${milliseconds(latency_ms)} ms`;
-  const range = ratio_range && ` (${ratio_range.map((end) => end.toFixed(2)).join(" to ")})`;
-  const faster = latency_ratio === null ? null : `${latency_ratio.toFixed(2)}x faster than dense${range ?? ""}`;
+  const range = speedup_range && ` (${speedup_range.map((end) => end.toFixed(2)).join(" to ")})`;
+  const faster = speedup === null ? null : `${speedup.toFixed(2)}x speed-up${range ?? ""}`;
   const right = accuracy === null ? null : `${inPercent(accuracy)} right`;
   const quantizer = quantized_by && `quantized by ${quantized_by}`, how = [faster, right, quantizer].filter(Boolean);
   return fact(`${executor}, ${batch} image${batch === 1 ? "" : "s"}`, told, how.join("; "));
@@ -68,7 +68,7 @@ function timingFact({ executor, batch, latency_ms, latency_ratio, ratio_range, a
 function differenceFact(entry) {
   const most = entry.loss_upper, told = most < 0 ? `at least ${percent(-most)} gained` : `at most ${percent(most)} lost`;
   const bound = most === undefined ? "" : `; ${told} (one-sided, 95 %)`;
-  return fact("points to dense", signed(entry.difference), `${interval(entry, signed)} ${judged(entry)}${bound}`);
+  return fact("Δ accuracy vs dense (pp)", signed(entry.difference), `${interval(entry, signed)} ${judged(entry)}${bound}`);
 }
 
 function card(row) {

@@ -5,10 +5,10 @@ const COSTS = [
 ];
 const QUALITIES = {
   accuracy: { title: "test accuracy, %", of: (row) => row.metrics.accuracy },
-  to_dense: { title: "test accuracy less dense, points", of: toDense },
+  accuracy_delta: { title: "Δ test accuracy vs dense, pp", of: accuracyDelta },
   validation_accuracy: { title: "validation accuracy, %", of: (row) => row.metrics.validation_accuracy },
 };
-function toDense(row) {
+function accuracyDelta(row) {
   const entry = row.versus_dense.accuracy;
   if (entry) return { ...entry, mean: entry.difference };
   return row.family === "dense" ? { mean: 0, low: null, high: null } : null;

@@ -5,17 +5,17 @@ const columns = [
   { title: "network", name: true, value: (row) => row.label.toLowerCase(), cell: nameCell },
   ...(anyGroup ? [{ title: "trained as, on", words: true, value: (row) => row.group, cell: groupCell }] : []),
   {
-    title: "test %", down: true, of: "accuracy", write: percent,
+    title: "test acc %", down: true, of: "accuracy", write: percent,
     small: (row) => interval(row.metrics.accuracy, percent, 1),
     hint: "Test accuracy, mean over seeds; below it the 95 % interval over seeds and test images.",
   },
   {
-    title: "points to dense", down: true, cell: differenceCell,
+    title: "Δ acc (pp)", down: true, cell: differenceCell,
     value: (row) => row.versus_dense.accuracy?.difference ?? null,
     hint: "Test accuracy less that of the dense network of the same seed, 95 % interval, and what that shows.",
   },
   {
-    title: "valid. %", down: true, of: "validation_accuracy", write: percent,
+    title: "val acc %", down: true, of: "validation_accuracy", write: percent,
     hint: "Validation accuracy; what rows are chosen by.",
   },
   { title: "bytes", of: "file_bytes", write: whole, hint: "The whole file that was decoded and measured." },
@@ -27,9 +27,9 @@ const columns = [
   },
   { title: "MACs", of: "macs", write: short, hint: "Multiply-accumulate operations for one image." },
   ...(timed ? [{
-    title: "ms", of: "latency_ms", write: milliseconds,
-    small: (row) => mean(row, "latency_ratio") === null ? "" : `${mean(row, "latency_ratio").toFixed(2)}x`,
-    hint: "One forward pass; below it how many times faster than the dense network.",
+    title: "latency (ms)", of: "latency_ms", write: milliseconds,
+    small: (row) => mean(row, "speedup") === null ? "" : `${mean(row, "speedup").toFixed(2)}x`,
+    hint: "One forward pass; below it the speed-up: time of the dense network over this one.",
   }] : []),
   {
     title: "audit", words: true, value: (row) => row.audit.length, cell: codesCell,

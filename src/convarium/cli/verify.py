@@ -1,4 +1,4 @@
-"""`convarium serve-check FILE`: does a file say what the stored network says?"""
+"""`convarium verify FILE`: does a file say what the stored network says?"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 DESCRIPTION = """Load a file as a server would (onnxruntime, torch.export, safetensors, convarium.load) in a fresh
 process, and compare it on real images with the stored network that it names, or that is named here.
 
-  convarium serve-check net.onnx [SIGNATURE] [dataset.root=FOLDER] [runtime.store=FOLDER]
+  convarium verify net.onnx [SIGNATURE] [dataset.root=FOLDER] [runtime.store=FOLDER]
 
 exit code: 0 parity, 1 no parity, 2 a file that is damaged or not ours, and other mistakes
 """
@@ -23,14 +23,14 @@ exit code: 0 parity, 1 no parity, 2 a file that is damaged or not ours, and othe
 
 def main(argv: Sequence[str]) -> int:
     """Compare a file of any format with the stored network."""
-    parser = Arguments("serve-check", DESCRIPTION)
+    parser = Arguments("verify", DESCRIPTION)
     parser.add_argument("--json", action="store_true", help="one JSON document")
     options = parser.parse_intermixed_args(argv)
     path, prefix, overrides = _sorted(options.overrides)
     from convarium.cli import output, parity
 
     with output.aside():
-        found = _checked(path, prefix, parity.given(overrides, "serve-check"))
+        found = _checked(path, prefix, parity.given(overrides, "verify"))
     if options.json:
         output.document(found)
     else:
@@ -42,7 +42,7 @@ def _sorted(texts: Sequence[str]) -> tuple[Path, str | None, list[str]]:
     """Split what was typed into a file, perhaps a signature, and overrides."""
     words = [text for text in texts if not is_override(text)]
     if not 1 <= len(words) <= 2:
-        raise UserError("convarium serve-check: which file? usage: convarium serve-check FILE [SIGNATURE] [key=value]")
+        raise UserError("convarium verify: which file? usage: convarium verify FILE [SIGNATURE] [key=value]")
     return path(words[0]), words[1] if len(words) == 2 else None, [text for text in texts if is_override(text)]
 
 

@@ -1,4 +1,4 @@
-"""`convarium why SIG [OTHER]`: which keys make a result another one than its nearest neighbour, or than a given one."""
+"""`convarium diff SIG [OTHER]`: in which keys a result differs from its nearest neighbour, or from a given one."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -18,9 +18,9 @@ Done = Mapping[str, Any]
 def main(argv: Sequence[str]) -> int:
     """Print the keys in which a stored result differs from another, those of what they were made from included."""
     parser = Arguments(
-        "why", "Print what makes a result another one than its nearest of the same stage, or than OTHER."
+        "diff", "Print what makes a result another one than its nearest of the same stage, or than OTHER."
     )
-    parser.usage = "convarium why SIGNATURE [OTHER] [key=value ...] [options]"
+    parser.usage = "convarium diff SIGNATURE [OTHER] [key=value ...] [options]"
     parser.add_argument("--json", action="store_true", help="one JSON document")
     options, prefix = parser.read_with("signature", argv, further=1)
     from convarium.cli import output
