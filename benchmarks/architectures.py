@@ -13,9 +13,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 
-from convarium.catalogue.agreement import agreements, verdict
-from convarium.catalogue.counting import Counted, counted
-from convarium.catalogue.rows import Row, main_section, rows
+from convarium.catalogue.agreement import compare_printed_counts, describe_agreement
+from convarium.catalogue.network_counts import NetworkCounts, count_network
+from convarium.catalogue.rows import CatalogueRow, get_main_section, read_catalogue_rows
 
 TABLE = Path(__file__).parents[1] / "src/convarium/catalogue/architectures.tsv"
 SECTIONS = {
@@ -59,7 +59,7 @@ def main() -> int:
     parser.add_argument("--stored", action="store_true")
     options = parser.parse_args()
     if not options.stored:
-        found = {row.id: counted(row) for row in chosen() if row.network and row.config}
+        found = {row.id: count_network(row) for row in chosen() if row.network and row.config}
         if lines := list(differing(found)):
             print("\n".join(lines), file=sys.stderr)
             return 1
@@ -68,35 +68,35 @@ def main() -> int:
     return 0
 
 
-def chosen() -> list[Row]:
+def chosen() -> list[CatalogueRow]:
     """Return the rows of the architectures."""
-    return [row for row in rows() if row.kind == "architectures"]
+    return [row for row in read_catalogue_rows() if row.kind == "architectures"]
 
 
-def differing(found: Mapping[str, Counted]) -> Iterator[str]:
+def differing(found: Mapping[str, NetworkCounts]) -> Iterator[str]:
     """Say which counts are not those of the table."""
     for row in chosen():
         if one := found.get(row.id):
             for known, count in ((row.parameters, one.parameters), (row.macs, one.macs)):
                 if known is not None and known != count:
-                    yield f"{row.id}: {count:,} counted at {one.input}, {known:,} in the table"
+                    yield f"{row.id}: {count:,} counted at {one.input_size}, {known:,} in the table"
 
 
-def fill(found: Mapping[str, Counted]) -> None:
+def fill(found: Mapping[str, NetworkCounts]) -> None:
     """Put counts into the table's columns params, macs and input."""
     head, *lines = (line.split("\t") for line in TABLE.read_text(encoding="utf-8").splitlines())
     places = [head.index(name) for name in ("params", "macs", "input")]
     for line in lines:
         if one := found.get(line[0]):
-            for place, text in zip(places, (one.parameters, one.macs, one.input), strict=True):
+            for place, text in zip(places, (one.parameters, one.macs, one.input_size), strict=True):
                 line[place] = str(text)
     TABLE.write_text("".join("\t".join(line) + "\n" for line in (head, *lines)), encoding="utf-8")
 
 
-def page(all_rows: Sequence[Row]) -> str:
+def page(all_rows: Sequence[CatalogueRow]) -> str:
     """Return the page as Markdown."""
     built = [row for row in all_rows if row.network and row.config]
-    held = [agreements(row) for row in built]
+    held = [compare_printed_counts(row) for row in built]
     agree = sum(bool(found) and all(one.agrees for one in found) for found in held)
     silent = sum(not found for found in held)
     return PAGE.format(
@@ -108,35 +108,35 @@ def page(all_rows: Sequence[Row]) -> str:
         slips=sum(len(row.slips) for row in all_rows),
         slipped=sum(bool(row.slips) for row in all_rows),
         left_out=sum(row.left_out for row in all_rows),
-        not_built=sum(row.runs_by is None and not row.left_out for row in all_rows),
+        not_built=sum(row.run_text is None and not row.left_out for row in all_rows),
         sections="\n\n".join(sections(all_rows)),
     )
 
 
-def sections(all_rows: Sequence[Row]) -> Iterator[str]:
+def sections(all_rows: Sequence[CatalogueRow]) -> Iterator[str]:
     """Return a part a section: its networks, then its blocks."""
-    by_section = sorted(all_rows, key=lambda row: [*SECTIONS].index(main_section(row)))
-    for section, members in groupby(by_section, key=main_section):
+    by_section = sorted(all_rows, key=lambda row: [*SECTIONS].index(get_main_section(row)))
+    for section, members in groupby(by_section, key=get_main_section):
         found = list(members)
         parts = [f"## {section} {SECTIONS[section]}".replace("  ", " ")]
         parts += ["\n".join(table(kind)) for kind in (networks(found), blocks(found)) if kind]
         yield "\n\n".join(parts)
 
 
-def networks(found: Sequence[Row]) -> list[Sequence[str]]:
+def networks(found: Sequence[CatalogueRow]) -> list[Sequence[str]]:
     """Return the table of a section's networks, its head first; empty without any."""
     head = ("network", "review", "paper", "ours", "verdict", "runs by", "code, licence")
     lines = [
-        (named(row), row.published or "-", str(row.paper), ours(row), verdict(row), command(row), code(row))
+        (named(row), row.published or "-", str(row.paper), ours(row), describe_agreement(row), command(row), code(row))
         for row in found
         if row.network
     ]
     return [head, *lines] if lines else []
 
 
-def blocks(found: Sequence[Row]) -> list[Sequence[str]]:
+def blocks(found: Sequence[CatalogueRow]) -> list[Sequence[str]]:
     """Return the table of a section's building blocks, its head first; empty without any."""
-    lines = [(named(row), verdict(row), command(row), code(row)) for row in found if not row.network]
+    lines = [(named(row), describe_agreement(row), command(row), code(row)) for row in found if not row.network]
     return [("block", "verdict", "runs by", "code, licence"), *lines] if lines else []
 
 
@@ -148,24 +148,24 @@ def table(lines: Sequence[Sequence[str]]) -> Iterator[str]:
             yield "|---" * len(cells) + "|"
 
 
-def named(row: Row) -> str:
+def named(row: CatalogueRow) -> str:
     """Return id and name."""
     return f"`{row.id}`<br>{row.name}{f', {row.year}' if row.year else ''}"
 
 
-def ours(row: Row) -> str:
+def ours(row: CatalogueRow) -> str:
     """Return our counts."""
     if not row.config or row.parameters is None or row.macs is None:
         return "-"
     return f"{row.parameters:,}<br>{row.macs:,} @{row.input}"
 
 
-def command(row: Row) -> str:
+def command(row: CatalogueRow) -> str:
     """Return what runs a row."""
-    return f"`{row.runs_by}`" if row.runs_by else "-"
+    return f"`{row.run_text}`" if row.run_text else "-"
 
 
-def code(row: Row) -> str:
+def code(row: CatalogueRow) -> str:
     """Return whose code it is."""
     return f"{row.code}, {row.licence}" if row.code else "-"
 

@@ -17,10 +17,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from convarium.catalogue.document import told
-from convarium.catalogue.rows import rows
-from convarium.cli import sweeps
-from convarium.cli.catalogue import CHECKS, checks
+from convarium.catalogue.catalogue_document import build_catalogue_row
+from convarium.catalogue.rows import read_catalogue_rows
+from convarium.cli.catalogue import CHECK_SWEEP_PREFIX, load_checks
+from convarium.compose import sweeps
 
 KEPT = Path(__file__).parents[1] / "src/convarium/catalogue/verdicts.json"
 Json = dict[str, Any]
@@ -48,7 +48,7 @@ def main() -> int:
     parser.add_argument("--stored", action="store_true")
     parser.add_argument("--output", type=Path)
     options, overrides = parser.parse_known_args()
-    known = checks()
+    known = load_checks()
     found = {} if options.stored else dict(all_made(known, overrides, options.keep))
     text = page(known, found)
     if options.output:
@@ -86,15 +86,19 @@ def keep(name: str, ours: Json, check: Json) -> None:
 
 def page(known: Mapping[str, Json], found: Mapping[str, Json]) -> str:
     """Return the page: of each check what was found now, else the verdict that the project comes with."""
-    by_id = {row.id: row for row in rows() if row.id in known}
-    every = {name: found.get(name) or told(by_id[name], check, None)["ours"] for name, check in known.items()}
+    by_id = {row.id: row for row in read_catalogue_rows() if row.id in known}
+    every = {
+        name: found.get(name) or build_catalogue_row(by_id[name], check, None)["ours"] for name, check in known.items()
+    }
     verdicts = [None if ours is None else bool(ours["holds"]) for ours in every.values()]
     return PAGE.format(
         holds=verdicts.count(True),
         fails=verdicts.count(False),
         missing=verdicts.count(None),
         table="\n".join(line(name, known[name], ours) for name, ours in every.items()),
-        sweeps="\n".join(f"- `{name}`: {sweeps.read(f'{CHECKS}{name}')[1]['description']}" for name in known),
+        sweeps="\n".join(
+            f"- `{name}`: {sweeps.read_sweep(f'{CHECK_SWEEP_PREFIX}{name}')[1]['description']}" for name in known
+        ),
     )
 
 

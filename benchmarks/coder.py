@@ -27,10 +27,10 @@ from numpy.typing import NDArray
 from omegaconf import OmegaConf
 
 from coding.integers import Row, load, rows, save
-from convarium import datasets
-from convarium.compression.file import machine
-from convarium.compression.file.streams import Reader, Writer
-from convarium.compression.outside import nncodec
+from convarium.coding import kernel_backend
+from convarium.coding.site_streams import SiteReader, SiteWriter
+from convarium.compression.external_coders import nncodec
+from convarium.datasets.loading import load_splits
 
 Json = dict[str, Any]
 OURS = ("huffman", "xz", "arithmetic")
@@ -68,7 +68,7 @@ def ours(made: Sequence[Row]) -> dict[str, list[Figure]]:
 
 
 def _timed(made: Sequence[Row], coder: str, compiled_from: int) -> list[Figure]:
-    with patch.object(machine, "FAST_FROM", compiled_from):
+    with patch.object(kernel_backend, "MIN_COMPILED_VALUES", compiled_from):
         _figure(made[0], coder)  # what is done once (imports, compiling) is not measured
         return [_figure(row, coder) for row in made]
 
@@ -83,17 +83,17 @@ def _layer(layer: NDArray[np.int32], row: Row, coder: str) -> tuple[int, float, 
     positions = flat.nonzero()[:, 0]
     kept, shared = flat[positions], row.kind == "k-means"
     ids = kept - kept.min() - (kept > 0).int()
-    writer, began = Writer(coder), time.process_time()
-    writer.positions("indices", positions, layer.shape)
+    writer, began = SiteWriter(coder), time.process_time()
+    writer.write_positions("indices", positions, layer.shape)
     if shared:
-        writer.symbols("weights", ids, row.size)
+        writer.write_symbols("weights", ids, row.size)
     else:
-        writer.integers("weights", kept, row.size, zeros=False)
+        writer.write_integers("weights", kept, row.size, zeros=False)
     coded = time.process_time()
-    reader = Reader(memoryview(writer.data), coder)
-    found = [reader.positions("indices", len(kept), layer.shape)]
-    found += [reader.symbols("weights", len(kept), row.size)] if shared else []
-    found += [reader.integers("weights", kept.shape, row.size, zeros=False)] if not shared else []
+    reader = SiteReader(memoryview(writer.data), coder)
+    found = [reader.read_positions("indices", len(kept), layer.shape)]
+    found += [reader.read_symbols("weights", len(kept), row.size)] if shared else []
+    found += [reader.read_integers("weights", kept.shape, row.size, zeros=False)] if not shared else []
     done = time.process_time()
     assert torch.equal(found[0], positions)
     assert torch.equal(found[1], ids if shared else kept)
@@ -103,8 +103,8 @@ def _layer(layer: NDArray[np.int32], row: Row, coder: str) -> tuple[int, float, 
 def iso(made: Sequence[Row]) -> list[Figure]:
     """Code the layers of a row as one stream, with each of the unary lengths; the fewest bytes count."""
     settings = [{"cabac_unary_length_minus1": length} for length in UNARY_LENGTHS]
-    requests = [nncodec.Request(_named(row.layers), setting) for row in made for setting in settings]
-    coded = nncodec.round_trips(requests)
+    requests = [nncodec.CodingRequest(_named(row.layers), setting) for row in made for setting in settings]
+    coded = nncodec.encode_and_decode(requests)
     for request, found in zip(requests, coded, strict=True):
         assert all(np.array_equal(found.arrays[name], array) for name, array in request.arrays.items())
     tried = [coded[start : start + len(settings)] for start in range(0, len(coded), len(settings))]
@@ -125,7 +125,7 @@ def measured(seed: int, options: argparse.Namespace) -> list[Json]:
     """Make the whole numbers of a seed, and code them with every coder."""
     made = _made(seed, options)
     figures, headers = ours(made), 0
-    if nncodec.interpreter():
+    if nncodec.find_interpreter():
         figures[ISO], headers = iso(made), envelope(made[0])
     return [
         {
@@ -143,7 +143,7 @@ def _made(seed: int, options: argparse.Namespace) -> list[Row]:
     path = options.keep / f"{'fast-' * options.fast}{seed}.npz" if options.keep else None
     if path and path.exists():
         return load(path)
-    splits = datasets.load(_dataset("mnist5k" if options.fast else "mnist"), options.root, ("train", "validation"))
+    splits = load_splits(_dataset("mnist5k" if options.fast else "mnist"), options.root, ("train", "validation"))
     made = list(rows(splits, seed, *(FAST_EPOCHS if options.fast else EPOCHS)))
     if path:
         save(path, made)

@@ -12,9 +12,9 @@ from typing import Any
 
 import torch
 
-from convarium.architectures import library
-from convarium.conformance.compressible import METHODS, Tried, tried
-from convarium.conformance.small import files, small_form
+from convarium.architectures import factory
+from convarium.conformance.compression_trial import TRIED_METHODS, CompressionTrial, try_compression
+from convarium.conformance.small_architectures import describe_small_form, find_architecture_files
 from convarium.errors import UserError
 
 MOST = 13_000_000
@@ -23,10 +23,10 @@ HEAD = f"""# What can be compressed by what
 Made by `.venv/bin/python benchmarks/compressible.py > docs/results/compressible.md`. Every network that has a file,
 with random weights, ten classes and the smallest usual images that it takes (side), is put through three methods
 without retraining: half of the filters cut (`pruning/filter_l1`), 32 shared values a layer (`quantization/kmeans`,
-one iteration), a quarter of the rank (`decomposition/svd`). The table lists the bytes of the file and the multiply-accumulates
-that are left, or the line by which the method is refused. Each file was read and built anew, and gave the logits of
-what was written bit for bit. Networks of more than {MOST / 1e6:.0f} million parameters were not tried. What a method
-does to accuracy is not shown here.
+one iteration), a quarter of the rank (`decomposition/svd`). The table lists bytes of the file and the
+multiply-accumulates that are left, or the line by which the method is refused. Each file was read and built anew, and
+gave the logits of what was written bit for bit. Networks of more than {MOST / 1e6:.0f} million parameters were not
+tried. What a method does to accuracy is not shown here.
 
 | network | side | parameters | filter_l1: bytes, MACs | kmeans: bytes | svd: bytes, MACs |
 |---|---|---|---|---|---|"""
@@ -35,29 +35,33 @@ does to accuracy is not shown here.
 def row(option: str) -> str:
     """Try one network and return its line of the table."""
     try:
-        described = library.delivered(small_form(option))
+        described = factory.condense_architecture(describe_small_form(option))
     except UserError as error:
         return f"| {option} | | | no classifier of small images: {error} | | |"
     count = parameters(described)
     start = f"| {option} | {described['img_size']} | {count:,} |"
     if count > MOST:
         return f"{start} not tried: {count:,} parameters | not tried | not tried |"
-    return f"{start} {' | '.join(cell(tried(described, method), method) for method in METHODS)} |"
+    return f"{start} {' | '.join(cell(try_compression(described, method), method) for method in TRIED_METHODS)} |"
 
 
 def parameters(described: dict[str, Any]) -> int:
     """Count them without memory."""
-    return sum(parameter.numel() for parameter in library.build(described, "meta").parameters())
+    return sum(parameter.numel() for parameter in factory.build_architecture(described, "meta").parameters())
 
 
-def cell(found: Tried, method: str) -> str:
+def cell(found: CompressionTrial, method: str) -> str:
     """Say what is left of bytes and MACs, in per cent."""
-    if found.refused is not None:
-        return f"refused: {found.refused}"
-    if not found.decoded:
+    if found.refusal is not None:
+        return f"refused: {found.refusal}"
+    if not found.decodes_exactly:
         return "NO: the file is another network"
-    sizes = f"{found.bytes:.0%}" if method == "quantization/kmeans" else f"{found.bytes:.0%}, {found.macs:.0%}"
-    return sizes if found.bytes < 1 else f"NO: {sizes}"
+    sizes = (
+        f"{found.bytes_share:.0%}"
+        if method == "quantization/kmeans"
+        else f"{found.bytes_share:.0%}, {found.macs_share:.0%}"
+    )
+    return sizes if found.bytes_share < 1 else f"NO: {sizes}"
 
 
 def main(names: list[str]) -> None:
@@ -75,4 +79,4 @@ def main(names: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:] or list(files()))
+    main(sys.argv[1:] or list(find_architecture_files()))

@@ -18,9 +18,9 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from convarium.cli.points import ask
-from convarium.cli.stored import store_of
-from convarium.stages.graph import plan
+from convarium.compose.points import compose_points
+from convarium.compose.store_access import open_store
+from convarium.planning.stage_graph import build_plan
 
 Row = dict[str, str]
 SWEEP = "sweep=families"
@@ -76,9 +76,9 @@ def convarium(*arguments: str) -> None:
 
 def seconds(overrides: Sequence[str], sweep: str = SWEEP) -> float:
     """Return what all stages of the sweep took."""
-    asked = ask([sweep, *overrides])
-    store = store_of(asked.runtime)
-    records = [store.done(signature) for signature in plan(asked.points).nodes]
+    asked = compose_points([sweep, *overrides])
+    store = open_store(asked.runtime)
+    records = [store.find_record(signature) for signature in build_plan(asked.points).nodes]
     return sum(float(record["seconds"]) for record in records if record)
 
 

@@ -23,8 +23,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from convarium.comparison.equivalence import loss
-from convarium.comparison.statistics import Estimate, accuracy, crossed, over_seeds
+from convarium.comparison.noninferiority import bound_accuracy_loss
+from convarium.comparison.statistics import (
+    Estimate,
+    estimate_accuracy,
+    estimate_mean_over_seeds,
+    estimate_paired_difference,
+)
 
 Table = NDArray[np.float64]
 EFFECT = 0.01
@@ -139,10 +144,10 @@ def percentile(table: Table, rng: np.random.Generator, resamples: int = 1000) ->
 def intervals(rng: np.random.Generator) -> dict[str, Callable[[Table], tuple[float, float]]]:
     """Return the kinds of intervals to compare: ours, the paired t over seeds, the plain pigeonhole, images alone."""
     return {
-        "crossed": lambda table: _ends(crossed(table)),
-        "paired t": lambda table: _ends(over_seeds(list(table.mean(axis=1)))),
+        "crossed": lambda table: _ends(estimate_paired_difference(table)),
+        "paired t": lambda table: _ends(estimate_mean_over_seeds(list(table.mean(axis=1)))),
         "percentile": lambda table: percentile(table, rng),
-        "images": lambda table: _ends(crossed(table.mean(axis=0, keepdims=True))),
+        "images": lambda table: _ends(estimate_paired_difference(table.mean(axis=0, keepdims=True))),
     }
 
 
@@ -170,19 +175,21 @@ def cover(estimates: Iterable[Estimate], truth: float) -> tuple[float, float]:
 def accuracies(world: Accuracies, repeats: int, seed: int = 0) -> tuple[float, float]:
     """Return coverage and mean width of the interval of an accuracy."""
     rng = np.random.default_rng(seed)
-    return cover((accuracy(world.draw(rng)) for _ in range(repeats)), world.truth)
+    return cover((estimate_accuracy(world.draw(rng)) for _ in range(repeats)), world.truth)
 
 
 def differences(world: Scenario, repeats: int, seed: int = 0) -> tuple[float, float]:
     """Return coverage and mean width of the interval of a difference of zero."""
     rng = np.random.default_rng(seed)
-    return cover((crossed(world.draw(0.0, rng)) for _ in range(repeats)), 0.0)
+    return cover((estimate_paired_difference(world.draw(0.0, rng)) for _ in range(repeats)), 0.0)
 
 
 def equivalent(scenario: Scenario, margin: float, effect: float, repeats: int, seed: int = 0) -> float:
     """Return the share of draws of which the margin test says "no worse than `margin`"."""
     rng = np.random.default_rng(seed)
-    return float(np.mean([loss(scenario.draw(effect, rng), margin).p < 0.05 for _ in range(repeats)]))
+    return float(
+        np.mean([bound_accuracy_loss(scenario.draw(effect, rng), margin).p_value < 0.05 for _ in range(repeats)])
+    )
 
 
 def main() -> None:

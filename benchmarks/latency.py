@@ -4,8 +4,8 @@ usage: python benchmarks/latency.py [--store FOLDER] > docs/results/latency.md
 
 Everything goes the way of `convarium run`: each network and its dense one take turns in one process, 60 turns of 10 ms
 at least, one thread, in three fresh processes; ratios are medians, in brackets the range of the processes' medians. A
-race is void where the machine was too busy (`measurement.latency.summary`); it is run three times at most, then stored
-as void.
+race is void where the machine was too busy (`measurement.latency.summarise_races`); it is run three times at most, then
+stored as void.
 
 1. LeNet-5 against itself, ten whole races for each executor: how far from 1 a ratio is that must be 1.
 2. LeNet-5 and ResNet-20, dense, with half the filters (filter_l1) and at a quarter of the rank (svd), retrained, under
@@ -19,15 +19,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from convarium.cli.compare import compared
-from convarium.cli.points import ask
-from convarium.cli.run import answer
-from convarium.stages.graph import plan
+from convarium.cli.compare import compare_command_line
+from convarium.cli.run import run_points
+from convarium.compose.points import compose_points
+from convarium.planning.plan import PlannedPoint
+from convarium.planning.stage_graph import build_plan
 from convarium.stages.time import time
-from convarium.store.fresh import in_fresh
-from convarium.store.plan import PlannedPoint
-from convarium.store.runtime import Parent, Runtime
 from convarium.store.store import Store
+from convarium.workers.fresh_process import build_fresh_runner
+from convarium.workers.runtime import Parent, Runtime
 
 Json = dict[str, Any]
 NETWORKS = {
@@ -64,15 +64,15 @@ def raced(parents: Sequence[Parent], setting: Json) -> Json:
     """Race the first two parents, or the kept models of the last two, as the stage `time` does."""
     folder = Path()
     runtime = Runtime(
-        folder=folder, checkpoints=folder, threads=1, accelerator="cpu", root=None, report=lambda **_: None,
-        check=lambda: None, fresh=in_fresh(1, Path("/dev/null")),
+        folder=folder, checkpoint_folder=folder, threads=1, accelerator="cpu", data_root=None, report=lambda **_: None,
+        check_lease=lambda: None, run_fresh=build_fresh_runner(1, Path("/dev/null")),
     )  # fmt: skip
     return time({"measurement": setting}, tuple(parents), runtime)
 
 
 def parent(store: Store, signature: str) -> Parent:
     """Return a stored result as a stage is given it."""
-    folder, done = store.path(signature), store.done(signature)
+    folder, done = store.find_folder(signature), store.find_record(signature)
     assert folder is not None, signature
     assert done is not None, signature
     return Parent(signature, folder, done)
@@ -108,7 +108,7 @@ def against_itself(dense: PlannedPoint, store: Store) -> Iterator[str]:
 
 def rows(name: str, store: Path) -> Iterator[str]:
     """Return the lines of one network's table."""
-    for row in compared(arguments(name, store))["rows"]:
+    for row in compare_command_line(arguments(name, store))["rows"]:
         for executor in EXECUTORS:
             found = {one["batch"]: one for one in row["timings"] if one["executor"] == executor}
             first = found[BATCHES[0]]
@@ -136,7 +136,7 @@ def eight_bits(name: str, points: Sequence[PlannedPoint], labels: Sequence[str],
             execution(point, "onnxruntime"),
         )
         parents = [parent(store, signature) for signature in signatures]
-        small, large = (one.done["result"]["metrics"] for one in parents[2:])
+        small, large = (one.record["result"]["metrics"] for one in parents[2:])
         ratios = [told(raced(parents, {"executor": "onnxruntime", "batch": batch, "threads": 1})) for batch in BATCHES]
         points_gained = 100 * (small["accuracy"] - large["accuracy"])
         less = large["model_bytes"] / small["model_bytes"]
@@ -147,9 +147,9 @@ def main(store: Path) -> None:
     """Make what is not stored, and print the tables."""
     points: dict[str, tuple[PlannedPoint, ...]] = {}
     for name in NETWORKS:
-        _, code = answer(ask(arguments(name, store)), quiet=True)
+        _, code = run_points(compose_points(arguments(name, store)), quiet=True)
         assert code == 0, name
-        points[name] = plan(ask(arguments(name, store)).accepted()).points
+        points[name] = build_plan(compose_points(arguments(name, store)).check_points()).points
     print(HEAD)
     print("\n".join(against_itself(points["LeNet-5"][0], Store(store))))
     print("\nAgainst the dense network under the same executor:\n")
@@ -160,7 +160,7 @@ def main(store: Path) -> None:
     print("\nThe int8 model against the float32 one, both in onnxruntime:\n")
     print("| network | points | model's bytes less | faster, 1 image | faster, 16 images |\n|---|---|---|---|---|")
     for name in NETWORKS:
-        labels = [row["label"] for row in compared(arguments(name, store))["rows"]]
+        labels = [row["label"] for row in compare_command_line(arguments(name, store))["rows"]]
         print("\n".join(eight_bits(name, points[name], labels, Store(store))))
 
 

@@ -51,13 +51,13 @@ def medians(commands: dict[str, list[str]], folder: Path, repeats: int) -> dict[
 
 def pretend(folder: Path) -> None:
     """Write a done.json for every stage of STORED, as if it had run."""
-    from convarium.cli.points import ask
-    from convarium.stages.graph import plan
-    from convarium.store.provenance import source
+    from convarium.compose.points import compose_points
+    from convarium.host.provenance import hash_source
+    from convarium.planning.stage_graph import build_plan
     from convarium.store.store import Store
 
     store = Store(folder / "outputs/store")
-    for node in plan(ask(STORED).points).nodes.values():
+    for node in build_plan(compose_points(STORED).points).nodes.values():
         done = {
             "format": 2,
             "signature": node.signature,
@@ -66,36 +66,36 @@ def pretend(folder: Path) -> None:
             "stage_config": node.stage_config,
         }
         rest = {"parents": list(node.parents), "fingerprint": node.fingerprint, "name": node.name, "started": ""}
-        path = store.folder(node) / "done.json"
+        path = store.folder_of(node) / "done.json"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps({**done, **rest, "source": source(), "seconds": 1.0, "result": RESULT}))
+        path.write_text(json.dumps({**done, **rest, "source": hash_source(), "seconds": 1.0, "result": RESULT}))
 
 
 def files(folder: Path) -> None:
     """Write a dense network as dense.cvm, and one with surgery as factored.cvm."""
-    from convarium.architectures import library
-    from convarium.compression import edits
-    from convarium.compression.file import container
+    from convarium import edits
+    from convarium.architectures import factory
+    from convarium.cvm import container
 
     for name, surgery in (("dense", []), ("factored", FACTORED)):
         architecture = {**LENET, "kwargs": {}}
-        network = library.build(architecture)
-        edits.apply(network, surgery)
+        network = factory.build_architecture(architecture)
+        edits.apply_surgery(network, surgery)
         given = {"shape": [1, 28, 28], "mean": [0.13], "std": [0.31]}
         header = {"architecture": architecture, "task": "classification", "classes": 10, "input": given}
-        container.write(folder / f"{name}.cvm", network, {**header, "surgery": surgery}, {})
+        container.write_cvm(folder / f"{name}.cvm", network, {**header, "surgery": surgery}, {})
 
 
 def built() -> dict[str, float]:
     """Return the seconds that each network takes on the meta device; the libraries are imported before."""
-    from convarium.architectures import library
-    from convarium.conformance.small import files, given
+    from convarium.architectures import factory
+    from convarium.conformance.small_architectures import find_architecture_files, read_architecture_file
 
     found = {}
-    for option in ("cross_layer/resnet18", "splitting/googlenet", *files()):
-        described = given(option) | {"in_chans": 3, "num_classes": 1000, "img_size": 224}
+    for option in ("cross_layer/resnet18", "splitting/googlenet", *find_architecture_files()):
+        described = read_architecture_file(option) | {"in_chans": 3, "num_classes": 1000, "img_size": 224}
         start = time.perf_counter()
-        library.build(described, "meta")
+        factory.build_architecture(described, "meta")
         found[option] = time.perf_counter() - start
     return found
 
@@ -115,7 +115,11 @@ def main(repeats: int) -> None:
                 "--help": [*convarium, "--help"],
                 "run --help": [*convarium, "run", "--help"],
                 "plan --fast of 300 points": [*convarium, "plan", "--fast", *MANY],
-                "imports": [sys.executable, "-c", "import convarium.cli.hydra, convarium.stages.graph, rich.table"],
+                "imports": [
+                    sys.executable,
+                    "-c",
+                    "import convarium.compose.hydra_adapter, convarium.planning.stage_graph, rich.table",
+                ],
                 "36 stored points": [*convarium, "run", *STORED],
                 "catalogue": [*convarium, "catalogue"],
                 "import torch": [sys.executable, "-c", "import torch"],

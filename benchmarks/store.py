@@ -21,7 +21,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from convarium.store.plan import Node
+    from convarium.planning.plan import Node
 
 RESULTS, IMAGES, EPOCHS = 10_000, 10_000, 20
 THOUSAND = (
@@ -35,15 +35,17 @@ FAILED, STOPPED = 50, 50
 
 def fabricate(root: Path) -> str:
     """Write the store; return the signature of a network."""
-    from convarium.cli.points import ask
-    from convarium.stages.graph import plan
+    from convarium.compose.points import compose_points
+    from convarium.planning.stage_graph import build_plan
     from convarium.store.store import Store
 
     chance, store = random.Random(0), Store(root)
     store.prepare()
-    asked = plan([*ask(THOUSAND).accepted(), *ask([*THOUSAND, *FURTHER]).accepted()])
+    asked = build_plan(
+        [*compose_points(THOUSAND).check_points(), *compose_points([*THOUSAND, *FURTHER]).check_points()]
+    )
     for index, node in enumerate(list(asked.nodes.values())[: RESULTS + FAILED + STOPPED]):
-        folder = store.folder(node)
+        folder = store.folder_of(node)
         folder.mkdir(parents=True)
         _curves(folder, node)
         (folder / "log.txt").write_text(f"# {START.isoformat()}\n")
@@ -71,7 +73,7 @@ def _epochs() -> Iterator[int]:
 
 
 def _record(node: "Node", index: int, chance: random.Random) -> dict[str, Any]:
-    from convarium.store.provenance import provenance
+    from convarium.host.provenance import collect_provenance
 
     return {
         "format": 2,
@@ -89,7 +91,7 @@ def _record(node: "Node", index: int, chance: random.Random) -> dict[str, Any]:
         "device": "cpu",
         "threads": 1,
         "peak_memory_bytes": chance.randrange(1 << 30),
-        **provenance(),
+        **collect_provenance(),
     }
 
 

@@ -17,16 +17,16 @@ from typing import Any
 import torch
 from torch import nn
 
-from convarium.architectures import library
-from convarium.compression import change
+from convarium.architectures import factory
+from convarium.compression import decisions
 from convarium.compression.deciders.filter_l1 import filter_l1
-from convarium.compression.deciders.view import View
-from convarium.compression.file import container
-from convarium.compression.sites import resolve
-from convarium.compression.structure import coupling, sound
+from convarium.compression.deciders.interface import NetworkView
+from convarium.compression.sites import resolve_sites
+from convarium.compression.structure import channel_groups, cuttable_groups
+from convarium.cost.macs import count_macs
+from convarium.cvm import container
 from convarium.datasets.splits import Splits
 from convarium.errors import UserError
-from convarium.measurement.macs import macs
 
 STEP: dict[str, Any] = {
     "method": "pruning/filter_l1",
@@ -52,11 +52,11 @@ def architecture(name: str) -> dict[str, Any]:
     return {"source": "timm", "name": name, "in_chans": 3, "num_classes": 10, **size}
 
 
-def view(network: nn.Module, header: dict[str, Any]) -> View:
+def view(network: nn.Module, header: dict[str, Any]) -> NetworkView:
     """Return what the decider sees in the first of one round."""
-    sites = resolve(network, STEP)
+    sites = resolve_sites(network, STEP)
     weights = {site.name: network.get_parameter(site.name).detach() for site in sites}
-    return View(sites, weights, {}, STEP, 1.0, torch.Generator(), network, header, _no_data)
+    return NetworkView(sites, weights, {}, STEP, 1.0, torch.Generator(), network, header, _no_data)
 
 
 def row(name: str) -> str:
@@ -66,12 +66,12 @@ def row(name: str) -> str:
     normal = {"shape": shape, "mean": [0.5] * 3, "std": [0.25] * 3}
     header = {"architecture": described, "task": "classification", "classes": 10, "input": normal, "surgery": []}
     torch.manual_seed(0)
-    network = library.build(described)
+    network = factory.build_architecture(described)
     before, start = sizes(network, shape), time.perf_counter()
     try:
-        groups = coupling.groups(sound.plain(network), shape)
+        groups = channel_groups.trace_groups(cuttable_groups.copy_plain_network(network), shape)
         outputs = first_sizes(network, groups)
-        decision = change.carry_out(network, filter_l1(view(network, header)))
+        decision = decisions.apply_decision(network, filter_l1(view(network, header)))
     except UserError as error:
         return f"| {name} | refused: {error} | {before[0]:.2f} | | {before[1]:.1f} | | | |"
     seconds, after = time.perf_counter() - start, sizes(network, shape)
@@ -87,10 +87,10 @@ def _no_data() -> Splits:
 
 def sizes(network: nn.Module, shape: list[int]) -> tuple[float, float]:
     """Return millions of parameters and of multiply-accumulates."""
-    return sum(parameter.numel() for parameter in network.parameters()) / 1e6, macs(network, shape) / 1e6
+    return sum(parameter.numel() for parameter in network.parameters()) / 1e6, count_macs(network, shape) / 1e6
 
 
-def first_sizes(network: nn.Module, groups: list[coupling.Group]) -> list[int]:
+def first_sizes(network: nn.Module, groups: list[channel_groups.ChannelGroup]) -> list[int]:
     """Return the number of outputs of each group's first layer."""
     return [network.get_parameter(f"{group.name}.weight").shape[0] for group in groups]
 
@@ -99,8 +99,8 @@ def replayed(network: nn.Module, header: dict[str, Any]) -> bool:
     """Whether the file of a network gives its logits bit for bit."""
     images = torch.randn(2, *header["input"]["shape"])
     with TemporaryDirectory() as folder, torch.no_grad():
-        container.write(Path(folder) / "cut.cvm", network, header, {})
-        return torch.equal(network(images), container.load(Path(folder) / "cut.cvm")(images))
+        container.write_cvm(Path(folder) / "cut.cvm", network, header, {})
+        return torch.equal(network(images), container.load_cvm(Path(folder) / "cut.cvm")(images))
 
 
 HEAD = """# Filter pruning on other people's networks

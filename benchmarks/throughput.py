@@ -21,10 +21,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from convarium.architectures.library import build
-from convarium.datasets.memory import Sampler
-from convarium.datasets.splits import Splits, Tensors, channels_last
-from convarium.tasks.fit import fit
+from convarium.architectures.factory import build_architecture
+from convarium.datasets.splits import LabelledImages, Splits, to_channels_last
+from convarium.datasets.train_batches import BatchSampler
+from convarium.tasks.fit import fit_network
 
 RECIPE: dict[str, Any] = {
     "optimizer": "sgd", "lr": 0.01, "momentum": 0.9, "weight_decay": 5e-4, "schedule": "cosine", "warmup_epochs": 0,
@@ -41,26 +41,26 @@ def network(name: str) -> nn.Module:
     channels, side, _ = CASES[name]
     torch.manual_seed(0)
     shape = {"in_chans": channels, "num_classes": 10, "img_size": side}
-    return build({"source": "own", "name": name, "stem": "native", "kwargs": {}, **shape})
+    return build_architecture({"source": "own", "name": name, "stem": "native", "kwargs": {}, **shape})
 
 
-def data(name: str, images: int) -> Tensors:
+def data(name: str, images: int) -> LabelledImages:
     """Random images and labels: their values don't change the work."""
     channels, side, _ = CASES[name]
     generator = torch.Generator().manual_seed(1)
     pixels = torch.randn(images, channels, side, side, generator=generator)
-    return Tensors(channels_last(pixels), torch.randint(10, (images,), generator=generator))
+    return LabelledImages(to_channels_last(pixels), torch.randint(10, (images,), generator=generator))
 
 
-def bare(name: str, train: Tensors, epochs: int, clock: Callable[[], float]) -> float:
+def bare(name: str, train: LabelledImages, epochs: int, clock: Callable[[], float]) -> float:
     """Train with a plain loop; return images per second."""
     model, batch_size = network(name).train(), CASES[name][2]
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4)
-    sampler = Sampler(len(train), batch_size, seed=0)
-    steps, step, began = sampler.steps * epochs, 0, clock()
+    sampler = BatchSampler(len(train), batch_size, seed=0)
+    steps, step, began = sampler.steps_per_epoch * epochs, 0, clock()
     for epoch in range(epochs):
         total = torch.zeros(())
-        for indices in sampler.batches(epoch):
+        for indices in sampler.list_batches(epoch):
             optimizer.param_groups[0]["lr"] = 0.01 * 0.5 * (1 + math.cos(math.pi * step / steps))
             images, labels = train.images[indices], train.labels[indices]
             loss = nn.functional.cross_entropy(model(images), labels)
@@ -73,15 +73,15 @@ def bare(name: str, train: Tensors, epochs: int, clock: Callable[[], float]) -> 
     return len(train) * epochs / (clock() - began)
 
 
-def ours(name: str, train: Tensors, epochs: int, clock: Callable[[], float]) -> float:
+def ours(name: str, train: LabelledImages, epochs: int, clock: Callable[[], float]) -> float:
     """Train with `fit`; return images per second."""
     channels, _, batch_size = CASES[name]
     model, splits = network(name), Splits(train, None, None, (0.0,) * channels, (1.0,) * channels)
     with tempfile.TemporaryDirectory() as folder:
         began = clock()
-        fit(
+        fit_network(
             model, splits, {"name": "classification"}, {**RECIPE, "batch_size": batch_size}, epochs=epochs, lr=0.01,
-            seed=0, checkpoint=Path(folder) / "c.ckpt", structure={}, report=lambda **_: None, check=lambda: None,
+            seed=0, checkpoint=Path(folder) / "c.ckpt", structure={}, report=lambda **_: None, before_save=lambda: None,
             threads=1, accelerator="cpu",
         )  # fmt: skip
         return len(train) * epochs / (clock() - began)

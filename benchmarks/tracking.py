@@ -136,7 +136,7 @@ def at_once(folder: Path) -> Iterator[tuple[str, str, str]]:
 
 def lost(stores: Sequence[Path], uri: str, expected: int) -> str:
     """Start all syncs; return how many networks are lost or double, and how long it took."""
-    from convarium.tracking.known import in_database
+    from convarium.tracking.tracked_runs import read_runs_from_database
 
     start, environment = time.perf_counter(), os.environ | {"MLFLOW_TRACKING_URI": uri}
     syncs = [
@@ -146,11 +146,12 @@ def lost(stores: Sequence[Path], uri: str, expected: int) -> str:
         for n in range(SYNCS)
     ]
     failed = sum(sync.wait() != 0 for sync in syncs)
-    found = in_database(uri, "convarium")
+    found = read_runs_from_database(uri, "convarium")
     whole = sum(known.state is not None for known in found.networks.values())
     took = time.perf_counter() - start
     return (
-        f"{expected - whole} lost, {len(found.doubles)} double, {failed} failed, of {expected} networks ({took:.0f} s)"
+        f"{expected - whole} lost, {len(found.duplicate_run_ids)} double, {failed} failed, of {expected}"
+        f" networks ({took:.0f} s)"
     )
 
 

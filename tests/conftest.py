@@ -1,11 +1,22 @@
 """What all tests share."""
 
+import json
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+
+from convarium.cli import main
+from convarium.compose.points import compose_points
+from convarium.host.provenance import hash_source
+from convarium.planning.plan import Node, Plan
+from convarium.planning.stage_graph import build_plan
+from convarium.store.store import Store
+
+CliResult = tuple[int, str, str]
+StoreFakeResults = Callable[..., Plan]
 
 logging.raiseExceptions = False  # libraries keep log handlers on streams that pytest closes after a test
 
@@ -34,3 +45,49 @@ def write(here: Path) -> Callable[[str, str], Path]:
         return path
 
     return written
+
+
+@pytest.fixture
+def call(here: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., CliResult]:
+    """Call convarium with arguments; returns exit code, stdout, stderr."""
+
+    def called(*arguments: str) -> CliResult:
+        code = main(arguments)
+        return code, *capsys.readouterr()
+
+    return called
+
+
+@pytest.fixture
+def pretend(here: Path) -> StoreFakeResults:
+    """Store the results of a command line as if it had run; returns its plan. `accuracy` by seed."""
+
+    def pretended(line: Sequence[str], root: str = "outputs/store") -> Plan:
+        asked = build_plan(compose_points(line).check_points())
+        store = Store(here / root)
+        store.prepare()
+        for index, node in enumerate(asked.nodes.values()):
+            folder = store.folder_of(node)
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "network.cvm").write_bytes(bytes(1000))
+            (folder / "log.txt").write_text(f"log of {node.name}\n")
+            (folder / "done.json").write_text(json.dumps(_build_record(node, index)))
+        return asked
+
+    return pretended
+
+
+def _build_record(node: Node, index: int) -> dict[str, object]:
+    accuracy = 0.9 + int(node.name.rpartition("-s")[2]) / 100 if node.stage == "measure" else None
+    metrics = {"accuracy": accuracy, "file_bytes": 9} if accuracy else {}
+    done = {
+        "format": 2,
+        "signature": node.signature,
+        "stage": node.stage,
+        "version": node.version,
+        "stage_config": node.stage_config,
+    }
+    rest = {"parents": list(node.parents), "fingerprint": node.fingerprint, "name": node.name, "seconds": 1.5}
+    result = {"metrics": metrics, "correct": "ff", "images": 8}
+    started = f"2026-01-{index + 1:02}T00:00:00.000+00:00"
+    return {**done, **rest, "started": started, "source": hash_source(), "work": 1.0, "result": result}

@@ -12,12 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from convarium.architectures.kwargs import Builder
+from convarium.architectures.builder import Builder
 
 WIDTH = 8
-NUMBERS = count()
-Make = Callable[[], Any]
-Use = Callable[[Any, Tensor], Tensor]
+BUILD_COUNTER = count()
+MakeValue = Callable[[], Any]
+UseValue = Callable[[Any, Tensor], Tensor]
 
 
 class Net(nn.Module):
@@ -25,7 +25,7 @@ class Net(nn.Module):
 
     held: Any
 
-    def __init__(self, in_chans: int, num_classes: int, make: Make, use: Use) -> None:
+    def __init__(self, in_chans: int, num_classes: int, make: MakeValue, use: UseValue) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(in_chans, WIDTH, 3, padding=1)
         self.conv2 = nn.Conv2d(WIDTH, 12, 3, padding=1)
@@ -42,21 +42,25 @@ class Net(nn.Module):
         return self.use(self.held, x)
 
 
-def described(name: str) -> dict[str, Any]:
+def describe_odd_network(name: str) -> dict[str, Any]:
     """The architecture `name` of this file, for images of 1x8x8 and 10 classes."""
     sizes = {"in_chans": 1, "num_classes": 10, "img_size": 8}
     return {"source": "own", "name": f"odd_networks:{name}", "stem": "native", "kwargs": {}, **sizes}
 
 
-def header(name: str) -> dict[str, Any]:
+def build_odd_header(name: str) -> dict[str, Any]:
     """The header of a file with the architecture `name`."""
     given = {"shape": [1, 8, 8], "mean": [0.0], "std": [1.0]}
     return {
-        "architecture": described(name), "task": "classification", "classes": 10, "input": given, "surgery": [],
-    }  # fmt: skip
+        "architecture": describe_odd_network(name),
+        "task": "classification",
+        "classes": 10,
+        "input": given,
+        "surgery": [],
+    }
 
 
-def half() -> Tensor:
+def half_tensor() -> Tensor:
     return torch.full((WIDTH, 1, 1), 0.5)
 
 
@@ -78,7 +82,7 @@ class Slotted:
 
 class Shift:
     def __init__(self) -> None:
-        self.mean = half()
+        self.mean = half_tensor()
 
     def apply(self, x: Tensor) -> Tensor:
         return x - self.mean
@@ -95,36 +99,39 @@ class Buffer(nn.Module):
         return x - self.held
 
 
-CONSTANTS: dict[str, tuple[Make, Use]] = {
-    "PLAIN": (half, lambda held, x: x - held),
-    "LIST": (lambda: [half(), half()], lambda held, x: x - held[0] - held[1]),
-    "DICT": (lambda: {"mean": {"deep": half()}}, lambda held, x: x - held["mean"]["deep"]),
-    "TUPLE": (lambda: (half(), [half()]), lambda held, x: x - held[0] - held[1][0]),
-    "NAMED": (lambda: Statistics(half(), half()), lambda held, x: (x - held.mean) / held.std),
-    "FROZEN": (lambda: Frozen(half(), {"a": [half()]}), lambda held, x: x - held.mean - held.further["a"][0]),
-    "SLOTTED": (lambda: Slotted(half()), lambda held, x: x - held.mean),
+CONSTANTS: dict[str, tuple[MakeValue, UseValue]] = {
+    "PLAIN": (half_tensor, lambda held, x: x - held),
+    "LIST": (lambda: [half_tensor(), half_tensor()], lambda held, x: x - held[0] - held[1]),
+    "DICT": (lambda: {"mean": {"deep": half_tensor()}}, lambda held, x: x - held["mean"]["deep"]),
+    "TUPLE": (lambda: (half_tensor(), [half_tensor()]), lambda held, x: x - held[0] - held[1][0]),
+    "NAMED": (lambda: Statistics(half_tensor(), half_tensor()), lambda held, x: (x - held.mean) / held.std),
+    "FROZEN": (
+        lambda: Frozen(half_tensor(), {"a": [half_tensor()]}),
+        lambda held, x: x - held.mean - held.further["a"][0],
+    ),
+    "SLOTTED": (lambda: Slotted(half_tensor()), lambda held, x: x - held.mean),
     "OBJECT": (lambda: SimpleNamespace(inner=Shift()), lambda held, x: held.inner.apply(x)),
     "METHOD": (lambda: Shift().apply, lambda held, x: held(x)),
-    "PARTIAL": (lambda: partial(torch.sub, other=half()), lambda held, x: held(x)),
+    "PARTIAL": (lambda: partial(torch.sub, other=half_tensor()), lambda held, x: held(x)),
     "MATRIX": (lambda: torch.eye(WIDTH), lambda held, x: torch.einsum("nchw,cd->ndhw", x, held)),
     "NUMPY": (lambda: torch.from_numpy(np.full((WIDTH, 1, 1), 0.5, np.float32)), lambda held, x: x - held),
-    "BUFFER": (lambda: Buffer(half()), lambda held, x: held(x)),
+    "BUFFER": (lambda: Buffer(half_tensor()), lambda held, x: held(x)),
     "NUMPY_BUFFER": (lambda: Buffer(torch.from_numpy(np.ones((WIDTH, 1, 1), np.float32))), lambda held, x: held(x)),
     "WHOLE": (lambda: {"order": torch.arange(WIDTH).flip(0)}, lambda held, x: x[:, held["order"]]),
 }
 
 
-def builder(make: Make, use: Use) -> Builder:
+def make_net_builder(make: MakeValue, use: UseValue) -> Builder:
     return Builder(lambda in_chans, num_classes, img_size: Net(in_chans, num_classes, make, use), {})
 
 
-globals().update({name: builder(make, use) for name, (make, use) in CONSTANTS.items()})
+globals().update({name: make_net_builder(make, use) for name, (make, use) in CONSTANTS.items()})
 
 
 class Answering(Net):
     """Like Net, with a say in what goes in and what comes out."""
 
-    def __init__(self, in_chans: int, num_classes: int, begin: Make | Any, end: Any) -> None:
+    def __init__(self, in_chans: int, num_classes: int, begin: MakeValue | Any, end: Any) -> None:
         super().__init__(in_chans, num_classes, lambda: None, lambda held, x: x)
         self.begin, self.end = begin, end
 
@@ -135,7 +142,7 @@ class Answering(Net):
 class Holding(Net):
     """Like Net, with something added to it that `use` reads."""
 
-    def __init__(self, in_chans: int, num_classes: int, add: Callable[[Any], None], use: Use) -> None:
+    def __init__(self, in_chans: int, num_classes: int, add: Callable[[Any], None], use: UseValue) -> None:
         super().__init__(in_chans, num_classes, lambda: None, lambda held, x: x)
         self.read = use
         add(self)
@@ -144,49 +151,51 @@ class Holding(Net):
         return self.read(self, x)
 
 
-def answering(begin: Any = lambda net, x: x, end: Any = lambda net, y: y) -> Builder:
+def make_answering_builder(begin: Any = lambda net, x: x, end: Any = lambda net, y: y) -> Builder:
     return Builder(lambda in_chans, num_classes, img_size: Answering(in_chans, num_classes, begin, end), {})
 
 
-def holding(add: Callable[[Any], None], use: Use = lambda net, x: x) -> Builder:
+def make_holding_builder(add: Callable[[Any], None], use: UseValue = lambda net, x: x) -> Builder:
     return Builder(lambda in_chans, num_classes, img_size: Holding(in_chans, num_classes, add, use), {})
 
 
-def drawn() -> Tensor:
+def draw_tensor() -> Tensor:
     return torch.rand(WIDTH, 1, 1)
 
 
-def numpy_drawn() -> Tensor:
+def draw_numpy_tensor() -> Tensor:
     return torch.from_numpy(np.random.rand(WIDTH, 1, 1).astype(np.float32))
 
 
-def set_first(net: Any, x: Tensor) -> Tensor:
+def zero_first_channel(net: Any, x: Tensor) -> Tensor:
     x[:, 0] = 0
     return x
 
 
-def increase(net: Any, x: Tensor) -> Tensor:
+def increase_in_place(net: Any, x: Tensor) -> Tensor:
     x += 1
     return x
 
 
-def behind(net: Any, x: Tensor) -> Tensor:
+def write_through_data(net: Any, x: Tensor) -> Tensor:
     x.data.sub_(1)
     return x
 
 
-def buffer(dtype: torch.dtype) -> Builder:
+def make_buffer_builder(dtype: torch.dtype) -> Builder:
     value = torch.ones(WIDTH, 1, 1, dtype=dtype)
-    return holding(lambda net: net.register_buffer("scale", value), lambda net, x: x * net.scale.real.float())
+    return make_holding_builder(
+        lambda net: net.register_buffer("scale", value), lambda net, x: x * net.scale.real.float()
+    )
 
 
-def fail(net: Any, y: Tensor) -> Tensor:
+def fail_in_training(net: Any, y: Tensor) -> Tensor:
     if net.training:
         raise ValueError("no such thing while training")
     return y
 
 
-def add_gated(net: Any) -> None:
+def add_gate(net: Any) -> None:
     net.gate, net.factor = nn.Parameter(torch.zeros(1)), random.random()
 
 
@@ -198,103 +207,167 @@ def add_pooled_norm(net: Any) -> None:
     net.pointwise, net.group_norm = nn.Conv2d(WIDTH, WIDTH, 1), nn.GroupNorm(2, WIDTH)
 
 
-def pooled(net: Any, x: Tensor) -> Tensor:
+def normalise_pooled(net: Any, x: Tensor) -> Tensor:
     return x * net.batch_norm(x.mean((2, 3)))[:, :, None, None]  # type: ignore[no-any-return]
 
 
-def closed(mean: Tensor) -> Callable[[Tensor], Tensor]:
+def close_over(mean: Tensor) -> Callable[[Tensor], Tensor]:
     return lambda x: x - mean
 
 
-AGAIN = "has other values each time the network is built, and no state dict holds it: write self.register_buffer("
-OTHERWISE = "built again and given the same weights it answers otherwise"
-TRAINED = "is to be trained, but is not a parameter of the network"
-WRITES = "writes into its images"
+VALUES_DIFFER_MESSAGE = (
+    "has other values each time the network is built, and no state dict holds it: write self.register_buffer("
+)
+ANSWERS_DIFFER_MESSAGE = "built again and given the same weights it answers otherwise"
+NOT_A_PARAMETER_MESSAGE = "is to be trained, but is not a parameter of the network"
+WRITES_MESSAGE = "writes into its images"
 REFUSED: dict[str, tuple[Builder, str]] = {
     "DRAWN_BUFFER": (
-        holding(lambda net: net.register_buffer("noise", drawn(), persistent=False)), f"'noise' {AGAIN}'noise', ",
+        make_holding_builder(lambda net: net.register_buffer("noise", draw_tensor(), persistent=False)),
+        f"'noise' {VALUES_DIFFER_MESSAGE}'noise', ",
     ),
-    "DRAWN_PLAIN": (holding(lambda net: setattr(net, "noise", drawn())), f"'noise' {AGAIN}'noise', …, persistent=True"),
-    "DRAWN_LIST": (holding(lambda net: setattr(net, "noises", [drawn()])), f"'noises[0]' {AGAIN}"),
-    "DRAWN_NUMPY": (holding(lambda net: setattr(net, "noise", {"a": numpy_drawn()})), f"'noise['a']' {AGAIN}"),
+    "DRAWN_PLAIN": (
+        make_holding_builder(lambda net: setattr(net, "noise", draw_tensor())),
+        f"'noise' {VALUES_DIFFER_MESSAGE}'noise', …, persistent=True",
+    ),
+    "DRAWN_LIST": (
+        make_holding_builder(lambda net: setattr(net, "noises", [draw_tensor()])),
+        f"'noises[0]' {VALUES_DIFFER_MESSAGE}",
+    ),
+    "DRAWN_NUMPY": (
+        make_holding_builder(lambda net: setattr(net, "noise", {"a": draw_numpy_tensor()})),
+        f"'noise['a']' {VALUES_DIFFER_MESSAGE}",
+    ),
     "DRAWN_UNSEEDED": (
-        holding(lambda net: setattr(net, "noise", torch.tensor(np.random.default_rng().random(4)))), f"'noise' {AGAIN}",
+        make_holding_builder(lambda net: setattr(net, "noise", torch.tensor(np.random.default_rng().random(4)))),
+        f"'noise' {VALUES_DIFFER_MESSAGE}",
     ),
-    "DRAWN_SIZE": (holding(lambda net: setattr(net, "sizes", torch.ones(random.randrange(1, 999)))), AGAIN),
-    "DRAWN_FLOAT": (holding(lambda net: setattr(net, "a", random.random()), lambda net, x: x * net.a), OTHERWISE),
+    "DRAWN_SIZE": (
+        make_holding_builder(lambda net: setattr(net, "sizes", torch.ones(random.randrange(1, 999)))),
+        VALUES_DIFFER_MESSAGE,
+    ),
+    "DRAWN_FLOAT": (
+        make_holding_builder(lambda net: setattr(net, "a", random.random()), lambda net, x: x * net.a),
+        ANSWERS_DIFFER_MESSAGE,
+    ),
     "DRAWN_ORDER": (
-        holding(lambda net: setattr(net, "a", [*np.random.permutation(WIDTH)]), lambda net, x: x[:, net.a]), OTHERWISE,
+        make_holding_builder(
+            lambda net: setattr(net, "a", [*np.random.permutation(WIDTH)]), lambda net, x: x[:, net.a]
+        ),
+        ANSWERS_DIFFER_MESSAGE,
     ),
-    "DRAWN_BEHIND_A_ZERO": (holding(add_gated, lambda net, x: x + net.gate * net.factor), OTHERWISE),
-    "DRAWN_LAYERS": (holding(add_layers, lambda net, x: net.more(x)), "has other tensors each time it is built"),
+    "DRAWN_BEHIND_A_ZERO": (
+        make_holding_builder(add_gate, lambda net, x: x + net.gate * net.factor),
+        ANSWERS_DIFFER_MESSAGE,
+    ),
+    "DRAWN_LAYERS": (
+        make_holding_builder(add_layers, lambda net, x: net.more(x)),
+        "has other tensors each time it is built",
+    ),
     "HELD_TWICE": (
-        holding(lambda net: setattr(net, "taps", [net.conv1.bias]), lambda net, x: x + net.taps[0].sum()), OTHERWISE,
+        make_holding_builder(lambda net: setattr(net, "taps", [net.conv1.bias]), lambda net, x: x + net.taps[0].sum()),
+        ANSWERS_DIFFER_MESSAGE,
     ),
     "HELD_AS_DATA": (
-        holding(lambda net: setattr(net, "tap", net.norm.weight.data), lambda net, x: x * net.tap.sum()), OTHERWISE,
+        make_holding_builder(lambda net: setattr(net, "tap", net.norm.weight.data), lambda net, x: x * net.tap.sum()),
+        ANSWERS_DIFFER_MESSAGE,
     ),
     "LAYERS_IN_A_LIST": (
-        holding(lambda net: setattr(net, "more", [nn.Conv2d(WIDTH, WIDTH, 1)]), lambda net, x: net.more[0](x)),
-        f"'more[0].weight' {TRAINED}",
+        make_holding_builder(
+            lambda net: setattr(net, "more", [nn.Conv2d(WIDTH, WIDTH, 1)]), lambda net, x: net.more[0](x)
+        ),
+        f"'more[0].weight' {NOT_A_PARAMETER_MESSAGE}",
     ),
     "COMPUTED_TOO_EARLY": (
-        holding(lambda net: setattr(net, "a", net.conv1.weight.exp()), lambda net, x: x * net.a.sum()), TRAINED,
+        make_holding_builder(lambda net: setattr(net, "a", net.conv1.weight.exp()), lambda net, x: x * net.a.sum()),
+        NOT_A_PARAMETER_MESSAGE,
     ),
     "LAZY": (
-        holding(lambda net: setattr(net, "more", nn.LazyConv2d(WIDTH, 1)), lambda net, x: net.more(x)), "has no size",
+        make_holding_builder(lambda net: setattr(net, "more", nn.LazyConv2d(WIDTH, 1)), lambda net, x: net.more(x)),
+        "has no size",
     ),
     "IN_A_CLOSURE": (
-        holding(lambda net: setattr(net, "shift", closed(half())), lambda net, x: net.shift(x)), "can't be copied",
+        make_holding_builder(lambda net: setattr(net, "shift", close_over(half_tensor())), lambda net, x: net.shift(x)),
+        "can't be copied",
     ),
-    "SUBTRACTS": (answering(lambda net, x: x.sub_(0.5)), WRITES),
-    "INCREASES": (answering(increase), WRITES),
-    "SETS": (answering(set_first), WRITES),
-    "RECTIFIES": (answering(lambda net, x: nn.functional.relu_(x)), WRITES),
-    "WRITES_INTO_A_VIEW": (answering(lambda net, x: x[:, :, 1:].mul_(2).new_tensor(0) + x), WRITES),
-    "WRITES_BEHIND": (answering(behind), WRITES),
-    "WRITES_WHEN_IT_TRAINS": (answering(lambda net, x: x.mul_(2) if net.training else x * 2), WRITES),
-    "TUPLE_WHEN_IT_TRAINS": (answering(end=lambda net, y: (y, y) if net.training else y), "a tuple when it trains"),
-    "DICT_WHEN_IT_TRAINS": (answering(end=lambda net, y: {"out": y} if net.training else y), "a dict when it trains"),
+    "SUBTRACTS": (make_answering_builder(lambda net, x: x.sub_(0.5)), WRITES_MESSAGE),
+    "INCREASES": (make_answering_builder(increase_in_place), WRITES_MESSAGE),
+    "SETS": (make_answering_builder(zero_first_channel), WRITES_MESSAGE),
+    "RECTIFIES": (make_answering_builder(lambda net, x: nn.functional.relu_(x)), WRITES_MESSAGE),
+    "WRITES_INTO_A_VIEW": (
+        make_answering_builder(lambda net, x: x[:, :, 1:].mul_(2).new_tensor(0) + x),
+        WRITES_MESSAGE,
+    ),
+    "WRITES_BEHIND": (make_answering_builder(write_through_data), WRITES_MESSAGE),
+    "WRITES_WHEN_IT_TRAINS": (
+        make_answering_builder(lambda net, x: x.mul_(2) if net.training else x * 2),
+        WRITES_MESSAGE,
+    ),
+    "TUPLE_WHEN_IT_TRAINS": (
+        make_answering_builder(end=lambda net, y: (y, y) if net.training else y),
+        "a tuple when it trains",
+    ),
+    "DICT_WHEN_IT_TRAINS": (
+        make_answering_builder(end=lambda net, y: {"out": y} if net.training else y),
+        "a dict when it trains",
+    ),
     "SHAPE_WHEN_IT_TRAINS": (
-        answering(end=lambda net, y: y[:, None] if net.training else y), "a tensor of (2, 1, 10) when it trains",
+        make_answering_builder(end=lambda net, y: y[:, None] if net.training else y),
+        "a tensor of (2, 1, 10) when it trains",
     ),
-    "FAILS_WHEN_IT_TRAINS": (answering(end=fail), "fails when it trains: no such thing while training"),
-    "NO_GRADIENT": (answering(end=lambda net, y: y.exp().add_(1)), "fails when it trains: one of the variables needed"),
-    "SQUEEZES": (answering(end=lambda net, y: y.squeeze()), "of 1 images it makes a tensor of (10,) with one image"),
+    "FAILS_WHEN_IT_TRAINS": (
+        make_answering_builder(end=fail_in_training),
+        "fails when it trains: no such thing while training",
+    ),
+    "NO_GRADIENT": (
+        make_answering_builder(end=lambda net, y: y.exp().add_(1)),
+        "fails when it trains: one of the variables needed",
+    ),
+    "SQUEEZES": (
+        make_answering_builder(end=lambda net, y: y.squeeze()),
+        "of 1 images it makes a tensor of (10,) with one image",
+    ),
     "NO_SINGLE_IMAGE": (
-        holding(
-            lambda net: setattr(net, "batch_norm", nn.BatchNorm1d(WIDTH, track_running_stats=False)), pooled,
+        make_holding_builder(
+            lambda net: setattr(net, "batch_norm", nn.BatchNorm1d(WIDTH, track_running_stats=False)),
+            normalise_pooled,
         ),
         "fails with one image: Expected more than 1 value per channel",
     ),
-    "DOUBLE": (buffer(torch.float64), "its buffer 'scale' is float64, a file holds float32"),
-    "HALF": (buffer(torch.float16), "its buffer 'scale' is float16, a file holds float32"),
-    "BRAIN": (buffer(torch.bfloat16), "its buffer 'scale' is bfloat16, a file holds float32"),
-    "COMPLEX": (buffer(torch.complex64), "its buffer 'scale' is complex64, a file holds float32"),
-    "SHORT": (buffer(torch.int16), "its buffer 'scale' is int16, a file holds float32"),
+    "DOUBLE": (make_buffer_builder(torch.float64), "its buffer 'scale' is float64, a file holds float32"),
+    "HALF": (make_buffer_builder(torch.float16), "its buffer 'scale' is float16, a file holds float32"),
+    "BRAIN": (make_buffer_builder(torch.bfloat16), "its buffer 'scale' is bfloat16, a file holds float32"),
+    "COMPLEX": (make_buffer_builder(torch.complex64), "its buffer 'scale' is complex64, a file holds float32"),
+    "SHORT": (make_buffer_builder(torch.int16), "its buffer 'scale' is int16, a file holds float32"),
     "DOUBLE_PARAMETER": (
-        holding(
+        make_holding_builder(
             lambda net: setattr(net, "scale", nn.Parameter(torch.ones(1, dtype=torch.float64))),
             lambda net, x: (x * net.scale).float(),
         ),
         "its parameter 'scale' is float64",
     ),
-}  # fmt: skip
+}
 FINE: dict[str, Builder] = {
-    "COUNTED": holding(lambda net: setattr(net, "number", next(NUMBERS))),
-    "SEEDED": holding(
+    "COUNTED": make_holding_builder(lambda net: setattr(net, "number", next(BUILD_COUNTER))),
+    "SEEDED": make_holding_builder(
         lambda net: setattr(net, "a", torch.rand(WIDTH, 1, 1, generator=torch.Generator().manual_seed(1))),
         lambda net, x: x * net.a,
     ),
-    "DRAWN_AND_KEPT": holding(lambda net: net.register_buffer("a", drawn()), lambda net, x: x * net.a),
-    "DROPS": holding(
+    "DRAWN_AND_KEPT": make_holding_builder(
+        lambda net: net.register_buffer("a", draw_tensor()), lambda net, x: x * net.a
+    ),
+    "DROPS": make_holding_builder(
         lambda net: None, lambda net, x: nn.functional.dropout(x) * (random.random() if net.training else 1)
     ),
-    "WRITES_INTO_A_COPY": answering(lambda net, x: x.clone().sub_(0.5)),
-    "WEIGHT_NORM": holding(lambda net: nn.utils.weight_norm(net.conv2)),
-    "WEIGHT_NORM_PARAMETRIZED": holding(lambda net: nn.utils.parametrizations.weight_norm(net.conv2)),
-    "WITHOUT_STATISTICS": holding(lambda net: setattr(net, "norm", nn.BatchNorm2d(12, track_running_stats=False))),
-    "POOLED_NORM": holding(add_pooled_norm, lambda net, x: x * net.group_norm(net.pointwise(x).mean((2, 3), True))),
-    "NO_VALUES": holding(lambda net: setattr(net, "a", torch.full((3,), torch.nan))),
+    "WRITES_INTO_A_COPY": make_answering_builder(lambda net, x: x.clone().sub_(0.5)),
+    "WEIGHT_NORM": make_holding_builder(lambda net: nn.utils.weight_norm(net.conv2)),
+    "WEIGHT_NORM_PARAMETRIZED": make_holding_builder(lambda net: nn.utils.parametrizations.weight_norm(net.conv2)),
+    "WITHOUT_STATISTICS": make_holding_builder(
+        lambda net: setattr(net, "norm", nn.BatchNorm2d(12, track_running_stats=False))
+    ),
+    "POOLED_NORM": make_holding_builder(
+        add_pooled_norm, lambda net, x: x * net.group_norm(net.pointwise(x).mean((2, 3), True))
+    ),
+    "NO_VALUES": make_holding_builder(lambda net: setattr(net, "a", torch.full((3,), torch.nan))),
 }
 globals().update({name: made for name, (made, _) in REFUSED.items()} | FINE)

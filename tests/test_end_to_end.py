@@ -12,11 +12,11 @@ import pytest
 import torch
 
 import convarium
-from convarium import datasets
 from convarium.cli import main
-from convarium.cli.points import ask
-from convarium.compression.file import container
-from convarium.tasks.evaluate import evaluate
+from convarium.compose.points import compose_points
+from convarium.cvm import container
+from convarium.datasets.loading import load_splits
+from convarium.tasks.evaluate import evaluate_network
 
 pytestmark = pytest.mark.xdist_group("end_to_end")  # its runs are made once
 HERE = ("hydra/launcher=basic", "runtime.workers=1", "runtime.threads=1")
@@ -192,8 +192,8 @@ def test_an_exported_network_is_the_one_that_was_measured(chain: Json, command: 
     file = tmp_path / "net.cvm"
     command("export", chain["signature"], "--format", "cvm", "-o", str(file))
     assert file.read_bytes() == Path(chain["path"], "network.cvm").read_bytes()
-    dataset = ask(["dataset=digits"]).points[0].config["dataset"]
-    correct, loss = evaluate(convarium.load(file), datasets.load(dataset, None, ("test",)).test)
+    dataset = compose_points(["dataset=digits"]).points[0].config["dataset"]
+    correct, loss = evaluate_network(convarium.load(file), load_splits(dataset, None, ("test",)).test)
     assert (correct.double().mean().item(), loss) == (chain["metrics"]["accuracy"], chain["metrics"]["loss"])
 
 
@@ -209,7 +209,7 @@ def test_figures_come_from_the_file_and_not_from_what_was_trained(
     chain: Json, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Stages run in this process, whose networks are ruined once written and whose evaluation lies."""
-    write: Callable[..., None] = container.write
+    write: Callable[..., None] = container.write_cvm
 
     def ruining(path: Path, network: torch.nn.Module, *rest: Any) -> None:
         write(path, network, *rest)
@@ -220,8 +220,8 @@ def test_figures_come_from_the_file_and_not_from_what_was_trained(
         raise AssertionError("measured in the process that trained")
 
     own = [text for text in chain["overrides"] if not text.startswith("runtime.")]
-    monkeypatch.setattr(container, "write", ruining)
-    monkeypatch.setattr("convarium.measurement.quality.evaluate", lying)
+    monkeypatch.setattr(container, "write_cvm", ruining)
+    monkeypatch.setattr("convarium.measurement.quality.evaluate_network", lying)
     monkeypatch.setattr("convarium.measurement.quality.measure_file", lying)
     (one,) = Command(tmp_path / "store").json("run", *own, *HERE)["runs"]
     assert one["metrics"] == chain["metrics"]

@@ -11,9 +11,9 @@ from urllib.error import URLError
 import pytest
 import torch
 
-from convarium.architectures import library
+from convarium.architectures import factory
 from convarium.cli import main
-from convarium.compression.file import container
+from convarium.cvm import container
 
 HERE = ("hydra/launcher=basic", "runtime.workers=1", "runtime.threads=1", "runtime.store=store")
 TINY = (
@@ -53,7 +53,7 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
 def file(tmp_path: Path) -> Path:
     """A small network in a file."""
     torch.manual_seed(0)
-    container.write(tmp_path / "net.cvm", library.build(ARCHITECTURE), HEADER, {})
+    container.write_cvm(tmp_path / "net.cvm", factory.build_architecture(ARCHITECTURE), HEADER, {})
     return tmp_path / "net.cvm"
 
 
@@ -221,7 +221,7 @@ def test_a_disk_that_fills_up_loses_nothing_that_was_stored(call: Call, monkeypa
         raise OSError(28, "No space left on device", "network.cvm")
 
     with monkeypatch.context() as patched:
-        patched.setattr(container, "write", full)
+        patched.setattr(container, "write_cvm", full)
         code, out, _ = call("run", "--json", *TINY, "seed=0,1", *HERE)
     assert code in (1, 2)
     (first, (status, reason)) = told(out)

@@ -14,10 +14,10 @@ TINY = ("architecture=mlp", "dataset=digits", "dataset.train_size=9", "recipe.ep
 MODULE = """
 import torch
 from torch import nn
-from convarium.architectures.kwargs import Builder
-from convarium.compression.deciders.view import Decision
-from convarium.compression.representations.dense import Dense
-from convarium.datasets.splits import Pixels
+from convarium.architectures.builder import Builder
+from convarium.compression.deciders.interface import Decision
+from convarium.representations.dense import Dense
+from convarium.datasets.splits import RawImages
 
 def nothing(view):
     return None
@@ -31,7 +31,7 @@ def strange_edit(view):
 class Rounded(Dense):
     kind = "breaking:Rounded"
     def encode(self, tensors, stream):
-        stream.values("weights", tensors[0].round())
+        stream.write_values("weights", tensors[0].round())
 
 class Longer(Dense):
     kind = "breaking:Longer"
@@ -46,22 +46,22 @@ class Imported(Dense):
     kind = "stranger:Imported"
 
 def rounded(view):
-    return {site.name: Rounded(site.shape).fit(view.weights[site.name]) for site in view.sites}
+    return {site.name: Rounded(site.shape).project(view.weights[site.name]) for site in view.sites}
 
 def longer(view):
-    return {site.name: Longer(site.shape).fit(view.weights[site.name]) for site in view.sites}
+    return {site.name: Longer(site.shape).project(view.weights[site.name]) for site in view.sites}
 
 def unnamed(view):
-    return {site.name: Unnamed(site.shape).fit(view.weights[site.name]) for site in view.sites}
+    return {site.name: Unnamed(site.shape).project(view.weights[site.name]) for site in view.sites}
 
 def imported(view):
-    return {site.name: Imported(site.shape).fit(view.weights[site.name]) for site in view.sites}
+    return {site.name: Imported(site.shape).project(view.weights[site.name]) for site in view.sites}
 
 def floats(dataset, root, parts):
-    return {part: Pixels(torch.zeros(9, 8, 8), torch.zeros(9, dtype=torch.int64)) for part in parts}
+    return {part: RawImages(torch.zeros(9, 8, 8), torch.zeros(9, dtype=torch.int64)) for part in parts}
 
 def many(dataset, root, parts):
-    return {part: Pixels(torch.zeros(9, 1, 8, 8, dtype=torch.uint8), torch.arange(9) + 7) for part in parts}
+    return {part: RawImages(torch.zeros(9, 1, 8, 8, dtype=torch.uint8), torch.arange(9) + 7) for part in parts}
 
 def few(dataset, root, parts):
     return {}
@@ -140,7 +140,7 @@ def test_a_decider(decider: str, said: str, told: Callable[..., str]) -> None:
     [
         ("breaking:TEXT", "architecture breaking:TEXT is str, its builder must return a torch.nn.Module"),
         ("breaking:BUG", "architecture breaking:BUG can't be built so: division by zero"),
-        ("breaking:FUNCTION", "is not a convarium.architectures.kwargs.Builder"),
+        ("breaking:FUNCTION", "is not a convarium.architectures.builder.Builder"),
         ("no_such_package:NET", "architectures has no 'no_such_package:NET'"),
     ],
 )

@@ -6,15 +6,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from convarium.architectures.kwargs import Builder
+from convarium.architectures.builder import Builder
 
 WIDTH = 8
 
 
-class Plain(nn.Module):
+class TiedNet(nn.Module):
     """Three convolutions of one shape and two linear layers of one shape, tied by `tie`."""
 
-    def __init__(self, in_chans: int, num_classes: int, tie: Callable[["Plain"], None]) -> None:
+    def __init__(self, in_chans: int, num_classes: int, tie: Callable[["TiedNet"], None]) -> None:
         super().__init__()
         self.stem = nn.Conv2d(in_chans, WIDTH, 3, padding=1)
         self.a, self.b, self.c = (nn.Conv2d(WIDTH, WIDTH, 3, padding=1) for _ in range(3))
@@ -30,7 +30,7 @@ class Plain(nn.Module):
         return self.fc(functional.relu(self.v(functional.relu(self.u(features)))))
 
 
-class Words(nn.Module):
+class WordsNet(nn.Module):
     """Pixels are words; their embedding is a linear layer's weight, too, and comes before it by name."""
 
     def __init__(self, num_classes: int) -> None:
@@ -95,66 +95,66 @@ class Reader(nn.Module):
         return self.fc(self.rows(images.mean(1))[0].mean(1))
 
 
-def _parameter(network: Plain) -> None:
+def _tie_weights(network: TiedNet) -> None:
     network.b.weight = network.a.weight
 
 
-def _module(network: Plain) -> None:
+def _tie_modules(network: TiedNet) -> None:
     network.b = network.a
 
 
-def _list(network: Plain) -> None:
+def _tie_by_list(network: TiedNet) -> None:
     network.everything = nn.ModuleList([network.a, network.b])
 
 
-def _three(network: Plain) -> None:
+def _tie_three_weights(network: TiedNet) -> None:
     network.b.weight = network.c.weight = network.a.weight
 
 
-def _biases(network: Plain) -> None:
+def _tie_biases(network: TiedNet) -> None:
     network.b.bias = network.v.bias = network.na.bias = network.a.bias
 
 
-def _buffers(network: Plain) -> None:
+def _tie_buffers(network: TiedNet) -> None:
     for name, buffer in network.na.named_buffers():
         setattr(network.nb, name, buffer)
 
 
-def _norm(network: Plain) -> None:
+def _tie_norms(network: TiedNet) -> None:
     network.nb = network.na
 
 
-def _linear(network: Plain) -> None:
+def _tie_linears(network: TiedNet) -> None:
     network.v.weight = network.u.weight
 
 
-def _transposed(network: Plain) -> None:
+def _tie_transposed(network: TiedNet) -> None:
     network.b = nn.ConvTranspose2d(WIDTH, WIDTH, 3, padding=1)
     network.b.weight = network.a.weight
 
 
-def _root(network: Plain) -> None:
+def _tie_at_root(network: TiedNet) -> None:
     network.kernel = network.a.weight  # comes before a.weight in the network's order, behind it in that of names
 
 
-def _early(network: Plain) -> None:
+def _tie_before_all(network: TiedNet) -> None:
     network.Z = network.a.weight  # comes before a.weight in both
 
 
-def _view(network: Plain) -> None:
+def _share_memory_by_view(network: TiedNet) -> None:
     network.v.weight = nn.Parameter(network.u.weight.view(WIDTH, WIDTH))
 
 
-def _buffer_of_a_parameter(network: Plain) -> None:
+def _tie_buffer_to_parameter(network: TiedNet) -> None:
     network.register_buffer("kernel", network.a.weight)
 
 
-def _halves(network: Plain) -> None:
+def _share_memory_in_halves(network: TiedNet) -> None:
     memory = torch.randn(2, WIDTH, WIDTH)
     network.u.weight, network.v.weight = nn.Parameter(memory[0]), nn.Parameter(memory[1])
 
 
-def _hidden_module(network: Plain) -> None:
+def _hide_module_in_list(network: TiedNet) -> None:
     network.held = [network.a]
     del network.b
     network.b = _Call(network.held)
@@ -171,21 +171,39 @@ class _Call(nn.Module):
         return self.held[0](maps)
 
 
-def _head(network: Plain) -> None:
+def _tie_heads(network: TiedNet) -> None:
     network.last = network.fc
 
 
-def _built(tie: Callable[[Plain], None]) -> Builder:
-    return Builder(lambda channels, classes, side: Plain(channels, classes, tie), {})
+def _make_tied_builder(tie: Callable[[TiedNet], None]) -> Builder:
+    return Builder(lambda channels, classes, side: TiedNet(channels, classes, tie), {})
 
 
-UNTIED = _built(lambda network: None)
-PARAMETER, MODULE, LIST, THREE = _built(_parameter), _built(_module), _built(_list), _built(_three)
-BIASES, BUFFERS, NORM, LINEAR = _built(_biases), _built(_buffers), _built(_norm), _built(_linear)
-TRANSPOSED, ROOT, EARLY, VIEW = _built(_transposed), _built(_root), _built(_early), _built(_view)
-BUFFER_OF_A_PARAMETER, HALVES = _built(_buffer_of_a_parameter), _built(_halves)
-HIDDEN_MODULE, HEAD = _built(_hidden_module), _built(_head)
-WORDS = Builder(lambda channels, classes, side: Words(classes), {})
+UNTIED = _make_tied_builder(lambda network: None)
+PARAMETER, MODULE, LIST, THREE = (
+    _make_tied_builder(_tie_weights),
+    _make_tied_builder(_tie_modules),
+    _make_tied_builder(_tie_by_list),
+    _make_tied_builder(_tie_three_weights),
+)
+BIASES, BUFFERS, NORM, LINEAR = (
+    _make_tied_builder(_tie_biases),
+    _make_tied_builder(_tie_buffers),
+    _make_tied_builder(_tie_norms),
+    _make_tied_builder(_tie_linears),
+)
+TRANSPOSED, ROOT, EARLY, VIEW = (
+    _make_tied_builder(_tie_transposed),
+    _make_tied_builder(_tie_at_root),
+    _make_tied_builder(_tie_before_all),
+    _make_tied_builder(_share_memory_by_view),
+)
+BUFFER_OF_A_PARAMETER, HALVES = (
+    _make_tied_builder(_tie_buffer_to_parameter),
+    _make_tied_builder(_share_memory_in_halves),
+)
+HIDDEN_MODULE, HEAD = _make_tied_builder(_hide_module_in_list), _make_tied_builder(_tie_heads)
+WORDS = Builder(lambda channels, classes, side: WordsNet(classes), {})
 LISTED = Builder(lambda channels, classes, side: Listed(channels * side * side, classes), {})
 CLOSED = Builder(lambda channels, classes, side: Closed(channels * side * side, classes), {})
 READER = Builder(lambda channels, classes, side: Reader(side, classes), {})

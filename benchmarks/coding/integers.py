@@ -14,8 +14,8 @@ from sklearn.cluster import KMeans
 from torch import Tensor, nn
 from torch.nn import functional
 
-from convarium.datasets.splits import Splits, Tensors
-from convarium.seeds import stream
+from convarium.datasets.splits import LabelledImages, Splits
+from convarium.seeds import derive_seed
 
 WIDTHS = (784, 300, 100, 10)
 SPARSITIES = (0.9, 0.92, 0.95, 0.97, 0.98, 0.987)
@@ -61,7 +61,7 @@ class Network:
             values = functional.linear(functional.relu(values) if index else values, weight, bias)
         return values
 
-    def accuracy(self, data: Tensors) -> float:
+    def accuracy(self, data: LabelledImages) -> float:
         """Return the share of images that are classified correctly."""
         with torch.no_grad():
             return (self.logits(data.images[:], self.weights).argmax(1) == data.labels).float().mean().item()
@@ -74,7 +74,7 @@ def rows(splits: Splits, seed: int, dense_epochs: int, epochs: int) -> Iterator[
     """Train, prune further and further, and yield what each pruned network becomes."""
     assert splits.train is not None
     assert splits.validation is not None
-    torch.manual_seed(stream(seed, "init"))
+    torch.manual_seed(derive_seed(seed, "init"))
     layers = [nn.Linear(*widths) for widths in pairwise(WIDTHS)]
     network = Network([layer.weight for layer in layers], [layer.bias for layer in layers])
     groups = [{"params": network.parameters(), "lr": LR}]
@@ -87,12 +87,12 @@ def rows(splits: Splits, seed: int, dense_epochs: int, epochs: int) -> Iterator[
 
 
 def train(
-    network: Network, groups: Any, data: Tensors, epochs: int, seed: int, weights: Callable[[], Sequence[Tensor]]
+    network: Network, groups: Any, data: LabelledImages, epochs: int, seed: int, weights: Callable[[], Sequence[Tensor]]
 ) -> None:
     """Adam, the learning rate falls along half a cosine."""
     optimizer, steps = torch.optim.Adam(groups), len(data) // BATCH
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * steps)
-    generator = torch.Generator().manual_seed(stream(seed, "order"))
+    generator = torch.Generator().manual_seed(derive_seed(seed, "order"))
     for _ in range(epochs):
         for batch in torch.randperm(len(data), generator=generator)[: steps * BATCH].reshape(steps, BATCH):
             loss = functional.cross_entropy(network.logits(data.images[batch], weights()), data.labels[batch])
@@ -102,7 +102,7 @@ def train(
             schedule.step()
 
 
-def retrained(network: Network, pruned: float, data: Tensors, epochs: int, seed: int) -> Network:
+def retrained(network: Network, pruned: float, data: LabelledImages, epochs: int, seed: int) -> Network:
     """Prune the smallest weights of all layers together, and train what is left."""
     sizes = torch.cat([weight.detach().abs().flatten() for weight in network.weights])
     least = sizes.topk(round(len(sizes) * (1 - pruned))).values[-1]
@@ -116,7 +116,7 @@ def _masked(network: Network, masks: Sequence[Tensor]) -> list[Tensor]:
     return [weight * mask for weight, mask in zip(network.weights, masks, strict=True)]
 
 
-def forms(network: Network, data: Tensors, pruned: float, epochs: int, seed: int) -> Iterator[Form]:
+def forms(network: Network, data: LabelledImages, pruned: float, epochs: int, seed: int) -> Iterator[Form]:
     """Yield kind, size, whole numbers and network of every form of a pruned network."""
     if SPARSITIES[0] <= pruned <= SHARED_UP_TO:
         shared = [share(weight) for weight in network.weights]
@@ -158,7 +158,7 @@ def share(weight: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def straight_through(
-    pruned: Network, scales: Sequence[Tensor], largest: int, data: Tensors, epochs: int, seed: int
+    pruned: Network, scales: Sequence[Tensor], largest: int, data: LabelledImages, epochs: int, seed: int
 ) -> tuple[list[Tensor], Network]:
     """Train weights, biases and scales of a grid; return its whole numbers and the network."""
     network, masks = Network(pruned.weights, pruned.biases), [weight != 0 for weight in pruned.weights]

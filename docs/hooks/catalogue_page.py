@@ -7,10 +7,10 @@ from typing import Any
 
 from cells import escaped
 
-from convarium.catalogue.document import told
-from convarium.catalogue.rows import main_section, rows
-from convarium.cli.catalogue import checks
-from convarium.cli.catalogue_table import counts, paper
+from convarium.catalogue.catalogue_document import build_catalogue_row
+from convarium.catalogue.rows import get_main_section, read_catalogue_rows
+from convarium.cli.catalogue import load_checks
+from convarium.cli.catalogue_table import format_own_counts, format_paper_figures
 
 SECTIONS = {
     "1": "Early networks",
@@ -34,8 +34,11 @@ and held against what review and paper print: [architectures](results/architectu
 
 def page() -> str:
     """Return the page as Markdown."""
-    known = checks()
-    found = [(_chapter(main_section(row)), told(row, known.get(row.id), None)) for row in rows()]
+    known = load_checks()
+    found = [
+        (_chapter(get_main_section(row)), build_catalogue_row(row, known.get(row.id), None))
+        for row in read_catalogue_rows()
+    ]
     found.sort(key=lambda one: ([*SECTIONS].index(one[0]), one[1]["section"]))
     parts = [HEAD, _summary([row for _, row in found])]
     for chapter, members in groupby(found, key=lambda one: one[0]):
@@ -78,7 +81,7 @@ def _architecture(row: Mapping[str, Any]) -> Sequence[str]:
     if row["check"]:
         verdict += f"<br>{'<br>'.join(part for part in _ours(row) if part)}"
     code = f"{row['code']}, {row['licence']}" if row["code"] else ""
-    figures = (escaped(row["published"]), escaped(paper(row)), escaped(counts(row)))
+    figures = (escaped(row["published"]), escaped(format_paper_figures(row)), escaped(format_own_counts(row)))
     return escaped(row["section"]), _system(row), _typed(row), *figures, verdict, code
 
 

@@ -9,14 +9,14 @@ from typing import Any
 import yaml
 from cells import escaped
 
-from convarium.config import places
-from convarium.config.checker import rules
-from convarium.config.rules import MISSING, Rule, from_default
-from convarium.config.schema import CLOSED, Architecture, Dataset
-from convarium.config.words import shown
+from convarium.config import search_path
+from convarium.config.checker import derive_field_rules
+from convarium.config.messages import format_value
+from convarium.config.rules import MUST_BE_SET, Rule, parse_knob_rule
+from convarium.config.schema import CLOSED_GROUPS, ArchitectureConfig, DatasetConfig
 
 FIRST = ("architecture", "dataset", "recipe", "compression", "term", "budget", "measurement", "runtime", "tracking")
-SCHEMA: Mapping[str, type] = {**CLOSED, "architecture": Architecture, "dataset": Dataset}
+SCHEMA: Mapping[str, type] = {**CLOSED_GROUPS, "architecture": ArchitectureConfig, "dataset": DatasetConfig}
 COMMENT = re.compile(r"^( *)([a-z]\w*):.*?\s+#\s+(.*)$")
 KEY = re.compile(r"^( *)([a-z]\w*):")
 NO_KNOBS = ("defaults", "method", "version", "phases", "name", "source")
@@ -39,8 +39,8 @@ class Option:
 
 def page() -> str:
     """Return the page as Markdown."""
-    conf = places.ours("conf")
-    groups = [*FIRST, *(group for group in places.groups() if group not in FIRST)]
+    conf = search_path.find_builtin_folder("conf")
+    groups = [*FIRST, *(group for group in search_path.list_config_groups() if group not in FIRST)]
     return "\n".join([HEAD, *(line for group in groups for line in _group(conf, group))])
 
 
@@ -48,7 +48,7 @@ def _group(conf: Path, group: str) -> Iterator[str]:
     yield f"## {group}\n"
     if (default := _default(conf, group)) is not None:
         yield f"Default: `{group}={default}`.\n"
-    for name in places.files(conf / group):
+    for name in search_path.list_config_names(conf / group):
         yield from _section(conf, group, name)
 
 
@@ -61,7 +61,7 @@ def _section(conf: Path, group: str, name: str) -> Iterator[str]:
     option = _read(conf, conf / group / f"{name}.yaml")
     yield f"### {name if group != 'term' else f'term {name}'}\n"
     yield f"{escaped(option.head)}\n"
-    rows = list(_rows(option.values, option.comments, rules(SCHEMA[group]) if group in SCHEMA else {}, ""))
+    rows = list(_rows(option.values, option.comments, derive_field_rules(SCHEMA[group]) if group in SCHEMA else {}, ""))
     if rows:
         yield "\n".join(("| knob | default | values | |", "|---|---|---|---|", *rows)) + "\n"
     if notes := list(_notes(option.values)):
@@ -99,12 +99,12 @@ def _rows(
     checks = values.get("_check_") or {}
     for key, default in values.items():
         name = f"{where}{key}"
-        if key.startswith("_") or (key in NO_KNOBS and default != MISSING):
+        if key.startswith("_") or (key in NO_KNOBS and default != MUST_BE_SET):
             continue
         if isinstance(default, dict) and default and key not in checks and not closed.get(key, Rule()).choices:
             yield from _rows(default, comments, {}, f"{name}.")
             continue
-        rule = closed.get(key) or from_default(default, checks.get(key), name)
+        rule = closed.get(key) or parse_knob_rule(default, checks.get(key), name)
         yield f"| `{name}` | {_shown(default)} | {escaped(str(rule) or 'any')} | {escaped(comments.get(name, ''))} |"
     yield from _left_out(values, closed)
 
@@ -117,7 +117,7 @@ def _left_out(values: Mapping[str, Any], closed: Mapping[str, Rule]) -> Iterator
 
 
 def _shown(default: Any) -> str:
-    return "must be given" if default == MISSING else f"`{shown(default)}`"
+    return "must be given" if default == MUST_BE_SET else f"`{format_value(default)}`"
 
 
 def _notes(values: Mapping[str, Any]) -> Iterator[str]:

@@ -3,8 +3,8 @@
 from importlib import import_module
 from typing import Any
 
-PLACES = {
-    "load": ("convarium.portable.served", "load"),
+LAZY_EXPORTS = {
+    "load": ("convarium.portable.loaders", "load"),
     "open": ("convarium.notebook", "open_stored"),
     "results": ("convarium.notebook", "results"),
 }
@@ -12,7 +12,7 @@ __all__ = ["load", "open", "results"]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in PLACES:
+    if name not in LAZY_EXPORTS:
         raise AttributeError(f"module 'convarium' has no attribute '{name}'")
-    module, called = PLACES[name]
+    module, called = LAZY_EXPORTS[name]
     return getattr(import_module(module), called)

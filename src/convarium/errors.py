@@ -10,13 +10,13 @@ class UserError(ValueError):
     kind: str | None = None
 
 
-class NotReachable(UserError):
+class BudgetNotReachable(UserError):
     """No value of a method's knob meets the budget; the line names what can be reached."""
 
     kind = "not_reachable"
 
 
-class NotInstalled(UserError):
+class ProgramNotInstalled(UserError):
     """A control needs a program that is not here."""
 
     kind = "not_installed"

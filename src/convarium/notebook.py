@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from convarium.store.store import Store
 
-NETWORKS = ("train", "adopt", "compress")  # the stages that make one
+NETWORK_STAGES = ("train", "adopt", "compress")  # the stages that make one
 
 
 def results(*overrides: str, where: tuple[str, ...] = ()) -> DataFrame:
@@ -28,36 +28,36 @@ def results(*overrides: str, where: tuple[str, ...] = ()) -> DataFrame:
     """
     import pandas
 
-    from convarium.cli.compare import compared
-    from convarium.comparison.report.table import table
+    from convarium.cli.compare import compare_command_line
+    from convarium.comparison.report.csv_table import format_csv_table
 
     for text in overrides:
-        _refuse_no_text(text, "an override such as 'seed=0'")
-    return pandas.read_csv(StringIO(table(compared(overrides, where))))
+        _check_is_text(text, "an override such as 'seed=0'")
+    return pandas.read_csv(StringIO(format_csv_table(compare_command_line(overrides, where))))
 
 
-def open_stored(signature: str, store: str = "outputs/store") -> Stored:
+def open_stored(signature: str, store: str = "outputs/store") -> StoredResult:
     """Return what is stored at a signature, or at any prefix of one that is unique.
 
     Raises:
         UserError: nothing, or more than one thing, is stored at it, or it is not done.
     """
-    from convarium.config.paths import expanded
+    from convarium.config.paths import expand_home
     from convarium.errors import UserError
-    from convarium.store.disk import named
+    from convarium.store.disk import check_store_root
     from convarium.store.store import Store
 
-    _refuse_no_text(signature, "a signature such as '3fa2'")
-    there = Store(named(expanded(store)))
-    found = there.resolve(signature)
-    done, path = there.done(found), there.path(found)
+    _check_is_text(signature, "a signature such as '3fa2'")
+    there = Store(check_store_root(expand_home(store)))
+    found = there.resolve_signature(signature)
+    done, path = there.find_record(found), there.find_folder(found)
     if done is None or path is None:
         raise UserError(f"{found} is not done; `convarium show {found}` says why")
-    return Stored(done, path, there)
+    return StoredResult(done, path, there)
 
 
 @dataclass(frozen=True)
-class Stored:
+class StoredResult:
     """The result of a stage.
 
     Attributes:
@@ -83,15 +83,17 @@ class Stored:
         """
         import pandas
 
-        from convarium.comparison.collect import made_by
-        from convarium.store.curves import read
+        from convarium.comparison.collect import walk_stage_records
+        from convarium.store.curves import read_reports
 
-        own = self.record["stage"] in NETWORKS
+        own = self.record["stage"] in NETWORK_STAGES
         network = self.record["signature"] if own else self.record["parents"][0]
         lines = []
-        for stage in [record["signature"] for record in made_by(network, self.store)][::-1]:
-            folder = self.store.path(stage)
-            lines += [{"signature": stage, **report} for report in read(folder / "curves.jsonl")] if folder else []
+        for stage in [record["signature"] for record in walk_stage_records(network, self.store)][::-1]:
+            folder = self.store.find_folder(stage)
+            lines += (
+                [{"signature": stage, **report} for report in read_reports(folder / "curves.jsonl")] if folder else []
+            )
         return pandas.DataFrame(lines)
 
     def network(self) -> nn.Module:
@@ -100,12 +102,12 @@ class Stored:
         Raises:
             UserError: the stage made none.
         """
-        from convarium.compression.file.container import load
+        from convarium.cvm.container import load_cvm
 
-        return load(self.path / "network.cvm")
+        return load_cvm(self.path / "network.cvm")
 
 
-def _refuse_no_text(value: object, expected: str) -> None:
+def _check_is_text(value: object, expected: str) -> None:
     from convarium.errors import UserError
 
     if not isinstance(value, str):

@@ -3,7 +3,7 @@
 from hashlib import sha256
 
 
-def stream(seed: int, *names: str | int) -> int:
+def derive_seed(seed: int, *names: str | int) -> int:
     """Derive a 63-bit seed for the stream `names` of `seed` (such as "init", or "step", 2)."""
     text = ":".join(str(part) for part in (seed, *names))
     return int.from_bytes(sha256(text.encode()).digest()[:8], "big") >> 1

@@ -9,9 +9,9 @@ from torch.nn import functional
 
 from convarium.architectures.blocks import activations, convolutions, norms, pooling
 from convarium.architectures.blocks.deformable import Deformable
-from convarium.architectures.blocks.dropout import DropConnectConv2d, DropConnectLinear, dropout, linear
-from convarium.architectures.blocks.layers import Layers
-from convarium.measurement.macs import macs
+from convarium.architectures.blocks.dropout import DropConnectConv2d, DropConnectLinear, build_dropout, build_linear
+from convarium.architectures.blocks.layers import LayerChoice
+from convarium.cost.macs import count_macs
 
 FORMULAS = {
     "sigmoid": lambda x: 1 / (1 + torch.exp(-x)),
@@ -36,18 +36,18 @@ FORMULAS = {
 }
 
 
-@pytest.mark.parametrize("name", activations.NAMES)
+@pytest.mark.parametrize("name", activations.ACTIVATION_NAMES)
 def test_an_activation_is_its_formula_and_keeps_the_channels(name: str) -> None:
     for shape in ((3,), ()):
-        x = 3 * torch.randn(5, 4 * activations.pieces(name), *shape, *shape)
-        answer = activations.activation(name, 4).eval()(x)
+        x = 3 * torch.randn(5, 4 * activations.count_pieces(name), *shape, *shape)
+        answer = activations.build_activation(name, 4).eval()(x)
         assert answer.shape == (5, 4, *shape, *shape)
         torch.testing.assert_close(answer, FORMULAS[name](x), rtol=1e-5, atol=1e-6)
 
 
 def test_rrelu_draws_its_slopes_in_training_only() -> None:
     x = -torch.rand(4, 50)
-    slopes = activations.activation("rrelu", 50)(x) / x
+    slopes = activations.build_activation("rrelu", 50)(x) / x
     assert slopes.min() >= 1 / 8 - 1e-6
     assert slopes.max() <= 1 / 3 + 1e-6
     assert slopes.std() > 0.01
@@ -77,9 +77,9 @@ def test_maxout_of_equal_pieces_is_the_plain_convolution() -> None:
 
 def test_the_identity_added_to_every_piece_is_added_to_the_maximum() -> None:
     x, identity = torch.randn(2, 8, 3, 3), torch.randn(2, 4, 3, 3)
-    added = activations.Maxout()(x + activations.each_piece(identity, "maxout"))
+    added = activations.Maxout()(x + activations.repeat_for_pieces(identity, "maxout"))
     torch.testing.assert_close(added, activations.Maxout()(x) + identity)
-    assert activations.each_piece(identity, "relu") is identity
+    assert activations.repeat_for_pieces(identity, "relu") is identity
 
 
 def test_local_response_normalisation_is_the_paper_s_formula() -> None:
@@ -88,36 +88,36 @@ def test_local_response_normalisation_is_the_paper_s_formula() -> None:
     for channel in range(9):
         near = x[:, max(0, channel - 2) : min(8, channel + 2) + 1]
         expected[:, channel] = x[:, channel] / (2 + 1e-4 * near.square().sum(1)) ** 0.75
-    torch.testing.assert_close(norms.norm("local_response", 9)(x), expected)
+    torch.testing.assert_close(norms.build_norm("local_response", 9)(x), expected)
 
 
 def test_layer_and_group_normalisation_are_of_one_image() -> None:
     x = torch.randn(3, 64, 4, 4) * 4 + 2
-    layered = norms.norm("layer", 64)(x)
+    layered = norms.build_norm("layer", 64)(x)
     torch.testing.assert_close(layered.flatten(1).mean(1), torch.zeros(3), atol=1e-5, rtol=0)
     torch.testing.assert_close(layered.flatten(1).std(1, correction=0), torch.ones(3), atol=1e-4, rtol=0)
-    grouped = norms.norm("group", 64)(x).reshape(3, 32, -1)
+    grouped = norms.build_norm("group", 64)(x).reshape(3, 32, -1)
     torch.testing.assert_close(grouped.mean(2), torch.zeros(3, 32), atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize(("channels", "groups"), [(1, 1), (3, 1), (16, 8), (17, 1), (64, 32), (256, 32), (96, 32)])
 def test_group_normalisation_divides_any_number_of_channels(channels: int, groups: int) -> None:
-    group = norms.norm("group", channels)
+    group = norms.build_norm("group", channels)
     assert isinstance(group, nn.GroupNorm)
     assert group.num_groups == groups
 
 
-@pytest.mark.parametrize("name", norms.NAMES)
+@pytest.mark.parametrize("name", norms.NORM_NAMES)
 def test_a_normalisation_keeps_the_shape(name: str) -> None:
     x = torch.randn(2, 6, 4, 4)
-    assert norms.norm(name, 6)(x).shape == x.shape
-    assert norms.shifts(name) == any(key == "bias" for key, _ in norms.norm(name, 6).named_parameters())
+    assert norms.build_norm(name, 6)(x).shape == x.shape
+    assert norms.has_shift(name) == any(key == "bias" for key, _ in norms.build_norm(name, 6).named_parameters())
 
 
-@pytest.mark.parametrize("name", pooling.NAMES)
+@pytest.mark.parametrize("name", pooling.POOLING_NAMES)
 @pytest.mark.parametrize(("kernel", "stride", "side"), [(2, None, 4), (3, 2, 3), (4, 4, 2)])
 def test_a_window_pooling_gives_a_number_a_window(name: str, kernel: int, stride: int | None, side: int) -> None:
-    layer, x = pooling.pool(name, 5, kernel, stride), torch.randn(2, 5, 8, 8)
+    layer, x = pooling.build_pool(name, 5, kernel, stride), torch.randn(2, 5, 8, 8)
     for mode in (True, False):
         assert layer.train(mode)(x).shape == (2, 5, side, side)
 
@@ -166,8 +166,8 @@ def test_stochastic_pooling_of_zeros_is_uniform_and_finite() -> None:
 def test_trainable_subsampling_has_two_numbers_a_channel_and_begins_as_the_mean() -> None:
     x = torch.randn(2, 6, 8, 8)
     for layer, mean in (
-        (pooling.pool("trainable", 6), nn.AvgPool2d(2)),
-        (pooling.global_pool("trainable", 6), nn.AdaptiveAvgPool2d(1)),
+        (pooling.build_pool("trainable", 6), nn.AvgPool2d(2)),
+        (pooling.build_global_pool("trainable", 6), nn.AdaptiveAvgPool2d(1)),
     ):
         assert sum(parameter.numel() for parameter in layer.parameters()) == 12
         torch.testing.assert_close(layer(x), mean(x))
@@ -178,7 +178,7 @@ def test_trainable_subsampling_has_two_numbers_a_channel_and_begins_as_the_mean(
 
 
 def test_a_spatial_pyramid_has_21_bins_a_channel_at_any_size() -> None:
-    layer = pooling.global_pool("spatial_pyramid", 7)
+    layer = pooling.build_global_pool("spatial_pyramid", 7)
     for height, width in ((1, 1), (3, 5), (4, 4), (13, 9)):
         x = torch.randn(2, 7, height, width)
         assert layer(x).shape == (2, 147)
@@ -187,11 +187,11 @@ def test_a_spatial_pyramid_has_21_bins_a_channel_at_any_size() -> None:
     torch.testing.assert_close(layer(doubled), layer(doubled.repeat_interleave(2, 2).repeat_interleave(2, 3)))
 
 
-@pytest.mark.parametrize("name", pooling.GLOBAL_NAMES)
+@pytest.mark.parametrize("name", pooling.GLOBAL_POOLING_NAMES)
 def test_a_global_pooling_gives_the_features_it_says(name: str) -> None:
-    layer = pooling.global_pool(name, 5)
+    layer = pooling.build_global_pool(name, 5)
     for mode in (True, False):
-        assert layer.train(mode)(torch.randn(2, 5, 6, 6)).flatten(1).shape == (2, pooling.features(name, 5))
+        assert layer.train(mode)(torch.randn(2, 5, 6, 6)).flatten(1).shape == (2, pooling.count_features(name, 5))
 
 
 def test_dropconnect_drops_weights_in_training_and_keeps_their_mean() -> None:
@@ -221,21 +221,21 @@ def test_dropconnect_s_images_of_a_batch_share_the_mask() -> None:
 
 
 def test_no_rate_no_layer_and_no_random_number() -> None:
-    assert isinstance(dropout(0.0), nn.Identity)
-    assert isinstance(dropout(0.3), nn.Dropout)
-    assert type(linear(3, 2)) is nn.Linear
-    assert isinstance(linear(3, 2, 0.5), DropConnectLinear)
+    assert isinstance(build_dropout(0.0), nn.Identity)
+    assert isinstance(build_dropout(0.3), nn.Dropout)
+    assert type(build_linear(3, 2)) is nn.Linear
+    assert isinstance(build_linear(3, 2, 0.5), DropConnectLinear)
 
 
-@pytest.mark.parametrize("name", convolutions.NAMES)
+@pytest.mark.parametrize("name", convolutions.CONVOLUTION_NAMES)
 @pytest.mark.parametrize(("kernel", "stride", "groups"), [(3, 1, 1), (3, 2, 2), (1, 1, 1), (5, 1, 1)])
 def test_a_convolution_halves_the_map_at_most(name: str, kernel: int, stride: int, groups: int) -> None:
-    layer = convolutions.convolution(name, 4, 6, kernel, stride, groups)
+    layer = convolutions.build_convolution(name, 4, 6, kernel, stride, groups)
     answer = layer(torch.randn(2, 4, 7, 7))
     assert answer.shape == (2, 6, math.ceil(7 / stride), math.ceil(7 / stride))
     gradients = torch.autograd.grad(answer.square().sum(), list(layer.parameters()), allow_unused=True)
     assert all(gradient is not None for gradient in gradients)
-    assert type(convolutions.convolution(name, 4, 6, 1)) is nn.Conv2d
+    assert type(convolutions.build_convolution(name, 4, 6, 1)) is nn.Conv2d
 
 
 def test_a_deformable_convolution_without_offsets_is_the_plain_one() -> None:
@@ -250,12 +250,12 @@ def test_a_deformable_convolution_without_offsets_is_the_plain_one() -> None:
 
 def test_the_macs_of_a_deformable_convolution_are_counted() -> None:
     side, weights = 8, 6 * 4 * 9 + 18 * 4 * 9
-    assert macs(Deformable(4, 6, 3, 1, 1, False), (4, side, side)) == weights * side * side
+    assert count_macs(Deformable(4, 6, 3, 1, 1, False), (4, side, side)) == weights * side * side
 
 
 def test_a_dilated_convolution_sees_5x5_pixels() -> None:
     x = torch.zeros(1, 1, 9, 9, requires_grad=True)
-    (seen,) = torch.autograd.grad(convolutions.convolution("dilated", 1, 1, 3)(x)[0, 0, 4, 4], x)
+    (seen,) = torch.autograd.grad(convolutions.build_convolution("dilated", 1, 1, 3)(x)[0, 0, 4, 4], x)
     places = seen[0, 0].nonzero()
     assert places.min(0).values.tolist() == [2, 2]
     assert places.max(0).values.tolist() == [6, 6]
@@ -263,10 +263,10 @@ def test_a_dilated_convolution_sees_5x5_pixels() -> None:
 
 
 def test_a_convolution_has_a_bias_where_its_normalisation_shifts_nothing() -> None:
-    for name in norms.NAMES:
-        layer = Layers(norm=name).conv(3, 4)
+    for name in norms.NORM_NAMES:
+        layer = LayerChoice(norm=name).conv(3, 4)
         assert isinstance(layer, nn.Conv2d)
         assert (layer.bias is not None) == (name in ("none", "local_response"))
-    doubled = Layers(activation="maxout").conv(3, 4)
+    doubled = LayerChoice(activation="maxout").conv(3, 4)
     assert isinstance(doubled, nn.Conv2d)
     assert doubled.out_channels == 8

@@ -2,17 +2,17 @@
 
 import pytest
 
-from convarium.catalogue.counting import counted
-from convarium.catalogue.rows import Row, rows
+from convarium.catalogue.network_counts import count_network
+from convarium.catalogue.rows import CatalogueRow, read_catalogue_rows
 
-NETWORKS = [row for row in rows() if row.network and row.config]
+NETWORKS = [row for row in read_catalogue_rows() if row.network and row.config]
 
 
 @pytest.mark.parametrize("row", NETWORKS, ids=lambda row: str(row.id))
-def test_a_network_is_the_paper_s(row: Row) -> None:
+def test_a_network_is_the_paper_s(row: CatalogueRow) -> None:
     """A row whose figures are missing fails too: `benchmarks/architectures.py` fills them in."""
-    found = counted(row)
-    assert (found.parameters, found.macs, found.input) == (row.parameters, row.macs, str(row.input))
+    found = count_network(row)
+    assert (found.parameters, found.macs, found.input_size) == (row.parameters, row.macs, str(row.input))
 
 
 def test_most_of_the_review_s_classifiers_are_there() -> None:

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 import torch
 
-from architectures.described import memorised, own, without_gradient
-from convarium.architectures import library
-from convarium.architectures.blocks.layers import Layers
+from architectures.descriptions import can_memorise, describe_own, find_parameters_without_gradient
+from convarium.architectures import factory
+from convarium.architectures.blocks.layers import LayerChoice
 from convarium.architectures.cross_layer.d3net import MultiDilated, d2_block
+from convarium.cost.macs import count_macs
 from convarium.errors import UserError
-from convarium.measurement.macs import macs
 
 Offsets = set[tuple[int, int]]
 PIXELS: dict[str, Any] = {"kwargs": {"head": "pixels"}}
@@ -22,14 +22,14 @@ PIXELS: dict[str, Any] = {"kwargs": {"head": "pixels"}}
     [("d3net_s", 9_685_699, 98_360_688_640), ("d3net_l", 38_726_117, 374_807_199_744)],
 )
 def test_sizes_are_those_of_the_catalogue(name: str, parameters: int, multiplications: int) -> None:
-    network = library.build(own(name, 3, 512, 19, **PIXELS), "meta")
+    network = factory.build_architecture(describe_own(name, 3, 512, 19, **PIXELS), "meta")
     assert sum(parameter.numel() for parameter in network.parameters()) == parameters
-    assert macs(network, (3, 512, 1024)) == multiplications
+    assert count_macs(network, (3, 512, 1024)) == multiplications
 
 
 def test_a_slice_sees_the_pixels_that_the_dilations_say() -> None:
     torch.manual_seed(0)
-    block = MultiDilated(Layers(activation="softplus"), 3, 2).eval()
+    block = MultiDilated(LayerChoice(activation="softplus"), 3, 2).eval()
     x = torch.randn(1, 3, 37, 37, requires_grad=True)
     slices = block(x).split(2, dim=1)
     for number, expected in enumerate(reach(4)):
@@ -56,27 +56,27 @@ def wider(offsets: Offsets, dilation: int) -> Offsets:
 
 
 def test_a_block_has_a_bottleneck_only_where_its_input_is_wider() -> None:
-    layers = Layers()
+    layers = LayerChoice()
     assert len(d2_block(layers, 144, 36, 28)) + 1 == len(d2_block(layers, 145, 36, 28))
 
 
 @pytest.mark.parametrize(("head", "shape"), [("images", (2, 5)), ("pixels", (2, 5, 29, 40))])
 def test_a_head_answers_for_images_or_for_pixels(head: str, shape: tuple[int, ...]) -> None:
-    network = library.build(own("d3net_s", 1, 29, 5, kwargs={"head": head}), "meta")
+    network = factory.build_architecture(describe_own("d3net_s", 1, 29, 5, kwargs={"head": head}), "meta")
     assert network(torch.empty(2, 1, 29, 40, device="meta")).shape == shape
 
 
 def test_a_class_for_every_pixel_is_no_classifier() -> None:
     with pytest.raises(UserError, match=r"is not a classifier: its output isn't \(images, classes\)"):
-        library.trial(own("d3net_s", 3, 32, 10, **PIXELS))
+        factory.dry_run_architecture(describe_own("d3net_s", 3, 32, 10, **PIXELS))
 
 
 def test_smaller_images_are_refused_with_the_smallest_size() -> None:
-    assert library.trial(own("d3net_s", 1, 29, 10))
+    assert factory.dry_run_architecture(describe_own("d3net_s", 1, 29, 10))
     with pytest.raises(UserError, match="d3net_s needs images of at least 29 pixels a side"):
-        library.build(own("d3net_s", 1, 28, 10), "meta")
+        factory.build_architecture(describe_own("d3net_s", 1, 28, 10), "meta")
 
 
 def test_every_parameter_gets_a_gradient_and_eight_images_are_memorised() -> None:
-    assert without_gradient(own("d3net_s", 1, 29, 10, activation="prelu")) == []
-    assert memorised(own("d3net_s", 1, 32, 8))
+    assert find_parameters_without_gradient(describe_own("d3net_s", 1, 29, 10, activation="prelu")) == []
+    assert can_memorise(describe_own("d3net_s", 1, 32, 8))

@@ -6,8 +6,13 @@ import pytest
 import torch
 from torch import nn
 
-from architectures.described import memorised, own, size, without_gradient
-from convarium.architectures import library
+from architectures.descriptions import (
+    can_memorise,
+    count_parameters_and_macs,
+    describe_own,
+    find_parameters_without_gradient,
+)
+from convarium.architectures import factory
 from convarium.architectures.cross_layer.highway import Highway
 from convarium.errors import UserError
 
@@ -18,15 +23,15 @@ CIFAR: dict[str, Any] = {"side": 32, "classes": 10}
 @pytest.mark.parametrize(
     ("described", "expected"),
     [
-        (own("highway_mnist_fc", **DIGIT), (284_560, 279_700)),
-        (own("highway_mnist", **DIGIT), (38_986, 8_028_576)),
-        (own("highway_mnist_32", **DIGIT), (151_690, 31_650_624)),
-        (own("highway_cifar", **CIFAR), (2_256_838, 330_826_728)),
+        (describe_own("highway_mnist_fc", **DIGIT), (284_560, 279_700)),
+        (describe_own("highway_mnist", **DIGIT), (38_986, 8_028_576)),
+        (describe_own("highway_mnist_32", **DIGIT), (151_690, 31_650_624)),
+        (describe_own("highway_cifar", **CIFAR), (2_256_838, 330_826_728)),
     ],
     ids=lambda given: given["name"] if isinstance(given, dict) else "",
 )
 def test_sizes_are_those_of_the_paper(described: dict[str, Any], expected: tuple[int, int]) -> None:
-    assert size(described) == expected
+    assert count_parameters_and_macs(described) == expected
 
 
 @pytest.mark.parametrize(
@@ -46,7 +51,7 @@ def test_a_gate_carries_its_input_or_lets_the_layer_through(layer: Highway, shap
 
 
 def test_with_all_gates_shut_a_stage_is_the_identity() -> None:
-    network = library.build(own("highway_cifar", **CIFAR, kwargs={"gate_bias": -20})).eval()
+    network = factory.build_architecture(describe_own("highway_cifar", **CIFAR, kwargs={"gate_bias": -20})).eval()
     for name, module in network.named_modules():
         if name.endswith("gate"):
             nn.init.zeros_(module.get_parameter("weight"))
@@ -59,7 +64,7 @@ def test_with_all_gates_shut_a_stage_is_the_identity() -> None:
     [("highway_mnist_fc", -3, 48), ("highway_mnist", -1, 8), ("highway_mnist_32", -1, 8), ("highway_cifar", -2, 14)],
 )
 def test_gates_begin_nearly_shut(name: str, bias: int, layers: int) -> None:
-    network = library.build(own(name, 1, 28, 10))
+    network = factory.build_architecture(describe_own(name, 1, 28, 10))
     biases = [module.get_parameter("bias") for name, module in network.named_modules() if name.endswith("gate")]
     assert len(biases) == layers
     assert all(bool((one == bias).all()) for one in biases)
@@ -68,27 +73,27 @@ def test_gates_begin_nearly_shut(name: str, bias: int, layers: int) -> None:
 @pytest.mark.parametrize(
     "described",
     [
-        own("highway_mnist_fc", 1, 8, 10, activation="maxout", kwargs={"depth": 5, "width": 7}),
-        own("highway_mnist", 2, 8, 10, activation="maxout", norm="batch"),
-        own("highway_mnist_32", 1, 29, 10, activation="tanh", dropout=0.2),
-        own("highway_cifar", 3, 4, 10, activation="prelu", norm="group", pooling="spatial_pyramid"),
+        describe_own("highway_mnist_fc", 1, 8, 10, activation="maxout", kwargs={"depth": 5, "width": 7}),
+        describe_own("highway_mnist", 2, 8, 10, activation="maxout", norm="batch"),
+        describe_own("highway_mnist_32", 1, 29, 10, activation="tanh", dropout=0.2),
+        describe_own("highway_cifar", 3, 4, 10, activation="prelu", norm="group", pooling="spatial_pyramid"),
     ],
     ids=lambda described: described["name"],
 )
 def test_every_parameter_gets_a_gradient_at_small_sizes(described: dict[str, Any]) -> None:
-    assert without_gradient(described) == []
+    assert find_parameters_without_gradient(described) == []
 
 
 @pytest.mark.parametrize(("name", "least"), [("highway_mnist", 8), ("highway_mnist_32", 8), ("highway_cifar", 4)])
 def test_smaller_images_are_refused_with_the_smallest_size(name: str, least: int) -> None:
-    assert library.trial(own(name, 1, least, 10))
+    assert factory.dry_run_architecture(describe_own(name, 1, least, 10))
     with pytest.raises(UserError, match=f"{name} needs images of at least {least} pixels a side"):
-        library.build(own(name, 1, least - 1, 10), "meta")
+        factory.build_architecture(describe_own(name, 1, least - 1, 10), "meta")
 
 
 @pytest.mark.parametrize("side", range(8, 34))
 def test_the_classifier_fits_maps_of_any_size(side: int) -> None:
-    assert library.trial(own("highway_mnist", 1, side, 10))
+    assert factory.dry_run_architecture(describe_own("highway_mnist", 1, side, 10))
 
 
 @pytest.mark.parametrize(
@@ -96,4 +101,4 @@ def test_the_classifier_fits_maps_of_any_size(side: int) -> None:
     [("highway_mnist_fc", 28, 1e-3), ("highway_mnist", 28, 1e-3), ("highway_cifar", 16, 3e-4)],
 )
 def test_eight_images_are_memorised(name: str, side: int, lr: float) -> None:
-    assert memorised(own(name, 1, side, 10), lr=lr)
+    assert can_memorise(describe_own(name, 1, side, 10), lr=lr)

@@ -7,19 +7,19 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from architectures.described import own
-from convarium.architectures import library
-from convarium.architectures.blocks.layers import Layers
+from architectures.descriptions import describe_own
+from convarium.architectures import factory
+from convarium.architectures.blocks.layers import LayerChoice
 from convarium.architectures.cross_layer import pyramidnet, resnet_cifar, resnext_cifar, wide_resnet
 from convarium.architectures.depthwise.shufflenet_v1 import Unit
 
-LAYERS = Layers()
+LAYERS = LayerChoice()
 Sizes = tuple[int, int, int]
 
 
 def pyramidal(inputs: int, outputs: int, stride: int) -> nn.Module:
     inner, shortcut = (
-        pyramidnet.basic(LAYERS, inputs, outputs, stride),
+        pyramidnet.basic_branch(LAYERS, inputs, outputs, stride),
         pyramidnet.Shortcut(LAYERS, inputs, outputs, stride),
     )
     return pyramidnet.Residual(lambda *_: inner, lambda *_: shortcut, inputs, outputs, stride)
@@ -54,7 +54,7 @@ def test_a_residual_block_whose_last_scale_is_zero_changes_the_shape_alone() -> 
 
 
 def test_a_resnet_whose_last_scales_are_zero_is_its_stem() -> None:
-    network = library.build(own("resnet20", side=32, classes=10)).eval()
+    network = factory.build_architecture(describe_own("resnet20", side=32, classes=10)).eval()
     for name, module in network.named_modules():
         if name.endswith("bn2"):
             nn.init.zeros_(module.get_parameter("weight"))
@@ -76,8 +76,8 @@ def seen(block: nn.Module, x: Tensor, token: tuple[int, int]) -> list[list[int]]
 @pytest.mark.parametrize(("block", "borders"), [(0, (0, 7, 14)), (1, (0, 3, 10, 14))])
 def test_a_token_of_swin_sees_its_window_and_then_its_shifted_window(block: int, borders: tuple[int, ...]) -> None:
     torch.manual_seed(0)
-    described = {**own("swin_tiny_patch4_window7_224", side=56, classes=10), "source": "timm"}
-    layer = library.build(described).eval().get_submodule(f"layers.0.blocks.{block}")
+    described = {**describe_own("swin_tiny_patch4_window7_224", side=56, classes=10), "source": "timm"}
+    layer = factory.build_architecture(described).eval().get_submodule(f"layers.0.blocks.{block}")
     x = torch.randn(1, 14, 14, 96)
     windows = [list(range(*ends)) for ends in pairwise(borders)]
     for row in windows:

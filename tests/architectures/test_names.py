@@ -6,9 +6,9 @@ import pytest
 import timm
 import yaml
 
-from architectures.described import own
-from convarium.architectures import library
-from convarium.config.places import folders
+from architectures.descriptions import describe_own
+from convarium.architectures import factory
+from convarium.config.search_path import list_search_folders
 
 TRAPS = re.compile(r"convformer|resnet10t|botnet50ts_256|pvt_v2|vit_\w+_r\d+|densenet264d")
 OURS = {
@@ -22,7 +22,7 @@ OURS = {
 
 
 def test_no_file_names_one() -> None:
-    files = [path for root in folders("conf") for path in (root / "architecture").glob("*/*.yaml")]
+    files = [path for root in list_search_folders("conf") for path in (root / "architecture").glob("*/*.yaml")]
     built = {path.stem: yaml.safe_load(path.read_text(encoding="utf-8")) for path in files}
     assert [stem for stem, found in built.items() if TRAPS.search(found["name"])] == []
     assert {built[stem]["source"] for stem in OURS} == {"own"}
@@ -32,9 +32,9 @@ def test_no_file_names_one() -> None:
 def test_the_one_that_sounds_alike_is_another_network(ours: str, trap: str) -> None:
     assert TRAPS.search(trap)
     assert timm.is_model(trap)
-    described = own(ours, side=256 if "botnet" in ours else 224)
+    described = describe_own(ours, side=256 if "botnet" in ours else 224)
     sizes = [
-        sum(parameter.numel() for parameter in library.build(one, "meta").parameters())
+        sum(parameter.numel() for parameter in factory.build_architecture(one, "meta").parameters())
         for one in (described, {**described, "source": "timm", "name": trap})
     ]
     assert abs(sizes[0] - sizes[1]) > 0.01 * sizes[0]

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from convarium.architectures.weight_files import read
-from convarium.architectures.weights import fitted
+from convarium.architectures.weight_files import read_weights
+from convarium.architectures.weights import match_weights
 from convarium.errors import UserError
 
 ODD: dict[str, tuple[Callable[[Tensor], Tensor], str]] = {
@@ -35,7 +35,7 @@ def test_a_tensor_without_a_number_for_each_place(tmp_path: Path, kind: str, wra
         found = network.state_dict() | {"weight": make(network.weight.detach())}
         torch.save({"state_dict": found} if wrapped else found, tmp_path / "odd.pt")
     with pytest.raises(UserError, match=f"odd.pt.*weight {expected}") as caught:
-        fitted(read(tmp_path / "odd.pt"), network, str(tmp_path / "odd.pt"))
+        match_weights(read_weights(tmp_path / "odd.pt"), network, str(tmp_path / "odd.pt"))
     assert len(str(caught.value)) < 300 + len(str(tmp_path))
 
 
@@ -44,8 +44,8 @@ def test_floats_of_a_byte_are_taken(tmp_path: Path) -> None:
     torch.save(
         {name: tensor.to(torch.float8_e4m3fn) for name, tensor in network.state_dict().items()}, tmp_path / "8.pt"
     )
-    found = fitted(read(tmp_path / "8.pt"), network, "8.pt")
-    assert found.said == ("float8_e4m3fn became float32",)
+    found = match_weights(read_weights(tmp_path / "8.pt"), network, "8.pt")
+    assert found.notes == ("float8_e4m3fn became float32",)
     assert torch.allclose(found.tensors["weight"], network.weight, atol=0.05)
 
 
@@ -55,6 +55,6 @@ def test_a_name_of_a_stranger_stays_within_a_line(tmp_path: Path, name: str) -> 
     for content in (network.state_dict() | {name: torch.zeros(1)}, {name: 1}):
         torch.save(content, tmp_path / "odd.pt")
         with pytest.raises(UserError) as caught:
-            fitted(read(tmp_path / "odd.pt"), network, "odd.pt")
+            match_weights(read_weights(tmp_path / "odd.pt"), network, "odd.pt")
         assert str(caught.value).isprintable()
         assert len(str(caught.value)) < 600

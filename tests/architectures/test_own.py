@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from convarium.architectures import library
+from convarium.architectures import factory
 from convarium.errors import UserError
 
 
@@ -31,13 +31,13 @@ def size(network: nn.Module) -> int:
     ids=["lenet5", "lenet300_100", "resnet20", "mlp", "softmax"],
 )
 def test_parameters_are_those_published(architecture: dict[str, Any], parameters: int) -> None:
-    assert size(library.build(architecture)) == parameters
-    assert size(library.build(architecture, device="meta")) == parameters
+    assert size(factory.build_architecture(architecture)) == parameters
+    assert size(factory.build_architecture(architecture, device="meta")) == parameters
 
 
 @pytest.mark.parametrize("name", ["lenet5", "lenet300_100", "mlp", "resnet20"])
 def test_every_network_learns_from_images_of_another_shape(name: str) -> None:
-    network = library.build(own(name, channels=3, side=24))
+    network = factory.build_architecture(own(name, channels=3, side=24))
     output = network(torch.randn(2, 3, 24, 24))
     nn.functional.cross_entropy(output, torch.tensor([1, 7])).backward()
     assert output.shape == (2, 10)
@@ -48,12 +48,12 @@ def test_the_same_random_state_gives_the_same_weights() -> None:
     networks = []
     for _ in range(2):
         torch.manual_seed(3)
-        networks.append(library.build(own("resnet20")))
+        networks.append(factory.build_architecture(own("resnet20")))
     assert all(torch.equal(a, b) for a, b in zip(*(n.state_dict().values() for n in networks), strict=True))
 
 
 def test_resnet20_shortcut_takes_every_second_pixel_and_adds_zero_channels() -> None:
-    block = library.build(own("resnet20")).stage2[0]  # type: ignore[union-attr, index]
+    block = factory.build_architecture(own("resnet20")).stage2[0]  # type: ignore[union-attr, index]
     images = torch.arange(16.0 * 16).reshape(1, 16, 4, 4)
     shortcut = block.shortcut(images)
     assert shortcut.shape == (1, 32, 2, 2)
@@ -62,12 +62,12 @@ def test_resnet20_shortcut_takes_every_second_pixel_and_adds_zero_channels() -> 
 
 
 def test_lenet5_works_at_the_smallest_size_and_names_it_below() -> None:
-    assert library.trial(own("lenet5", side=16))
+    assert factory.dry_run_architecture(own("lenet5", side=16))
     with pytest.raises(UserError, match="at least 16 pixels a side"):
-        library.build(own("lenet5", side=15))
+        factory.build_architecture(own("lenet5", side=15))
 
 
 def test_mlp_has_the_layers_it_is_told() -> None:
-    network = library.build(own("mlp", side=8, hidden=[5, 4], activation="tanh"))
+    network = factory.build_architecture(own("mlp", side=8, hidden=[5, 4], activation="tanh"))
     assert [m.out_features for m in network.modules() if isinstance(m, nn.Linear)] == [5, 4, 10]
     assert sum(isinstance(m, nn.Tanh) for m in network.modules()) == 2

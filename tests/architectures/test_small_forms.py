@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from architectures.described import memorised, without_gradient
-from convarium.conformance.small import files, small_form
+from architectures.descriptions import can_memorise, find_parameters_without_gradient
+from convarium.conformance.small_architectures import describe_small_form, find_architecture_files
 from convarium.errors import UserError
 
 QUICK = (
@@ -26,15 +26,19 @@ NOT_IN_50_STEPS = ("nin_imagenet",)  # twelve layers of that kind
 
 
 @pytest.mark.parametrize(
-    "option", [option if option in QUICK else pytest.param(option, marks=pytest.mark.nightly) for option in files()]
+    "option",
+    [
+        option if option in QUICK else pytest.param(option, marks=pytest.mark.nightly)
+        for option in find_architecture_files()
+    ],
 )
 def test_a_network_s_small_form_learns_by_every_parameter_and_memorises_eight_images(option: str) -> None:
     try:
-        described = small_form(option)
+        described = describe_small_form(option)
     except UserError as error:
         pytest.skip(f"no classifier of small images: {error}")
-    assert without_gradient(described) == []
+    assert find_parameters_without_gradient(described) == []
     name = described["name"]
     eased = {**described, **WITHOUT_DROPOUT.get(name, {})}
     begun = {"seed": SEEDS.get(name, 0), "drawn_anew": name in DRAWN_ANEW}
-    assert name in NOT_IN_50_STEPS or any(memorised(eased, lr=lr, **begun) for lr in (3e-4, 1e-3))
+    assert name in NOT_IN_50_STEPS or any(can_memorise(eased, lr=lr, **begun) for lr in (3e-4, 1e-3))

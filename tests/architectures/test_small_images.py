@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from convarium.architectures import library
-from convarium.architectures.sizes import larger
-from convarium.conformance.small import files, given
+from convarium.architectures import factory
+from convarium.architectures.image_sizes import find_larger_size
+from convarium.conformance.small_architectures import find_architecture_files, read_architecture_file
 from convarium.errors import UserError
 
 NAMED = re.compile(
@@ -20,7 +20,7 @@ TOO_LARGE_A_STEM = {  # refused at 32 pixels, with the least that their first la
 
 
 def described(option: str, side: int, **kwargs: Any) -> dict[str, Any]:
-    found = given(option)
+    found = read_architecture_file(option)
     shape = {"in_chans": 1, "num_classes": 10, "img_size": side}
     return {**found, **shape, "kwargs": {**found["kwargs"], **kwargs}}
 
@@ -28,7 +28,7 @@ def described(option: str, side: int, **kwargs: Any) -> dict[str, Any]:
 def refusal(asked: dict[str, Any]) -> str:
     """Why it does not take such images, "" where it does."""
     try:
-        library.trial(asked)
+        factory.dry_run_architecture(asked)
     except UserError as error:
         return str(error)
     return ""
@@ -39,7 +39,7 @@ def named(said: str) -> int:
     return int(found[1] or found[2])
 
 
-@pytest.mark.parametrize("option", files())
+@pytest.mark.parametrize("option", find_architecture_files())
 def test_a_network_takes_small_images_or_names_a_size_that_it_takes(option: str) -> None:
     name = option.rpartition("/")[2]
     said = {side: refusal(described(option, side)) for side in (32, 28) if side == 32 or name not in TOO_LARGE_A_STEM}
@@ -49,14 +49,14 @@ def test_a_network_takes_small_images_or_names_a_size_that_it_takes(option: str)
         if line:
             size = named(line)
             assert side < size
-            assert library.takes(described(option, side), size)
-            assert size - 1 in said or not library.takes(described(option, side), size - 1)
+            assert factory.accepts_image_size(described(option, side), size)
+            assert size - 1 in said or not factory.accepts_image_size(described(option, side), size - 1)
 
 
 def test_a_refusal_tells_of_a_small_stem_where_that_helps() -> None:
     densenet, vgg = (described(option, 28) for option in ("cross_layer/densenet121", "splitting/vgg11"))
     assert "it takes them with architecture.stem=small" in refusal(densenet)
-    assert library.takes({**densenet, "stem": "small"}, 28)
+    assert factory.accepts_image_size({**densenet, "stem": "small"}, 28)
     assert "stem=small" not in refusal(vgg)
 
 
@@ -93,7 +93,7 @@ def test_what_a_file_says_of_small_images_works(option: str, side: int, kwargs: 
 )
 def test_the_next_size_works_and_one_pixel_less_does_not(works: Any, asked: int, expected: int | None) -> None:
     tried: list[int] = []
-    assert larger(lambda side: works(tried.append(side) or side), asked) == expected
+    assert find_larger_size(lambda side: works(tried.append(side) or side), asked) == expected
     assert len(tried) <= 21
 
 

@@ -14,9 +14,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torchvision import models
 
-from convarium.architectures import library, weight_files
-from convarium.architectures.weights import Weights, fingerprint, fitted
-from convarium.compression.file import container
+from convarium.architectures import factory, weight_files
+from convarium.architectures.weights import Weights, fingerprint_tensors, match_weights
+from convarium.cvm import container
 from convarium.errors import UserError
 
 MLP: dict[str, Any] = {
@@ -41,15 +41,15 @@ class Attack:
 def tensors() -> Tensors:
     """The state dict of a small network."""
     torch.manual_seed(0)
-    return library.build(MLP).state_dict()
+    return factory.build_architecture(MLP).state_dict()
 
 
 def network(**change: Any) -> nn.Module:
-    return library.build({**MLP, **change}, "meta")
+    return factory.build_architecture({**MLP, **change}, "meta")
 
 
 def fit(tensors: Tensors, bare: nn.Module | None = None, **how: bool) -> Weights:
-    return fitted(Weights(tensors), bare or network(), "net.pth", **how)
+    return match_weights(Weights(tensors), bare or network(), "net.pth", **how)
 
 
 def refused(action: Callable[[], Any]) -> str:
@@ -64,19 +64,19 @@ def test_one_content_is_one_fingerprint_whatever_the_file(here: Path, tensors: T
         "architecture": MLP, "task": "classification", "classes": 10, "surgery": [],
         "input": {"shape": [1, 8, 8], "mean": [0.25], "std": [0.5]},
     }  # fmt: skip
-    bare = library.build(MLP)
+    bare = factory.build_architecture(MLP)
     bare.load_state_dict(tensors)
-    container.write("net.cvm", bare, header, {})
+    container.write_cvm("net.cvm", bare, header, {})
     save_file(tensors, "net.safetensors")
     torch.save(tensors, "net.pth")
     torch.save({"epoch": 3, "state_dict": {f"module.{key}": value for key, value in tensors.items()}}, "trainer.ckpt")
     torch.save({"model": tensors}, "old.pt", _use_new_zipfile_serialization=False)
     found = [
-        fitted(weight_files.read(name), network(), name)
+        match_weights(weight_files.read_weights(name), network(), name)
         for name in ("net.cvm", "net.safetensors", "net.pth", "trainer.ckpt", "old.pt")
     ]
-    assert {fingerprint(weights.tensors) for weights in found} == {fingerprint(tensors)}
-    assert found[3].said == ("taken from 'state_dict'", "'module.' is taken off all names")
+    assert {fingerprint_tensors(weights.tensors) for weights in found} == {fingerprint_tensors(tensors)}
+    assert found[3].notes == ("taken from 'state_dict'", "'module.' is taken off all names")
     assert (found[0].mean, found[0].std) == ((0.25,), (0.5,))
 
 
@@ -88,35 +88,37 @@ def test_a_fingerprint_tells_names_shapes_types_and_values_apart_but_no_order() 
         {"a": one["a"].reshape(2, 1), "b": one["b"]},
         {"a": one["a"].double(), "b": one["b"]},
     ]
-    assert len({fingerprint(tensors) for tensors in (one, *others)}) == 5
-    assert fingerprint(dict(reversed(one.items()))) == fingerprint(one)
+    assert len({fingerprint_tensors(tensors) for tensors in (one, *others)}) == 5
+    assert fingerprint_tensors(dict(reversed(one.items()))) == fingerprint_tensors(one)
 
 
 def test_half_precision_becomes_float32_and_is_said(tensors: Tensors) -> None:
     found = fit({name: tensor.bfloat16() for name, tensor in tensors.items()})
     assert {tensor.dtype for tensor in found.tensors.values()} == {torch.float32}
-    assert found.said == ("bfloat16 became float32",)
+    assert found.notes == ("bfloat16 became float32",)
 
 
 def test_a_batch_norm_may_lack_its_counter() -> None:
     torch.manual_seed(0)
-    whole = library.build(RESNET).state_dict()
+    whole = factory.build_architecture(RESNET).state_dict()
     old = {name: tensor for name, tensor in whole.items() if not name.endswith("num_batches_tracked")}
-    assert fingerprint(fit(old, library.build(RESNET, "meta")).tensors) == fingerprint(whole)
+    assert fingerprint_tensors(fit(old, factory.build_architecture(RESNET, "meta")).tensors) == fingerprint_tensors(
+        whole
+    )
 
 
 def test_a_classifier_of_other_classes_is_left_out_only_when_asked(tensors: Tensors) -> None:
     bare = network(num_classes=4)
     assert "its classifier is for 10 classes: add --new-head" in refused(lambda: fit(tensors, bare))
     found = fit(tensors, bare, new_head=True)
-    assert (sorted(found.tensors), found.fresh) == (["fc1.bias", "fc1.weight"], ("fc2.weight", "fc2.bias"))
-    assert found.said == ("the classifier (fc2.weight, fc2.bias) is fresh",)
+    assert (sorted(found.tensors), found.fresh_names) == (["fc1.bias", "fc1.weight"], ("fc2.weight", "fc2.bias"))
+    assert found.notes == ("the classifier (fc2.weight, fc2.bias) is fresh",)
 
 
 def test_a_network_without_classifier_can_be_given_one(tensors: Tensors) -> None:
     body = {name: tensor for name, tensor in tensors.items() if name.startswith("fc1")}
     assert "no classifier: add --new-head" in refused(lambda: fit(body))
-    assert fit(body, new_head=True).fresh == ("fc2.weight", "fc2.bias")
+    assert fit(body, new_head=True).fresh_names == ("fc2.weight", "fc2.bias")
 
 
 def test_a_new_head_excuses_nothing_else(tensors: Tensors) -> None:
@@ -128,11 +130,11 @@ def test_order_stands_in_for_names_only_when_asked(tensors: Tensors) -> None:
     renamed = {name.replace("fc", "layers."): tensor for name, tensor in tensors.items()}
     assert "add --by-order" in refused(lambda: fit(renamed))
     found = fit(renamed, by_order=True)
-    assert fingerprint(found.tensors) == fingerprint(tensors)
-    assert found.said == ("4 tensors are taken by their order",)
-    assert fit(renamed, network(num_classes=4), by_order=True, new_head=True).fresh == ("fc2.weight", "fc2.bias")
-    ported = {f"_{name}": tensor for name, tensor in library.build(RESNET).state_dict().items()}
-    assert "add --by-order" in refused(lambda: fit(ported, library.build(RESNET, "meta")))
+    assert fingerprint_tensors(found.tensors) == fingerprint_tensors(tensors)
+    assert found.notes == ("4 tensors are taken by their order",)
+    assert fit(renamed, network(num_classes=4), by_order=True, new_head=True).fresh_names == ("fc2.weight", "fc2.bias")
+    ported = {f"_{name}": tensor for name, tensor in factory.build_architecture(RESNET).state_dict().items()}
+    assert "add --by-order" in refused(lambda: fit(ported, factory.build_architecture(RESNET, "meta")))
     turned = dict(reversed(renamed.items()))
     assert "first, layers.2.bias is 10 where fc1.weight is 16x64" in refused(lambda: fit(turned, by_order=True))
 
@@ -147,8 +149,8 @@ def test_what_does_not_fit_is_named_by_kind(tensors: Tensors) -> None:
 
 
 def test_colour_weights_for_grey_images_say_how_to_use_them() -> None:
-    colour = library.build(RESNET).state_dict()
-    grey = library.build({**RESNET, "in_chans": 1}, "meta")
+    colour = factory.build_architecture(RESNET).state_dict()
+    grey = factory.build_architecture({**RESNET, "in_chans": 1}, "meta")
     assert "dataset.channels=3 gives grey images three channels" in refused(lambda: fit(colour, grey))
 
 
@@ -161,20 +163,22 @@ def test_weights_without_numbers_are_refused(tensors: Tensors) -> None:
 @pytest.mark.parametrize("new", [True, False], ids=["zip", "legacy"])
 def test_a_checkpoint_that_would_run_code_is_not_run(here: Path, new: bool) -> None:
     torch.save({"a": torch.ones(2), "b": Attack()}, "net.pth", _use_new_zipfile_serialization=new)
-    assert f"net.pth would import {os.system.__module__}.system" in refused(lambda: weight_files.read("net.pth"))
+    assert f"net.pth would import {os.system.__module__}.system" in refused(
+        lambda: weight_files.read_weights("net.pth")
+    )
     assert not Path("pwned").exists()
 
 
 @pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
 def test_a_plain_pickle_that_would_run_code_is_not_run(here: Path, protocol: int) -> None:
     Path("net.pkl").write_bytes(pickle.dumps({"b": Attack()}, protocol))
-    assert f"would import {os.system.__module__}.system" in refused(lambda: weight_files.read("net.pkl"))
+    assert f"would import {os.system.__module__}.system" in refused(lambda: weight_files.read_weights("net.pkl"))
     assert not Path("pwned").exists()
 
 
 def test_a_checkpoint_with_objects_in_it_says_which(here: Path, tensors: Tensors) -> None:
     torch.save({"state_dict": tensors, "args": argparse.Namespace(lr=1)}, "net.pth")
-    said = refused(lambda: weight_files.read("net.pth"))
+    said = refused(lambda: weight_files.read_weights("net.pth"))
     assert "would import argparse.Namespace to be read, and is refused; save the tensors alone" in said
 
 
@@ -195,7 +199,7 @@ FILES: dict[str, tuple[Callable[[Path], Any], str]] = {
 def test_a_file_that_holds_no_weights_is_refused(here: Path, kind: str) -> None:
     make, said = FILES[kind]
     make(here / "net.pth")
-    assert said in refused(lambda: weight_files.read("net.pth"))
+    assert said in refused(lambda: weight_files.read_weights("net.pth"))
 
 
 Nest = Callable[[Tensors, Tensors], Any]
@@ -221,42 +225,42 @@ def test_of_several_state_dicts_one_is_taken_and_the_others_are_told(here: Path,
     nest, usual, other = SEVERAL[kind]
     average = {name: tensor / 2 for name, tensor in tensors.items()}
     torch.save(nest(tensors, average), "net.pth")
-    found = weight_files.read("net.pth")
-    assert fingerprint(found.tensors) == fingerprint(tensors)
-    assert found.said == (f"taken from '{usual}'", f"the file also holds '{other}': --from takes another one")
-    chosen = weight_files.read("net.pth", other)
-    assert fingerprint(chosen.tensors) == fingerprint(average)
-    assert chosen.said[0] == f"taken from '{other}'"
-    assert f"'{usual}'" in chosen.said[1]
-    said = refused(lambda: weight_files.read("net.pth", "swa"))
+    found = weight_files.read_weights("net.pth")
+    assert fingerprint_tensors(found.tensors) == fingerprint_tensors(tensors)
+    assert found.notes == (f"taken from '{usual}'", f"the file also holds '{other}': --from takes another one")
+    chosen = weight_files.read_weights("net.pth", other)
+    assert fingerprint_tensors(chosen.tensors) == fingerprint_tensors(average)
+    assert chosen.notes[0] == f"taken from '{other}'"
+    assert f"'{usual}'" in chosen.notes[1]
+    said = refused(lambda: weight_files.read_weights("net.pth", "swa"))
     assert said.startswith("--from swa: net.pth holds no tensors there but at ")
     assert {usual, other} == set(said.partition(" at ")[2].partition(":")[0].split(", "))
 
 
 def test_a_key_may_leave_out_what_lies_below_it(here: Path, tensors: Tensors) -> None:
     torch.save({"model": tensors, "ema": {"module": {name: -one for name, one in tensors.items()}}}, "net.pth")
-    assert weight_files.read("net.pth", "ema").said[0] == "taken from 'ema.module'"
+    assert weight_files.read_weights("net.pth", "ema").notes[0] == "taken from 'ema.module'"
 
 
 def test_of_none_that_is_usual_the_only_one_is_taken_and_of_several_none(here: Path, tensors: Tensors) -> None:
     torch.save({"params_ema": tensors, "step": 3}, "one.pth")
-    assert weight_files.read("one.pth").said == ("taken from 'params_ema'",)
+    assert weight_files.read_weights("one.pth").notes == ("taken from 'params_ema'",)
     torch.save({"params": tensors, "params_ema": tensors}, "two.pth")
-    said = refused(lambda: weight_files.read("two.pth"))
+    said = refused(lambda: weight_files.read_weights("two.pth"))
     assert said == "two.pth holds no tensors by name but at params, params_ema: choose one by --from KEY"
 
 
 def test_a_key_where_there_is_nothing_to_choose_is_refused(here: Path, tensors: Tensors) -> None:
     torch.save(tensors, "net.pth")
-    assert refused(lambda: weight_files.read("net.pth", "model")).endswith("but at its top: leave --from out")
+    assert refused(lambda: weight_files.read_weights("net.pth", "model")).endswith("but at its top: leave --from out")
     save_file(tensors, "net.safetensors")
     assert "--from model chooses among the state dicts of a torch checkpoint" in refused(
-        lambda: weight_files.read("net.safetensors", "model")
+        lambda: weight_files.read_weights("net.safetensors", "model")
     )
 
 
 def test_own_networks_have_no_pretrained_weights() -> None:
-    assert "architecture mlp has no pretrained weights" in refused(lambda: library.pretrained(MLP))
+    assert "architecture mlp has no pretrained weights" in refused(lambda: factory.fetch_pretrained(MLP))
 
 
 @pytest.mark.parametrize("source", ["timm", "torchvision"])
@@ -266,7 +270,7 @@ def test_pretrained_weights_that_can_t_be_fetched_are_one_line(source: str, monk
 
     monkeypatch.setattr("timm.create_model", unreachable)
     monkeypatch.setattr("torchvision.models.get_model", unreachable)
-    said = refused(lambda: library.pretrained({"source": source, "name": "resnet18"}))
+    said = refused(lambda: factory.fetch_pretrained({"source": source, "name": "resnet18"}))
     assert f"the pretrained weights of resnet18 can't be had from {source}: no network here" in said
 
 
@@ -278,14 +282,16 @@ def test_pretrained_weights_bring_their_normalisation(
     source: str, name: str, mean: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All is the libraries' but the fetching."""
-    bare = library.build({**RESNET, "source": source, "name": name, "num_classes": 1000, "img_size": 64}, "meta")
+    bare = factory.build_architecture(
+        {**RESNET, "source": source, "name": name, "num_classes": 1000, "img_size": 64}, "meta"
+    )
     timm_s, torchvision_s = timm.create_model, models.get_model
     as_loaded = {"transform_input": True, "init_weights": False} if name == "googlenet" else {}
     monkeypatch.setattr("timm.create_model", lambda name, pretrained: timm_s(name))
     monkeypatch.setattr(
         "torchvision.models.get_model", lambda name, weights, **how: torchvision_s(name, **as_loaded, **how)
     )
-    found = library.pretrained({"source": source, "name": name})
+    found = factory.fetch_pretrained({"source": source, "name": name})
     assert found.mean is not None
     assert found.mean[0] == pytest.approx(mean)
-    assert fitted(found, bare, "pretrained").fresh == ()
+    assert match_weights(found, bare, "pretrained").fresh_names == ()

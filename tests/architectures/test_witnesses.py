@@ -12,9 +12,9 @@ import pytest
 import torch
 from torch import nn
 
-from architectures.copying import difference
-from architectures.described import own
-from convarium.architectures import library
+from architectures.copied_weights import measure_difference
+from architectures.descriptions import describe_own
+from convarium.architectures import factory
 
 heavy = pytest.mark.nightly
 SIDE, CLASSES = 32, 10
@@ -38,12 +38,12 @@ def torchvision(name: str, **kwargs: Any) -> nn.Module:
 
 def timm(name: str, side: int = SIDE) -> dict[str, Any]:
     """Describe a network of timm."""
-    return {**own(name, side=side, classes=CLASSES), "source": "timm"}
+    return {**describe_own(name, side=side, classes=CLASSES), "source": "timm"}
 
 
 def cifar(name: str, **kwargs: Any) -> dict[str, Any]:
     """Describe a network of ours for small images."""
-    return own(name, side=SIDE, classes=CLASSES, **kwargs)
+    return describe_own(name, side=SIDE, classes=CLASSES, **kwargs)
 
 
 def each(network: nn.Module, kind: type[nn.Module], **attributes: Any) -> nn.Module:
@@ -101,7 +101,7 @@ OURS: dict[str, Pair] = {
         cifar("densenet_bc_100"), lambda: pytorchcv("densenet_cifar", "densenet100_k12_bc_cifar10"), "",
     ),
     "resnext29_8x64d": (
-        own("resnext29_8x64d", side=8, classes=CLASSES),
+        describe_own("resnext29_8x64d", side=8, classes=CLASSES),
         lambda: pytorchcv("resnext_cifar", "get_resnext_cifar", blocks=29, cardinality=8, bottleneck_width=64),
         "identity_conv",
     ),
@@ -142,7 +142,7 @@ HEAVY_TIMM: dict[str, Pair] = {
     ),
     "xception": (timm("legacy_xception", 71), lambda: pytorchcv("xception", "xception"), "identity_conv"),
     "pyramidnet_200_300": (
-        own("pyramidnet_200_300", side=SIDE, classes=CLASSES),
+        describe_own("pyramidnet_200_300", side=SIDE, classes=CLASSES),
         lambda: pytorchcv("pyramidnet", "get_pyramidnet", blocks=200, alpha=300),
         "",
     ),
@@ -160,35 +160,38 @@ def witness_is_there() -> None:
 def test_a_network_is_its_witness(name: str) -> None:
     described, witness, later = ALL[name]
     side = described["img_size"]
-    assert difference(library.build(described), witness(), torch.randn(2, 3, side, side), later) < 1e-5
+    assert (
+        measure_difference(factory.build_architecture(described), witness(), torch.randn(2, 3, side, side), later)
+        < 1e-5
+    )
 
 
 def test_vgg11_s_convolutions_are_torchvision_s() -> None:
-    made = library.build(timm("vgg11"), "meta").get_submodule("features").to_empty(device="cpu")
+    made = factory.build_architecture(timm("vgg11"), "meta").get_submodule("features").to_empty(device="cpu")
     models = import_module("torchvision.models.vgg")
-    assert difference(made, models.make_layers(models.cfgs["A"]), torch.randn(2, 3, SIDE, SIDE)) < 1e-5
+    assert measure_difference(made, models.make_layers(models.cfgs["A"]), torch.randn(2, 3, SIDE, SIDE)) < 1e-5
 
 
 @pytest.mark.parametrize("size", ["small", "large"])
 def test_mobilenet_v3_is_torchvision_s_where_the_epsilon_of_its_normalisation_is(size: str) -> None:
-    ours = each(library.build(timm(f"mobilenetv3_{size}_100")), nn.BatchNorm2d, eps=1e-3)
-    assert difference(ours, torchvision(f"mobilenet_v3_{size}"), torch.randn(2, 3, SIDE, SIDE)) < 1e-5
+    ours = each(factory.build_architecture(timm(f"mobilenetv3_{size}_100")), nn.BatchNorm2d, eps=1e-3)
+    assert measure_difference(ours, torchvision(f"mobilenet_v3_{size}"), torch.randn(2, 3, SIDE, SIDE)) < 1e-5
 
 
 def test_mobilenet_v1_is_pytorchcv_s_but_that_its_activation_ends_at_six() -> None:
-    ours = each(library.build(timm("mobilenetv1_100")), nn.ReLU6, max_val=float("inf"))
-    assert difference(ours, pytorchcv("mobilenet", "mobilenet_w1"), torch.randn(2, 3, SIDE, SIDE)) < 1e-5
+    ours = each(factory.build_architecture(timm("mobilenetv1_100")), nn.ReLU6, max_val=float("inf"))
+    assert measure_difference(ours, pytorchcv("mobilenet", "mobilenet_w1"), torch.randn(2, 3, SIDE, SIDE)) < 1e-5
 
 
 def test_darknet53_is_pytorchcv_s_but_for_the_slope_of_its_activation() -> None:
-    ours = each(library.build(timm("darknet53")), nn.LeakyReLU, negative_slope=0.1)
-    assert difference(ours, pytorchcv("darknet53", "darknet53"), torch.randn(2, 3, SIDE, SIDE)) < 1e-5
+    ours = each(factory.build_architecture(timm("darknet53")), nn.LeakyReLU, negative_slope=0.1)
+    assert measure_difference(ours, pytorchcv("darknet53", "darknet53"), torch.randn(2, 3, SIDE, SIDE)) < 1e-5
 
 
 def test_shufflenet_v2_is_pytorchcv_s() -> None:
     described = {**cifar("shufflenet_v2_x0_5"), "source": "torchvision"}
     witness = pytorchcv("shufflenetv2b", "shufflenetv2b_wd2")
-    assert difference(library.build(described), witness, torch.randn(2, 3, SIDE, SIDE)) < 1e-5
+    assert measure_difference(factory.build_architecture(described), witness, torch.randn(2, 3, SIDE, SIDE)) < 1e-5
 
 
 @pytest.mark.parametrize("groups", [3, 8])
@@ -204,8 +207,8 @@ def test_shufflenet_v1_shuffles_as_it_says(order: str, groups: int) -> None:
     ours = cifar(f"shufflenet_v1_g{groups}", kwargs={"order": order})
     other = {"paper": "released", "released": "paper"}[order]
     images = torch.randn(2, 3, 64, 64)
-    assert difference(library.build(ours), witness, images) < 1e-5
-    assert difference(library.build({**ours, "kwargs": {"order": other}}), witness, images) > 1e-3
+    assert measure_difference(factory.build_architecture(ours), witness, images) < 1e-5
+    assert measure_difference(factory.build_architecture({**ours, "kwargs": {"order": other}}), witness, images) > 1e-3
 
 
 def _input_before_the_units_of_a_wider_stage(unit: nn.Module) -> None:

@@ -7,14 +7,14 @@ import pytest
 
 from convarium.cli import main
 
-Called = tuple[int, str, str]
+CliResult = tuple[int, str, str]
 
 
 @pytest.fixture
-def call(here: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Called]:
+def call(here: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., CliResult]:
     """Call `convarium catalogue` with arguments; returns exit code, stdout, stderr."""
 
-    def called(*arguments: str) -> Called:
+    def called(*arguments: str) -> CliResult:
         code = main(["catalogue", *arguments])
         return code, *capsys.readouterr()
 

@@ -7,13 +7,13 @@ from importlib.metadata import metadata
 
 import pytest
 
-from convarium.catalogue.agreement import agreements, verdict
-from convarium.catalogue.papers import Paper, beyond
-from convarium.catalogue.rows import Row, main_section, rows
-from convarium.catalogue.sources import LICENCES, derived, source
+from convarium.catalogue.agreement import compare_printed_counts, describe_agreement
+from convarium.catalogue.code_sources import SOURCE_LICENCES, derive_library_overrides, find_code_source
+from convarium.catalogue.papers import Paper, read_side_tables
+from convarium.catalogue.rows import CatalogueRow, get_main_section, read_catalogue_rows
 
 Call = Callable[..., tuple[int, str, str]]
-ROWS = {row.id: row for row in reversed(rows())}
+ROWS = {row.id: row for row in reversed(read_catalogue_rows())}
 NETWORK = replace(ROWS["resnet20_cifar"], parameters=269_722, macs=40_551_040, slips=(), paper=Paper())
 
 
@@ -31,54 +31,60 @@ NETWORK = replace(ROWS["resnet20_cifar"], parameters=269_722, macs=40_551_040, s
     ],
 )
 def test_a_count_agrees_within_5_percent_or_the_last_printed_digit(printed: str, count: int, agrees: bool) -> None:
-    (found,) = agreements(replace(NETWORK, parameters=count, paper=Paper(parameters=printed)))
+    (found,) = compare_printed_counts(replace(NETWORK, parameters=count, paper=Paper(parameters=printed)))
     assert (found.what, found.of, found.printed, found.agrees) == ("parameters", "paper", printed, agrees)
 
 
 def test_a_verdict_names_each_printed_figure_and_by_how_much_ours_is_off() -> None:
     row = replace(NETWORK, paper=Paper(parameters="0.27M", macs="45M", reading="own"))
-    assert verdict(row) == "differs: MACs -9.9 % to the paper's; own reading"
-    assert verdict(replace(row, macs=45_000_000)) == (
+    assert describe_agreement(row) == "differs: MACs -9.9 % to the paper's; own reading"
+    assert describe_agreement(replace(row, macs=45_000_000)) == (
         "agrees (parameters -0.1 % to the paper's, MACs +0.0 % to the paper's); own reading"
     )
-    assert verdict(replace(row, paper=Paper(), slips=("wrong year",))) == (
+    assert describe_agreement(replace(row, paper=Paper(), slips=("wrong year",))) == (
         "no count is printed; review's slip: wrong year"
     )
 
 
 def test_what_is_not_built_says_why() -> None:
-    assert verdict(ROWS["cspresnet10"]).startswith("left out: its authors published no configuration")
-    assert verdict(ROWS["rpn"]) == "not built: detection comes later"
-    assert agreements(ROWS["cspresnet10"]) == ()
+    assert describe_agreement(ROWS["cspresnet10"]).startswith("left out: its authors published no configuration")
+    assert describe_agreement(ROWS["rpn"]) == "not built: detection comes later"
+    assert compare_printed_counts(ROWS["cspresnet10"]) == ()
 
 
-@pytest.mark.parametrize("row", [row for row in rows() if row.network and row.config], ids=lambda row: row.id)
-def test_a_network_that_differs_from_the_review_is_a_slip_that_is_told(row: Row) -> None:
+@pytest.mark.parametrize(
+    "row", [row for row in read_catalogue_rows() if row.network and row.config], ids=lambda row: row.id
+)
+def test_a_network_that_differs_from_the_review_is_a_slip_that_is_told(row: CatalogueRow) -> None:
     """A network of ours that is not the paper's fails here; the review's own mistakes are in slips.tsv."""
-    apart = [one for one in agreements(row) if not one.agrees]
+    apart = [one for one in compare_printed_counts(row) if not one.agrees]
     assert all(one.of == "review" for one in apart)
     assert row.slips or not apart
 
 
 def test_every_note_is_of_a_row_and_what_is_left_out_is_not_built() -> None:
-    others = beyond()
+    others = read_side_tables()
     named = {*others.papers, *others.slips, *others.left_out, *others.not_built}
-    assert named <= {row.id for row in rows() if row.kind == "architectures"}
+    assert named <= {row.id for row in read_catalogue_rows() if row.kind == "architectures"}
     assert all(ROWS[name].config is None for name in (*others.left_out, *others.not_built))
-    assert set(others.sections) <= {main_section(row) for row in rows()}
+    assert set(others.sections) <= {get_main_section(row) for row in read_catalogue_rows()}
 
 
 def test_what_the_tables_call_wrong_is_told_as_a_slip() -> None:
-    loud = [row.id for row in rows() if any(word in row.agrees for word in ("NO:", "NO for", "SWAPPED", "NAMED WRONG"))]
+    loud = [
+        row.id
+        for row in read_catalogue_rows()
+        if any(word in row.agrees for word in ("NO:", "NO for", "SWAPPED", "NAMED WRONG"))
+    ]
     assert len(loud) > 10
     assert all(ROWS[name].slips for name in loud)
 
 
 def test_a_network_of_a_library_needs_no_file_and_a_class_of_one_is_no_name() -> None:
     assert ROWS["pvt_v2_b0"].config == "architecture=timm architecture.name=pvt_v2_b0"
-    assert derived("timm+torchvision", "swin_t / swin") == "architecture=timm architecture.name=swin_t"
-    assert derived("timm (class)", "timm.models.resnet.ResNet(BasicBlock)") is None
-    assert derived("none", "-") is None
+    assert derive_library_overrides("timm+torchvision", "swin_t / swin") == "architecture=timm architecture.name=swin_t"
+    assert derive_library_overrides("timm (class)", "timm.models.resnet.ResNet(BasicBlock)") is None
+    assert derive_library_overrides("none", "-") is None
 
 
 def test_the_licence_is_that_of_the_code_that_builds_it() -> None:
@@ -88,11 +94,11 @@ def test_the_licence_is_that_of_the_code_that_builds_it() -> None:
         "Apache-2.0",
         "",
     ]
-    assert source("architecture=nowhere/at_all") == source("compression=coding/xz") == ""
+    assert find_code_source("architecture=nowhere/at_all") == find_code_source("compression=coding/xz") == ""
     for package in ("timm", "torchvision", "convarium"):
         told = metadata(package)
         code = "own" if package == "convarium" else package
-        assert LICENCES[code].split("-")[0] in f"{told['License']} {told['License-Expression']}"
+        assert SOURCE_LICENCES[code].split("-")[0] in f"{told['License']} {told['License-Expression']}"
 
 
 def test_a_section_is_printed_with_figures_verdict_and_licence(call: Call) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from convarium.cli.catalogue import checks
+from convarium.cli.catalogue import load_checks
 
 ROOT = Path(__file__).parents[2]
 Run = Callable[..., tuple[int, str]]
@@ -49,25 +49,25 @@ def run(script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def test_what_holds_fails_or_could_not_be_made_is_told(
     run: Run, script: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(script, "told", lambda row, check, store: {"ours": None})
-    code, page = run({name: HOLDS for name in checks() if name != "kd"} | {"bwn": FAILS, "kd": None})
+    monkeypatch.setattr(script, "build_catalogue_row", lambda row, check, store: {"ours": None})
+    code, page = run({name: HOLDS for name in load_checks() if name != "kd"} | {"bwn": FAILS, "kd": None})
     assert code == 1
     assert page.startswith("# Checks\n\nMade by `.venv/bin/python benchmarks/checks.py --keep ")
-    assert f"{len(checks()) - 2} hold, 1 fail, 1 are not measured" in page
+    assert f"{len(load_checks()) - 2} hold, 1 fail, 1 are not measured" in page
     assert "| `kd` | pp of test accuracy gained | 0.72 | not measured |" in page
     (bwn,) = [line for line in page.splitlines() if line.startswith("| `bwn`")]
     assert bwn == (
         "| `bwn` | times fewer bytes | 32 | 33 | -0.70 | `ratio>=29`, at most 0.5 pp lost "
         "| **fails**: at most 0.5 pp lost (lost 0.70) | `0123456789ab` |"
     )
-    assert all(f"| `{name}` |" in page and f"- `{name}`: " in page for name in checks())
+    assert all(f"| `{name}` |" in page and f"- `{name}`: " in page for name in load_checks())
 
 
 def test_a_kept_verdict_has_its_check_and_nothing_of_this_machine(run: Run, script: ModuleType) -> None:
     ours = {**HOLDS, "from": "store", "overrides": ["dataset.root=/somewhere"]}
-    assert run(dict.fromkeys(checks(), ours), "--keep")[0] == 0
+    assert run(dict.fromkeys(load_checks(), ours), "--keep")[0] == 0
     kept = json.loads(script.KEPT.read_text(encoding="utf-8"))
-    assert kept == {name: {**HOLDS, "check": check} for name, check in checks().items()}
+    assert kept == {name: {**HOLDS, "check": check} for name, check in load_checks().items()}
 
 
 def test_a_check_that_could_not_be_made_keeps_its_verdict(run: Run, script: ModuleType) -> None:

@@ -2,18 +2,18 @@
 
 import pytest
 
-from convarium.catalogue.claims import Claim, of_headline, of_network
+from convarium.catalogue.claims import Claim, parse_headline_claims, parse_network_claims
 
 
 def test_a_headline_is_a_claim_for_each_source() -> None:
-    first, second = of_headline("AlexNet 9x, no accuracy loss [A]; LeNet-300-100 12x, LeNet-5 12x [M]")
+    first, second = parse_headline_claims("AlexNet 9x, no accuracy loss [A]; LeNet-300-100 12x, LeNet-5 12x [M]")
     assert first == Claim("AlexNet 9x, no accuracy loss", "A")
     assert second == Claim("LeNet-300-100 12x, LeNet-5 12x", "M")
 
 
 def test_words_without_a_source_are_a_claim_too() -> None:
-    assert of_headline("none as compression") == (Claim("none as compression", ""),)
-    assert of_headline("") == ()
+    assert parse_headline_claims("none as compression") == (Claim("none as compression", ""),)
+    assert parse_headline_claims("") == ()
 
 
 @pytest.mark.parametrize(
@@ -28,5 +28,5 @@ def test_words_without_a_source_are_a_claim_too() -> None:
 def test_a_network_has_parameters_and_an_accuracy(
     size: str, accuracy: str, figures: list[tuple[float, str, str]]
 ) -> None:
-    claims = of_network({"review_params": size, "review_acc": accuracy})
+    claims = parse_network_claims({"review_params": size, "review_acc": accuracy})
     assert [(claim.figure, claim.unit, claim.direction) for claim in claims] == figures

@@ -10,33 +10,33 @@ import pytest
 import timm
 import torchvision
 
-from convarium.architectures import library
-from convarium.catalogue.counting import described
-from convarium.catalogue.papers import read_yaml
-from convarium.catalogue.rows import Row, rows
-from convarium.cli.catalogue import checks
-from convarium.cli.points import ask
+from convarium.architectures import factory
+from convarium.catalogue.network_counts import build_architecture_config
+from convarium.catalogue.papers import read_catalogue_yaml
+from convarium.catalogue.rows import CatalogueRow, read_catalogue_rows
+from convarium.cli.catalogue import load_checks
+from convarium.compose.points import compose_points
 
 Call = Callable[..., tuple[int, str, str]]
-BUILT = [row for row in rows() if row.config]
-WITH_CHECK = ", ".join(sorted(checks()))
+BUILT = [row for row in read_catalogue_rows() if row.config]
+WITH_CHECK = ", ".join(sorted(load_checks()))
 OF_LIBRARIES = [row for row in BUILT if row.config and "architecture.name=" in row.config]
 
 
 def test_it_holds_the_whole_review() -> None:
-    kinds = [row.kind for row in rows()]
+    kinds = [row.kind for row in read_catalogue_rows()]
     assert {kind: kinds.count(kind) for kind in kinds} == {"architectures": 237, "compression": 106, "search": 63}
-    assert all(row.id and row.section and row.name for row in rows())
+    assert all(row.id and row.section and row.name for row in read_catalogue_rows())
 
 
 @pytest.mark.parametrize("row", [row for row in BUILT if row not in OF_LIBRARIES], ids=lambda row: row.id)
-def test_what_runs_a_row_of_ours_is_a_command_that_is_accepted(row: Row) -> None:
+def test_what_runs_a_row_of_ours_is_a_command_that_is_accepted(row: CatalogueRow) -> None:
     assert row.config is not None
-    assert ask(row.config.split()).accepted()
+    assert compose_points(row.config.split()).check_points()
 
 
 @pytest.mark.parametrize("row", OF_LIBRARIES, ids=lambda row: row.id)
-def test_what_runs_a_row_of_a_library_is_a_network_of_its(row: Row) -> None:
+def test_what_runs_a_row_of_a_library_is_a_network_of_its(row: CatalogueRow) -> None:
     assert row.config is not None
     source, name = (text.partition("=")[2] for text in row.config.split())
     assert timm.is_model(name) if source == "timm" else name in torchvision.models.list_models()
@@ -47,19 +47,19 @@ SHAPES = {row.config: row for row in BUILT if row.network}
 
 
 @pytest.mark.parametrize("row", BLOCKS, ids=lambda row: row.id)
-def test_a_block_is_in_a_network_that_takes_the_images_of_its_paper(row: Row) -> None:
+def test_a_block_is_in_a_network_that_takes_the_images_of_its_paper(row: CatalogueRow) -> None:
     """Whole networks run when they are counted (tests/architectures/test_catalogue_counts.py)."""
-    found = described(row)
+    found = build_architecture_config(row)
     if whole := SHAPES.get((row.config or "").split()[0]):
-        found |= {key: described(whole)[key] for key in ("in_chans", "num_classes", "img_size")}
+        found |= {key: build_architecture_config(whole)[key] for key in ("in_chans", "num_classes", "img_size")}
     else:
         found |= {"in_chans": 1, "num_classes": 10, "img_size": 28}
-    library.trial(found)
+    factory.dry_run_architecture(found)
 
 
 def test_ids_are_unique_in_their_table_and_what_stands_in_two_is_one_system() -> None:
-    found: dict[str, list[Row]] = {}
-    for row in rows():
+    found: dict[str, list[CatalogueRow]] = {}
+    for row in read_catalogue_rows():
         found.setdefault(row.id, []).append(row)
     twice = {name: several for name, several in found.items() if len(several) > 1}
     assert all(len({row.kind for row in several}) == len(several) for several in found.values())
@@ -69,13 +69,15 @@ def test_ids_are_unique_in_their_table_and_what_stands_in_two_is_one_system() ->
 
 def test_what_runs_a_row_is_of_a_row() -> None:
     """A name in built.yaml or commands.yaml that no table has is a slip of ours."""
-    assert read_yaml("built.yaml").keys() | read_yaml("commands.yaml").keys() <= {row.id for row in rows()}
-    assert not read_yaml("built.yaml").keys() & read_yaml("commands.yaml").keys()
+    assert read_catalogue_yaml("built.yaml").keys() | read_catalogue_yaml("commands.yaml").keys() <= {
+        row.id for row in read_catalogue_rows()
+    }
+    assert not read_catalogue_yaml("built.yaml").keys() & read_catalogue_yaml("commands.yaml").keys()
 
 
 def test_a_system_of_compression_is_run_by_a_compression() -> None:
     """A network alone compresses nothing, nor does it learn from a teacher."""
-    of_compression = [row for row in rows() if row.config and row.section.startswith("4")]
+    of_compression = [row for row in read_catalogue_rows() if row.config and row.section.startswith("4")]
     assert len(of_compression) >= 6
     assert {row.id for row in of_compression if not str(row.config).startswith("compression=")} == {
         "dropout", "dropconnect",  # regularisers, which the review's section 4.1 has among prunings
@@ -84,8 +86,8 @@ def test_a_system_of_compression_is_run_by_a_compression() -> None:
 
 @pytest.mark.parametrize("row", ["twn", "ttq", "deit"])
 def test_a_row_whose_algorithm_is_not_there_is_not_built(row: str) -> None:
-    (found,) = [one for one in rows() if one.id == row]
-    assert found.runs_by is None
+    (found,) = [one for one in read_catalogue_rows() if one.id == row]
+    assert found.run_text is None
 
 
 def test_a_row_that_a_command_runs_is_built_and_names_the_command(call: Call) -> None:
@@ -93,19 +95,21 @@ def test_a_row_that_a_command_runs_is_built_and_names_the_command(call: Call) ->
     found = shown["deconvnet_visualiser"]
     assert (found["status"], found["config"], found["verdict"], found["reason"]) == ("built", None, "built", "")
     assert found["command"] == "convarium inspect SIGNATURE --deconvnet FILE.png"
-    assert [row.command.split()[1] for row in rows() if row.command] == ["inspect"]
+    assert [row.command.split()[1] for row in read_catalogue_rows() if row.command] == ["inspect"]
     assert "--deconvnet" in call("--section", "3.1")[1]
 
 
-@pytest.mark.parametrize("row", [row for row in rows() if row.kind == "architectures"], ids=lambda row: row.id)
-def test_an_architecture_is_built_or_says_why_not(row: Row) -> None:
-    assert bool(row.runs_by) != bool(row.reason)
+@pytest.mark.parametrize(
+    "row", [row for row in read_catalogue_rows() if row.kind == "architectures"], ids=lambda row: row.id
+)
+def test_an_architecture_is_built_or_says_why_not(row: CatalogueRow) -> None:
+    assert bool(row.run_text) != bool(row.reason)
 
 
 def test_every_check_is_of_a_row_and_a_sweep_that_is_accepted() -> None:
-    assert checks().keys() <= {row.id for row in rows()}
-    for name, check in checks().items():
-        points = ask([f"sweep=checks/{name}"]).accepted()
+    assert load_checks().keys() <= {row.id for row in read_catalogue_rows()}
+    for name, check in load_checks().items():
+        points = compose_points([f"sweep=checks/{name}"]).check_points()
         assert check["chain"] in [[step["method"] for step in point.config["compression"]] for point in points]
 
 

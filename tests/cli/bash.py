@@ -7,7 +7,7 @@ import select
 import time
 from pathlib import Path
 
-SECONDS = 60.0
+TIMEOUT_S = 60.0
 
 
 class Bash:
@@ -21,15 +21,15 @@ class Bash:
             given = {"PATH": path, "TERM": "dumb", "LC_ALL": "C.UTF-8", "PS1": "$ ", "HOME": str(folder)}
             os.execvpe("bash", ["bash", "--norc", "--noprofile", "-i"], given)
         self._send('bind "set bell-style none"; eval "$(convarium --completion bash)"; PS1=READY\n')
-        self._until(r"\nREADY$")
+        self._read_until(r"\nREADY$")
 
-    def completed(self, typed: str) -> list[str]:
+    def complete(self, typed: str) -> list[str]:
         """Return the words of a line after Tab, an X where the next key would stand."""
         self._send(f"{typed}\tX\x01printf '<%s>' \n")
-        (words,) = re.findall(r"\n((?:<[^>]*>)+)READY$", self._until(r">READY$"))
+        (words,) = re.findall(r"\n((?:<[^>]*>)+)READY$", self._read_until(r">READY$"))
         return re.findall("<([^>]*)>", words)
 
-    def end(self) -> None:
+    def close(self) -> None:
         """End it."""
         os.close(self._terminal)
         os.waitpid(self._process, 0)
@@ -37,8 +37,8 @@ class Bash:
     def _send(self, text: str) -> None:
         os.write(self._terminal, text.encode())
 
-    def _until(self, pattern: str) -> str:
-        text, end = "", time.monotonic() + SECONDS
+    def _read_until(self, pattern: str) -> str:
+        text, end = "", time.monotonic() + TIMEOUT_S
         while time.monotonic() < end and not re.search(pattern, text):
             if select.select([self._terminal], [], [], 0.1)[0]:
                 text += os.read(self._terminal, 4096).decode(errors="replace")

@@ -9,12 +9,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from convarium.architectures import library
-from convarium.cli.adopted import quoted
-from convarium.cli.points import ask
-from convarium.compression.file import container
-from convarium.stages.graph import plan
-from convarium.store.plan import Node
+from convarium.architectures import factory
+from convarium.compose.adopted_weights import quote_signatures
+from convarium.compose.points import compose_points
+from convarium.cvm import container
+from convarium.planning.plan import Node
+from convarium.planning.stage_graph import build_plan
 
 Called = tuple[int, str, str]
 Call = Callable[..., Called]
@@ -31,7 +31,7 @@ MLP: Json = {
 def tensors(here: Path) -> dict[str, torch.Tensor]:
     """The content of `net.safetensors` in the current folder."""
     torch.manual_seed(0)
-    found = library.build(MLP).state_dict()
+    found = factory.build_architecture(MLP).state_dict()
     save_file(found, "net.safetensors")
     return found
 
@@ -50,11 +50,11 @@ def adopt(tensors: dict[str, torch.Tensor], call: Call) -> Callable[..., Json]:
 
 
 def nodes(*overrides: str) -> list[Node]:
-    return list(plan(ask([*TINY, *overrides]).accepted()).nodes.values())
+    return list(build_plan(compose_points([*TINY, *overrides]).check_points()).nodes.values())
 
 
-def network(document: Json) -> container.File:
-    return container.read(Path(document["runs"][0]["path"], "network.cvm"))
+def network(document: Json) -> container.CompressedFile:
+    return container.read_cvm(Path(document["runs"][0]["path"], "network.cvm"))
 
 
 def refused(called: Called) -> str:
@@ -98,7 +98,7 @@ def test_the_tensors_of_the_file_are_those_of_the_network(
     tensors: dict[str, torch.Tensor], adopt: Callable[..., Json]
 ) -> None:
     document = adopt()
-    stored = container.network(network(document)).state_dict()
+    stored = container.materialise_network(network(document)).state_dict()
     assert all(torch.equal(stored[name], tensor) for name, tensor in tensors.items())
     assert sorted(path.name for path in Path(document["runs"][0]["path"]).iterdir()) == [
         "done.json", "log.txt", "network.cvm",
@@ -135,7 +135,8 @@ def test_a_new_head_is_drawn_from_the_seed_and_can_be_trained(tensors: dict[str,
     ]
     assert [one["adopted"]["fresh"] for one in drawn] == [["fc2.weight", "fc2.bias"]] * 3
     bodies, heads = (
-        [container.network(network(one)).get_parameter(name) for one in drawn] for name in ("fc1.weight", "fc2.weight")
+        [container.materialise_network(network(one)).get_parameter(name) for one in drawn]
+        for name in ("fc1.weight", "fc2.weight")
     )
     assert torch.equal(bodies[0], bodies[1])
     assert not torch.equal(heads[0], heads[1])
@@ -171,7 +172,7 @@ def test_comparing_adopted_weights_with_training_differs_in_the_weights(adopt: C
     ],
 )
 def test_a_signature_that_looks_like_a_number_is_none(typed: str, read: str) -> None:
-    assert quoted(typed) == read
+    assert quote_signatures(typed) == read
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from convarium.architectures import library
-from convarium.cli.points import ask
-from convarium.compression.file import container
+from convarium.architectures import factory
+from convarium.compose.points import compose_points
+from convarium.cvm import container
 from convarium.errors import UserError
 
 TINY = (
@@ -24,18 +24,18 @@ TINY = (
 
 
 def test_adopted_weights_are_those_of_the_delivered_network(here: Path, call: Callable[..., Any]) -> None:
-    described = ask(TINY).accepted()[0].config["architecture"]
+    described = compose_points(TINY).check_points()[0].config["architecture"]
     torch.manual_seed(0)
-    tensors = library.build(library.delivered(described)).state_dict()
+    tensors = factory.build_architecture(factory.condense_architecture(described)).state_dict()
     save_file(tensors, "net.safetensors")
     code, out, error = call("adopt", "net.safetensors", *TINY, "--json")
     assert code == 0, error
     (run,) = json.loads(out)["runs"]
-    file = container.read(Path(run["path"], "network.cvm"))
-    assert file.header["architecture"] == library.delivered(described)
-    found = container.network(file).state_dict()
+    file = container.read_cvm(Path(run["path"], "network.cvm"))
+    assert file.header["architecture"] == factory.condense_architecture(described)
+    found = container.materialise_network(file).state_dict()
     assert all(torch.equal(found[name], tensors[name]) for name in tensors)
     weights = f"architecture.weights={json.loads(out)['adopted']['signature']}"
     with pytest.raises(UserError, match=r"was adopted for architecture\.kwargs=.*grouped"):
-        ask([*TINY, weights]).accepted()
-    assert ask([*TINY, weights, "architecture.kwargs.form=grouped"]).accepted()
+        compose_points([*TINY, weights]).check_points()
+    assert compose_points([*TINY, weights, "architecture.kwargs.form=grouped"]).check_points()

@@ -9,7 +9,7 @@ import torch
 
 from convarium.architectures import weight_files
 from convarium.cli.below_chance import is_below_chance
-from real_pictures import digit_folder
+from real_images import write_digit_folder
 
 Called = tuple[int, str, str]
 Call = Callable[..., Called]
@@ -36,11 +36,11 @@ def test_what_chance_explains_is_not_told(right: int, images: int, classes: int,
 @pytest.fixture
 def weights(here: Path, call: Call) -> Path:
     """A trained network's weights, whose two outputs are then exchanged, in a checkpoint with the right ones beside."""
-    digit_folder(here / "mine", {"nought": 60, "one": 60})
+    write_digit_folder(here / "mine", {"nought": 60, "one": 60})
     code, out, error = call("run", "--json", *SIZE, BASIC)
     (run,) = json.loads(out)["runs"]
     assert (code, run["metrics"]["accuracy"]) == (0, 1.0), error
-    own = weight_files.read(Path(run["path"]) / "network.cvm").tensors
+    own = weight_files.read_weights(Path(run["path"]) / "network.cvm").tensors
     names = list(own)[-2:]
     exchanged = {name: tensor.flip(0) if name in names else tensor for name, tensor in own.items()}
     torch.save({"state_dict": exchanged, "state_dict_ema": own}, "net.pth")

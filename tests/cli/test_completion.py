@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cli.bash import Bash
-from convarium.cli.completion import OPTIONS, complete
+from convarium.cli.completion import COMMAND_OPTIONS, complete_line
 
 
 @pytest.mark.parametrize(
@@ -30,14 +30,14 @@ from convarium.cli.completion import OPTIONS, complete
     ],
 )
 def test_the_last_word_is_completed(line: str, found: list[str]) -> None:
-    assert complete(line) == found
+    assert complete_line(line) == found
 
 
 def test_the_options_are_those_of_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
     from convarium.cli import COMMANDS, main
 
-    assert list(OPTIONS) == list(COMMANDS)
-    for name, options in OPTIONS.items():
+    assert list(COMMAND_OPTIONS) == list(COMMANDS)
+    for name, options in COMMAND_OPTIONS.items():
         with pytest.raises(SystemExit):
             main([name, "--help"])
         out = capsys.readouterr().out
@@ -53,7 +53,7 @@ def bash(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bash]:
     (folder / "net.cvm").touch()
     started = Bash(folder, Path(sys.executable).parent)
     yield started
-    started.end()
+    started.close()
 
 
 @pytest.mark.parametrize(
@@ -84,12 +84,12 @@ def bash(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bash]:
     ],
 )
 def test_bash_completes_what_is_unique(bash: Bash, typed: str, word: str) -> None:
-    words = bash.completed(typed)
+    words = bash.complete(typed)
     assert " ".join(words[len(typed.split()) - 1 :]) == word
 
 
 def test_bash_completes_as_far_as_it_is_unique_and_shows_every_choice(bash: Bash) -> None:
     assert (
-        bash.completed("convarium run quantization=none, compression=quantization/")[-1] == "compression=quantization/X"
+        bash.complete("convarium run quantization=none, compression=quantization/")[-1] == "compression=quantization/X"
     )
-    assert bash.completed("convarium s")[-1] == "sX"
+    assert bash.complete("convarium s")[-1] == "sX"

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from convarium.store.fresh import stop_fresh
+from convarium.workers.fresh_process import kill_fresh_processes
 
 Called = tuple[int, str, str]
 Call = Callable[..., Called]
 Json = dict[str, Any]
 MODULE = """
 from torch import nn
-from convarium.architectures.kwargs import Builder
+from convarium.architectures.builder import Builder
 
 class Rows(nn.Module):
     def __init__(self, channels, classes, side):
@@ -51,7 +51,7 @@ COVERED = ("architecture=mlp", *LINE[1:])
 @pytest.fixture
 def read(write: Callable[[str, str], Path], call: Call) -> Iterator[Callable[..., Json]]:
     """Call a command in a folder with a network of rows; its JSON."""
-    stop_fresh()  # one that earlier tests started in this process does not know this folder
+    kill_fresh_processes()  # one that earlier tests started in this process does not know this folder
     write("rows.py", MODULE)
     write("conf/architecture/rows.yaml", NETWORK)
 

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable
 
-from convarium.store.plan import Plan
+from convarium.planning.plan import Plan
 
 Call = Callable[..., tuple[int, str, str]]
 Pretend = Callable[..., Plan]

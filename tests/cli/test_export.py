@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from convarium.cli import main
-from convarium.portable import content
+from convarium.portable import file_format
 from convarium.store.store import Store
 
 Json = dict[str, Any]
@@ -113,7 +113,7 @@ def test_verify_finds_the_original_by_what_the_file_says(form: str, files, comma
 
 def test_a_cvm_is_the_stored_file_and_is_found_by_its_bytes(command: Command, signatures: list[str]) -> None:
     path, found = command.export(signatures[1], "cvm")
-    folder = Store(command.store).path(signatures[1])
+    folder = Store(command.store).find_folder(signatures[1])
     assert folder is not None
     assert path.read_bytes() == (folder / "network.cvm").read_bytes()
     assert (found["parity"], command.json("verify", str(path))["signature"]) == (None, signatures[1])
@@ -134,7 +134,7 @@ def test_without_a_format_the_suffix_says_it(name: str, form: str, command: Comm
     assert command.json("export", signatures[1], "-o", str(file), "runtime.threads=1")["format"] == form
     assert file.read_bytes().startswith(b"CVM1") == (form == "cvm")
     if form != "cvm":
-        assert content.texts(file)["format"] == form
+        assert file_format.read_metadata(file)["format"] == form
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_another_network_is_no_parity(files, command: Command, signatures: list[
 def test_a_changed_weight_is_no_parity(files, command: Command, tmp_path: Path) -> None:
     path, tensors = files["safetensors"][0], load_file(files["safetensors"][0])
     tensors["fc2.bias"][3] += 0.01
-    save_file(tensors, tmp_path / "changed", metadata=content.texts(path))
+    save_file(tensors, tmp_path / "changed", metadata=file_format.read_metadata(path))
     judged = command.json("verify", str(tmp_path / "changed"))["parity"]
     assert (command.code, judged["parity"]) == (1, False)
     assert judged["difference"] == pytest.approx(0.01, rel=1e-3)
@@ -186,7 +186,7 @@ def test_int8_that_costs_more_than_half_a_point_is_written_and_the_row_says_no(
     files, command: Command, signatures: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     judged = {**files["onnx_int8"][1]["parity"], "parity": False, "accuracy_delta_pp": 0.7}
-    monkeypatch.setattr("convarium.cli.parity.compared", lambda *_: judged)
+    monkeypatch.setattr("convarium.cli.parity_report.compare_in_fresh_process", lambda *_: judged)
     command("export", signatures[0], "--format", "onnx_int8", "-o", str(command.folder / "poor.onnx"))
     assert command.code == 0
     assert "no: accuracy differs by 0.70 pp (at most 0.5)" in command.out
@@ -262,14 +262,14 @@ def test_a_file_that_lies_there_is_replaced_whole_or_not_at_all(
         "export", signatures[0], "--format", "safetensors", "-o", str(command.folder / "folder")
     )
     missing: Callable[..., None] = lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device"))  # noqa: E731
-    monkeypatch.setattr("convarium.cli.parity.compared", missing)
+    monkeypatch.setattr("convarium.cli.parity_report.compare_in_fresh_process", missing)
     assert "No space left" in command.refused("export", signatures[0], "--format", "safetensors", "-o", str(path))
     assert path.read_bytes() == before
     assert set(command.folder.iterdir()) == beside | {command.folder / "folder"}
 
 
 def test_a_result_that_made_no_network_can_t_be_exported(command: Command, signatures: list[str]) -> None:
-    folder = Store(command.store).path(signatures[0])
+    folder = Store(command.store).find_folder(signatures[0])
     assert folder is not None
     (folder / "network.cvm").rename(folder / "hidden")
     try:

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from convarium.cli.points import ask
-from convarium.stages.graph import VERSIONS, plan
-from convarium.store.garbage import find, remove
-from convarium.store.lease import Leases
-from convarium.store.plan import Node, Plan
-from convarium.store.run_file import Run
+from convarium.compose.points import compose_points
+from convarium.planning.plan import Node, Plan
+from convarium.planning.stage_graph import STAGE_VERSIONS, build_plan
 from convarium.store.store import Store
+from convarium.upkeep.garbage import find_garbage, remove_garbage
+from convarium.workers.lease import LeaseManager
+from convarium.workers.run_file import Run
 
 Call = Callable[..., tuple[int, str, str]]
 POINT = ("architecture=mlp", "dataset=digits", "dataset.train_size=200", "recipe.epochs=1")
@@ -25,22 +25,22 @@ def left(call: Call, here: Path) -> dict[str, Path]:
     assert call("run", *POINT, "runtime.workers=1", "runtime.threads=1")[0] == 0
     store, found = Store(Path("outputs/store")), {}
     for seed, kind in enumerate(("failed", "unfinished", "running", "outdated"), 1):
-        folder = store.folder(_train(seed))
+        folder = store.folder_of(_train(seed))
         folder.mkdir(parents=True)
         (folder / "curves.jsonl").write_text("x" * 100)
-        lease = Leases("a run that is over").take(folder)
+        lease = LeaseManager("a run that is over").take(folder)
         assert lease is not None
         lease.release()
         found[kind] = folder
     (found["failed"] / "failed.json").write_text('{"error": "no"}')
-    done = json.loads((store.folder(_train(0)) / "done.json").read_text())
+    done = json.loads((store.folder_of(_train(0)) / "done.json").read_text())
     (found["outdated"] / "done.json").write_text(json.dumps({**done, "version": 0}))
-    assert Leases("another run").take(found["running"])
+    assert LeaseManager("another run").take(found["running"])
     return found
 
 
 def _train(seed: int) -> Node:
-    return next(iter(plan(ask([*POINT, f"seed={seed}"]).accepted()).nodes.values()))
+    return next(iter(build_plan(compose_points([*POINT, f"seed={seed}"]).check_points()).nodes.values()))
 
 
 def test_a_dry_run_says_bytes_and_removes_nothing(left: dict[str, Path], call: Call) -> None:
@@ -81,8 +81,8 @@ def test_a_failure_s_checkpoint_stays_until_unfinished_work_is_to_go(left: dict[
 
 def test_what_was_made_from_outdated_results_is_outdated(left: dict[str, Path], call: Call) -> None:
     store = Store(Path("outputs/store"))
-    (measured,) = store.results("measure")
-    done = store.folder(_train(0)) / "done.json"
+    (measured,) = store.read_records("measure")
+    done = store.folder_of(_train(0)) / "done.json"
     done.write_text(json.dumps({**json.loads(done.read_text()), "version": 0}))
     going = json.loads(call("gc", "--dry-run", "--outdated", "--json")[1])["results"]
     assert measured["signature"] in [one["signature"] for one in going if one["kind"] == "outdated"]
@@ -94,8 +94,8 @@ def test_what_no_plan_asks_for_any_more_is_unreferenced(left: dict[str, Path], c
     for file in (store.root / "plans").iterdir():
         file.unlink()
     assert call("gc", "--unreferenced")[0] == 0
-    assert not store.folder(_train(0)).exists()
-    assert [*store.results("measure")] == []
+    assert not store.folder_of(_train(0)).exists()
+    assert [*store.read_records("measure")] == []
     assert left["outdated"].exists()
 
 
@@ -131,26 +131,26 @@ def test_while_a_plan_cant_be_read_nothing_is_unreferenced(text: str, left: dict
 
 
 def test_what_an_unreadable_plan_of_a_living_run_asks_for_stays(left: dict[str, Path], call: Call) -> None:
-    run = Run.begin(plan(ask(POINT).accepted()), Store(Path("outputs/store")), 1)
+    run = Run.begin(build_plan(compose_points(POINT).check_points()), Store(Path("outputs/store")), 1)
     run.plan.write_text("{")
     code, out, error = call("gc", "--unreferenced", "--keep=architecture=lenet5")
     assert (code, out, error.count("\n")) == (2, "", 1)
     assert f"{run.plan.name} is damaged" in error
-    run.end()
+    run.remove()
     assert all(folder.is_dir() for folder in left.values())
 
 
 def test_adopted_weights_and_what_runs_are_never_unreferenced(left: dict[str, Path], call: Call) -> None:
     store = Store(Path("outputs/store"))
-    record = store.folder(_train(0)) / "done.json"
+    record = store.folder_of(_train(0)) / "done.json"
     adopted = json.loads(record.read_text()) | {"stage": "adopt"}
     record.write_text(json.dumps(adopted))
-    going = {one.folder for one in find(Store(store.root), {}, set()) if one.kind == "unreferenced"}
+    going = {one.folder for one in find_garbage(Store(store.root), {}, set()) if one.kind == "unreferenced"}
     assert record.parent not in going
     assert {folder.parent.name for folder in going - {left["outdated"]}} == {"measure"}
-    run = Run.begin(plan(ask(POINT).accepted()), store, 1)
+    run = Run.begin(build_plan(compose_points(POINT).check_points()), store, 1)
     assert "unreferenced: 0" in call("gc", "--dry-run", "--keep=architecture=lenet5")[1]
-    run.end()
+    run.remove()
 
 
 @pytest.mark.parametrize(("line", "said"), [("'seed=0", "no closing quotation"), ("sweep=dmo", "did you mean demo?")])
@@ -169,7 +169,7 @@ def test_the_cache_goes_when_asked_to_unless_a_run_is_going_on(left: dict[str, P
     run = Run.begin(Plan({}, ()), Store(Path("outputs/store")), 1)
     assert call("gc", "--cache")[0] == 0
     assert (cache / "pixels").exists()
-    run.end()
+    run.remove()
     assert "cache: 1, 5,000 bytes removed" in call("gc", "--cache")[1]
     assert not Path("outputs/store.cache").exists()
 
@@ -184,9 +184,11 @@ def test_what_killed_commands_left_aside_goes_when_it_is_old(left: dict[str, Pat
 
 
 def test_what_was_finished_meanwhile_stays(left: dict[str, Path]) -> None:
-    found = [one for one in find(Store(Path("outputs/store")), VERSIONS, set()) if one.kind == "unfinished"]
+    found = [
+        one for one in find_garbage(Store(Path("outputs/store")), STAGE_VERSIONS, set()) if one.kind == "unfinished"
+    ]
     assert [one.folder for one in found] == [left["unfinished"]]
     done = (left["outdated"] / "done.json").read_text()
     (left["unfinished"] / "done.json").write_text(done)
-    remove(found)
+    remove_garbage(found)
     assert (left["unfinished"] / "done.json").read_text() == done

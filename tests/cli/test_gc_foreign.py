@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from convarium.store.lease import Leases
-from convarium.store.plan import Node, Plan
+from convarium.planning.plan import Node, Plan
 from convarium.store.store import Store
+from convarium.workers.lease import LeaseManager
 
 Call = Callable[..., tuple[int, str, str]]
 Pretend = Callable[..., Plan]
@@ -34,7 +34,7 @@ def unfinished(node: Node) -> Path:
 
 
 def _lease(folder: Path) -> None:
-    lease = Leases("a run that is over").take(folder)
+    lease = LeaseManager("a run that is over").take(folder)
     assert lease is not None
     lease.release()
 
@@ -129,7 +129,7 @@ def test_a_file_that_somebody_put_into_our_folder_stays_and_is_told(
 ) -> None:
     folder = unfinished
     if done:
-        folder = Store(Path("outputs/store")).folder(node)
+        folder = Store(Path("outputs/store")).folder_of(node)
         (folder / "done.json").write_text((folder / "done.json").read_text().replace('"version": 2', '"version": 1'))
     mine = _write(str(folder), "notes.txt", "work.md", "lease.pdf", "work.notes/a", "photos/b")
     code, _, error = call(*EVERYTHING)

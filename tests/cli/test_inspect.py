@@ -10,13 +10,13 @@ import pytest
 import torch
 from PIL import Image
 
-from convarium.architectures import library
-from convarium.catalogue.rows import Row, rows
+from convarium.architectures import factory
+from convarium.catalogue.rows import CatalogueRow, read_catalogue_rows
 from convarium.cli import main
-from convarium.cli.inspect import summary
-from convarium.cli.subject import subject
-from convarium.compression.file import container
-from real_pictures import photo_folder
+from convarium.cli.inspect import summarise_network
+from convarium.cli.inspected_network import resolve_network
+from convarium.cvm import container
+from real_images import write_photo_folder
 
 Call = Callable[..., tuple[int, str, str]]
 Json = dict[str, Any]
@@ -54,7 +54,7 @@ def zfnet(here: Path) -> Path:
     torch.manual_seed(0)
     header = {"architecture": ZFNET, "task": "classification", "classes": 2, "surgery": [],
               "input": {"shape": [3, 61, 61], "mean": [0.5, 0.4, 0.3], "std": [0.2, 0.2, 0.2]}}  # fmt: skip
-    container.write(here / "net.cvm", library.build(ZFNET), header, {})
+    container.write_cvm(here / "net.cvm", factory.build_architecture(ZFNET), header, {})
     return here / "net.cvm"
 
 
@@ -76,10 +76,12 @@ def test_a_network_of_the_catalogue_stands_at_its_paper_s_images(call: Call) -> 
 
 
 @pytest.mark.usefixtures("here")
-@pytest.mark.parametrize("row", [row for row in rows() if row.network and row.config], ids=lambda row: row.id)
-def test_a_network_by_its_name_has_the_figures_of_its_row(row: Row) -> None:
+@pytest.mark.parametrize(
+    "row", [row for row in read_catalogue_rows() if row.network and row.config], ids=lambda row: row.id
+)
+def test_a_network_by_its_name_has_the_figures_of_its_row(row: CatalogueRow) -> None:
     """Those of T2T-ViT with the fixed tables, of which the row's line says that it counts them."""
-    found = summary(subject(None, (row.config or "").split()))
+    found = summarise_network(resolve_network(None, (row.config or "").split()))
     assert found["catalogue"]["id"] == row.id
     assert found["changed"] == []
     tables = found["buffers"] if found["catalogue"]["counts_tables"] else 0
@@ -200,7 +202,7 @@ def test_the_picture_of_a_stored_network_s_maps(stored: tuple[str, str], call: C
 
 
 def test_a_picture_that_was_not_drawn_here_is_not_overwritten(zfnet: Path, call: Call) -> None:
-    photo = next(photo_folder(Path("my_pictures"), 1).rglob("*.jpg")).rename("photo.png")
+    photo = next(write_photo_folder(Path("my_pictures"), 1).rglob("*.jpg")).rename("photo.png")
     before = photo.read_bytes()
     code, _, error = call("inspect", "net.cvm", "--deconvnet", "photo.png")
     assert code == 2
@@ -210,7 +212,7 @@ def test_a_picture_that_was_not_drawn_here_is_not_overwritten(zfnet: Path, call:
 
 
 def test_a_file_takes_pictures_or_a_typed_dataset(zfnet: Path, call: Call) -> None:
-    folder = photo_folder(Path("my_pictures"), 3)
+    folder = write_photo_folder(Path("my_pictures"), 3)
     found = told(call, "net.cvm", "--deconvnet", "maps.png", "--images", "my_pictures")["deconvnet"]
     assert (found["layer"], found["images"]) == ("conv5", "6 pictures")
     assert len(found["maps"]) == 9
@@ -224,7 +226,7 @@ def test_a_file_takes_pictures_or_a_typed_dataset(zfnet: Path, call: Call) -> No
 
 
 def test_files_of_a_folder_that_are_no_pictures_are_passed_over(zfnet: Path, call: Call) -> None:
-    photos = sorted(photo_folder(Path("my_pictures"), 1).rglob("*.jpg"))
+    photos = sorted(write_photo_folder(Path("my_pictures"), 1).rglob("*.jpg"))
     Path("my_pictures/notes.txt").write_text("no picture")
     Path("my_pictures/.DS_Store").write_bytes(bytes(9))
     Path("my_pictures/.hidden.jpg").write_bytes(photos[0].read_bytes())
@@ -235,7 +237,7 @@ def test_files_of_a_folder_that_are_no_pictures_are_passed_over(zfnet: Path, cal
 
 
 def test_a_picture_of_a_folder_that_is_cut_off_is_refused(zfnet: Path, call: Call) -> None:
-    photo = next(photo_folder(Path("my_pictures"), 1).rglob("*.jpg"))
+    photo = next(write_photo_folder(Path("my_pictures"), 1).rglob("*.jpg"))
     photo.write_bytes(photo.read_bytes()[:-100])
     code, _, error = call("inspect", "net.cvm", "--deconvnet", "maps.png", "--images", "my_pictures")
     assert code == 2

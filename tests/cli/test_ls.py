@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from convarium.store.plan import Plan
+from convarium.planning.plan import Plan
 from convarium.store.store import Store
 
 Call = Callable[..., tuple[int, str, str]]
@@ -61,7 +61,7 @@ def test_lines_for_people_have_the_main_figures(made: Plan, call: Call) -> None:
 
 def test_failures_are_listed_with_their_line(made: Plan, call: Call) -> None:
     node = made.nodes[made.points[0].measure]
-    folder = Store(Path("outputs/store")).folder(node)
+    folder = Store(Path("outputs/store")).folder_of(node)
     (folder / "done.json").unlink()
     record = {"signature": node.signature, "stage": "measure", "name": node.name, "ended": "2026-02-01T00:00:00"}
     (folder / "failed.json").write_text(json.dumps({**record, "error": "the loss is NaN", "attempts": 2}))
@@ -106,7 +106,7 @@ def test_a_narrow_terminal_gets_whole_names_and_figures(width, monkeypatch, caps
     row["metrics"] = {"accuracy": 0.97123, "validation_accuracy": 0.951, "file_bytes": 1_724_376, "ratio": 1.0}
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     monkeypatch.setenv("COLUMNS", str(width))
-    ls._show([row])
+    ls._print_rows([row])
     text = capsys.readouterr().out
     assert max(map(len, text.splitlines())) <= width
     for part in ("0123456789ab", "measure", "1.5", row["name"], "0.971", "1,724,376"):

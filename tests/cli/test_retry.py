@@ -4,8 +4,8 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from convarium.cli.points import ask
-from convarium.stages.graph import plan
+from convarium.compose.points import compose_points
+from convarium.planning.stage_graph import build_plan
 from convarium.store.store import Store
 
 Call = Callable[..., tuple[int, str, str]]
@@ -29,8 +29,8 @@ def test_what_was_not_reachable_is_tried_again(call: Call) -> None:
 def test_void_times_are_taken_again(call: Call) -> None:
     line = (*SMALL, "measurement.executors=[eager]")
     assert call("run", *line, *HERE)[0] == 0
-    (point,) = plan(ask(line).accepted()).points
-    file = Store(Path("outputs/store")).path(point.times[0])
+    (point,) = build_plan(compose_points(line).check_points()).points
+    file = Store(Path("outputs/store")).find_folder(point.times[0])
     assert file is not None
     record = json.loads((file / "done.json").read_text())
     void = {**record, "result": {**record["result"], "void": True}}
@@ -48,8 +48,8 @@ def test_another_word_is_one_line_and_runs_nothing(call: Call) -> None:
 
 
 def test_a_checkpoint_that_was_cut_off_costs_a_line_of_the_log(call: Call) -> None:
-    node = next(iter(plan(ask(SMALL).accepted()).nodes.values()))
-    folder = Store(Path("outputs/store")).folder(node)
+    node = next(iter(build_plan(compose_points(SMALL).check_points()).nodes.values()))
+    folder = Store(Path("outputs/store")).folder_of(node)
     (folder / "checkpoints").mkdir(parents=True)
     (folder / "checkpoints" / "train.ckpt").write_bytes(b"PK\x03\x04 cut off")
     assert call("run", *SMALL, *HERE)[0] == 0

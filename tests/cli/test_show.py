@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from convarium.cli import origin
-from convarium.cli.points import ask
-from convarium.stages.graph import plan
-from convarium.store.plan import Plan
+from convarium.cli import result_command
+from convarium.compose.points import compose_points
+from convarium.planning.plan import Plan
+from convarium.planning.stage_graph import build_plan
 from convarium.store.store import Store
 
 Call = Callable[..., tuple[int, str, str]]
@@ -50,7 +50,7 @@ def test_the_command_of_every_stage_is_read_off_its_config(line: tuple[str, ...]
         assert command is not None
         convarium, run, *overrides = shlex.split(command)
         assert (convarium, run) == ("convarium", "run")
-        assert signature in plan(ask(overrides).accepted()).nodes
+        assert signature in build_plan(compose_points(overrides).check_points()).nodes
 
 
 def test_the_command_is_the_one_that_was_typed_where_a_plan_holds_it(pretend: Pretend, call: Call) -> None:
@@ -66,15 +66,17 @@ def test_what_no_command_asks_for_any_more_says_so(
     pretend: Pretend, call: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     signature = pretend(LINE).points[0].network
-    monkeypatch.setattr("convarium.stages.graph.VERSIONS", dict.fromkeys(("train", "compress", "measure"), 99))
-    assert origin.command(Store(Path("outputs/store")), signature) is None
+    monkeypatch.setattr(
+        "convarium.planning.stage_graph.STAGE_VERSIONS", dict.fromkeys(("train", "compress", "measure"), 99)
+    )
+    assert result_command.find_result_command(Store(Path("outputs/store")), signature) is None
     assert "command: no command asks for it any more\n" in call("show", signature)[1]
 
 
 def test_a_failure_shows_its_line_its_command_and_where_its_log_is(pretend: Pretend, call: Call) -> None:
     made = pretend(LINE)
     signature = made.points[0].measure
-    folder = Store(Path("outputs/store")).folder(made.nodes[signature])
+    folder = Store(Path("outputs/store")).folder_of(made.nodes[signature])
     (folder / "done.json").unlink()
     (folder / "failed.json").write_text('{"error": "the loss is NaN", "attempts": 2, "traceback": "", "run": ""}')
     Path("outputs/store/plans").mkdir()
@@ -92,7 +94,7 @@ def test_the_log_alone(pretend: Pretend, call: Call) -> None:
     assert call("show", node.signature, "--log") == (0, f"log of {node.name}\n", "")
     code, out, _ = call("show", node.signature[:8], "--log", "--json")
     assert (code, json.loads(out)) == (0, {"signature": node.signature, "log": f"log of {node.name}\n"})
-    (Store(Path("outputs/store")).folder(node) / "log.txt").unlink()
+    (Store(Path("outputs/store")).folder_of(node) / "log.txt").unlink()
     code, _, error = call("show", node.signature, "--log")
     assert (code, error.count("\n")) == (2, 1)
     assert f"{node.signature} has no log" in error

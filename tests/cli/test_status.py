@@ -4,11 +4,11 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from convarium.cli.points import ask
-from convarium.stages.graph import plan
-from convarium.store.lease import Leases
-from convarium.store.run_file import Run
+from convarium.compose.points import compose_points
+from convarium.planning.stage_graph import build_plan
 from convarium.store.store import Store
+from convarium.workers.lease import LeaseManager
+from convarium.workers.run_file import Run
 
 Call = Callable[..., tuple[int, str, str]]
 POINT = ("architecture=mlp", "dataset=digits", "dataset.train_size=200", "recipe.epochs=1", "seed=0,1")
@@ -17,10 +17,12 @@ SWEEP = "description: a try\nexpected_time: seconds\ngrids:\n  - [architecture=m
 
 def test_what_is_done_runs_or_failed_is_told(call: Call, here: Path) -> None:
     assert call("run", *POINT[:-1], "seed=0", "runtime.workers=1", "runtime.threads=1")[0] == 0
-    node = next(node for node in plan(ask(POINT).accepted()).nodes.values() if node.name.endswith("s1"))
-    folder = Store(Path("outputs/store")).folder(node)
+    node = next(
+        node for node in build_plan(compose_points(POINT).check_points()).nodes.values() if node.name.endswith("s1")
+    )
+    folder = Store(Path("outputs/store")).folder_of(node)
     (folder / "work.0").mkdir(parents=True)
-    lease = Leases("another run").take(folder)
+    lease = LeaseManager("another run").take(folder)
     assert lease is not None
     (folder / "curves.jsonl").write_text('{"phase": "train", "epoch": 3, "epochs": 8, "loss": 0.25}\n')
 
@@ -44,21 +46,21 @@ def test_asked_for_nothing_it_tells_of_what_runs(call: Call, here: Path) -> None
     store = Store(Path("outputs/store"))
     store.prepare()
     assert call("status")[1] == "nothing runs in outputs/store\n"
-    run = Run.begin(plan(ask(POINT).accepted()), store, 1)
+    run = Run.begin(build_plan(compose_points(POINT).check_points()), store, 1)
     found = json.loads(call("status", "--json")[1])
     assert (found["points"], found["done"], found["stages_left"]) == (2, 0, 4)
     assert call("status")[1].startswith("0 of 2 points done, 4 stages left")
-    run.end()
+    run.remove()
     assert json.loads(call("status", "--json")[1])["points"] == 0
 
 
 def test_failures_are_told_with_when_and_where_the_last_at_the_end(call: Call, here: Path) -> None:
     store = Store(Path("outputs/store"))
-    nodes = [node for node in plan(ask(POINT).accepted()).nodes.values() if node.stage == "train"]
+    nodes = [node for node in build_plan(compose_points(POINT).check_points()).nodes.values() if node.stage == "train"]
     for ended, node in zip(("2026-01-02", "2026-01-01"), nodes, strict=True):
-        store.folder(node).mkdir(parents=True)
+        store.folder_of(node).mkdir(parents=True)
         record = {"error": f"failed on {ended}", "run": "", "ended": ended, "host": "there"}
-        (store.folder(node) / "failed.json").write_text(json.dumps(record))
+        (store.folder_of(node) / "failed.json").write_text(json.dumps(record))
     found = json.loads(call("status", "--json", *POINT)[1])["failed"]
     assert [(one["ended"], one["host"]) for one in found] == [("2026-01-01", "there"), ("2026-01-02", "there")]
     assert call("status", *POINT)[1].endswith("failed on 2026-01-02 (2026-01-02 on there)\n")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from convarium.store.plan import Plan
+from convarium.planning.plan import Plan
 from convarium.store.store import Store
 
 Call = Callable[..., tuple[int, str, str]]
@@ -30,7 +30,7 @@ def test_what_is_missing_comes_and_a_second_time_nothing(there: Path, call: Call
     found = json.loads(out)
     assert (code, found["merged"], found["results"], found["present"]) == (0, True, 4, 4)
     assert (found["checks"], found["busy"]) == (1, [])
-    assert len(list(Store(Path("outputs/store")).results())) == 8
+    assert len(list(Store(Path("outputs/store")).read_records())) == 8
     assert Path("outputs/store/checks/obs.json").read_text() == "{}"
     assert call("store", "merge", "there")[1].startswith("0 results, 0 bytes, came into outputs/store; 8 were there\n")
 
@@ -40,7 +40,7 @@ def test_a_dry_run_says_how_much_and_brings_nothing(there: Path, call: Call) -> 
     found = json.loads(out)
     assert (code, found["merged"], found["results"], found["checks"]) == (0, False, 4, 1)
     assert found["bytes"] > 4000
-    assert len(list(Store(Path("outputs/store")).results())) == 4
+    assert len(list(Store(Path("outputs/store")).read_records())) == 4
 
 
 def test_into_a_store_that_is_not_there_yet(there: Path, call: Call) -> None:
@@ -55,7 +55,7 @@ def test_a_result_that_says_something_else_stops_all(there: Path, call: Call) ->
     code, out, error = call("store", "merge", "there")
     assert (code, out, error.count("\n")) == (2, "", 1)
     assert f"{done.parent}: done.json tells another config than its signature; nothing is merged" in error
-    assert len(list(Store(Path("outputs/store")).results())) == 4
+    assert len(list(Store(Path("outputs/store")).read_records())) == 4
 
 
 def test_a_result_that_differs_from_the_one_here_stops_all(there: Path, call: Call) -> None:

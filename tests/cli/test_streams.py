@@ -9,19 +9,19 @@ from pathlib import Path
 import pytest
 
 from convarium.store.store import Store
-from store.fake_run import ENVIRONMENT
+from store.fake_run import SUBPROCESS_ENVIRONMENT
 
 RUN = """
 import sys
 from pathlib import Path
 import convarium.cli.ls
 from convarium.cli import main
-from convarium.store import controller
-from convarium.store.progress import progress
-from store.fake_run import in_processes, sweep
+from convarium.workers import controller
+from convarium.workers.progress import build_progress_display
+from store.fake_run import launch_in_processes, make_fake_sweep
 
 def run(argv):
-    controller.run(sweep(), Store(Path("s")), in_processes, 2, progress(False))
+    controller.run_plan(make_fake_sweep(), Store(Path("s")), launch_in_processes, 2, build_progress_display(False))
     print("x" * 100000, flush=True)
     return 0
 
@@ -53,7 +53,7 @@ class Shell:
         line = f"( {inner} ) {redirection}"
         done = subprocess.run(
             ["bash", "-c", line, "bash", *arguments],
-            cwd=self.here, env=ENVIRONMENT, capture_output=True, text=True, check=False, timeout=300,
+            cwd=self.here, env=SUBPROCESS_ENVIRONMENT, capture_output=True, text=True, check=False, timeout=300,
         )  # fmt: skip
         return int((self.here / "code").read_text()), done.stderr
 
@@ -66,7 +66,7 @@ def shell(here: Path) -> Shell:
 @pytest.mark.parametrize("how", HOW)
 def test_a_run_whose_streams_break_does_all_its_work(how: str, shell: Shell) -> None:
     code, stderr = shell(RUN, HOW[how])
-    assert (code, len(list(Store(shell.here / "s").results()))) == (0, 8)
+    assert (code, len(list(Store(shell.here / "s").read_records()))) == (0, 8)
     assert "Traceback" not in stderr
     assert ("stdout: No space left on device; not all was said" in stderr) == (how == "a full disk")
 
@@ -74,13 +74,18 @@ def test_a_run_whose_streams_break_does_all_its_work(how: str, shell: Shell) -> 
 def test_a_terminal_that_closes_ends_no_run_that_does_not_hear_of_it(here: Path) -> None:
     terminal, its = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-c", RUN], env=ENVIRONMENT, stdin=its, stdout=its, stderr=its, start_new_session=True
+        [sys.executable, "-c", RUN],
+        env=SUBPROCESS_ENVIRONMENT,
+        stdin=its,
+        stdout=its,
+        stderr=its,
+        start_new_session=True,
     )
     os.close(its)
     assert os.read(terminal, 10)
     os.close(terminal)
     assert process.wait(120) == 0
-    assert len(list(Store(here / "s").results())) == 8
+    assert len(list(Store(here / "s").read_records())) == 8
 
 
 @pytest.mark.parametrize("how", HOW)
@@ -119,8 +124,8 @@ sys.exit(main(["ls"]))
 
 
 def test_a_stage_whose_log_breaks_goes_on(tmp_path: Path) -> None:
-    from convarium.store.capture import captured
+    from convarium.workers.output_capture import capture_stage_output
 
-    with captured(Path("/dev/full"), whole_process=False):
+    with capture_stage_output(Path("/dev/full"), whole_process=False):
         print("x" * 100000)
         sys.stderr.write("y")

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from convarium.stages.graph import VERSIONS
-from convarium.store.garbage import find
-from convarium.store.lease import Leases
-from convarium.store.plan import Node, Plan
+from convarium.planning.plan import Node, Plan
+from convarium.planning.stage_graph import STAGE_VERSIONS
 from convarium.store.store import Store
+from convarium.upkeep.garbage import find_garbage
+from convarium.workers.lease import LeaseManager
 
 Call = Callable[..., tuple[int, str, str]]
 Pretend = Callable[..., Plan]
@@ -38,7 +38,7 @@ def _circle(record: Path) -> str:
 @pytest.fixture(params=[_directory, _garbage, _circle])
 def said(request: pytest.FixtureRequest, nodes: list[Node]) -> str:
     """What is told of a store in which the training of the first seed can't be read."""
-    told: str = request.param(Store(Path("outputs/store")).folder(nodes[0]) / "done.json")
+    told: str = request.param(Store(Path("outputs/store")).folder_of(nodes[0]) / "done.json")
     return told
 
 
@@ -54,7 +54,7 @@ def test_the_others_are_shown_and_one_line_tells_it(command: str, said: str, nod
     code, out, error = call(command, *points)
     assert (code, error.count("\n")) == (0, 1)
     assert said in error
-    assert str(Store(Path("outputs/store")).folder(nodes[0])) in error
+    assert str(Store(Path("outputs/store")).folder_of(nodes[0])) in error
     if command == "ls":
         assert nodes[0].signature not in out
         assert all(node.signature in out for node in nodes[1:])
@@ -73,11 +73,11 @@ def test_what_is_made_from_it_and_what_is_not_are_shown(said: str, nodes: list[N
 
 
 def test_it_is_never_garbage(said: str, nodes: list[Node], call: Call) -> None:
-    folder = Store(Path("outputs/store")).folder(nodes[0])
-    lease = Leases("a run that is over").take(folder)
+    folder = Store(Path("outputs/store")).folder_of(nodes[0])
+    lease = LeaseManager("a run that is over").take(folder)
     assert lease is not None
     lease.release()
-    assert folder not in [one.folder for one in find(Store(Path("outputs/store")), VERSIONS, set())]
+    assert folder not in [one.folder for one in find_garbage(Store(Path("outputs/store")), STAGE_VERSIONS, set())]
     call("gc", "--unfinished", "--outdated", "--unreferenced")
     assert (folder / "network.cvm").exists()
 
@@ -87,7 +87,7 @@ def test_the_others_are_merged(said: str, nodes: list[Node], call: Call) -> None
     assert (code, error.count("\n")) == (2 if "damaged" in said else 1, 1)
     assert said in error
     assert out.startswith("3 results")
-    assert all(Store(Path("new")).done(node.signature) for node in nodes[1:])
+    assert all(Store(Path("new")).find_record(node.signature) for node in nodes[1:])
 
 
 def test_the_others_are_merged_where_it_lies_here(said: str, nodes: list[Node], pretend: Pretend, call: Call) -> None:
@@ -103,7 +103,7 @@ def test_a_merge_goes_on_where_something_is_in_its_way(
 ) -> None:
     new = Store(Path("new"))
     new.prepare()
-    place = new.folder(nodes[0])
+    place = new.folder_of(nodes[0])
     place.parent.mkdir()
     spoil(place)
     code, out, error = call("store", "merge", "outputs/store", "runtime.store=new")
@@ -119,7 +119,7 @@ def test_what_the_disk_does_not_let_go_is_told_and_the_rest_goes(
     folders = [Path(f"outputs/store/train/mlp-{digit * 12}") for digit in "ab"]
     for folder in folders:
         folder.mkdir()
-        lease = Leases("a run that is over").take(folder)
+        lease = LeaseManager("a run that is over").take(folder)
         assert lease is not None
         lease.release()
     rename = Path.rename

@@ -10,7 +10,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from convarium.comparison.result import TIMED, Facts, Result
+from convarium.comparison.result import TIMED_METRICS, NetworkResult, Provenance
 from convarium.store.signature import canonical_json
 
 IMAGES = 400
@@ -26,7 +26,7 @@ def intervals() -> ModuleType:
     del sys.modules["intervals"]
 
 
-def signed(config) -> str:
+def sign_config(config) -> str:
     return sha256(canonical_json(config).encode()).hexdigest()[:12]
 
 
@@ -43,7 +43,7 @@ def kmeans() -> Callable[..., dict]:
 
 
 @pytest.fixture
-def result() -> Callable[..., Result]:
+def result() -> Callable[..., NetworkResult]:
     """A result whose first `wrong` test images are wrong, the next ones shifted by seed; signed by its config."""
 
     def make(
@@ -63,17 +63,17 @@ def result() -> Callable[..., Result]:
             "parameters": 1000, "nonzeros": 900, "macs": 5000,
         }  # fmt: skip
         whole = base | (config or {}) | {"compression": list(steps), "seed": seed}
-        return Result(
+        return NetworkResult(
             config=whole,
             overrides=(),
-            signature=signed(whole),
+            signature=sign_config(whole),
             seed=seed,
-            metrics={**figures, **dict.fromkeys(TIMED), **(metrics or {})},
-            correct=np.packbits(correct).tobytes().hex(),
-            images=IMAGES,
-            void=void,
-            dense=dense or signed(whole | {"compression": []}),
-            facts=facts or Facts(),
+            metrics={**figures, **dict.fromkeys(TIMED_METRICS), **(metrics or {})},
+            correct_hex=np.packbits(correct).tobytes().hex(),
+            image_count=IMAGES,
+            is_latency_void=void,
+            dense_signature=dense or sign_config(whole | {"compression": []}),
+            provenance=facts or Provenance(),
         )
 
     return make

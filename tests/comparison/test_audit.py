@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from convarium.comparison.audit import EXPLANATIONS, legend
-from convarium.comparison.result import Facts
-from convarium.comparison.rows import compare
+from convarium.comparison.audit import CODE_EXPLANATIONS, select_explanations
+from convarium.comparison.comparison_document import compare_results
+from convarium.comparison.result import Provenance
 
 
 def codes(results, **options):
-    return [row["audit"] for row in compare(results, 0, **options)["rows"]]
+    return [row["audit"] for row in compare_results(results, 0, **options)["rows"]]
 
 
 def budget(value, quantity="bytes"):
@@ -29,10 +29,10 @@ def test_a_fair_comparison_has_no_code(result, magnitude):
 
 
 def test_each_code_has_a_line_and_only_those_that_occur_are_explained(result, magnitude):
-    document = compare([result(magnitude())], 0)
+    document = compare_results([result(magnitude())], 0)
     assert list(document["audit"]) == ["few_seeds", "no_dense", "one_operating_point"]
-    assert legend(document["rows"]) == document["audit"]
-    assert all("\n" not in text for text in EXPLANATIONS.values())
+    assert select_explanations(document["rows"]) == document["audit"]
+    assert all("\n" not in text for text in CODE_EXPLANATIONS.values())
 
 
 @pytest.mark.parametrize("key", ["train_size", "fingerprint"])
@@ -59,8 +59,8 @@ def test_adopted_weights_serve_any_seed_and_are_an_origin_of_their_own(result, m
     weights = {"architecture": {"source": "own", "name": "lenet5", "weights": "0" * 12}}
     adopted = result(config=weights)
     compressed = [result(magnitude(phases=[]), seed=seed, config=weights, dense=adopted.signature) for seed in range(3)]
-    assert codes(compressed, references=[adopted]) == [["one_operating_point"]]
-    assert "other_baseline" in codes([*seeds(result), *compressed], references=[adopted])[1]
+    assert codes(compressed, dense_results=[adopted]) == [["one_operating_point"]]
+    assert "other_baseline" in codes([*seeds(result), *compressed], dense_results=[adopted])[1]
 
 
 def test_a_step_that_starts_from_scratch_counts_alone(result):
@@ -75,13 +75,13 @@ def test_other_steps_counts_training_and_retraining(result, magnitude):
     recipe = {"recipe": {"epochs": 200, "lr": 0.1, "batch_size": 50}}
     data = {"dataset": {"name": "mnist5k", "images": {"train": 1001}, "train_size": None}}
     made = {epochs: seeds(result, magnitude(phases=phases, epochs=epochs), config=recipe | data) for epochs in (0, 1)}
-    document = compare([*seeds(result, config=recipe | data), *made[0], *made[1]], 0)
+    document = compare_results([*seeds(result, config=recipe | data), *made[0], *made[1]], 0)
     assert [row["training_steps"] for row in document["rows"]] == [200 * 20, 201 * 20, 203 * 20]
     assert ["other_steps" in row["audit"] for row in document["rows"]] == [False, False, True]
 
 
 def test_where_images_are_not_counted_epochs_tell(result, magnitude):
-    document = compare([*seeds(result), *seeds(result, magnitude(phases=[{"epochs": 2}]))], 0)
+    document = compare_results([*seeds(result), *seeds(result, magnitude(phases=[{"epochs": 2}]))], 0)
     assert [row["training_steps"] for row in document["rows"]] == [None, None]
     assert "other_steps" in document["rows"][1]["audit"]
 
@@ -89,29 +89,32 @@ def test_where_images_are_not_counted_epochs_tell(result, magnitude):
 @pytest.mark.parametrize(
     ("facts", "code"),
     [
-        ({"protocol": "other"}, "other_protocol"),
-        ({"timing": "other"}, "other_protocol"),
-        ({"host": "other"}, "other_host"),
+        ({"quality_protocol": "other"}, "other_protocol"),
+        ({"latency_protocol": "other"}, "other_protocol"),
+        ({"latency_host": "other"}, "other_host"),
         ({"versions": ("torch 1",)}, "other_versions"),
     ],
 )
 def test_a_row_made_in_another_way_than_the_first(result, kmeans, facts, code):
-    usual = Facts(versions=("torch 2",), protocol="x", timing="x", host="x")
+    usual = Provenance(versions=("torch 2",), quality_protocol="x", latency_protocol="x", latency_host="x")
     other = replace(usual, **facts)
     results = [*seeds(result, facts=usual), *seeds(result, kmeans(3), facts=other)]
     mixed = [result(kmeans(4), seed=seed, facts=other if seed else usual) for seed in range(3)]
     assert [code in found for found in codes([*results, *mixed])] == [False, True, True]
-    assert not any(code in found for found in codes([one for one in results if one.facts == usual]))
+    assert not any(code in found for found in codes([one for one in results if one.provenance == usual]))
 
 
 def test_latency_that_was_not_taken_is_no_other_host(result, magnitude):
-    results = [*seeds(result, facts=Facts(host="x")), *seeds(result, magnitude())]
+    results = [*seeds(result, facts=Provenance(latency_host="x")), *seeds(result, magnitude())]
     assert not any("other_host" in found for found in codes(results))
 
 
 def test_two_datasets_have_splits_of_their_own(result):
     other = {"dataset": {"name": "digits", "root": None}}
-    results = [*seeds(result, facts=Facts(protocol="x")), *seeds(result, config=other, facts=Facts(protocol="y"))]
+    results = [
+        *seeds(result, facts=Provenance(quality_protocol="x")),
+        *seeds(result, config=other, facts=Provenance(quality_protocol="y")),
+    ]
     assert codes(results) == [[], ["other_data"]]
 
 

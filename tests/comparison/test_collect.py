@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from convarium.comparison.collect import collect, collect_all
-from convarium.comparison.report.table import table
-from convarium.comparison.rows import compare
-from convarium.comparison.terminal import show
-from convarium.store.plan import Node, Plan, PlannedPoint
+from convarium.comparison.collect import collect_plan_results, collect_store_results
+from convarium.comparison.comparison_document import compare_results
+from convarium.comparison.report.csv_table import format_csv_table
+from convarium.comparison.terminal_table import print_comparison
+from convarium.planning.plan import Node, Plan, PlannedPoint
 from convarium.store.store import Store
 
 STEP = {"method": "pruning/magnitude", "version": 1, "sparsity": 0.9}
@@ -37,7 +37,7 @@ def put(store, stage, own, parents=(), result=None, started="2026-01-01T00:00:00
         "started": started, "seconds": 1.0, "host": {"name": "here"},
         "versions": {"convarium": "1", "torch": "2", "numpy": "3"},
     }  # fmt: skip
-    folder = store.folder(node)
+    folder = store.folder_of(node)
     folder.mkdir(parents=True)
     (folder / "done.json").write_text(json.dumps(record))
     return node.signature
@@ -57,8 +57,8 @@ def clocked(host="here", executor="eager", batch=1):
 
 def refuse(store, step, parents, kind, error):
     node = Node("compress", 1, {"step": step, "seed": 99}, tuple(parents), None, "x")
-    store.folder(node).mkdir(parents=True)
-    (store.folder(node) / "failed.json").write_text(json.dumps({"kind": kind, "error": error, "run": "r"}))
+    store.folder_of(node).mkdir(parents=True)
+    (store.folder_of(node) / "failed.json").write_text(json.dumps({"kind": kind, "error": error, "run": "r"}))
     return node
 
 
@@ -79,12 +79,12 @@ def test_a_plan_gives_its_measured_points_and_counts_the_others(store):
     dense, pruned = chain(store)
     measure = put(store, "measure", {}, [pruned, dense], measured())
     points = (planned(pruned, dense, measure), planned(dense, dense, "0" * 12, steps=()))
-    found = collect(Plan({}, points), store)
+    found = collect_plan_results(Plan({}, points), store)
     (result,) = found.results
-    assert (found.missing, found.refused, found.references) == (1, (), ())
-    assert (result.signature, result.dense, result.is_dense) == (pruned, dense, False)
+    assert (found.missing_count, found.refused, found.dense_results) == (1, (), ())
+    assert (result.signature, result.dense_signature, result.is_dense) == (pruned, dense, False)
     assert (result.metrics["accuracy"], result.metrics["latency_ms"]) == (0.75, None)
-    assert result.bits().tolist() == [1, 1, 1, 0]
+    assert result.correctness_by_image().tolist() == [1, 1, 1, 0]
 
 
 def test_a_dense_network_that_is_measured_is_a_reference_though_nobody_asked_for_it(store):
@@ -93,8 +93,8 @@ def test_a_dense_network_that_is_measured_is_a_reference_though_nobody_asked_for
     time = put(store, "time", clocked(), [pruned, dense], timed(1.0))
     put(store, "measure", {}, [dense, dense], measured(0.5))
     put(store, "time", clocked(), [dense, dense], timed(2.0))
-    found = collect(Plan({}, (planned(pruned, dense, measure, time),)), store)
-    (reference,) = found.references
+    found = collect_plan_results(Plan({}, (planned(pruned, dense, measure, time),)), store)
+    (reference,) = found.dense_results
     assert (reference.signature, reference.is_dense, len(found.results)) == (dense, True, 1)
     assert (reference.metrics["accuracy"], reference.metrics["latency_ms"]) == (0.5, 2.0)
     assert reference.config == TRAIN | {"compression": []}
@@ -104,7 +104,7 @@ def test_a_dense_network_measured_on_other_data_is_no_reference(store):
     dense, pruned = chain(store)
     measure = put(store, "measure", {"dataset": {"name": "digits"}}, [pruned, dense], measured())
     put(store, "measure", {"dataset": {"name": "mnist5k"}}, [dense, dense], measured())
-    assert collect(Plan({}, (planned(pruned, dense, measure),)), store).references == ()
+    assert collect_plan_results(Plan({}, (planned(pruned, dense, measure),)), store).dense_results == ()
 
 
 def test_what_can_t_be_made_is_told_with_its_reason_whichever_step_refused(store):
@@ -114,19 +114,19 @@ def test_what_can_t_be_made_is_told_with_its_reason_whichever_step_refused(store
     broken = refuse(store, {"bits": 2}, [dense], None, "the loss is not a number any more")
     nodes = {node.signature: node for node in (first, last, broken)}
     points = (planned(last.signature, dense, "0" * 12), planned(broken.signature, dense, "1" * 12))
-    found = collect(Plan(nodes, points), store)
+    found = collect_plan_results(Plan(nodes, points), store)
     assert [one.reason for one in found.refused] == ["not reachable (least 9,120 bytes)"]
-    assert (found.results, found.missing) == ((), 1)
+    assert (found.results, found.missing_count) == ((), 1)
 
 
 def test_facts_are_read_off_all_stages(store):
     dense, pruned = chain(store)
     measure = put(store, "measure", {"dataset": {"name": "x", "images": {"test": 4}}}, [pruned, dense], measured())
     time = put(store, "time", clocked(), [pruned, dense], timed(1.0))
-    (result,) = collect(Plan({}, (planned(pruned, dense, measure, time),)), store).results
-    assert result.facts.versions == ("convarium 1", "torch 2")
-    assert '"test":4' in result.facts.protocol
-    assert result.facts.host == "here"
+    (result,) = collect_plan_results(Plan({}, (planned(pruned, dense, measure, time),)), store).results
+    assert result.provenance.versions == ("convarium 1", "torch 2")
+    assert '"test":4' in result.provenance.quality_protocol
+    assert result.provenance.latency_host == "here"
 
 
 def test_latency_is_taken_from_the_time_stage_unless_it_is_void(store):
@@ -135,31 +135,31 @@ def test_latency_is_taken_from_the_time_stage_unless_it_is_void(store):
     good = put(store, "time", clocked("a"), [pruned, dense], timed(2.0))
     void = put(store, "time", clocked("b"), [pruned, dense], timed(3.0, void=True))
     points = (planned(pruned, dense, measure, good), planned(pruned, dense, measure, void))
-    one, other = collect(Plan({}, points), store).results
-    assert (one.metrics["latency_ms"], one.void) == (2.0, False)
-    assert (other.metrics["latency_ms"], other.void) == (None, True)
+    one, other = collect_plan_results(Plan({}, points), store).results
+    assert (one.metrics["latency_ms"], one.is_latency_void) == (2.0, False)
+    assert (other.metrics["latency_ms"], other.is_latency_void) == (None, True)
 
 
 def test_a_store_tells_the_config_of_a_network_from_the_stages_that_made_it(store):
     dense, pruned = chain(store)
     put(store, "measure", {"of": "dense"}, [dense, dense], measured())
     put(store, "measure", {}, [pruned, dense], measured())
-    found = {result.signature: result for result in collect_all(store).results}
+    found = {result.signature: result for result in collect_store_results(store).results}
     assert found[pruned].config == TRAIN | {"compression": [STEP]}
-    assert (found[pruned].dense, found[dense].is_dense) == (dense, True)
+    assert (found[pruned].dense_signature, found[dense].is_dense) == (dense, True)
 
 
 def test_a_plan_and_the_whole_store_give_the_same_rows(store):
     dense, pruned = chain(store)
     measure = put(store, "measure", {}, [pruned, dense], measured())
-    (asked,) = collect(Plan({}, (planned(pruned, dense, measure),)), store).results
-    (stored,) = collect_all(store).results
-    assert asked.row == stored.row
+    (asked,) = collect_plan_results(Plan({}, (planned(pruned, dense, measure),)), store).results
+    (stored,) = collect_store_results(store).results
+    assert asked.row_key == stored.row_key
 
 
 def test_a_network_whose_training_is_gone_is_left_out(store):
     put(store, "measure", {}, ["0" * 12, "0" * 12], measured())
-    assert collect_all(store).results == ()
+    assert collect_store_results(store).results == ()
 
 
 def test_only_times_taken_like_the_latest_count(store):
@@ -168,7 +168,7 @@ def test_only_times_taken_like_the_latest_count(store):
         put(store, "measure", {"of": network}, [network, dense], measured())
     put(store, "time", clocked("old"), [dense, dense], timed(9.0), started="2026-01-01T00:00:00")
     put(store, "time", clocked("new"), [pruned, dense], timed(1.0), started="2026-01-02T00:00:00")
-    found = {result.signature: result.metrics["latency_ms"] for result in collect_all(store).results}
+    found = {result.signature: result.metrics["latency_ms"] for result in collect_store_results(store).results}
     assert found == {dense: None, pruned: 1.0}
 
 
@@ -176,7 +176,7 @@ def test_of_two_versions_of_a_stage_the_latest_measured_counts(store):
     old, new = put(store, "train", TRAIN), put(store, "train", TRAIN, version=2)
     put(store, "measure", {"of": "old"}, [old, old], measured(0.5), started="2026-01-01T00:00:00")
     put(store, "measure", {"of": "new"}, [new, new], measured(1.0), started="2026-01-02T00:00:00")
-    (found,) = collect_all(store).results
+    (found,) = collect_store_results(store).results
     assert found.signature == new
 
 
@@ -185,14 +185,14 @@ def test_what_an_executor_quantises_anew_says_who_did(store):
     measure = put(store, "measure", {}, [pruned, dense], measured())
     executors = ("eager", "onnxruntime", "onnxruntime_int8")
     times = [put(store, "time", clocked(executor=one), [pruned, dense], timed(1.0)) for one in executors]
-    found = collect(Plan({}, (planned(pruned, dense, measure, *times, executors=executors),)), store)
-    document = compare(found.results, 0)
+    found = collect_plan_results(Plan({}, (planned(pruned, dense, measure, *times, executors=executors),)), store)
+    document = compare_results(found.results, 0)
     (row,) = document["rows"]
     assert [one["quantized_by"] for one in row["timings"]] == [None, None, "onnxruntime"]
-    (line,) = csv.DictReader(io.StringIO(table(document)))
+    (line,) = csv.DictReader(io.StringIO(format_csv_table(document)))
     assert {key: value for key, value in line.items() if "quantized" in key} == {
         "onnxruntime_int8_quantized_by": "onnxruntime"
     }
     console = Console(file=io.StringIO(), width=200)
-    show(document, console)
+    print_comparison(document, console)
     assert console.file.getvalue().count("quantized by onnxruntime") == 2

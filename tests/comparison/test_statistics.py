@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from convarium.comparison.statistics import accuracy, crossed, holm, moments, over_seeds, unpack
+from convarium.comparison.statistics import (
+    adjust_by_holm,
+    compute_moments,
+    estimate_accuracy,
+    estimate_mean_over_seeds,
+    estimate_paired_difference,
+    unpack_correctness,
+)
 
 
 def draw(seeds, images, rng):
@@ -25,7 +32,7 @@ def test_the_closed_form_is_the_pigeonhole_bootstrap_that_one_would_draw():
     by_seed = rng.multinomial(seeds, np.full(seeds, 1 / seeds), 20_000) / seeds
     by_image = rng.multinomial(images, np.full(images, 1 / images), 20_000) / images
     drawn = ((by_seed @ table) * by_image).sum(axis=1).std()
-    estimate = crossed(table)
+    estimate = estimate_paired_difference(table)
     assert (estimate.high - estimate.low) / 2 / 1.96 == pytest.approx(drawn, rel=0.05)
 
 
@@ -33,8 +40,8 @@ def test_intervals_are_never_narrower_than_images_alone_would_give():
     rng = np.random.default_rng(2)
     for seeds in (2, 3, 8):
         table = differences(seeds, 500, rng)
-        images_only = crossed(table.mean(axis=0, keepdims=True))
-        estimate = crossed(table)
+        images_only = estimate_paired_difference(table.mean(axis=0, keepdims=True))
+        estimate = estimate_paired_difference(table)
         assert estimate.low < images_only.low
         assert estimate.high > images_only.high
 
@@ -43,7 +50,7 @@ def test_intervals_are_never_narrower_than_images_alone_would_give():
 @pytest.mark.parametrize(("right", "images"), [(40, 40), (18, 20), (0, 7), (1, 1), (9_712, 10_000)])
 def test_networks_that_agree_on_every_image_give_wilsons_interval(seeds, right, images):
     expected = stats.binomtest(right, images).proportion_ci(method="wilson")
-    estimate = accuracy(np.tile(np.arange(images) < right, (seeds, 1)).astype(float))
+    estimate = estimate_accuracy(np.tile(np.arange(images) < right, (seeds, 1)).astype(float))
     assert (estimate.low, estimate.high) == pytest.approx((expected.low, expected.high))
 
 
@@ -51,14 +58,16 @@ def test_one_seed_gives_bonett_and_prices_interval_of_paired_images():
     table = np.array([[1.0] * 14 + [-1.0] * 5 + [0.0] * 981])
     error = np.sqrt((15 / 1002 + 6 / 1002 - (9 / 1002) ** 2) / 1001)
     expected = stats.t.interval(0.95, 1001, 9 / 1002, error)
-    assert (crossed(table).low, crossed(table).high) == pytest.approx(expected)
+    assert (estimate_paired_difference(table).low, estimate_paired_difference(table).high) == pytest.approx(expected)
 
 
 def test_seeds_that_are_all_that_varies_give_the_paired_t():
     table = np.array([0.0, 0.25, 1.0])[:, None].repeat(50_000, axis=1)
-    expected = over_seeds([0.0, 0.25, 1.0])
-    assert moments(table) == pytest.approx((expected.mean, np.std([0, 0.25, 1], ddof=1) / np.sqrt(3), 2), rel=1e-3)
-    assert crossed(table).p == pytest.approx(expected.p, rel=1e-3)
+    expected = estimate_mean_over_seeds([0.0, 0.25, 1.0])
+    assert compute_moments(table) == pytest.approx(
+        (expected.mean, np.std([0, 0.25, 1], ddof=1) / np.sqrt(3), 2), rel=1e-3
+    )
+    assert estimate_paired_difference(table).p_value == pytest.approx(expected.p_value, rel=1e-3)
 
 
 TABLES = [
@@ -76,11 +85,15 @@ def test_no_interval_is_without_width_or_contradicts_its_mean_or_its_p(seeds, im
     wrong = rng.random((seeds, images)) < share
     signs = np.where(rng.random((seeds, images)) < (1 + tilt) / 2, 1.0, -1.0)
     table = wrong * signs
-    found, other, right = crossed(table), crossed(-table), accuracy(1.0 - wrong)
+    found, other, right = (
+        estimate_paired_difference(table),
+        estimate_paired_difference(-table),
+        estimate_accuracy(1.0 - wrong),
+    )
     assert -1 <= found.low <= found.mean <= found.high <= 1
     assert found.high - found.low > 1 / (images + 1)
-    assert (found.p < 0.05) == (not found.low <= 0 <= found.high)
-    assert (found.low, found.high, found.p) == pytest.approx((-other.high, -other.low, other.p))
+    assert (found.p_value < 0.05) == (not found.low <= 0 <= found.high)
+    assert (found.low, found.high, found.p_value) == pytest.approx((-other.high, -other.low, other.p_value))
     assert 0 <= right.low <= right.mean <= right.high <= 1
     assert right.high - right.low > 1 / (images + 1)
 
@@ -89,7 +102,7 @@ def test_no_interval_is_without_width_or_contradicts_its_mean_or_its_p(seeds, im
 def test_one_more_right_image_raises_both_ends(seeds):
     ends = []
     for right in range(61):
-        found = accuracy(np.tile(np.arange(60) < right, (seeds, 1)).astype(float))
+        found = estimate_accuracy(np.tile(np.arange(60) < right, (seeds, 1)).astype(float))
         ends.append((found.low, found.high))
     assert ends == sorted(ends)
     assert [end for _, end in ends] == sorted(end for _, end in ends)
@@ -100,46 +113,48 @@ def test_seeds_that_err_on_other_images_know_more_than_seeds_that_err_on_the_sam
     for seed in range(10):
         apart[seed, 30 * seed : 30 * seed + 30] = 0
     alike = np.tile(apart[0], (10, 1))
-    assert accuracy(apart).high - accuracy(apart).low < 0.75 * (accuracy(alike).high - accuracy(alike).low)
+    assert estimate_accuracy(apart).high - estimate_accuracy(apart).low < 0.75 * (
+        estimate_accuracy(alike).high - estimate_accuracy(alike).low
+    )
 
 
 def test_one_error_of_one_seed_does_not_raise_the_lower_end():
     table = np.ones((3, 40))
-    perfect = accuracy(table)
+    perfect = estimate_accuracy(table)
     table[0, 0] = 0
-    assert accuracy(table).low < perfect.low
+    assert estimate_accuracy(table).low < perfect.low
 
 
 def test_t_over_seeds_is_scipys():
     values = [0.1, 0.4, 0.35, 0.2]
-    estimate, expected = over_seeds(values), stats.ttest_1samp(values, 0)
+    estimate, expected = estimate_mean_over_seeds(values), stats.ttest_1samp(values, 0)
     interval = expected.confidence_interval(0.95)
-    assert estimate.p == pytest.approx(expected.pvalue)
+    assert estimate.p_value == pytest.approx(expected.pvalue)
     assert (estimate.low, estimate.high) == pytest.approx((interval.low, interval.high))
 
 
 def test_one_value_has_no_interval_and_equal_values_have_one_of_no_width():
-    assert over_seeds([2.0]).low is None
-    assert over_seeds([2.0]).p is None
-    assert (over_seeds([7, 7, 7]).low, over_seeds([7, 7, 7]).p) == (7.0, 0.0)
+    assert estimate_mean_over_seeds([2.0]).low is None
+    assert estimate_mean_over_seeds([2.0]).p_value is None
+    assert (estimate_mean_over_seeds([7, 7, 7]).low, estimate_mean_over_seeds([7, 7, 7]).p_value) == (7.0, 0.0)
 
 
 def test_holm_multiplies_by_what_is_left_and_keeps_the_order():
-    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
-    assert holm([0.5, 0.9]) == [1.0, 1.0]
-    assert holm([]) == []
+    assert adjust_by_holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert adjust_by_holm([0.5, 0.9]) == [1.0, 1.0]
+    assert adjust_by_holm([]) == []
 
 
 def test_stored_bits_come_back():
     bits = np.random.default_rng(0).random(1003) < 0.9
-    assert unpack(np.packbits(bits).tobytes().hex(), 1003).tolist() == bits.astype(float).tolist()
+    assert unpack_correctness(np.packbits(bits).tobytes().hex(), 1003).tolist() == bits.astype(float).tolist()
 
 
 def test_ten_thousand_images_and_three_seeds_take_a_blink():
     table = draw(3, 10_000, np.random.default_rng(0))
-    crossed(table)
+    estimate_paired_difference(table)
     began = perf_counter()
-    crossed(table)
+    estimate_paired_difference(table)
     assert perf_counter() - began < 0.1
 
 
@@ -207,5 +222,5 @@ def student(table):
 def test_a_thousand_images_make_intervals_hardly_wider_than_students(intervals, share, seeds, seed_sd, alike):
     world, rng = intervals.Accuracies(seeds, 1000, share, seed_sd, alike), np.random.default_rng(0)
     tables = [world.draw(rng) for _ in range(400)]
-    ours = np.mean([found.high - found.low for found in map(accuracy, tables)])
+    ours = np.mean([found.high - found.low for found in map(estimate_accuracy, tables)])
     assert ours <= 1.1 * np.mean([high - low for low, high in map(student, tables)])

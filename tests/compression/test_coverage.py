@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from convarium.architectures import library
+from convarium.architectures import factory
 from convarium.compression import sites
-from convarium.compression.coverage import find_coverage
+from convarium.compression.coverage import compute_site_coverage
 
 
 class Bare(nn.Module):
@@ -42,10 +42,10 @@ CASES: dict[str, tuple[nn.Module, float, list[str]]] = {
 @pytest.mark.parametrize("case", CASES)
 def test_it_is_the_share_of_weights_in_sites(case: str, device: str) -> None:
     network, share, others = CASES[case]
-    found = find_coverage(network if case == "tied" else network.to(device))
+    found = compute_site_coverage(network if case == "tied" else network.to(device))
     assert found.share == pytest.approx(share)
-    assert list(found.others) == others
-    assert found.share + sum(found.others.values()) == pytest.approx(1)
+    assert list(found.other_shares) == others
+    assert found.share + sum(found.other_shares.values()) == pytest.approx(1)
 
 
 @pytest.mark.parametrize(
@@ -54,10 +54,10 @@ def test_it_is_the_share_of_weights_in_sites(case: str, device: str) -> None:
 )
 def test_what_sites_are_of_real_networks(source: str, name: str, kind: str) -> None:
     given = {"source": source, "name": name, "in_chans": 3, "num_classes": 10, "img_size": 224}
-    network = library.build({**given, "stem": "native", "kwargs": {}}, "meta")
-    found = find_coverage(network)
-    chosen = sites.resolve(network, {"method": "pruning/magnitude", "sites": ["*"]})
+    network = factory.build_architecture({**given, "stem": "native", "kwargs": {}}, "meta")
+    found = compute_site_coverage(network)
+    chosen = sites.resolve_sites(network, {"method": "pruning/magnitude", "sites": ["*"]})
     weights = [parameter for parameter in network.parameters() if parameter.dim() > 1]
     values = sum(torch.Size(site.shape).numel() for site in chosen)
     assert found.share == pytest.approx(values / sum(weight.numel() for weight in weights))
-    assert next(iter(found.others)) == kind
+    assert next(iter(found.other_shares)) == kind

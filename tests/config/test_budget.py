@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from convarium.config.budget import NOTHING, ordered
+from convarium.config.budget import NO_BUDGET, assign_budget
 from convarium.errors import UserError
 
 PRUNE: dict[str, Any] = {
@@ -20,12 +20,12 @@ CODE: dict[str, Any] = {"method": "coding/c"}
 def laid(budget: dict[str, Any], *yamls: dict[str, Any], **knobs: Any) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     steps = [{key: value for key, value in yaml.items() if key[0] != "_"} for yaml in yamls]
     steps[0] |= knobs
-    return steps, ordered(steps, {yaml["method"]: yaml for yaml in yamls}, {**NOTHING, **budget})
+    return steps, assign_budget(steps, {yaml["method"]: yaml for yaml in yamls}, {**NO_BUDGET, **budget})
 
 
 def test_a_knob_of_any_value_is_solved_before_one_of_few() -> None:
     steps, budget = laid({"bytes": 8000}, PRUNE, SHARE, CODE)
-    assert budget == {**NOTHING, "bytes": 8000}
+    assert budget == {**NO_BUDGET, "bytes": 8000}
     assert steps[0]["budget"] == {
         "quantity": "bytes",
         "value": 8000,
@@ -47,7 +47,7 @@ def test_a_budget_that_is_a_knob_just_sets_it() -> None:
 
 
 def test_the_dense_network_has_no_budget() -> None:
-    assert ordered([], {}, {**NOTHING, "bytes": 8000}) == NOTHING
+    assert assign_budget([], {}, {**NO_BUDGET, "bytes": 8000}) == NO_BUDGET
 
 
 @pytest.mark.parametrize(

@@ -4,14 +4,14 @@ from typing import Any
 
 import pytest
 
-from convarium.config.checker import closed
-from convarium.config.measurement import merged
-from convarium.config.schema import Measurement
+from convarium.config.checker import check_closed_group
+from convarium.config.measurement import check_measurement
+from convarium.config.schema import MeasurementConfig
 from convarium.errors import UserError
 
 
 def measurement(**values: Any) -> dict[str, Any]:
-    return merged(closed(values, Measurement, "measurement"), {})
+    return check_measurement(check_closed_group(values, MeasurementConfig, "measurement"), {})
 
 
 def test_nothing_is_timed_unless_an_executor_is_named() -> None:
@@ -52,4 +52,6 @@ def test_a_mistake_is_one_line(values: dict[str, Any], said: str) -> None:
 
 
 def test_a_budget_of_latency_is_timed_though_no_executor_is_named() -> None:
-    assert merged(closed({"batch_sizes": [16]}, Measurement, "measurement"), {"latency": 0.5})["batch_sizes"] == [16]
+    assert check_measurement(
+        check_closed_group({"batch_sizes": [16]}, MeasurementConfig, "measurement"), {"latency": 0.5}
+    )["batch_sizes"] == [16]

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from convarium.config.point import KEYS, check
+from convarium.config.point import POINT_KEYS, check_config
 from convarium.errors import UserError
 
 VALUES: dict[str, Any] = {
@@ -30,8 +30,8 @@ def changed(**groups: Any) -> dict[str, Any]:
 
 
 def test_every_key_is_there_and_the_dataset_fills_the_architecture() -> None:
-    config = check(VALUES, VALUES)
-    assert list(config) == KEYS
+    config = check_config(VALUES, VALUES)
+    assert list(config) == POINT_KEYS
     assert config["architecture"] == {
         "source": "own", "name": "mlp", "in_chans": 1, "num_classes": 10, "img_size": 8, "stem": "native",
         "kwargs": {"hidden": [8]},
@@ -43,11 +43,11 @@ def test_every_key_is_there_and_the_dataset_fills_the_architecture() -> None:
 
 
 def test_the_native_size_written_out_is_the_same_config() -> None:
-    assert check(changed(dataset={"img_size": 8}), VALUES) == check(VALUES, VALUES)
+    assert check_config(changed(dataset={"img_size": 8}), VALUES) == check_config(VALUES, VALUES)
 
 
 def test_another_image_size_reaches_the_architecture() -> None:
-    assert check(changed(dataset={"img_size": 16}), VALUES)["architecture"]["img_size"] == 16
+    assert check_config(changed(dataset={"img_size": 16}), VALUES)["architecture"]["img_size"] == 16
 
 
 @pytest.mark.parametrize(
@@ -66,14 +66,14 @@ def test_another_image_size_reaches_the_architecture() -> None:
 )
 def test_a_mistake_is_one_line_with_the_key_that_mends_it(groups: dict[str, Any], said: str) -> None:
     with pytest.raises(UserError) as error:
-        check(changed(**groups), VALUES)
+        check_config(changed(**groups), VALUES)
     assert said in str(error.value)
     assert "\n" not in str(error.value)
 
 
 def test_a_key_beside_the_groups_and_a_missing_one_are_refused() -> None:
     with pytest.raises(UserError, match="sed: no such key"):
-        check({**VALUES, "sed": 1}, VALUES)
+        check_config({**VALUES, "sed": 1}, VALUES)
     recipe = {key: value for key, value in VALUES["recipe"].items() if key != "epochs"}
     with pytest.raises(UserError, match=r"recipe\.epochs is missing"):
-        check({**VALUES, "recipe": recipe}, VALUES)
+        check_config({**VALUES, "recipe": recipe}, VALUES)

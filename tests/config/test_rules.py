@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 import pytest
 
-from convarium.config.rules import checked, from_default, from_hint
+from convarium.config.rules import check_value, parse_knob_rule, parse_type_hint
 from convarium.errors import UserError
 
 
@@ -20,7 +20,7 @@ from convarium.errors import UserError
     ],
 )
 def test_a_fitting_value_gets_the_type_that_the_hint_says(hint: Any, value: Any, expected: Any) -> None:
-    result = checked(value, from_hint(hint), "key")
+    result = check_value(value, parse_type_hint(hint), "key")
     assert (result, type(result)) == (expected, type(expected))
 
 
@@ -41,7 +41,7 @@ def test_a_fitting_value_gets_the_type_that_the_hint_says(hint: Any, value: Any,
 )
 def test_a_value_that_does_not_fit_is_refused_with_what_would(hint: Any, value: Any, said: str) -> None:
     with pytest.raises(UserError) as error:
-        checked(value, from_hint(hint), "key")
+        check_value(value, parse_type_hint(hint), "key")
     assert said in str(error.value)
 
 
@@ -58,23 +58,23 @@ def test_a_value_that_does_not_fit_is_refused_with_what_would(hint: Any, value: 
     ],
 )
 def test_an_open_set_s_default_gives_the_type(default: Any, entry: Any, good: list[Any], bad: list[Any]) -> None:
-    rule = from_default(default, entry, "knob")
+    rule = parse_knob_rule(default, entry, "knob")
     for value in good:
-        assert checked(value, rule, "knob") == value
+        assert check_value(value, rule, "knob") == value
     for value in bad:
         with pytest.raises(UserError):
-            checked(value, rule, "knob")
+            check_value(value, rule, "knob")
 
 
 @pytest.mark.parametrize(("default", "bad"), [(5, 1), ({}, {"fc*": 1})])
 def test_a_check_line_s_hint_is_told_to_who_breaks_it(default: Any, bad: Any) -> None:
     kind = "dict " if isinstance(default, dict) else ""
-    rule = from_default(default, f"{kind}2..8; 1 bit is another method", "knob")
+    rule = parse_knob_rule(default, f"{kind}2..8; 1 bit is another method", "knob")
     with pytest.raises(UserError, match=r"is out of range, expected int from 2 to 8 \(1 bit is another method\)$"):
-        checked(bad, rule, "knob")
+        check_value(bad, rule, "knob")
 
 
 @pytest.mark.parametrize("entry", ["0..one", "number", "0..1"])
 def test_a_check_line_that_says_nothing_clear_is_an_error_of_the_yaml(entry: str) -> None:
     with pytest.raises(UserError, match="_check_"):
-        from_default(None, entry, "knob")
+        parse_knob_rule(None, entry, "knob")

@@ -1,6 +1,6 @@
 """Our coders pass the suite for outside ones."""
 
-from convarium.compression.file.streams import CODERS
+from convarium.coding.site_streams import CODERS
 from convarium.conformance import CoderSuite
 
 

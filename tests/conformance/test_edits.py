@@ -3,9 +3,9 @@
 import torch
 from torch import nn
 
-from convarium.compression.deciders.view import Decision
+from convarium.compression.deciders.interface import Decision
 from convarium.conformance import EditSuite
-from convarium.conformance.edit import Case
+from convarium.conformance.edit import EditCase
 
 
 def narrower(network: nn.Module) -> Decision:
@@ -32,7 +32,7 @@ def wider(network: nn.Module) -> Decision:
     return Decision(edits=[edit], values=values)
 
 
-def factored(rank: int) -> Case:
+def factored(rank: int) -> EditCase:
     """The classifier as two layers of the nearest matrix of a rank; of the full one, exactly."""
 
     def decide(network: nn.Module) -> Decision:
@@ -45,11 +45,11 @@ def factored(rank: int) -> Case:
         }
         return Decision(edits=[{"op": "factor", "form": "channel", "ranks": {"fc2": rank}}], values=values)
 
-    return Case(decide, exact=rank == 10)
+    return EditCase(decide, exact=rank == 10)
 
 
 class TestResize(EditSuite):
-    cases = {"narrower": Case(narrower), "wider": Case(wider, exact=True)}
+    cases = {"narrower": EditCase(narrower), "wider": EditCase(wider, exact=True)}
 
 
 class TestFactor(EditSuite):

@@ -5,10 +5,10 @@ from typing import Any
 
 import yaml
 
-from convarium.config.places import files, ours
+from convarium.config.search_path import find_builtin_folder, list_config_names
 from convarium.conformance import MethodSuite
 
-FOLDER = ours("conf") / "compression"
+FOLDER = find_builtin_folder("conf") / "compression"
 BRIEF = {"epochs": 1, "round_epochs": 1, "rounds": 2, "max_iterations": 5}
 NEEDED = {"transfer/kd": ("compression.kd.teacher.architecture=lenet300_100",)}
 ELSEWHERE = ("none", "control/nncodec")  # nothing; a program of its own (tests/compression/outside)
@@ -23,7 +23,7 @@ def overrides(method: str) -> tuple[str, ...]:
     return (*brief, *NEEDED.get(method, ()))
 
 
-for method in files(FOLDER):
+for method in list_config_names(FOLDER):
     if method not in ELSEWHERE:
         title = "Test" + method.title().replace("/", "").replace("_", "")
         special = {"control": CONTROLS, "coding": CODING}.get(method.partition("/")[0], {})

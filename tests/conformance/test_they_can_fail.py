@@ -9,10 +9,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from convarium.compression.deciders.view import Decision
-from convarium.compression.file.coder import Numbers
-from convarium.compression.file.streams import CODERS, Writer
-from convarium.compression.representations.dense import Dense
+from convarium.coding.coder import Numbers
+from convarium.coding.site_streams import CODERS, SiteWriter
+from convarium.compression.deciders.interface import Decision
 from convarium.conformance import (
     ArchitectureSuite,
     CoderSuite,
@@ -21,22 +20,23 @@ from convarium.conformance import (
     MethodSuite,
     RepresentationSuite,
 )
-from convarium.conformance.architecture import build
-from convarium.conformance.coder import positions, symbols
-from convarium.conformance.edit import Case, Edited
-from convarium.conformance.values import logits
+from convarium.conformance.architecture import build_seeded_network
+from convarium.conformance.coder import generate_position_cases, generate_symbol_cases
+from convarium.conformance.edit import EditCase, EditedNetwork
+from convarium.conformance.tensor_comparison import compute_logits
+from convarium.representations.dense import Dense
 
 MODULE = """
 import numpy as np
 import torch
 from torch import nn
-from convarium.architectures.kwargs import Builder
-from convarium.compression.representations.sparse import Sparse
-from convarium.datasets.packaged import cut
-from convarium.datasets.splits import Pixels
+from convarium.architectures.builder import Builder
+from convarium.representations.sparse import Sparse
+from convarium.datasets.packaged_tables import slice_parts
+from convarium.datasets.splits import RawImages
 
 def chance(view):
-    return {site.name: Sparse.at(torch.randperm(view.weights[site.name].numel())[:5], view.weights[site.name])
+    return {site.name: Sparse.from_dense(torch.randperm(view.weights[site.name].numel())[:5], view.weights[site.name])
             for site in view.sites}
 
 class Idle(nn.Module):
@@ -50,8 +50,8 @@ IDLE = Builder(Idle, {})
 
 def shuffled(dataset, root, parts):
     images = torch.arange(120 * 16).remainder(251).to(torch.uint8).reshape(120, 1, 4, 4)
-    pixels = Pixels(images, torch.arange(120) % 2)
-    return cut(pixels, np.random.permutation(120), {"test": 20, "validation": 20, "train": 80})
+    pixels = RawImages(images, torch.arange(120) % 2)
+    return slice_parts(pixels, np.random.permutation(120), {"test": 20, "validation": 20, "train": 80})
 """
 CONF = {
     "compression/pruning/chance": """# @package compression.chance
@@ -79,8 +79,8 @@ def _outside(write: Callable[[str, str], Path], monkeypatch: pytest.MonkeyPatch)
 
 
 class Rounded(Dense):
-    def encode(self, tensors: Any, stream: Writer) -> None:
-        stream.values("weights", tensors[0].round())
+    def encode(self, tensors: Any, stream: SiteWriter) -> None:
+        stream.write_values("weights", tensors[0].round())
 
 
 class Detached(Dense):
@@ -91,9 +91,9 @@ class Detached(Dense):
 def test_a_representation_that_loses_bits_or_gradients() -> None:
     suite = RepresentationSuite()
     with pytest.raises(AssertionError):
-        suite.test_decoding_gives_back_every_bit(lambda dense: Rounded(dense.shape).fit(dense), (3, 4), "fixed")
+        suite.test_decoding_gives_back_every_bit(lambda dense: Rounded(dense.shape).project(dense), (3, 4), "fixed")
     with pytest.raises(AssertionError):
-        suite.test_gradients_reach_every_stored_tensor(lambda dense: Detached(dense.shape).fit(dense))
+        suite.test_gradients_reach_every_stored_tensor(lambda dense: Detached(dense.shape).project(dense))
 
 
 class Greedy(type(CODERS["fixed"])):  # type: ignore[misc]
@@ -108,9 +108,9 @@ class Greedy(type(CODERS["fixed"])):  # type: ignore[misc]
 def test_a_coder_that_takes_the_bytes_of_others_or_reads_behind_the_end() -> None:
     greedy = Greedy(*vars(CODERS["fixed"]).values())
     with pytest.raises(AssertionError):
-        CoderSuite().test_numbers_come_back_and_their_own_bytes_are_taken(greedy, symbols)
+        CoderSuite().test_numbers_come_back_and_their_own_bytes_are_taken(greedy, generate_symbol_cases)
     with pytest.raises(pytest.fail.Exception):
-        CoderSuite().test_truncated_bytes_are_refused(greedy, positions)
+        CoderSuite().test_truncated_bytes_are_refused(greedy, generate_position_cases)
 
 
 def test_an_edit_that_is_not_exact() -> None:
@@ -118,12 +118,12 @@ def test_an_edit_that_is_not_exact() -> None:
         "source": "own", "name": "lenet5", "in_chans": 1, "num_classes": 10, "img_size": 16, "stem": "native",
         "kwargs": {},
     }  # fmt: skip
-    network = build(described)
-    before = logits(network, (1, 16, 16))
+    network = build_seeded_network(described)
+    before = compute_logits(network, (1, 16, 16))
     nn.init.normal_(network.fc2.bias)
-    case = Case(lambda network: Decision(), exact=True)
+    case = EditCase(lambda network: Decision(), exact=True)
     with pytest.raises(AssertionError):
-        EditSuite().test_an_exact_edit_changes_no_answer(case, Edited(described, network, [], before))
+        EditSuite().test_an_exact_edit_changes_no_answer(case, EditedNetwork(described, network, [], before))
 
 
 @pytest.mark.usefixtures("_outside")
@@ -148,9 +148,9 @@ def test_an_architecture_with_a_parameter_that_nothing_uses() -> None:
 
 @pytest.mark.usefixtures("_outside")
 def test_a_dataset_that_is_split_anew_every_time() -> None:
-    from convarium.cli.points import ask
-    from convarium.conformance.dataset import load
+    from convarium.compose.points import compose_points
+    from convarium.conformance.dataset import load_parts
 
-    config = ask(["dataset=shuffled", "architecture=mlp"]).accepted()[0].config["dataset"]
+    config = compose_points(["dataset=shuffled", "architecture=mlp"]).check_points()[0].config["dataset"]
     with pytest.raises(AssertionError):
-        DatasetSuite().test_splits_are_the_same_every_time(config, load(config))
+        DatasetSuite().test_splits_are_the_same_every_time(config, load_parts(config))

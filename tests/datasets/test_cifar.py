@@ -11,7 +11,7 @@ import torch
 import torchvision
 import yaml
 
-from convarium import datasets
+from convarium.datasets.loading import load_splits
 from convarium.errors import UserError
 
 CONF = Path(__file__).parents[2] / "conf" / "dataset"
@@ -50,14 +50,14 @@ def config(name: str, root: Path) -> dict[str, Any]:
     """Return the set's config with the fingerprint of the tiny files, as the error about a missing one names it."""
     described = {**yaml.safe_load((CONF / f"{name}.yaml").read_text()), "fingerprint": None}
     with pytest.raises(UserError, match="is missing: the files there have") as caught:
-        datasets.load(described, str(root), ("test",))
+        load_splits(described, str(root), ("test",))
     return {**described, "fingerprint": str(caught.value).split()[-1]}
 
 
 def test_a_tenth_of_train_becomes_validation_and_test_stays_whole(tiny: tuple[str, Path]) -> None:
     name, root = tiny
     described = config(name, root)
-    splits = datasets.load(described, str(root), ALL)
+    splits = load_splits(described, str(root), ALL)
     whole = IMAGES * (5 if name == "cifar10" else 1)
     assert [len(part) for part in (splits.train, splits.validation, splits.test) if part] == [
         whole - whole // 10, whole // 10, IMAGES,
@@ -70,7 +70,7 @@ def test_a_tenth_of_train_becomes_validation_and_test_stays_whole(tiny: tuple[st
 
 def test_pixels_are_in_the_right_place(tiny: tuple[str, Path]) -> None:
     name, root = tiny
-    test = datasets.load({**config(name, root), "mean": [0.0], "std": [1.0]}, str(root), ("test",)).test
+    test = load_splits({**config(name, root), "mean": [0.0], "std": [1.0]}, str(root), ("test",)).test
     assert test is not None
     expected = torch.from_numpy(pixels(0).reshape(-1, 3, 32, 32)).float() / 255
     assert torch.equal(test.images[:], expected)
@@ -82,7 +82,7 @@ def test_a_damaged_file_is_named(tiny: tuple[str, Path]) -> None:
     file = next(path for path in sorted(root.rglob("*")) if path.name.startswith("test"))
     file.write_bytes(file.read_bytes()[:-1])
     with pytest.raises(UserError, match=rf"{file.name} is damaged or not the genuine file of {name} \(its md5 differs"):
-        datasets.load(described, str(root), ("test",))
+        load_splits(described, str(root), ("test",))
 
 
 def test_a_file_that_is_no_batch_is_refused_even_with_a_fitting_md5(
@@ -93,7 +93,7 @@ def test_a_file_that_is_no_batch_is_refused_even_with_a_fitting_md5(
     (root / stored.base_folder / stored.test_list[0][0]).write_bytes(b"no batch")
     monkeypatch.setattr(stored, "test_list", [[stored.test_list[0][0], md5(b"no batch").hexdigest()]])
     with pytest.raises(UserError, match=f"can't be read as {name}"):
-        datasets.load(config(name, root), str(root), ("test",))
+        load_splits(config(name, root), str(root), ("test",))
 
 
 @pytest.mark.parametrize("name", ["cifar10", "cifar100"])
@@ -104,15 +104,15 @@ def test_a_folder_without_data_is_named_with_what_belongs_there(
     monkeypatch.setattr("torchvision.datasets.CIFAR100.url", "http://127.0.0.1:9/")
     described = yaml.safe_load((CONF / f"{name}.yaml").read_text())
     with pytest.raises(UserError, match=rf"dataset {name} is not in .*: put .*meta there or set dataset\.root"):
-        datasets.load(described, str(tmp_path / "data"), ALL)
+        load_splits(described, str(tmp_path / "data"), ALL)
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(("name", "kind", "classes"), SETS)
 def test_the_declared_fingerprint_is_that_of_the_md5_torchvision_tells(name: str, kind: str, classes: int) -> None:
-    from convarium.datasets.digest import fingerprint
+    from convarium.datasets.fingerprints import fingerprint_digests
 
     stored = getattr(torchvision.datasets, kind)
     known = [digest for _, digest in (*stored.train_list, *stored.test_list)] + [stored.meta["md5"]]
     described = yaml.safe_load((CONF / f"{name}.yaml").read_text())
-    assert (described["fingerprint"], described["classes"]) == (fingerprint(known), classes)
+    assert (described["fingerprint"], described["classes"]) == (fingerprint_digests(known), classes)

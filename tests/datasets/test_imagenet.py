@@ -12,9 +12,9 @@ import yaml
 from scipy.io import savemat
 from torchvision.datasets import imagenet as true_format
 
-from convarium import datasets
+from convarium.datasets.loading import load_splits
 from convarium.errors import UserError
-from real_pictures import photo_folder
+from real_images import write_photo_folder
 
 CONFIG = yaml.safe_load((Path(__file__).parents[2] / "conf/dataset/imagenet.yaml").read_text())
 SIZES = {"train": 48, "validation": 2, "test": 10}
@@ -40,7 +40,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     known = {**true_format.ARCHIVE_META, "devkit": ("ILSVRC2012_devkit_t12.tar.gz", md5(archive).hexdigest())}
     monkeypatch.setattr(true_format, "ARCHIVE_META", known)
     for part, count in (("train", 25), ("val", 5)):
-        photo_folder(tmp_path / part, count)
+        write_photo_folder(tmp_path / part, count)
         for (wnid, _), name in zip(SYNSETS, ("china", "flower"), strict=True):
             (tmp_path / part / name).rename(tmp_path / part / wnid)
             for picture in (tmp_path / part / wnid).iterdir():
@@ -53,7 +53,7 @@ def config(**changes: Any) -> dict[str, Any]:
 
 
 def test_val_is_the_test_and_validation_comes_from_train(root: Path) -> None:
-    splits = datasets.load(config(), str(root), cache=root / "cache")
+    splits = load_splits(config(), str(root), cache=root / "cache")
     parts = {"train": splits.train, "validation": splits.validation, "test": splits.test}
     assert {name: len(part) for name, part in parts.items() if part} == SIZES
     assert splits.test is not None
@@ -63,30 +63,30 @@ def test_val_is_the_test_and_validation_comes_from_train(root: Path) -> None:
 
 
 def test_pictures_are_decoded_once(root: Path) -> None:
-    first = datasets.load(config(), str(root), ("test",), root / "cache").test
+    first = load_splits(config(), str(root), ("test",), root / "cache").test
     for part in ("train", "val"):
         (root / part).rename(root / f"{part}-gone")
-    again = datasets.load(config(), str(root), ("test",), root / "cache").test
+    again = load_splits(config(), str(root), ("test",), root / "cache").test
     assert first is not None
     assert again is not None
     assert torch.equal(first.images[:], again.images[:])
     with pytest.raises(UserError, match=r"put ILSVRC2012_img_train.tar, ILSVRC2012_img_val.tar there"):
-        datasets.load(config(), str(root), ("train",), root / "cache")
+        load_splits(config(), str(root), ("train",), root / "cache")
 
 
 def test_a_part_of_imagenet_is_told_apart_from_the_whole(root: Path) -> None:
     with pytest.raises(UserError, match=r"val has 10 pictures of 2 classes, imagenet 50,000 of 1,000: .*image_folder"):
-        datasets.load({**CONFIG, "img_size": 32}, str(root), ("test",))
+        load_splits({**CONFIG, "img_size": 32}, str(root), ("test",))
 
 
 def test_a_damaged_devkit_is_said_in_one_line(root: Path) -> None:
     (root / "ILSVRC2012_devkit_t12.tar.gz").write_bytes(b"cut off")
     with pytest.raises(UserError, match=r"can't be read as imagenet: The archive ILSVRC2012_devkit_t12.tar.gz"):
-        datasets.load(config(), str(root), ("test",))
+        load_splits(config(), str(root), ("test",))
 
 
 def test_a_folder_without_data_is_named_with_what_belongs_there(tmp_path: Path) -> None:
     with pytest.raises(
         UserError, match=r"imagenet is not in .*: put ILSVRC2012_devkit_t12.tar.gz, .*img_val.tar there"
     ):
-        datasets.load(CONFIG, str(tmp_path))
+        load_splits(CONFIG, str(tmp_path))

@@ -10,8 +10,8 @@ import torchvision
 import yaml
 from scipy.io import savemat
 
-from convarium import datasets
-from convarium.datasets.digest import fingerprint
+from convarium.datasets.fingerprints import fingerprint_digests
+from convarium.datasets.loading import load_splits
 from convarium.errors import UserError
 
 CONFIG = yaml.safe_load((Path(__file__).parents[2] / "conf/dataset/svhn.yaml").read_text())
@@ -34,11 +34,11 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def config(**changes: Any) -> dict[str, Any]:
     known = torchvision.datasets.SVHN.split_list
-    return {**CONFIG, "fingerprint": fingerprint([known[split][2] for split in ("train", "test")]), **changes}
+    return {**CONFIG, "fingerprint": fingerprint_digests([known[split][2] for split in ("train", "test")]), **changes}
 
 
 def test_a_tenth_of_train_becomes_validation_and_ten_is_nought(root: Path) -> None:
-    splits = datasets.load(config(mean=[0.0], std=[1.0]), str(root), ALL)
+    splits = load_splits(config(mean=[0.0], std=[1.0]), str(root), ALL)
     assert splits.validation is not None
     assert splits.test is not None
     assert splits.train is not None
@@ -52,12 +52,12 @@ def test_a_damaged_file_is_named(root: Path) -> None:
     file = root / "test_32x32.mat"
     file.write_bytes(file.read_bytes()[:-1])
     with pytest.raises(UserError, match=r"test_32x32.mat is damaged or not the genuine file of svhn"):
-        datasets.load(config(), str(root), ALL)
+        load_splits(config(), str(root), ALL)
 
 
 def test_another_fingerprint_is_refused(root: Path) -> None:
     with pytest.raises(UserError, match=r"dataset.fingerprint=0000: the files of svhn have"):
-        datasets.load(config(fingerprint="0000"), str(root), ALL)
+        load_splits(config(fingerprint="0000"), str(root), ALL)
 
 
 def test_a_folder_without_data_is_named_with_what_belongs_there(
@@ -67,7 +67,7 @@ def test_a_folder_without_data_is_named_with_what_belongs_there(
     unreachable = {split: ["http://127.0.0.1:9/", *rest] for split, (_, *rest) in known.items()}
     monkeypatch.setattr(torchvision.datasets.SVHN, "split_list", unreachable)
     with pytest.raises(UserError, match=r"svhn is not in .*data: put train_32x32.mat, test_32x32.mat there or set"):
-        datasets.load(CONFIG, str(tmp_path / "data"), ALL)
+        load_splits(CONFIG, str(tmp_path / "data"), ALL)
     assert not list(tmp_path.iterdir())
 
 

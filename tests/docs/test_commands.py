@@ -14,9 +14,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from convarium.architectures import library
+from convarium.architectures import factory
 from convarium.cli import main
-from real_pictures import photo_folder
+from real_images import write_photo_folder
 
 DOCS = Path(__file__).parents[2] / "docs"
 GUIDES = sorted((DOCS / "how-to").glob("*.md"))
@@ -43,12 +43,14 @@ def commands(text: str) -> list[list[str]]:
 def prepare(page: str) -> None:
     """Lay out what a page says its reader has."""
     if page == "inspect":
-        photo_folder(Path("my_pictures"), 3)
+        write_photo_folder(Path("my_pictures"), 3)
     if page == "adopt":
-        photo_folder(Path("my_pictures"), 12)
+        write_photo_folder(Path("my_pictures"), 12)
         config = {"source": "timm", "name": "mobilenetv3_small_050", "in_chans": 3, "num_classes": 2, "img_size": 32}
         torch.manual_seed(0)
-        save_file(library.build({**config, "stem": "native", "kwargs": {}}).state_dict(), "weights.safetensors")
+        save_file(
+            factory.build_architecture({**config, "stem": "native", "kwargs": {}}).state_dict(), "weights.safetensors"
+        )
 
 
 def called(words: list[str], page: str, signature: str, capsys: pytest.CaptureFixture[str]) -> str:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from convarium.catalogue.rows import rows
-from convarium.config import places
+from convarium.catalogue.rows import read_catalogue_rows
+from convarium.config import search_path
 
 ROOT = Path(__file__).parents[2]
 Read = Callable[[str], str]
@@ -65,8 +65,8 @@ def test_every_page_is_there_and_nothing_is_fetched(site: Path) -> None:
 
 def test_the_options_are_all_there_with_default_rule_and_words(read: Read) -> None:
     page = read("options.html")
-    for group in places.groups():
-        for name in places.files(places.ours("conf") / group):
+    for group in search_path.list_config_groups():
+        for name in search_path.list_config_names(search_path.find_builtin_folder("conf") / group):
             assert f" {name} " in page, f"{group}={name}"
     assert "| sparsity | 0.9 | float from 0 to 1 | share of weights removed from each site |" in page
     assert "| initialisation | linear | one of linear, density, random | of the centroids:" in page
@@ -79,7 +79,7 @@ def test_the_options_are_all_there_with_default_rule_and_words(read: Read) -> No
 
 def test_the_catalogue_has_every_row_and_no_verdict_that_was_not_made(read: Read) -> None:
     page = read("catalogue.html")
-    assert all(f" {row.id} " in page for row in rows())
+    assert all(f" {row.id} " in page for row in read_catalogue_rows())
     assert "40 times fewer bytes (higher is better)" in page
     assert "VGG-16" in page
     assert "138,357,544 parameters, 15,470,264,320 MACs at 224" in page

@@ -9,7 +9,7 @@ import torch
 
 import convarium
 from convarium.cli import main
-from convarium.portable.content import kind
+from convarium.portable.file_format import detect_format
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "export.md"
 SMALL = (
@@ -34,7 +34,7 @@ def test_every_command_of_the_page_works(capsys: pytest.CaptureFixture[str]) -> 
         out = capsys.readouterr().out
         if command == "run":
             signature = json.loads(out)["runs"][0]["signature"]
-    assert {name: kind(Path(name)) for name in MADE} == MADE
+    assert {name: detect_format(Path(name)) for name in MADE} == MADE
     found: dict[str, object] = {}
     exec(block("python"), found)
     network = found["network"]

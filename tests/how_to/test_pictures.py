@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from convarium.cli import main
-from convarium.compression.file import container
-from real_pictures import photo_folder
+from convarium.cvm import container
+from real_images import write_photo_folder
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "pictures.md"
 HERE = ("hydra/launcher=basic", "runtime.workers=1", "runtime.threads=1")
@@ -27,7 +27,7 @@ def commands() -> list[list[str]]:
 @pytest.mark.usefixtures("here")
 def test_every_command_of_the_page_works(capsys: pytest.CaptureFixture[str]) -> None:
     torch.set_num_threads(1)
-    photo_folder(Path("my_pictures"), 12)
+    write_photo_folder(Path("my_pictures"), 12)
     signature = ""
     for command, *arguments in commands():
         given = [signature if text == "SIGNATURE" else text for text in arguments]
@@ -44,7 +44,7 @@ def test_every_command_of_the_page_works(capsys: pytest.CaptureFixture[str]) -> 
         assert command != "show" or ("china: " in out and "accuracy_by_class" in out)
         assert command != "compare" or "magnitude 0.9" in out
         assert command != "measure" or "balanced_accuracy" in out
-    assert container.read(Path("pictures.cvm")).header["classes"] == ["china", "flower"]
+    assert container.read_cvm(Path("pictures.cvm")).header["classes"] == ["china", "flower"]
     assert Path("outputs/store.cache").is_dir()
 
 

@@ -8,12 +8,12 @@ import pytest
 import torch
 from torch import nn
 
-from convarium.architectures import library
-from convarium.compression import host
-from convarium.compression.file import container
-from convarium.compression.representations.sparse import Sparse
-from convarium.store.fresh import fresh
-from convarium.store.runtime import Parent, Runtime
+from convarium.architectures import factory
+from convarium.cvm import container
+from convarium.representations import parametrization
+from convarium.representations.sparse import Sparse
+from convarium.workers.fresh_process import run_in_fresh_process
+from convarium.workers.runtime import Parent, Runtime
 
 ARCHITECTURE = {
     "source": "own", "name": "mlp", "in_chans": 1, "num_classes": 10, "img_size": 8, "stem": "native",
@@ -23,7 +23,7 @@ HEADER = {
     "architecture": ARCHITECTURE, "task": "classification", "classes": 10, "surgery": [],
     "input": {"shape": [1, 8, 8], "mean": [0.30513625], "std": [0.37596626]},
 }  # fmt: skip
-DIGITS = {
+DIGITS_CONFIG = {
     "name": "digits", "channels": 1, "classes": 10, "native_size": 8, "img_size": 8, "train_size": None,
     "images": {"train": 1297, "validation": 200, "test": 300}, "mean": [0.30513625], "std": [0.37596626],
     "fingerprint": "03d55907d291540a",
@@ -32,14 +32,14 @@ DIGITS = {
 
 @pytest.fixture
 def digits() -> dict[str, Any]:
-    return dict(DIGITS)
+    return dict(DIGITS_CONFIG)
 
 
 @pytest.fixture
 def network() -> nn.Module:
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    return library.build(ARCHITECTURE)
+    return factory.build_architecture(ARCHITECTURE)
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def write(tmp_path: Path) -> Callable[..., Path]:
 
     def make(name: str, network: nn.Module, **header: Any) -> Path:
         (tmp_path / name).mkdir()
-        container.write(tmp_path / name / "network.cvm", network, HEADER | header, {})
+        container.write_cvm(tmp_path / name / "network.cvm", network, HEADER | header, {})
         return tmp_path / name / "network.cvm"
 
     return make
@@ -62,10 +62,10 @@ def dense_file(write: Callable[..., Path], network: nn.Module) -> Path:
 @pytest.fixture
 def sparse_network() -> nn.Module:
     torch.manual_seed(0)
-    bare = library.build(ARCHITECTURE)
+    bare = factory.build_architecture(ARCHITECTURE)
     name, weight = next((n, p) for n, p in bare.named_parameters() if p.dim() == 2)
     largest = weight.detach().abs().flatten().topk(100).indices
-    host.attach(bare, {name: Sparse.at(largest, weight.detach())})
+    parametrization.attach_representations(bare, {name: Sparse.from_dense(largest, weight.detach())})
     return bare
 
 
@@ -77,8 +77,8 @@ def sparse_file(write: Callable[..., Path], sparse_network: nn.Module) -> Path:
 @pytest.fixture
 def runtime(tmp_path: Path) -> Runtime:
     return Runtime(
-        folder=tmp_path, checkpoints=tmp_path, threads=1, accelerator="cpu", root=None,
-        report=lambda **figures: None, check=lambda: None, fresh=fresh,
+        folder=tmp_path, checkpoint_folder=tmp_path, threads=1, accelerator="cpu", data_root=None,
+        report=lambda **figures: None, check_lease=lambda: None, run_fresh=run_in_fresh_process,
     )  # fmt: skip
 
 

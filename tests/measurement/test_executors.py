@@ -3,14 +3,14 @@
 import pytest
 import torch
 
-from convarium import datasets
-from convarium.errors import NotInstalled, UserError
-from convarium.measurement import execution, latency, models
+from convarium.datasets.loading import load_splits
+from convarium.errors import ProgramNotInstalled, UserError
+from convarium.measurement import execution, executor_models, latency
 from convarium.measurement.execution import execute_file
-from convarium.measurement.executors.installed import require
-from convarium.portable.session import session
+from convarium.measurement.executors.executor_requirements import require_installed
+from convarium.portable.onnx_session import load_onnx_runner
 
-IMAGES = models.some([1, 8, 8], 16)
+IMAGES = executor_models.make_noise_images([1, 8, 8], 16)
 
 
 def settings(executor, batch=1):
@@ -19,12 +19,12 @@ def settings(executor, batch=1):
 
 @pytest.fixture
 def short_turns(monkeypatch):
-    monkeypatch.setattr(latency, "TURN_SECONDS", 0.001)
+    monkeypatch.setattr(latency, "MIN_TURN_SECONDS", 0.001)
 
 
 @pytest.fixture
 def test_images(digits):
-    return datasets.load(digits, None, ("test",)).test
+    return load_splits(digits, None, ("test",)).test
 
 
 @pytest.fixture
@@ -34,53 +34,55 @@ def executed(digits, task, dense_file, tmp_path):
     def run(executor, file=dense_file, images=50):
         folder = tmp_path / executor
         folder.mkdir(exist_ok=True)
-        return execute_file(str(file), executor, digits, task, images, str(folder), None), folder / models.MODEL
+        return execute_file(
+            str(file), executor, digits, task, images, str(folder), None
+        ), folder / executor_models.ONNX_FILE_NAME
 
     return run
 
 
 @pytest.fixture
 def eager(dense_file):
-    return models.loaded("eager", dense_file, 1)
+    return executor_models.load_model("eager", dense_file, 1)
 
 
 def test_pytorch_runs_the_file_itself(dense_file, tmp_path):
     for executor in ("eager", "compiled"):
-        assert models.made(executor, dense_file, IMAGES, tmp_path) == dense_file
+        assert executor_models.prepare_model(executor, dense_file, IMAGES, tmp_path) == dense_file
 
 
 def test_onnxruntime_computes_what_eager_does(dense_file, eager, tmp_path):
-    model = models.made("onnxruntime", dense_file, IMAGES, tmp_path)
-    loaded = models.loaded("onnxruntime", model, 1)
+    model = executor_models.prepare_model("onnxruntime", dense_file, IMAGES, tmp_path)
+    loaded = executor_models.load_model("onnxruntime", model, 1)
     assert model == tmp_path / "model.onnx"
-    assert torch.allclose(loaded.logits(IMAGES), eager.logits(IMAGES), atol=1e-5)
-    assert torch.equal(torch.from_numpy(loaded.call(IMAGES)()), loaded.logits(IMAGES))
-    assert loaded.model_bytes() == model.stat().st_size
-    assert loaded.peak_bytes(IMAGES) is None
+    assert torch.allclose(loaded.compute_logits(IMAGES), eager.logits(IMAGES), atol=1e-5)
+    assert torch.equal(torch.from_numpy(loaded.make_forward_pass(IMAGES)()), loaded.compute_logits(IMAGES))
+    assert loaded.count_model_bytes() == model.stat().st_size
+    assert loaded.measure_peak_bytes(IMAGES) is None
 
 
 def test_what_is_compiled_computes_what_eager_does(dense_file, eager):
-    loaded = models.loaded("compiled", dense_file, 1)
-    assert torch.allclose(loaded.logits(IMAGES), eager.logits(IMAGES), atol=1e-4)
-    assert loaded.model_bytes() == 4 * (64 * 32 + 32 + 32 * 10 + 10)
-    assert loaded.peak_bytes(IMAGES) >= loaded.model_bytes() + 4 * 16 * 10
+    loaded = executor_models.load_model("compiled", dense_file, 1)
+    assert torch.allclose(loaded.compute_logits(IMAGES), eager.logits(IMAGES), atol=1e-4)
+    assert loaded.count_model_bytes() == 4 * (64 * 32 + 32 + 32 * 10 + 10)
+    assert loaded.measure_peak_bytes(IMAGES) >= loaded.count_model_bytes() + 4 * 16 * 10
 
 
 def test_a_model_races_against_itself_as_fast(dense_file, tmp_path, short_turns):
-    model = models.made("onnxruntime", dense_file, IMAGES, tmp_path)
-    found = latency.race(str(model), str(model), str(dense_file), settings("onnxruntime", 16))
+    model = executor_models.prepare_model("onnxruntime", dense_file, IMAGES, tmp_path)
+    found = latency.race_models(str(model), str(model), str(dense_file), settings("onnxruntime", 16))
     assert 0.5 < found["speedup"] < 2
     assert found["peak_memory_bytes"] is None
-    assert latency.summary([found] * 3)["metrics"]["peak_memory_bytes"] is None
+    assert latency.summarise_races([found] * 3)["metrics"]["peak_memory_bytes"] is None
 
 
 def test_a_share_is_known_under_an_executor_that_exports(dense_file, short_turns):
-    assert 0.4 < latency.share_of(dense_file, dense_file, [1, 8, 8], settings("onnxruntime")) < 2.5
+    assert 0.4 < latency.measure_time_share(dense_file, dense_file, [1, 8, 8], settings("onnxruntime")) < 2.5
 
 
 def test_quality_under_eight_bits_is_what_onnxruntime_computes_of_the_kept_model(executed, test_images, eager):
     result, model = executed("onnxruntime_int8")
-    logits = torch.from_numpy(session(model, 1)(test_images.images.contiguous().numpy()))
+    logits = torch.from_numpy(load_onnx_runner(model, 1)(test_images.images.contiguous().numpy()))
     usual = eager.logits(test_images.images)
     assert 1e-4 < (logits - usual).abs().max() < 0.5
     answers, usual = logits.argmax(1), usual.argmax(1)
@@ -110,32 +112,34 @@ def test_all_passes_have_as_many_images_whatever_is_left_over(test_images, monke
         seen.append(len(images))
         return torch.nn.functional.one_hot(images.flatten(1).argmax(1) % 10, 10).float()
 
-    whole, loss = execution._answers(logits, test_images)
-    monkeypatch.setattr(execution, "AT_ONCE", 64)
-    parts, other = execution._answers(logits, test_images)
+    whole, loss = execution._predict_classes(logits, test_images)
+    monkeypatch.setattr(execution, "EXECUTION_BATCH_SIZE", 64)
+    parts, other = execution._predict_classes(logits, test_images)
     assert seen == [100] * 3 + [64] * 5
     assert torch.equal(whole, parts)
     assert other == pytest.approx(loss)
 
 
 def test_calibration_images_are_spread_over_all(test_images):
-    chosen = execution._spread(test_images, 3)
+    chosen = execution._select_spread_images(test_images, 3)
     assert torch.equal(chosen, test_images.images[torch.tensor([0, 150, 299])])
-    assert len(execution._spread(test_images, 1000)) == 300
+    assert len(execution._select_spread_images(test_images, 1000)) == 300
 
 
 def test_what_a_compiler_is_needed_for_is_told_without_one(monkeypatch):
-    require(["eager", "onnxruntime", "onnxruntime_int8"])
+    require_installed(["eager", "onnxruntime", "onnxruntime_int8"])
     monkeypatch.setenv("CXX", "no-such-compiler")
-    with pytest.raises(NotInstalled, match="no-such-compiler is not installed: apt-get install g\\+\\+") as error:
-        require(["eager", "compiled"])
+    with pytest.raises(
+        ProgramNotInstalled, match="no-such-compiler is not installed: apt-get install g\\+\\+"
+    ) as error:
+        require_installed(["eager", "compiled"])
     assert error.value.kind == "not_installed"
 
 
 def test_a_gpu_that_is_not_there_is_the_users_mistake(dense_file, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(UserError, match="finds no GPU"):
-        models.loaded("eager", dense_file, 1, "gpu")
+        executor_models.load_model("eager", dense_file, 1, "gpu")
 
 
 def test_on_a_gpu_its_own_events_are_the_clock(monkeypatch):
@@ -157,5 +161,5 @@ def test_on_a_gpu_its_own_events_are_the_clock(monkeypatch):
             return 6.0
 
     monkeypatch.setattr(torch.cuda, "Event", Event)
-    assert latency.clock("gpu")(lambda: told.append("pass"), 3) == pytest.approx(0.002)
+    assert latency.select_clock("gpu")(lambda: told.append("pass"), 3) == pytest.approx(0.002)
     assert told == ["event", "pass", "pass", "pass", "event", "waited"]

@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from convarium.measurement import exclusive, latency
-from convarium.measurement.memory import peak_bytes
+from convarium.host import timing_lock
+from convarium.measurement import latency
+from convarium.measurement.memory import measure_cpu_peak_bytes
 from convarium.stages import time as stage
 from convarium.stages.time import time
 
@@ -18,7 +19,7 @@ SETTINGS = {"executor": "eager", "batch": 1, "threads": 1}
 
 @pytest.fixture(autouse=True)
 def short_turns(monkeypatch):
-    monkeypatch.setattr(latency, "TURN_SECONDS", 0.001)
+    monkeypatch.setattr(latency, "MIN_TURN_SECONDS", 0.001)
 
 
 def race(latency_ms=1.0, speedup=2.0, spread=1.1, peak=100):
@@ -28,32 +29,34 @@ def race(latency_ms=1.0, speedup=2.0, spread=1.1, peak=100):
 
 
 def test_a_network_against_itself_takes_as_long(dense_file):
-    found = latency.race(str(dense_file), str(dense_file), str(dense_file), SETTINGS)
+    found = latency.race_models(str(dense_file), str(dense_file), str(dense_file), SETTINGS)
     assert 0.5 < found["speedup"] < 2
     assert found["latency_ms"] > 0
     assert found["spread"] >= 1
 
 
 def test_a_call_that_sleeps_longer_loses_by_as_much():
-    times, dense_times = latency._turns(lambda: clock.sleep(0.002), lambda: clock.sleep(0.006), latency.clock("cpu"))
+    times, dense_times = latency._time_in_turns(
+        lambda: clock.sleep(0.002), lambda: clock.sleep(0.006), latency.select_clock("cpu")
+    )
     ratios = sorted(dense / own for own, dense in zip(times, dense_times, strict=True))
     assert 2 < ratios[len(ratios) // 2] < 4
 
 
 def test_both_take_turns_and_each_begins_as_often():
     order: list[str] = []
-    latency._turns(
+    latency._time_in_turns(
         lambda: order.append("own") or clock.sleep(0.001),
         lambda: order.append("dense") or clock.sleep(0.001),
-        latency.clock("cpu"),
+        latency.select_clock("cpu"),
     )
     turns = [name for name, before in zip(order[20:], order[19:], strict=False) if name != before]
     assert abs(turns.count("own") - turns.count("dense")) <= 1
-    assert len(turns) >= latency.TURNS - 2
+    assert len(turns) >= latency.TURN_COUNT - 2
 
 
 def test_medians_and_ranges_over_processes_are_told():
-    found = latency.summary([race(3.0, 1.5, peak=7), race(1.0, 1.4), race(2.0, 1.6)])
+    found = latency.summarise_races([race(3.0, 1.5, peak=7), race(1.0, 1.4), race(2.0, 1.6)])
     assert found["metrics"] == {"latency_ms": 2.0, "speedup": 1.5, "peak_memory_bytes": 100}
     assert found["range"] == [1.0, 3.0]
     assert found["speedup_range"] == [1.4, 1.6]
@@ -61,14 +64,14 @@ def test_medians_and_ranges_over_processes_are_told():
 
 
 def test_a_busy_machine_makes_it_void():
-    assert latency.summary([race(), race(spread=2.01), race()])["void"] is True
-    assert latency.summary([race(speedup=0.68), race(speedup=1.0), race(speedup=1.03)])["void"] is True
+    assert latency.summarise_races([race(), race(spread=2.01), race()])["void"] is True
+    assert latency.summarise_races([race(speedup=0.68), race(speedup=1.0), race(speedup=1.03)])["void"] is True
 
 
 def test_a_network_that_differs_from_itself_says_that_the_machine_was_too_busy():
     races = [race(speedup=1.0), race(speedup=1.06), race(speedup=1.09)]
-    assert latency.summary(races)["void"] is False
-    assert latency.summary(races, itself=True)["void"] is True
+    assert latency.summarise_races(races)["void"] is False
+    assert latency.summarise_races(races, is_self_race=True)["void"] is True
 
 
 def test_the_stage_knows_when_a_network_races_itself(parents, runtime):
@@ -92,7 +95,7 @@ def test_peak_memory_is_weights_and_the_activations_held_at_once():
 
     network, images = Two(), torch.zeros(1000)
     with torch.inference_mode():
-        assert 4000 + 8000 <= peak_bytes(network, lambda: network(images)) < 4000 + 8000 + 1000
+        assert 4000 + 8000 <= measure_cpu_peak_bytes(network, lambda: network(images)) < 4000 + 8000 + 1000
 
 
 def test_the_stage_races_in_three_fresh_processes(parents, runtime, monkeypatch):
@@ -105,7 +108,7 @@ def test_the_stage_races_in_three_fresh_processes(parents, runtime, monkeypatch)
             return runtime.fresh(target, *arguments)
 
     found = time({"measurement": SETTINGS, "host": {}}, parents, replace(runtime, fresh=Counting()))
-    assert asked == ["convarium.measurement.latency:race"] * 3
+    assert asked == ["convarium.measurement.latency:race_models"] * 3
     assert len(found["races"]) == 3
     assert found["metrics"]["latency_ms"] > 0
     assert found["range"][0] <= found["metrics"]["latency_ms"] <= found["range"][1]
@@ -128,7 +131,11 @@ def test_one_process_at_a_time_has_the_clock(tmp_path: Path, monkeypatch):
         raise Waited
 
     lock = tmp_path / "lock"
-    with exclusive.host_clock(give_up, lock), pytest.raises(Waited), exclusive.host_clock(give_up, lock):
+    with (
+        timing_lock.hold_timing_lock(give_up, lock),
+        pytest.raises(Waited),
+        timing_lock.hold_timing_lock(give_up, lock),
+    ):
         pass
-    with exclusive.host_clock(give_up, lock):
+    with timing_lock.hold_timing_lock(give_up, lock):
         pass

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 import convarium
-from convarium import datasets
-from convarium.comparison.statistics import unpack
+from convarium.comparison.statistics import unpack_correctness
+from convarium.cost.macs import count_macs
+from convarium.datasets.loading import load_splits
 from convarium.errors import UserError
-from convarium.measurement.macs import macs
 from convarium.measurement.quality import measure_file
 from convarium.stages.measure import measure
 
@@ -22,7 +22,7 @@ def measured(sparse_file, dense_file, digits, task):
 
 
 def test_quality_is_what_the_loaded_network_does_on_test_images(measured, sparse_file, digits):
-    splits = datasets.load(digits, None, ("validation", "test"))
+    splits = load_splits(digits, None, ("validation", "test"))
     network = convarium.load(sparse_file)
     with torch.no_grad():
         correct = network(splits.test.images).argmax(1) == splits.test.labels
@@ -33,7 +33,7 @@ def test_quality_is_what_the_loaded_network_does_on_test_images(measured, sparse
     assert metrics["validation_accuracy"] == pytest.approx(validation.double().mean().item())
     assert metrics["loss"] == pytest.approx(loss.item(), rel=1e-5)
     assert measured["images"] == 300
-    assert unpack(measured["correct"], 300).tolist() == correct.double().tolist()
+    assert unpack_correctness(measured["correct"], 300).tolist() == correct.double().tolist()
 
 
 def test_bytes_are_those_on_disk_and_add_up_by_kind(measured, sparse_file, dense_file):
@@ -104,13 +104,15 @@ def test_the_stage_sees_no_damage_to_the_training_object(
         for parameter in sparse_network.parameters():
             parameter.fill_(float("nan"))
     monkeypatch.setattr(torch.nn.Linear, "forward", lambda self, images: images * 0)
-    monkeypatch.setattr(datasets, "load", lambda *_: pytest.fail("measured in the process that trains"))
+    monkeypatch.setattr(
+        "convarium.datasets.loading.load_splits", lambda *_: pytest.fail("measured in the process that trains")
+    )
     assert measure({"dataset": digits, "task": task}, parents, runtime) == measured
 
 
 def test_macs_of_a_convolution_are_those_of_the_textbook():
     network = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3, stride=2, padding=1, groups=1), torch.nn.BatchNorm2d(8))
-    assert macs(network, (3, 16, 16)) == 8 * 8 * 8 * 3 * 9
+    assert count_macs(network, (3, 16, 16)) == 8 * 8 * 8 * 3 * 9
     assert next(network.parameters()).device.type == "cpu"
 
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import torch
 
-from convarium.compression.file import container
+from convarium.cvm import container
 from convarium.errors import StageFailed, UserError
-from stages.in_process import TINY, Bench, nodes
+from stages.stage_harness import TINY_TRAINING, StageHarness, plan_command_nodes
 
 CHAIN = ("compression=[magnitude,kmeans,huffman]", "compression.magnitude.epochs=1", "compression.kmeans.epochs=1")
 
@@ -39,22 +39,22 @@ class Only(dict[str, Any]):
 
 
 @pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+def bench(tmp_path_factory: pytest.TempPathFactory) -> StageHarness:
     torch.set_num_threads(1)
-    return Bench(tmp_path_factory.mktemp("stages"))
+    return StageHarness(tmp_path_factory.mktemp("stages"))
 
 
-def test_every_stage_of_a_chain_reads_only_its_own_and_its_parent_s_file(bench: Bench) -> None:
-    *chain, _ = nodes(*TINY, *CHAIN)
+def test_every_stage_of_a_chain_reads_only_its_own_and_its_parent_s_file(bench: StageHarness) -> None:
+    *chain, _ = plan_command_nodes(*TINY_TRAINING, *CHAIN)
     assert [node.stage for node in chain] == ["train", "compress", "compress", "compress"]
     for node in chain:
-        made = bench.make(node, Only(node.stage_config))
-        assert [path.name for path in bench.file(node).parent.iterdir()] == ["network.cvm"]
-        assert bench.make(node, json.loads(json.dumps(node.stage_config))) == made
+        made = bench.run_stage(node, Only(node.stage_config))
+        assert [path.name for path in bench.network_path(node).parent.iterdir()] == ["network.cvm"]
+        assert bench.run_stage(node, json.loads(json.dumps(node.stage_config))) == made
 
 
 def test_what_a_stage_may_not_know_is_not_in_what_it_gets() -> None:
-    train, compress, *_ = nodes(*TINY, *CHAIN)
+    train, compress, *_ = plan_command_nodes(*TINY_TRAINING, *CHAIN)
     assert set(train.stage_config) == {"architecture", "dataset", "task", "recipe", "seed"}
     assert set(compress.stage_config) == {"step", "dataset", "task", "recipe", "seed", "references"}
     assert "root" not in train.stage_config["dataset"]
@@ -64,10 +64,10 @@ def test_what_a_stage_may_not_know_is_not_in_what_it_gets() -> None:
             Only(compress.stage_config)["dataset"].get(key)
 
 
-def test_the_header_tells_a_stranger_how_to_use_the_network(bench: Bench) -> None:
-    train, *_ = nodes(*TINY)
-    bench.make(train)
-    header = container.read(bench.file(train)).header
+def test_the_header_tells_a_stranger_how_to_use_the_network(bench: StageHarness) -> None:
+    train, *_ = plan_command_nodes(*TINY_TRAINING)
+    bench.run_stage(train)
+    header = container.read_cvm(bench.network_path(train)).header
     assert header == {
         "architecture": train.stage_config["architecture"],
         "task": "classification",
@@ -77,23 +77,23 @@ def test_the_header_tells_a_stranger_how_to_use_the_network(bench: Bench) -> Non
     }
 
 
-def test_the_same_seed_trains_the_same_network_and_another_one_another(bench: Bench) -> None:
-    one, other = (nodes(*TINY, f"seed={seed}")[0] for seed in (0, 1))
-    assert bench.make(one) == bench.make(one) != bench.make(other)
+def test_the_same_seed_trains_the_same_network_and_another_one_another(bench: StageHarness) -> None:
+    one, other = (plan_command_nodes(*TINY_TRAINING, f"seed={seed}")[0] for seed in (0, 1))
+    assert bench.run_stage(one) == bench.run_stage(one) != bench.run_stage(other)
 
 
 def test_a_loss_that_is_no_number_stops_the_stage_and_leaves_no_file(tmp_path: Path) -> None:
-    node, _ = nodes(*TINY, "recipe.lr=1e30", "recipe.warmup_epochs=0")
-    bench = Bench(tmp_path)
+    node, _ = plan_command_nodes(*TINY_TRAINING, "recipe.lr=1e30", "recipe.warmup_epochs=0")
+    bench = StageHarness(tmp_path)
     with pytest.raises(StageFailed, match="lower the learning rate"):
-        bench.make(node)
-    assert not bench.file(node).exists()
+        bench.run_stage(node)
+    assert not bench.network_path(node).exists()
 
 
-def test_a_damaged_parent_is_said_by_its_path(bench: Bench, tmp_path: Path) -> None:
-    train, compress, *_ = nodes(*TINY, *CHAIN)
-    mine = Bench(tmp_path)
-    mine.file(train).parent.mkdir()
-    mine.file(train).write_bytes(bench.make(train)[:-100])
+def test_a_damaged_parent_is_said_by_its_path(bench: StageHarness, tmp_path: Path) -> None:
+    train, compress, *_ = plan_command_nodes(*TINY_TRAINING, *CHAIN)
+    mine = StageHarness(tmp_path)
+    mine.network_path(train).parent.mkdir()
+    mine.network_path(train).write_bytes(bench.run_stage(train)[:-100])
     with pytest.raises(UserError, match=r"network\.cvm is not a valid \.cvm file"):
-        mine.make(compress)
+        mine.run_stage(compress)

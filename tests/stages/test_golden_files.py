@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 import torch
 
-from convarium.architectures import library
-from convarium.compression.file import container
-from stages.in_process import Bench, nodes
+from convarium.architectures import factory
+from convarium.cvm import container
+from stages.stage_harness import StageHarness, plan_command_nodes
 
 IMAGES = ("dataset=digits", "dataset.img_size=16", "dataset.train_size=200")
 PRUNED = ("compression.magnitude.sparsity=0.8", "compression.magnitude.rounds=1", "compression.magnitude.epochs=0")
@@ -35,7 +35,9 @@ CHAINS = {
 def write_dense_network(path: Path, own: dict[str, Any]) -> None:
     """Write the network of a `train` stage with weights of -31/64 to 31/64, none of them 0."""
     architecture = own["architecture"]
-    network = library.build({key: value for key, value in architecture.items() if key not in ("weights", "pretrained")})
+    network = factory.build_architecture(
+        {key: value for key, value in architecture.items() if key not in ("weights", "pretrained")}
+    )
     with torch.no_grad():
         for number, tensor in enumerate(network.parameters()):
             places = torch.arange(tensor.numel(), dtype=torch.int64)
@@ -47,7 +49,7 @@ def write_dense_network(path: Path, own: dict[str, Any]) -> None:
         "input": given, "surgery": [],
     }  # fmt: skip
     path.parent.mkdir(parents=True)
-    container.write(path, network, header, {})
+    container.write_cvm(path, network, header, {})
 
 
 @pytest.mark.parametrize(
@@ -59,7 +61,7 @@ def write_dense_network(path: Path, own: dict[str, Any]) -> None:
     ],
 )
 def test_the_bytes_of_a_chain_stay_what_they_are(chain: str, digests: list[str], tmp_path: Path) -> None:
-    train, *steps, _ = nodes("architecture=lenet5", *IMAGES, *CHAINS[chain])
-    bench = Bench(tmp_path)
-    write_dense_network(bench.file(train), train.stage_config)
-    assert [sha256(bench.make(node)).hexdigest()[:16] for node in steps] == digests
+    train, *steps, _ = plan_command_nodes("architecture=lenet5", *IMAGES, *CHAINS[chain])
+    bench = StageHarness(tmp_path)
+    write_dense_network(bench.network_path(train), train.stage_config)
+    assert [sha256(bench.run_stage(node)).hexdigest()[:16] for node in steps] == digests

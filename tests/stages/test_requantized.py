@@ -2,8 +2,8 @@
 
 import pytest
 
-from convarium.cli.points import ask
-from convarium.cli.validation import validated
+from convarium.cli.network_validation import validate_networks
+from convarium.compose.points import compose_points
 
 TINY = ("architecture=mlp", "dataset=digits", "recipe.epochs=1", "measurement.executors=[eager,onnxruntime_int8]")
 
@@ -21,13 +21,15 @@ TINY = ("architecture=mlp", "dataset=digits", "recipe.epochs=1", "measurement.ex
     ],
 )
 def test_a_method_whose_values_it_would_lose_is_refused_in_one_line(method: str, knobs: tuple[str, ...]) -> None:
-    (invalid,) = validated(ask((*TINY, *knobs))).invalid
+    (invalid,) = validate_networks(compose_points((*TINY, *knobs))).invalid
     assert f"another network than that of quantization/{method}" in invalid.error
     assert "\n" not in invalid.error
 
 
 def test_only_those_points_of_a_sweep_are_refused() -> None:
-    asked = validated(ask((*TINY, "compression=none,magnitude,[uniform],[levels]", "compression.uniform.bits=4,8")))
+    asked = validate_networks(
+        compose_points((*TINY, "compression=none,magnitude,[uniform],[levels]", "compression.uniform.bits=4,8"))
+    )
     kept = [[step["method"] for step in point.config["compression"]] for point in asked.points]
     assert kept == [[], ["pruning/magnitude"], ["quantization/uniform"]]
     assert len(asked.invalid) == 2
@@ -35,5 +37,7 @@ def test_only_those_points_of_a_sweep_are_refused() -> None:
 
 @pytest.mark.parametrize("executors", ["eager", "compiled", "onnxruntime"])
 def test_what_runs_the_file_s_own_values_takes_every_method(executors: str) -> None:
-    asked = validated(ask((*TINY[:-1], f"measurement.executors=[{executors}]", "compression=[levels]")))
+    asked = validate_networks(
+        compose_points((*TINY[:-1], f"measurement.executors=[{executors}]", "compression=[levels]"))
+    )
     assert (len(asked.points), asked.invalid) == (1, ())

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from convarium.compression.file import container
+from convarium.cvm import container
 from convarium.errors import UserError
-from stages.in_process import Bench, Killed, nodes
+from stages.stage_harness import SimulatedKill, StageHarness, plan_command_nodes
 
 DATA = ("dataset=digits", "dataset.train_size=64", "recipe.epochs=1")
 NETWORKS = {
@@ -27,57 +27,57 @@ METHODS = {
 
 
 @pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+def bench(tmp_path_factory: pytest.TempPathFactory) -> StageHarness:
     torch.set_num_threads(1)
-    return Bench(tmp_path_factory.mktemp("surgery"))
+    return StageHarness(tmp_path_factory.mktemp("surgery"))
 
 
 def sizes(path: Path) -> int:
-    return sum(parameter.numel() for parameter in container.load(path).parameters())
+    return sum(parameter.numel() for parameter in container.load_cvm(path).parameters())
 
 
 CASES = [(network, method) for network in NETWORKS for method in METHODS if network == "lenet5" or method != "chain"]
 
 
 @pytest.mark.parametrize(("network", "method"), CASES)
-def test_the_file_is_a_smaller_network_that_runs(network: str, method: str, bench: Bench) -> None:
-    train, *chain, _ = nodes(*NETWORKS[network], *DATA, *METHODS[method])
+def test_the_file_is_a_smaller_network_that_runs(network: str, method: str, bench: StageHarness) -> None:
+    train, *chain, _ = plan_command_nodes(*NETWORKS[network], *DATA, *METHODS[method])
     for node in (train, *chain):
-        if not bench.file(node).exists():
-            bench.make(node)
-    assert sizes(bench.file(chain[-1])) < 0.85 * sizes(bench.file(train))
-    images = torch.randn(3, *container.read(bench.file(train)).header["input"]["shape"])
-    assert container.load(bench.file(chain[-1]))(images).isfinite().all()
+        if not bench.network_path(node).exists():
+            bench.run_stage(node)
+    assert sizes(bench.network_path(chain[-1])) < 0.85 * sizes(bench.network_path(train))
+    images = torch.randn(3, *container.read_cvm(bench.network_path(train)).header["input"]["shape"])
+    assert container.load_cvm(bench.network_path(chain[-1]))(images).isfinite().all()
 
 
 @pytest.mark.parametrize("method", ["filter_l1", "svd", "small_dense"])
-def test_the_same_seed_makes_the_same_file(method: str, bench: Bench) -> None:
-    train, node, _ = nodes(*NETWORKS["lenet5"], *DATA, *METHODS[method])
-    bench.make(train)
-    assert bench.make(node) == bench.make(node)
+def test_the_same_seed_makes_the_same_file(method: str, bench: StageHarness) -> None:
+    train, node, _ = plan_command_nodes(*NETWORKS["lenet5"], *DATA, *METHODS[method])
+    bench.run_stage(train)
+    assert bench.run_stage(node) == bench.run_stage(node)
 
 
-def test_a_cut_that_is_killed_while_it_retrains_resumes_to_the_same_file(bench: Bench) -> None:
+def test_a_cut_that_is_killed_while_it_retrains_resumes_to_the_same_file(bench: StageHarness) -> None:
     asked = ("compression=filter_l1", "compression.filter_l1.rounds=2", "compression.filter_l1.epochs=1")
-    train, cut, _ = nodes(*NETWORKS["lenet5"], *DATA, *asked)
-    bench.make(train)
-    whole = bench.make(cut)
-    with pytest.raises(Killed):
-        bench.killed_at(2).make(cut)
-    assert bench.make(cut) == whole
+    train, cut, _ = plan_command_nodes(*NETWORKS["lenet5"], *DATA, *asked)
+    bench.run_stage(train)
+    whole = bench.run_stage(cut)
+    with pytest.raises(SimulatedKill):
+        bench.killed_at_checkpoint(2).run_stage(cut)
+    assert bench.run_stage(cut) == whole
 
 
-def test_a_stranger_s_surgery_after_which_nothing_fits_is_refused(bench: Bench, tmp_path: Path) -> None:
-    train, cut, _ = nodes(*NETWORKS["lenet5"], *DATA, *METHODS["filter_l1"])
-    if not bench.file(cut).exists():
-        bench.make(train)
-        bench.make(cut)
-    file = container.read(bench.file(cut))
+def test_a_stranger_s_surgery_after_which_nothing_fits_is_refused(bench: StageHarness, tmp_path: Path) -> None:
+    train, cut, _ = plan_command_nodes(*NETWORKS["lenet5"], *DATA, *METHODS["filter_l1"])
+    if not bench.network_path(cut).exists():
+        bench.run_stage(train)
+        bench.run_stage(cut)
+    file = container.read_cvm(bench.network_path(cut))
     layers = {**file.header["surgery"][0]["layers"], "conv2": [7, 25]}
-    network = container.network(file)
+    network = container.materialise_network(file)
     conv2 = network.get_submodule("conv2")
     conv2.weight = torch.nn.Parameter(torch.zeros(25, 7, 5, 5))
     surgery = [{"op": "resize", "layers": layers}]
-    container.write(tmp_path / "odd.cvm", network, {**file.header, "surgery": surgery}, {})
+    container.write_cvm(tmp_path / "odd.cvm", network, {**file.header, "surgery": surgery}, {})
     with pytest.raises(UserError, match="surgery: the network it makes does not run"):
-        container.read(tmp_path / "odd.cvm")
+        container.read_cvm(tmp_path / "odd.cvm")

@@ -10,17 +10,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from convarium import names
-from convarium.architectures import library
-from convarium.cli.points import ask
-from convarium.compression.file import container
-from convarium.conformance.values import logits
-from convarium.measurement.layers import layers
+from convarium import lookup
+from convarium.architectures import factory
+from convarium.compose.points import compose_points
+from convarium.conformance.tensor_comparison import compute_logits
+from convarium.cost.layers import list_layers
+from convarium.cvm import container
 from convarium.measurement.quality import measure_file
-from convarium.stages.graph import plan
-from convarium.stages.validate import validate
-from convarium.store.plan import Node
-from stages.in_process import Bench, Killed
+from convarium.planning.plan import Node
+from convarium.planning.stage_graph import build_plan
+from convarium.planning.validate import validate_points
+from stages.stage_harness import SimulatedKill, StageHarness
 
 TIED = (
     "PARAMETER", "MODULE", "LIST", "THREE", "BIASES", "BUFFERS", "NORM", "LINEAR", "TRANSPOSED", "ROOT", "EARLY",
@@ -54,9 +54,9 @@ Made = tuple[Path, Tensor]
 
 
 @pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+def bench(tmp_path_factory: pytest.TempPathFactory) -> StageHarness:
     torch.set_num_threads(1)
-    return Bench(tmp_path_factory.mktemp("ties"))
+    return StageHarness(tmp_path_factory.mktemp("ties"))
 
 
 @pytest.fixture
@@ -68,37 +68,41 @@ def line(write: Callable[[str, str], Path]) -> Iterator[Callable[..., tuple[str,
         data = ("dataset=digits", "dataset.train_size=60", "recipe.epochs=1", "recipe.batch_size=30")
         return "architecture=tied", *data, f"compression={method}", *overrides
 
-    with names.allowing(("tied_networks",)):
+    with lookup.allow_packages(("tied_networks",)):
         yield lined
 
 
 def refused(line: tuple[str, ...]) -> str | None:
     """The one line by which validation refuses a command's only point."""
-    (reason,) = validate(ask(line).accepted()).values() or [None]
+    (reason,) = validate_points(compose_points(line).check_points()).values() or [None]
     assert reason is None or "\n" not in reason
     return reason
 
 
 def chain(line: tuple[str, ...]) -> list[Node]:
-    return [node for node in plan(ask(line).accepted()).nodes.values() if node.stage in ("train", "compress")]
+    return [
+        node
+        for node in build_plan(compose_points(line).check_points()).nodes.values()
+        if node.stage in ("train", "compress")
+    ]
 
 
-def made(line: tuple[str, ...], bench: Bench) -> Made:
+def made(line: tuple[str, ...], bench: StageHarness) -> Made:
     """Make a point's network; its file, and the logits of the network that was written."""
     answers: list[Tensor] = []
-    write = container.write
+    write = container.write_cvm
 
     def watched(path: Any, network: nn.Module, header: Mapping[str, Any], coders: Any) -> None:
-        answers.append(logits(network, tuple(header["input"]["shape"])))
+        answers.append(compute_logits(network, tuple(header["input"]["shape"])))
         write(path, network, header, coders)
 
     *before, last = chain(line)
     for node in before:
-        if not bench.file(node).exists():
-            bench.make(node)
-    with mock.patch.object(container, "write", watched):
-        bench.make(last)
-    return bench.file(last), answers[-1]
+        if not bench.network_path(node).exists():
+            bench.run_stage(node)
+    with mock.patch.object(container, "write_cvm", watched):
+        bench.run_stage(last)
+    return bench.network_path(last), answers[-1]
 
 
 def ties(network: nn.Module) -> list[list[str]]:
@@ -109,15 +113,15 @@ def ties(network: nn.Module) -> list[list[str]]:
     return sorted(names for names in found.values() if len(names) > 1)
 
 
-def opened(path: Path) -> tuple[container.File, nn.Module]:
-    file = container.read(path)
-    return file, container.network(file)
+def opened(path: Path) -> tuple[container.CompressedFile, nn.Module]:
+    file = container.read_cvm(path)
+    return file, container.materialise_network(file)
 
 
 @pytest.mark.parametrize("method", [*KEPT, *CUT])
 @pytest.mark.parametrize("network", TIED)
 def test_a_tie_is_kept_and_stored_once_or_a_cut_is_refused(
-    network: str, method: str, bench: Bench, line: Callable[..., tuple[str, ...]]
+    network: str, method: str, bench: StageHarness, line: Callable[..., tuple[str, ...]]
 ) -> None:
     asked = line(network, *(KEPT | CUT)[method])
     if method in CUT and (reason := refused(asked)):
@@ -127,56 +131,56 @@ def test_a_tie_is_kept_and_stored_once_or_a_cut_is_refused(
     assert refused(asked) is None
     path, trained = made(asked, bench)
     file, found = opened(path)
-    tied = ties(library.build(file.header["architecture"]))
+    tied = ties(factory.build_architecture(file.header["architecture"]))
     assert tied
     assert ties(found) == tied
     assert set(file.sites) == found.state_dict().keys() - {name for names in tied for name in sorted(names)[1:]}
-    assert torch.equal(logits(found, tuple(file.header["input"]["shape"])), trained)
+    assert torch.equal(compute_logits(found, tuple(file.header["input"]["shape"])), trained)
 
 
 @pytest.mark.parametrize("network", ["PARAMETER", "MODULE", "BUFFERS", "WORDS"])
-def test_it_is_counted_once(network: str, bench: Bench, line: Callable[..., tuple[str, ...]]) -> None:
+def test_it_is_counted_once(network: str, bench: StageHarness, line: Callable[..., tuple[str, ...]]) -> None:
     asked = line(network, *KEPT["coded"])
     path, _ = made(asked, bench)
     _, found = opened(path)
-    measured = measure_file(str(path), str(bench.file(chain(asked)[0])), *digits(asked))
+    measured = measure_file(str(path), str(bench.network_path(chain(asked)[0])), *digits(asked))
     distinct = {parameter.data_ptr(): parameter for parameter in found.parameters()}.values()
     assert measured["metrics"]["parameters"] == sum(one.numel() for one in distinct)
     assert measured["metrics"]["nonzeros"] == sum(int(one.count_nonzero()) for one in distinct)
     assert sum(measured["bytes"].values()) == path.stat().st_size
-    assert sum(layer.parameters for layer in layers(found, (1, 8, 8))) == measured["metrics"]["parameters"]
+    assert sum(layer.parameters for layer in list_layers(found, (1, 8, 8))) == measured["metrics"]["parameters"]
 
 
 def digits(asked: tuple[str, ...]) -> tuple[Any, ...]:
-    config = ask(asked).accepted()[0].config
+    config = compose_points(asked).check_points()[0].config
     return config["dataset"], config["task"], None
 
 
 @pytest.mark.parametrize("network", ["WORDS", "ROOT", "EARLY"])
 def test_a_later_step_finds_what_an_earlier_one_did_to_a_layer_that_comes_second_by_name(
-    network: str, bench: Bench, line: Callable[..., tuple[str, ...]]
+    network: str, bench: StageHarness, line: Callable[..., tuple[str, ...]]
 ) -> None:
     """Found: k-means unpruned them, because the representation went by the embedding's name; nor were they coded."""
     pruned, _ = opened(made(line(network, "magnitude", "compression.magnitude.epochs=0"), bench)[0])
     coded, _ = opened(made(line(network, *KEPT["coded"]), bench)[0])
     kinds = {name: form.kind for name, form in pruned.sites.items() if form.kind != "dense"}
-    assert {name: coded.sites[name].spec()["kind"] for name in kinds} == dict.fromkeys(kinds, "sparse")
-    assert {name: coded.sites[name].spec()["nonzeros"] for name in kinds} == {
-        name: pruned.sites[name].spec()["nonzeros"] for name in kinds
+    assert {name: coded.sites[name].to_spec()["kind"] for name in kinds} == dict.fromkeys(kinds, "sparse")
+    assert {name: coded.sites[name].to_spec()["nonzeros"] for name in kinds} == {
+        name: pruned.sites[name].to_spec()["nonzeros"] for name in kinds
     }
     assert coded.coders == dict.fromkeys(kinds, "huffman")
 
 
 @pytest.mark.parametrize("network", ["WORDS", "BUFFERS", "THREE"])
 def test_a_tied_network_that_is_killed_while_it_trains_resumes_to_the_same_file(
-    network: str, bench: Bench, line: Callable[..., tuple[str, ...]]
+    network: str, bench: StageHarness, line: Callable[..., tuple[str, ...]]
 ) -> None:
     train, step = chain(line(network, "magnitude", "compression.magnitude.epochs=2"))
-    whole = [bench.make(node) for node in (train, step)]
+    whole = [bench.run_stage(node) for node in (train, step)]
     for node, expected in zip((train, step), whole, strict=True):
-        with pytest.raises(Killed):
-            bench.killed_at(node.stage_config.get("recipe", {}).get("epochs", 1)).make(node)
-        assert bench.make(node) == expected
+        with pytest.raises(SimulatedKill):
+            bench.killed_at_checkpoint(node.stage_config.get("recipe", {}).get("epochs", 1)).run_stage(node)
+        assert bench.run_stage(node) == expected
 
 
 @pytest.mark.parametrize(("network", "where"), [("VIEW", "u.weight and v.weight"), ("BUFFER_OF_A_PARAMETER", "kernel")])
@@ -201,11 +205,11 @@ def test_a_parameter_that_is_read_by_another_way_than_by_its_name_is_refused(
 
 @pytest.mark.parametrize("network", ["MIRROR", "READER"])
 def test_what_reads_its_parameters_by_name_goes_through_a_file(
-    network: str, bench: Bench, line: Callable[..., tuple[str, ...]]
+    network: str, bench: StageHarness, line: Callable[..., tuple[str, ...]]
 ) -> None:
     path, trained = made(line(network, *KEPT["coded"]), bench)
     assert refused(line(network, *KEPT["coded"])) is None
-    assert torch.equal(logits(opened(path)[1], (1, 8, 8)), trained)
+    assert torch.equal(compute_logits(opened(path)[1], (1, 8, 8)), trained)
 
 
 def test_parts_of_one_memory_that_do_not_overlap_are_no_tie(line: Callable[..., tuple[str, ...]]) -> None:
@@ -213,12 +217,12 @@ def test_parts_of_one_memory_that_do_not_overlap_are_no_tie(line: Callable[..., 
 
 
 def test_a_layer_that_is_called_by_another_way_too_is_not_split(
-    bench: Bench, line: Callable[..., tuple[str, ...]]
+    bench: StageHarness, line: Callable[..., tuple[str, ...]]
 ) -> None:
     path, trained = made(line("HIDDEN_MODULE", *CUT["svd"]), bench)
     file, found = opened(path)
     assert "a.weight" in file.sites
-    assert torch.equal(logits(found, (1, 8, 8)), trained)
+    assert torch.equal(compute_logits(found, (1, 8, 8)), trained)
 
 
 def test_a_step_that_names_tied_layers_only_is_refused(line: Callable[..., tuple[str, ...]]) -> None:
@@ -230,14 +234,14 @@ def test_a_step_that_names_tied_layers_only_is_refused(line: Callable[..., tuple
 
 @pytest.mark.parametrize("method", ["filter_l1", "svd"])
 def test_a_network_is_not_taken_for_an_untied_one_that_looks_the_same(
-    method: str, bench: Bench, line: Callable[..., tuple[str, ...]]
+    method: str, bench: StageHarness, line: Callable[..., tuple[str, ...]]
 ) -> None:
     """Found: groups of channels are kept by the printed network and its sizes, which do not show a tie."""
     for network in ("UNTIED", "PARAMETER", "UNTIED"):
         path, trained = made(line(network, *CUT[method]), bench)
         file, found = opened(path)
-        assert ties(found) == ties(library.build(file.header["architecture"]))
-        assert torch.equal(logits(found, (1, 8, 8)), trained)
+        assert ties(found) == ties(factory.build_architecture(file.header["architecture"]))
+        assert torch.equal(compute_logits(found, (1, 8, 8)), trained)
 
 
 def test_kd_needs_no_channel_that_can_be_cut_where_it_cuts_none(line: Callable[..., tuple[str, ...]]) -> None:

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from convarium.errors import NotInstalled
+from convarium.errors import ProgramNotInstalled
 from convarium.stages.execute import execute
 from convarium.stages.time import time
-from convarium.store.runtime import Parent, Runtime
+from convarium.workers.runtime import Parent, Runtime
 
 RACE = {"latency_ms": 1.0, "dense_ms": 1.0, "speedup": 1.0, "spread": 1.1, "peak_memory_bytes": None}
 
@@ -16,8 +16,8 @@ RACE = {"latency_ms": 1.0, "dense_ms": 1.0, "speedup": 1.0, "spread": 1.1, "peak
 @pytest.fixture
 def runtime(tmp_path: Path) -> Runtime:
     return Runtime(
-        folder=tmp_path / "work", checkpoints=tmp_path, threads=1, accelerator="cpu", root=None,
-        report=lambda **figures: None, check=lambda: None, fresh=lambda *_: None,
+        folder=tmp_path / "work", checkpoint_folder=tmp_path, threads=1, accelerator="cpu", data_root=None,
+        report=lambda **figures: None, check_lease=lambda: None, run_fresh=lambda *_: None,
     )  # fmt: skip
 
 
@@ -47,7 +47,7 @@ def test_the_models_that_were_kept_race(runtime: Runtime, executor: str, given, 
         asked.append([*arguments])
         return RACE
 
-    found = time(own(executor), parents(*given), replace(runtime, fresh=fresh))
+    found = time(own(executor), parents(*given), replace(runtime, run_fresh=fresh))
     assert asked == [[*raced, own(executor)["measurement"]]] * 3
     assert found["metrics"]["peak_memory_bytes"] is None
 
@@ -56,7 +56,7 @@ def test_an_execution_keeps_its_model_in_its_own_folder(runtime: Runtime) -> Non
     asked = []
     fresh = lambda target, *arguments: asked.append((target, *arguments))  # noqa: E731
     told = {"executor": "onnxruntime_int8", "host": {}, "dataset": {"a": 1}, "task": {"b": 2}, "calibration_images": 7}
-    execute(told, parents("net"), replace(runtime, fresh=fresh))
+    execute(told, parents("net"), replace(runtime, run_fresh=fresh))
     folder = str(runtime.folder.absolute())
     assert asked == [
         (
@@ -69,5 +69,5 @@ def test_an_execution_keeps_its_model_in_its_own_folder(runtime: Runtime) -> Non
 def test_without_a_compiler_nothing_is_compiled_and_the_failure_is_a_value(runtime: Runtime, monkeypatch) -> None:
     monkeypatch.setenv("CXX", "no-such-compiler")
     for stage in (execute, time):
-        with pytest.raises(NotInstalled):
+        with pytest.raises(ProgramNotInstalled):
             stage({**own("compiled"), "executor": "compiled"}, parents("net"), runtime)

@@ -8,19 +8,19 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from convarium.store import controller
-from convarium.store.controller import Status
-from convarium.store.plan import Node, Plan
-from convarium.store.progress import progress
+from convarium.planning.plan import Node, Plan
 from convarium.store.store import Store
-from convarium.store.worker import work
+from convarium.workers import controller
+from convarium.workers.controller import NodeStatus
+from convarium.workers.progress import build_progress_display
+from convarium.workers.worker import run_worker
 
-Launch = controller.Launch
+Launch = controller.Launcher
 ROOT = Path(__file__).resolve().parents[2]
-ENVIRONMENT = os.environ | {"PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT / 'tests'}"}
+SUBPROCESS_ENVIRONMENT = os.environ | {"PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT / 'tests'}"}
 
 
-def node(
+def make_fake_node(
     name: str, parents: Iterable[Node] = (), *, stage: str = "step", journal: Path | None = None, **own: Any
 ) -> Node:
     """A fake stage; `own` overrides its knobs."""
@@ -37,63 +37,63 @@ def node(
     )
 
 
-def plan(*nodes: Node) -> Plan:
+def make_fake_plan(*nodes: Node) -> Plan:
     """A plan that wants all its nodes, parents given first."""
     return Plan({node.signature: node for node in nodes}, ())
 
 
-def sweep(journal: Path | None = None, *, width: int = 3, seconds: float = 0.1, epochs: int = 3) -> Plan:
+def make_fake_sweep(journal: Path | None = None, *, width: int = 3, seconds: float = 0.1, epochs: int = 3) -> Plan:
     """As many chains of three stages as `width`, two of which share their first stage; one uses fresh processes."""
     nodes: list[Node] = []
     for index in range(width):
         knobs: dict[str, Any] = {"journal": journal, "epochs": epochs, "seconds": seconds}
-        first = node(f"train-{max(index - 1, 0)}", **knobs)
-        second = node(f"compress-{index}", [first], **knobs)
-        third = node(f"measure-{index}", [second, first], **{**knobs, "epochs": 1}, fresh=True)
+        first = make_fake_node(f"train-{max(index - 1, 0)}", **knobs)
+        second = make_fake_node(f"compress-{index}", [first], **knobs)
+        third = make_fake_node(f"measure-{index}", [second, first], **{**knobs, "epochs": 1}, fresh=True)
         nodes += [first, second, third]
-    return plan(*nodes)
+    return make_fake_plan(*nodes)
 
 
-def run(plan: Plan, root: Path, launch: Launch, workers: int = 2) -> dict[str, Status]:
+def run_plan_silently(plan: Plan, root: Path, launch: Launch, workers: int = 2) -> dict[str, NodeStatus]:
     """Run a plan silently."""
-    return controller.run(plan, Store(root), launch, workers, progress(True))
+    return controller.run_plan(plan, Store(root), launch, workers, build_progress_display(True))
 
 
-def in_this_thread(jobs: list[list[str]]) -> None:
+def launch_in_thread(jobs: list[list[str]]) -> None:
     """One worker after the other, as Hydra's basic launcher does."""
     for job in jobs:
-        work(*_arguments(job))
+        run_worker(*_parse_job(job))
 
 
-def in_processes(jobs: list[list[str]]) -> None:
+def launch_in_processes(jobs: list[list[str]]) -> None:
     """A process for each worker."""
-    code = "import sys; from pathlib import Path; from convarium.store.worker import work; "
-    code += "work(Path(sys.argv[1]), int(sys.argv[2]))"
-    commands = [[sys.executable, "-c", code, *map(str, _arguments(job))] for job in jobs]
-    processes = [subprocess.Popen(command, env=ENVIRONMENT) for command in commands]
+    code = "import sys; from pathlib import Path; from convarium.workers.worker import run_worker; "
+    code += "run_worker(Path(sys.argv[1]), int(sys.argv[2]))"
+    commands = [[sys.executable, "-c", code, *map(str, _parse_job(job))] for job in jobs]
+    processes = [subprocess.Popen(command, env=SUBPROCESS_ENVIRONMENT) for command in commands]
     for process in processes:
         process.wait()
 
 
-def in_joblib(jobs: list[list[str]]) -> None:
+def launch_in_joblib(jobs: list[list[str]]) -> None:
     """Joblib's pool, as Hydra's launcher uses it."""
     from joblib import Parallel, delayed
 
-    Parallel(n_jobs=len(jobs))(delayed(work)(*_arguments(job)) for job in jobs)
+    Parallel(n_jobs=len(jobs))(delayed(run_worker)(*_parse_job(job)) for job in jobs)
 
 
-def results(root: Path) -> dict[str, Any]:
+def read_stored_results(root: Path) -> dict[str, Any]:
     """All that is stored and must not depend on kills: result and files by name, curves included."""
     found: dict[str, Any] = {}
-    for done in Store(root).results():
-        folder = Store(root).path(done["signature"])
+    for done in Store(root).read_records():
+        folder = Store(root).find_folder(done["signature"])
         assert folder is not None
         files = {path.name: path.read_bytes() for path in folder.iterdir() if path.name not in ("done.json", "log.txt")}
         found[done["signature"]] = (done["name"], done["result"], files)
     return found
 
 
-def _arguments(job: list[str]) -> tuple[Path, int]:
+def _parse_job(job: list[str]) -> tuple[Path, int]:
     values = dict(text.lstrip("+").split("=", 1) for text in job)
     return Path(values["runtime.plan"]), int(values["runtime.worker"])
 
@@ -101,7 +101,7 @@ def _arguments(job: list[str]) -> tuple[Path, int]:
 def main() -> None:
     """`python -m store.fake_run STORE JOURNAL LAUNCH`: run the sweep; print how its nodes ended."""
     root, journal, launch = Path(sys.argv[1]), Path(sys.argv[2]), globals()[sys.argv[3]]
-    statuses = run(sweep(journal), root, launch)
+    statuses = run_plan_silently(make_fake_sweep(journal), root, launch)
     print(json.dumps(sorted(status.state for status in statuses.values())))
 
 

@@ -13,29 +13,29 @@ from pathlib import Path
 from typing import Any
 
 from convarium.errors import StageFailed, UserError
-from convarium.store.runtime import Parent, Runtime
+from convarium.workers.runtime import Parent, Runtime
 
-MISTAKES = {"user": UserError("no such thing: take another"), "stage": StageFailed("the loss is NaN")}
+ERRORS_BY_KIND = {"user": UserError("no such thing: take another"), "stage": StageFailed("the loss is NaN")}
 
 
 def step(own: Mapping[str, Any], parents: tuple[Parent, ...], runtime: Runtime) -> dict[str, Any]:
     """Hash the seed and the parents' files `epochs` times, with a checkpoint after each."""
-    tell(runtime, own["name"])
-    state = {"epoch": 0, "digest": _start(own, parents)}
-    checkpoint = runtime.checkpoints / "state.json"
+    write_to_journal(runtime, own["name"])
+    state = {"epoch": 0, "digest": _hash_start(own, parents)}
+    checkpoint = runtime.checkpoint_folder / "state.json"
     if checkpoint.exists():
         state = json.loads(checkpoint.read_text())
     while state["epoch"] < own["epochs"]:
         time.sleep(own["seconds"])
         digest = (
-            runtime.fresh("store.fake_stage:further", state["digest"], own["seconds"], runtime.root)
+            runtime.run_fresh("store.fake_stage:further", state["digest"], own["seconds"], runtime.data_root)
             if own["fresh"]
             else further(state["digest"])
         )
         state = {"epoch": state["epoch"] + 1, "digest": digest}
         runtime.report(phase="fake", epoch=state["epoch"], epochs=own["epochs"], loss=1 / state["epoch"])
-        runtime.check()
-        draft = runtime.checkpoints / f"draft.{os.getpid()}"
+        runtime.check_lease()
+        draft = runtime.checkpoint_folder / f"draft.{os.getpid()}"
         draft.write_text(json.dumps(state))
         draft.replace(checkpoint)
     (runtime.folder / "network.cvm").write_text(state["digest"] * 50)
@@ -45,9 +45,9 @@ def step(own: Mapping[str, Any], parents: tuple[Parent, ...], runtime: Runtime) 
 
 def fail(own: Mapping[str, Any], parents: tuple[Parent, ...], runtime: Runtime) -> dict[str, Any]:
     """Fail as `own["how"]` says."""
-    tell(runtime, own["name"])
-    if own["how"] in MISTAKES:
-        raise MISTAKES[own["how"]]
+    write_to_journal(runtime, own["name"])
+    if own["how"] in ERRORS_BY_KIND:
+        raise ERRORS_BY_KIND[own["how"]]
     if own["how"] == "killed":
         os.kill(os.getpid(), signal.SIGKILL)
     if own["how"] == "nan":
@@ -61,10 +61,10 @@ def fail(own: Mapping[str, Any], parents: tuple[Parent, ...], runtime: Runtime) 
 
 def disguise(own: Mapping[str, Any], parents: tuple[Parent, ...], runtime: Runtime) -> dict[str, Any]:
     """Work for ever; make something else of an interrupt, as `own["how"]` says."""
-    tell(runtime, own["name"])
+    write_to_journal(runtime, own["name"])
     try:
         if own["how"] == "forked":
-            runtime.fresh("store.fake_stage:further", "", 600.0)
+            runtime.run_fresh("store.fake_stage:further", "", 600.0)
         while True:
             time.sleep(0.01)
     except BaseException as error:
@@ -88,7 +88,7 @@ def echo(own: Mapping[str, Any], parents: tuple[Parent, ...], runtime: Runtime) 
 def further(digest: str, seconds: float = 0.0, journal: str | None = None) -> str:
     """Hash once more; tell the journal which process does."""
     if journal:
-        _append(journal, f"child {os.getpid()}")
+        _append_line(journal, f"child {os.getpid()}")
     time.sleep(seconds)
     return sha256(digest.encode()).hexdigest()
 
@@ -101,21 +101,21 @@ def misbehave(how: str) -> Any:
         return "x" * 3_000_000
     if how == "pids":
         return [os.getpid(), os.getppid()]
-    raise MISTAKES.get(how) or RuntimeError("it broke\nbadly")
+    raise ERRORS_BY_KIND.get(how) or RuntimeError("it broke\nbadly")
 
 
-def tell(runtime: Runtime, text: str) -> None:
+def write_to_journal(runtime: Runtime, text: str) -> None:
     """Append to the journal, if there is one."""
-    if runtime.root:
-        _append(runtime.root, f"{text} {os.getpid()}")
+    if runtime.data_root:
+        _append_line(runtime.data_root, f"{text} {os.getpid()}")
 
 
-def _append(journal: str, text: str) -> None:
+def _append_line(journal: str, text: str) -> None:
     with Path(journal).open("a") as file:
         file.write(text + "\n")
 
 
-def _start(own: Mapping[str, Any], parents: tuple[Parent, ...]) -> str:
+def _hash_start(own: Mapping[str, Any], parents: tuple[Parent, ...]) -> str:
     digest = sha256(f"{own['name']} {own['seed']}".encode())
     for parent in parents:
         digest.update((parent.folder / "network.cvm").read_bytes())

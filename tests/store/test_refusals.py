@@ -10,13 +10,20 @@ from pathlib import Path
 import pytest
 
 from convarium.errors import UserError
-from convarium.store.lease import Leases
 from convarium.store.store import Store
-from open_folder import open_to_all
-from store.fake_run import ENVIRONMENT, in_processes, in_this_thread, node, plan, run
+from convarium.workers.lease import LeaseManager
+from shared_folder import make_world_writable
+from store.fake_run import (
+    SUBPROCESS_ENVIRONMENT,
+    launch_in_processes,
+    launch_in_thread,
+    make_fake_node,
+    make_fake_plan,
+    run_plan_silently,
+)
 
-TWO = [node("bad"), node("good")]
-CHILD = node("child", [TWO[0]])
+TWO = [make_fake_node("bad"), make_fake_node("good")]
+CHILD = make_fake_node("child", [TWO[0]])
 
 
 def _refuse_record(folder: Path) -> None:
@@ -52,44 +59,44 @@ def _be_a_dangling_link(folder: Path) -> None:
         (_be_a_dangling_link, ": A link that leads nowhere; move it away", True),
     ],
 )
-@pytest.mark.parametrize("launch", [in_processes, in_this_thread])
+@pytest.mark.parametrize("launch", [launch_in_processes, launch_in_thread])
 def test_what_is_wrong_with_one_folder_fails_its_stage_only(
     spoil: Callable[[Path], None], said: str, mistake: bool, launch: Callable[..., None], tmp_path: Path
 ) -> None:
     root = tmp_path / "store"
     root.mkdir()
-    spoil(Store(root).folder(TWO[0]))
-    statuses = run(plan(*TWO, CHILD), root, launch, workers=2)
+    spoil(Store(root).folder_of(TWO[0]))
+    statuses = run_plan_silently(make_fake_plan(*TWO, CHILD), root, launch, workers=2)
     assert [statuses[one.signature].state for one in (*TWO, CHILD)] == ["failed", "done", "blocked"]
     failed = statuses[TWO[0].signature]
     assert failed.error is not None
-    assert str(Store(root).folder(TWO[0])) in failed.error
+    assert str(Store(root).folder_of(TWO[0])) in failed.error
     assert said in failed.error
     assert failed.mistake == mistake
     assert not list((root / "runs").iterdir())
 
 
 def test_a_stage_that_has_no_folder_fails_and_others_go_on(tmp_path: Path) -> None:
-    other = node("other", stage="echo")
-    (tmp_path / Store(tmp_path).folder(other).parent.name).write_text("mine")
-    statuses = run(plan(TWO[1], other), tmp_path, in_processes)
+    other = make_fake_node("other", stage="echo")
+    (tmp_path / Store(tmp_path).folder_of(other).parent.name).write_text("mine")
+    statuses = run_plan_silently(make_fake_plan(TWO[1], other), tmp_path, launch_in_processes)
     assert [statuses[one.signature].state for one in (TWO[1], other)] == ["done", "failed"]
     assert statuses[other.signature].mistake
 
 
 def test_a_folder_that_is_put_right_is_gone_on_with(tmp_path: Path) -> None:
-    folder = Store(tmp_path).folder(TWO[0])
+    folder = Store(tmp_path).folder_of(TWO[0])
     _be_a_file(folder)
-    assert run(plan(*TWO), tmp_path, in_processes)[TWO[0].signature].state == "failed"
+    assert run_plan_silently(make_fake_plan(*TWO), tmp_path, launch_in_processes)[TWO[0].signature].state == "failed"
     folder.unlink()
-    assert run(plan(*TWO), tmp_path, in_processes)[TWO[0].signature].state == "done"
+    assert run_plan_silently(make_fake_plan(*TWO), tmp_path, launch_in_processes)[TWO[0].signature].state == "done"
 
 
 @pytest.mark.parametrize("name", ["plans", "runs"])
 def test_a_file_where_the_store_needs_a_folder_is_the_users_line(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_text("mine")
     with pytest.raises(UserError, match=rf"can't write to the store .*: Not a directory \(.*/{name}\)"):
-        run(plan(*TWO), tmp_path, in_processes)
+        run_plan_silently(make_fake_plan(*TWO), tmp_path, launch_in_processes)
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"id": 3}', None])
@@ -97,7 +104,9 @@ def test_what_another_run_left_damaged_stops_none(text: str | None, tmp_path: Pa
     left = tmp_path / "runs" / ("0" * 16) / "run.json"
     left.parent.mkdir(parents=True)
     left.write_text(text) if text else left.mkdir()
-    assert {status.state for status in run(plan(*TWO), tmp_path, in_processes).values()} == {"done"}
+    assert {
+        status.state for status in run_plan_silently(make_fake_plan(*TWO), tmp_path, launch_in_processes).values()
+    } == {"done"}
     assert left.exists()
 
 
@@ -105,13 +114,14 @@ ANOTHER = """
 import json, os, sys
 from pathlib import Path
 from store.fake_run import *
-run(plan(node("first")), Path(sys.argv[1]).with_name("first"), in_this_thread, 1)  # imports what is not for all users
+first = Path(sys.argv[1]).with_name("first")
+run_plan_silently(make_fake_plan(make_fake_node("first")), first, launch_in_thread, 1)  # warms the imports up
 os.umask(0o022)
 os.setgroups([])
 os.setgid(4321)
 os.setuid(4321)
-good, bad = node("good"), node("bad")
-statuses = run(plan(bad, good), Path(sys.argv[1]), in_this_thread, 1)
+good, bad = make_fake_node("good"), make_fake_node("bad")
+statuses = run_plan_silently(make_fake_plan(bad, good), Path(sys.argv[1]), launch_in_thread, 1)
 print(json.dumps([(status.state, status.error, status.mistake) for status in statuses.values()]))
 """
 
@@ -123,17 +133,17 @@ def test_what_another_user_left_unwritable_fails_its_stage_only(mode: int, lease
     root = open_path / "store"
     store = Store(root)
     store.prepare()
-    folder = store.folder(TWO[0])
+    folder = store.folder_of(TWO[0])
     folder.mkdir(parents=True)
     for place in (root, folder.parent):
         place.chmod(0o777)
     if leased:
-        lease = Leases("another").take(folder)
+        lease = LeaseManager("another").take(folder)
         assert lease is not None
         lease.release()
     folder.chmod(mode)
     code = [sys.executable, "-c", ANOTHER, str(root)]
-    done = subprocess.run(code, env=ENVIRONMENT, capture_output=True, text=True, check=True, cwd="/")
+    done = subprocess.run(code, env=SUBPROCESS_ENVIRONMENT, capture_output=True, text=True, check=True, cwd="/")
     (bad, good) = json.loads(done.stdout)
     assert good == ["done", None, False]
     assert bad[0] == "failed"
@@ -145,4 +155,4 @@ def test_what_another_user_left_unwritable_fails_its_stage_only(mode: int, lease
 @pytest.fixture
 def open_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that every user may come to and write into."""
-    return open_to_all(tmp_path_factory.mktemp("open"))
+    return make_world_writable(tmp_path_factory.mktemp("open"))

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from convarium.errors import UserError
-from convarium.store.signature import canonical_json, signature
+from convarium.store.signature import canonical_json, compute_signature
 
 GOLDEN = Path(__file__).with_name("golden_signatures.json")
 
@@ -48,7 +48,7 @@ def test_signatures_of_the_golden_file_never_change() -> None:
     golden = json.loads(GOLDEN.read_text())
     assert len(golden) >= 6
     for entry in golden:
-        assert signature(*entry["of"]) == entry["signature"]
+        assert compute_signature(*entry["of"]) == entry["signature"]
 
 
 @pytest.mark.parametrize("part", range(5))
@@ -56,4 +56,4 @@ def test_every_part_counts(part: int) -> None:
     parts: list[Any] = ["train", 1, {"seed": 0}, ["0123456789ab"], "fp"]
     other: list[Any] = ["compress", 2, {"seed": 1}, [], None]
     changed = [*parts[:part], other[part], *parts[part + 1 :]]
-    assert signature(*parts) != signature(*changed)
+    assert compute_signature(*parts) != compute_signature(*changed)

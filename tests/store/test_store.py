@@ -7,70 +7,70 @@ import pytest
 from convarium.errors import UserError
 from convarium.store import disk
 from convarium.store.store import Store
-from store.fake_run import in_processes, node, plan, run
+from store.fake_run import launch_in_processes, make_fake_node, make_fake_plan, run_plan_silently
 
-THREE = [node(f"n{index}") for index in range(3)]
+THREE = [make_fake_node(f"n{index}") for index in range(3)]
 
 
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("store")
-    run(plan(*THREE), root, in_processes, workers=1)
+    run_plan_silently(make_fake_plan(*THREE), root, launch_in_processes, workers=1)
     return root
 
 
 def test_results_are_found_by_signature_whatever_the_folder_is_called(filled: Path, tmp_path: Path) -> None:
     node_ = THREE[0]
-    folder = Store(filled).folder(node_)
+    folder = Store(filled).folder_of(node_)
     assert folder.name == f"n0-{node_.signature}"
     renamed = tmp_path / folder.parent.name / f"other-name-{node_.signature}"
     renamed.parent.mkdir()
     renamed.mkdir()
     (renamed / "done.json").write_bytes((folder / "done.json").read_bytes())
-    assert Store(tmp_path).folder(node_) == renamed
-    assert Store(tmp_path).done(node_.signature) == Store(filled).done(node_.signature)
+    assert Store(tmp_path).folder_of(node_) == renamed
+    assert Store(tmp_path).find_record(node_.signature) == Store(filled).find_record(node_.signature)
 
 
 def test_a_result_made_by_another_process_is_found_later(filled: Path, tmp_path: Path) -> None:
-    store, done = Store(tmp_path), Store(filled).done(THREE[0].signature)
-    assert store.done(THREE[0].signature) is None
+    store, done = Store(tmp_path), Store(filled).find_record(THREE[0].signature)
+    assert store.find_record(THREE[0].signature) is None
     for index, one in enumerate(THREE):
-        folder = store.folder(one)
+        folder = store.folder_of(one)
         folder.mkdir(parents=True)
-        assert store.path(one.signature) == folder
-        assert store.done(one.signature) is None, "the folder alone is no result"
+        assert store.find_folder(one.signature) == folder
+        assert store.find_record(one.signature) is None, "the folder alone is no result"
         disk.publish_json(folder / "done.json", done)
-        assert store.done(one.signature) == done
-        assert len(list(store.results())) == index + 1
+        assert store.find_record(one.signature) == done
+        assert len(list(store.read_records())) == index + 1
 
 
 def test_results_of_a_stage(filled: Path) -> None:
     store = Store(filled)
-    assert [done["name"] for done in store.results("store.fake_stage:step")] == ["n0", "n1", "n2"]
-    assert list(store.results("train")) == []
+    assert [done["name"] for done in store.read_records("store.fake_stage:step")] == ["n0", "n1", "n2"]
+    assert list(store.read_records("train")) == []
 
 
 def test_a_unique_prefix_is_enough(filled: Path) -> None:
     store, signature = Store(filled), THREE[1].signature
-    assert store.resolve(signature[:9]) == signature
+    assert store.resolve_signature(signature[:9]) == signature
     for prefix in ("zz", signature + "0"):
         with pytest.raises(UserError, match=f"starts with '{prefix}'"):
-            store.resolve(prefix)
+            store.resolve_signature(prefix)
     with pytest.raises(UserError, match="a signature is expected"):
-        store.resolve("")
+        store.resolve_signature("")
 
 
 def test_an_ambiguous_prefix_names_what_it_could_mean(tmp_path: Path) -> None:
     for tail in "ab":
         (tmp_path / "train" / f"x-00000000000{tail}").mkdir(parents=True)
     with pytest.raises(UserError, match="'0000' is short for 2 signatures: 00000000000a, 00000000000b"):
-        Store(tmp_path).resolve("0000")
+        Store(tmp_path).resolve_signature("0000")
 
 
 def test_a_store_that_is_not_there_holds_nothing_and_is_not_made(tmp_path: Path) -> None:
     store = Store(tmp_path / "none")
-    assert list(store.results()) == []
-    assert store.done("0" * 12) is None
+    assert list(store.read_records()) == []
+    assert store.find_record("0" * 12) is None
     assert not (tmp_path / "none").exists()
 
 
@@ -93,13 +93,13 @@ def test_a_folder_that_cant_be_made_is_told_in_one_line(tmp_path: Path) -> None:
 
 
 def test_a_damaged_record_is_told_with_its_path(filled: Path, tmp_path: Path) -> None:
-    folder = Store(tmp_path).folder(THREE[0])
+    folder = Store(tmp_path).folder_of(THREE[0])
     folder.mkdir(parents=True)
     (folder / "done.json").write_text('{"format": 2, "sig')
     store = Store(tmp_path)
-    assert store.done(THREE[0].signature) is None
+    assert store.find_record(THREE[0].signature) is None
     with pytest.raises(UserError, match=r"n0-[0-9a-f]{12}/done.json is damaged: .*; remove the folder"):
-        store.resolve(THREE[0].signature)
+        store.resolve_signature(THREE[0].signature)
 
 
 WHOLE = {
@@ -124,18 +124,18 @@ WHOLE = {
 def test_a_record_that_is_json_but_none_is_damaged_and_can_be_made_again(
     value: object, said: str, tmp_path: Path
 ) -> None:
-    folder = Store(tmp_path).folder(THREE[0])
+    folder = Store(tmp_path).folder_of(THREE[0])
     folder.mkdir(parents=True)
     (folder / "done.json").write_text(json.dumps(WHOLE))
-    assert Store(tmp_path).done(THREE[0].signature) == WHOLE
+    assert Store(tmp_path).find_record(THREE[0].signature) == WHOLE
     (folder / "done.json").write_text(json.dumps(value))
     store = Store(tmp_path)
-    assert list(store.results()) == []
+    assert list(store.read_records()) == []
     (error,) = store.unreadable.values()
     again = f"remove the folder {folder}, and the command that asked for it makes it again"
     assert str(error) == f"{folder / 'done.json'} is damaged: {said}; {again}"
     (folder / "done.json").write_text(json.dumps(WHOLE))
-    assert store.done(THREE[0].signature) == WHOLE
+    assert store.find_record(THREE[0].signature) == WHOLE
     assert store.unreadable == {}
 
 
@@ -148,13 +148,13 @@ def test_a_store_whose_header_is_damaged_is_told(text: str, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("text", ["[]", "{", "null", '{"attempts": 2}'])
 def test_a_damaged_failure_is_told_and_can_be_removed(text: str, tmp_path: Path) -> None:
-    folder = Store(tmp_path).folder(THREE[0])
+    folder = Store(tmp_path).folder_of(THREE[0])
     folder.mkdir(parents=True)
     (folder / "failed.json").write_text(text)
-    failure = Store(tmp_path).failed(THREE[0].signature)
+    failure = Store(tmp_path).find_failure(THREE[0].signature)
     assert failure is not None
     assert re.search(r"failed.json is damaged: .*; remove the file", failure["error"])
-    assert Store(tmp_path).failures([THREE[0].signature], "this run") == {THREE[0].signature: failure}
+    assert Store(tmp_path).find_failures([THREE[0].signature], "this run") == {THREE[0].signature: failure}
 
 
 def test_of_two_publishers_the_first_wins(tmp_path: Path) -> None:

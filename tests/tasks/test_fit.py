@@ -10,13 +10,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from convarium.datasets.splits import Splits, Tensors
+from convarium.datasets.splits import LabelledImages, Splits
 from convarium.errors import StageFailed, UserError
-from convarium.seeds import stream
+from convarium.seeds import derive_seed
 from convarium.tasks import checkpoint as checkpoints
 from convarium.tasks.batch import Batch
-from convarium.tasks.evaluate import evaluate
-from convarium.tasks.fit import fit
+from convarium.tasks.evaluate import evaluate_network
+from convarium.tasks.fit import fit_network
 
 RECIPE: dict[str, Any] = {
     "optimizer": "sgd", "lr": 0.05, "momentum": 0.9, "weight_decay": 5e-4, "schedule": "cosine", "warmup_epochs": 1,
@@ -57,12 +57,12 @@ def splits() -> Splits:
     """Four classes of 8x8 images that differ by where they are bright."""
     generator = torch.Generator().manual_seed(2)
 
-    def part(count: int, noise: float) -> Tensors:
+    def part(count: int, noise: float) -> LabelledImages:
         labels = torch.arange(count) % 4
         images = noise * torch.randn(count, 1, 8, 8, generator=generator)
         for index, label in enumerate(labels.tolist()):
             images[index, 0, 2 * label : 2 * label + 2] += 1
-        return Tensors(images, labels)
+        return LabelledImages(images, labels)
 
     return Splits(part(120, 1.0), part(40, 2.0), None, (0.0,), (1.0,))
 
@@ -82,10 +82,10 @@ class Run:
         check: Callable[[], None] = lambda: None,
         structure: dict[str, Any] | None = None,
     ) -> nn.Module:
-        fit(
+        fit_network(
             network, self.splits, {"name": "classification"}, self.recipe, epochs=epochs, lr=self.recipe["lr"], seed=7,
             checkpoint=self.checkpoint, structure=structure or {}, report=lambda **row: self.reports.append(row),
-            check=check, threads=1, accelerator="cpu", terms=terms,
+            before_save=check, threads=1, accelerator="cpu", terms=terms,
         )  # fmt: skip
         return network
 
@@ -112,7 +112,7 @@ def test_it_learns_and_reports_every_epoch(splits: Splits, tmp_path: Path) -> No
     run = Run(splits, tmp_path / "a.ckpt")
     network = run(plain())
     assert splits.validation is not None
-    accuracy = evaluate(network, splits.validation)[0].double().mean().item()
+    accuracy = evaluate_network(network, splits.validation)[0].double().mean().item()
     assert accuracy > 0.6
     assert [row["epoch"] for row in run.reports] == [1, 2, 3, 4]
     assert run.reports[-1]["validation_accuracy"] == accuracy
@@ -129,9 +129,9 @@ def test_it_takes_the_same_steps_as_a_loop_written_by_hand(clip: float | None, s
     assert train is not None
     sgd, step = torch.optim.SGD(network.parameters(), lr=0.05, momentum=0.9, weight_decay=5e-4), 0
     for epoch in range(2):
-        generator = torch.Generator().manual_seed(stream(7, "order", epoch))
+        generator = torch.Generator().manual_seed(derive_seed(7, "order", epoch))
         for indices in torch.randperm(120, generator=generator).split(16):
-            torch.manual_seed(stream(7, "step", step))
+            torch.manual_seed(derive_seed(7, "step", step))
             loss = nn.functional.cross_entropy(network(train.images[indices]), train.labels[indices])
             sgd.zero_grad()
             loss.backward()
@@ -179,7 +179,7 @@ def test_a_lost_lease_leaves_the_checkpoint_of_the_epoch_before(splits: Splits, 
     run = Run(splits, tmp_path / "a.ckpt")
     with pytest.raises(KilledError):
         run(plain(), check=check)
-    state = checkpoints.read(run.checkpoint)
+    state = checkpoints.read_state(run.checkpoint)
     assert state is not None
     assert state.epoch == 1
     assert equal(run(plain()), Run(splits, tmp_path / "b.ckpt")(plain()))
@@ -200,7 +200,7 @@ def test_best_is_the_network_of_the_best_epoch(splits: Splits, tmp_path: Path) -
     accuracies = [row["validation_accuracy"] for row in run.reports]
     assert accuracies[-1] < max(accuracies), "this recipe must overshoot, or the test shows nothing"
     assert splits.validation is not None
-    assert evaluate(network, splits.validation)[0].double().mean().item() == max(accuracies)
+    assert evaluate_network(network, splits.validation)[0].double().mean().item() == max(accuracies)
 
 
 def test_early_stop_ends_after_epochs_without_a_better_accuracy(splits: Splits, tmp_path: Path) -> None:
@@ -216,7 +216,7 @@ def test_early_stop_ends_after_epochs_without_a_better_accuracy(splits: Splits, 
 def test_the_checkpoint_holds_the_structure_and_loads_without_code(splits: Splits, tmp_path: Path) -> None:
     run = Run(splits, tmp_path / "a.ckpt")
     run(parametrized(), epochs=1, structure={"5.weight": {"kind": "scaled"}})
-    assert checkpoints.structure(run.checkpoint) == {"5.weight": {"kind": "scaled"}}
+    assert checkpoints.read_structure(run.checkpoint) == {"5.weight": {"kind": "scaled"}}
     assert "5.parametrizations.weight.original" in torch.load(run.checkpoint, weights_only=True)["network"]
     assert list(tmp_path.iterdir()) == [run.checkpoint]
     with pytest.raises(StageFailed, match="holds another network structure"):
@@ -247,7 +247,7 @@ def test_a_checkpoint_for_which_memory_does_not_suffice_stays(
     before = run.checkpoint.read_bytes()
     monkeypatch.setattr(torch, "load", refuse)
     with pytest.raises(type(error)):
-        checkpoints.read(run.checkpoint)
+        checkpoints.read_state(run.checkpoint)
     assert run.checkpoint.read_bytes() == before
 
 
@@ -261,7 +261,7 @@ def test_nan_ends_with_one_line_and_keeps_the_last_good_checkpoint(splits: Split
     run = Run(splits, tmp_path / "a.ckpt")
     with pytest.raises(StageFailed, match=r"^loss became NaN in epoch 3 .*lower the learning rate .now 0\.05"):
         run(plain(), terms=(breaks,))
-    state = checkpoints.read(run.checkpoint)
+    state = checkpoints.read_state(run.checkpoint)
     assert state is not None
     assert state.epoch == 2
     assert all(torch.isfinite(value).all() for value in state.network.values())

@@ -6,14 +6,14 @@ import pytest
 import torch
 from torch import nn
 
-from convarium.tasks.recipe import optimizer, schedule
+from convarium.tasks.recipe import build_lr_schedule, build_optimizer
 
 RECIPE: dict[str, Any] = {"optimizer": "sgd", "momentum": 0.9, "weight_decay": 0.1, "schedule": "cosine"}
 
 
 def rates(name: str, warmup: int, steps_per_epoch: int = 4, epochs: int = 3) -> list[float]:
-    plan = schedule({"schedule": name, "warmup_epochs": warmup}, 0.1, steps_per_epoch, epochs)
-    return [plan.at(step) for step in range(steps_per_epoch * epochs)]
+    plan = build_lr_schedule({"schedule": name, "warmup_epochs": warmup}, 0.1, steps_per_epoch, epochs)
+    return [plan.compute_lr(step) for step in range(steps_per_epoch * epochs)]
 
 
 def test_constant_stays() -> None:
@@ -36,7 +36,7 @@ def test_warmup_rises_evenly_to_the_full_rate() -> None:
 def test_frozen_parameters_are_not_the_optimisers() -> None:
     network = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
     network[0].requires_grad_(False)
-    (group,) = optimizer(RECIPE, network.parameters(), lr=0.1).param_groups
+    (group,) = build_optimizer(RECIPE, network.parameters(), lr=0.1).param_groups
     assert [id(parameter) for parameter in group["params"]] == [id(p) for p in network[1].parameters()]
     assert (group["momentum"], group["weight_decay"]) == (0.9, 0.1)
-    assert isinstance(optimizer({**RECIPE, "optimizer": "adamw"}, network.parameters(), 0.1), torch.optim.Adam)
+    assert isinstance(build_optimizer({**RECIPE, "optimizer": "adamw"}, network.parameters(), 0.1), torch.optim.Adam)

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from convarium.store.store import Store
-from convarium.tracking.sync import Sync
-from tracking import made_up
-from tracking.cluster import Absent, Cluster
+from convarium.tracking.tracker_sync import TrackerSync
+from tracking import fake_store
+from tracking.postgres import PostgresCluster, PostgresUnavailable
 
 os.environ.pop("MLFLOW_TRACKING_URI", None)
 
@@ -20,29 +20,29 @@ os.environ.pop("MLFLOW_TRACKING_URI", None)
 def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store of two dense networks and four pipelines, never written to again."""
     root = tmp_path_factory.mktemp("tracking") / "store"
-    made_up.sweep(root)
+    fake_store.store_fake_sweep(root)
     return root
 
 
 @pytest.fixture(scope="session")
-def synced(stored: Path) -> Sync:
+def synced(stored: Path) -> TrackerSync:
     """That store in a SQLite file beside it, synced once, never written to again."""
-    sync = Sync(Store(stored), f"sqlite:///{stored.parent / 'mlflow.db'}", "convarium")
+    sync = TrackerSync(Store(stored), f"sqlite:///{stored.parent / 'mlflow.db'}", "convarium")
     sync.run()
     return sync
 
 
 @pytest.fixture(scope="session")
-def told(synced: Sync) -> dict[str, Any]:
+def told(synced: TrackerSync) -> dict[str, Any]:
     """Its runs as MLflow reads them, by name."""
     from mlflow.client import MlflowClient
 
-    runs = MlflowClient(synced.uri).search_runs([synced.tracker.experiment], max_results=100)
+    runs = MlflowClient(synced.uri).search_runs([synced.tracker.experiment_id], max_results=100)
     return {run.info.run_name: run for run in runs}
 
 
 @pytest.fixture
-def empty(synced: Sync, tmp_path: Path) -> str:
+def empty(synced: TrackerSync, tmp_path: Path) -> str:
     """The address of a SQLite tracker without runs, made from one that took seconds to make."""
     import sqlite3
 
@@ -55,11 +55,11 @@ def empty(synced: Sync, tmp_path: Path) -> str:
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[Cluster]:
+def cluster() -> Iterator[PostgresCluster]:
     """A private PostgreSQL."""
     try:
-        cluster = Cluster()
-    except Absent as reason:
+        cluster = PostgresCluster()
+    except PostgresUnavailable as reason:
         (pytest.fail if os.environ.get("POSTGRESQL") == "required" else pytest.skip)(str(reason))
     yield cluster
     cluster.stop()

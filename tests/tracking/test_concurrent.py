@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from convarium.tracking.known import in_database
-from tracking import made_up
-from tracking.cluster import Cluster
+from convarium.tracking.tracked_runs import read_runs_from_database
+from tracking import fake_store
+from tracking.postgres import PostgresCluster
 
 EACH = 4  # processes for each of two stores
 
@@ -20,7 +20,7 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Two stores that have nothing in common."""
     roots = [tmp_path_factory.mktemp("stores") / f"seed{seed}" / "store" for seed in (0, 1)]
     for seed, root in enumerate(roots):
-        made_up.sweep(root, (*made_up.SWEEP[:2], f"seed={seed}"))
+        fake_store.store_fake_sweep(root, (*fake_store.SWEEP[:2], f"seed={seed}"))
     return roots
 
 
@@ -37,8 +37,12 @@ def all_at_once(stores: Sequence[Path], uri: str) -> None:
 
 
 def is_complete(uri: str) -> bool:
-    found = in_database(uri, "convarium")
-    return not found.doubles and len(found.networks) == 6 and all(known.state for known in found.networks.values())
+    found = read_runs_from_database(uri, "convarium")
+    return (
+        not found.duplicate_run_ids
+        and len(found.networks) == 6
+        and all(known.state for known in found.networks.values())
+    )
 
 
 def test_on_a_fresh_sqlite_file(stores: list[Path], tmp_path: Path) -> None:
@@ -47,7 +51,7 @@ def test_on_a_fresh_sqlite_file(stores: list[Path], tmp_path: Path) -> None:
     assert is_complete(uri)
 
 
-def test_on_a_fresh_postgresql(stores: list[Path], cluster: Cluster) -> None:
-    uri = cluster.fresh()
+def test_on_a_fresh_postgresql(stores: list[Path], cluster: PostgresCluster) -> None:
+    uri = cluster.create_database()
     all_at_once(stores, uri)
     assert is_complete(uri)

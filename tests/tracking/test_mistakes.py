@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from convarium.cli import main
-from tracking.cluster import Cluster
+from tracking.postgres import PostgresCluster
 
 pytestmark = pytest.mark.xdist_group("mlflow")
 
@@ -109,15 +109,15 @@ def test_a_database_whose_making_was_cut_off_is_made_whole(stored: Path, tmp_pat
     assert main(["sync", "--uri", f"sqlite:///{file}", f"runtime.store={stored}"]) == 0
 
 
-def test_a_wrong_password(said: Said, cluster: Cluster) -> None:
-    line = said("sync", "--uri", cluster.address("postgres", "wr%2Fong"))
+def test_a_wrong_password(said: Said, cluster: PostgresCluster) -> None:
+    line = said("sync", "--uri", cluster.address_of("postgres", "wr%2Fong"))
     assert "password authentication failed" in line
     assert "wr%2Fong" not in line
     assert "wr/ong" not in line
 
 
-def test_a_database_that_is_not_there(said: Said, cluster: Cluster) -> None:
-    assert 'database "nowhere" does not exist' in said("sync", "--uri", cluster.address("nowhere"))
+def test_a_database_that_is_not_there(said: Said, cluster: PostgresCluster) -> None:
+    assert 'database "nowhere" does not exist' in said("sync", "--uri", cluster.address_of("nowhere"))
 
 
 @pytest.mark.parametrize("uri", ["postgresql://u:geheim@127.0.0.1:1/db", "http://u:geheim@127.0.0.1:1"])

@@ -9,11 +9,11 @@ from urllib.request import url2pathname
 import pytest
 
 from convarium.store.store import Store
-from convarium.tracking import address, sqlite
-from convarium.tracking.known import in_database
-from convarium.tracking.sync import Sync
-from tracking import made_up
-from tracking.cluster import Cluster
+from convarium.tracking import sqlite_address, tracker_address
+from convarium.tracking.tracked_runs import read_runs_from_database
+from convarium.tracking.tracker_sync import TrackerSync
+from tracking import fake_store
+from tracking.postgres import PostgresCluster
 
 pytestmark = pytest.mark.xdist_group("mlflow")
 
@@ -23,17 +23,17 @@ CLEANED = ["../mlartifacts", "*/*", "*/*/*/network.cvm", "*/*/*/*.svg", "*/*/*/l
 ODD = ["what?now", "p%41", "a#b", "two words", "größe", "a;b&c=d", "it's", '"quoted"', "a@b:c", "[x]{y}", "%", "-"]
 
 
-def view(home: Path, empty: str) -> Sync:
+def view(home: Path, empty: str) -> TrackerSync:
     """A store in `home`, with a database beside it."""
-    made_up.sweep(home.parent / "made", POINTS)
+    fake_store.store_fake_sweep(home.parent / "made", POINTS)
     home.mkdir(exist_ok=True)
     (home.parent / "made").rename(home / "store")
-    sqlite.file_of(empty).replace(home / "mlflow.db")
+    sqlite_address.get_sqlite_file(empty).replace(home / "mlflow.db")
     return at(home)
 
 
-def at(home: Path, experiment: str = "convarium") -> Sync:
-    return Sync(Store(home / "store"), address.address(None, home / "store"), experiment)
+def at(home: Path, experiment: str = "convarium") -> TrackerSync:
+    return TrackerSync(Store(home / "store"), tracker_address.resolve_tracker_address(None, home / "store"), experiment)
 
 
 def counts(home: Path) -> tuple[int, int, int]:
@@ -41,11 +41,11 @@ def counts(home: Path) -> tuple[int, int, int]:
     return found.added, found.mended, found.same
 
 
-def folders(sync: Sync) -> list[Path]:
+def folders(sync: TrackerSync) -> list[Path]:
     """Where MLflow looks for the files of all runs."""
     from mlflow.client import MlflowClient
 
-    tracker = MlflowClient(address.driven(sync.uri))
+    tracker = MlflowClient(tracker_address.add_database_driver(sync.uri))
     experiment = tracker.get_experiment_by_name(sync.experiment)
     runs = tracker.search_runs([experiment.experiment_id], max_results=100)
     assert all(tracker.list_artifacts(run.info.run_id) for run in runs)
@@ -67,7 +67,7 @@ def test_a_folder_may_have_any_name(tmp_path: Path, empty: str, name: str) -> No
 
 
 def test_a_database_is_made_in_a_folder_of_any_name(tmp_path: Path) -> None:
-    made_up.sweep(tmp_path / "plain" / "store", POINTS)
+    fake_store.store_fake_sweep(tmp_path / "plain" / "store", POINTS)
     home = (tmp_path / "plain").rename(tmp_path / "what?now p%41#ü;")
     assert at(home).run().added == 2
     assert (home / "mlflow.db").is_file()
@@ -78,7 +78,7 @@ def test_a_database_is_made_in_a_folder_of_any_name(tmp_path: Path) -> None:
 def test_what_was_moved_is_mended_and_the_old_place_is_not_made_again(tmp_path: Path, empty: str) -> None:
     view(tmp_path / "old", empty).run()
     (tmp_path / "old").rename(tmp_path / "new")
-    made_up.sweep(tmp_path / "new" / "store", (*POINTS, "recipe.epochs=3"))
+    fake_store.store_fake_sweep(tmp_path / "new" / "store", (*POINTS, "recipe.epochs=3"))
     assert counts(tmp_path / "new") == (2, 2, 0)
     assert counts(tmp_path / "new") == (0, 0, 4)
     assert not (tmp_path / "old").exists()
@@ -89,7 +89,7 @@ def test_what_was_copied_is_a_view_of_its_own(tmp_path: Path, empty: str) -> Non
     view(tmp_path / "old", empty).run()
     before = files(tmp_path / "old")
     shutil.copytree(tmp_path / "old", tmp_path / "new")
-    made_up.sweep(tmp_path / "new" / "store", (*POINTS, "recipe.epochs=3"))
+    fake_store.store_fake_sweep(tmp_path / "new" / "store", (*POINTS, "recipe.epochs=3"))
     assert counts(tmp_path / "new") == (2, 2, 0)
     assert files(tmp_path / "old") == before
     assert all(tmp_path / "new" in folder.parents for folder in folders(at(tmp_path / "new")))
@@ -113,7 +113,7 @@ def test_what_was_cleaned_is_written_again(tmp_path: Path, empty: str, cleaned: 
     for path in [*(tmp_path / "mlartifacts").glob(cleaned)]:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     assert files(tmp_path) < before
-    Sync(sync.store, sync.uri, "convarium").run()
+    TrackerSync(sync.store, sync.uri, "convarium").run()
     assert files(tmp_path) == before
     assert counts(tmp_path) == (0, 0, 2)
 
@@ -141,10 +141,10 @@ def test_an_experiment_of_any_name_keeps_its_files_in_its_folder(tmp_path: Path,
 
 def test_two_stores_that_share_a_database_do_not_move_each_others_files(tmp_path: Path, empty: str) -> None:
     for name in ("one", "two"):
-        made_up.sweep(tmp_path / name / "store", POINTS)
-        Sync(Store(tmp_path / name / "store"), empty, "convarium").run()
+        fake_store.store_fake_sweep(tmp_path / name / "store", POINTS)
+        TrackerSync(Store(tmp_path / name / "store"), empty, "convarium").run()
     for name in ("one", "two"):
-        assert Sync(Store(tmp_path / name / "store"), empty, "convarium").run().same == 2
+        assert TrackerSync(Store(tmp_path / name / "store"), empty, "convarium").run().same == 2
     assert {path.name for path in tmp_path.iterdir()} == {"one", "two", "mlflow.db", "mlflow.lock", "mlartifacts"}
 
 
@@ -172,21 +172,21 @@ def test_a_copy_by_hard_links_leaves_the_first_ones_record_as_it_was(tmp_path: P
     assert record.read_text() == before
 
 
-def test_in_postgresql_files_lie_beside_the_store_that_has_them(tmp_path: Path, cluster: Cluster) -> None:
-    uri = cluster.fresh()
-    made_up.sweep(tmp_path / "old" / "store", POINTS)
+def test_in_postgresql_files_lie_beside_the_store_that_has_them(tmp_path: Path, cluster: PostgresCluster) -> None:
+    uri = cluster.create_database()
+    fake_store.store_fake_sweep(tmp_path / "old" / "store", POINTS)
     old, new = tmp_path / "old" / "store", tmp_path / "new" / "store"
-    assert Sync(Store(old), uri, "convarium").run().added == 2
+    assert TrackerSync(Store(old), uri, "convarium").run().added == 2
     (tmp_path / "old").rename(tmp_path / "new")
-    made_up.sweep(new, (*POINTS, "recipe.epochs=3"))
-    found = Sync(Store(new), uri, "convarium").run()
+    fake_store.store_fake_sweep(new, (*POINTS, "recipe.epochs=3"))
+    found = TrackerSync(Store(new), uri, "convarium").run()
     assert (found.added, found.mended) == (2, 2)
     assert not (tmp_path / "old").exists()
-    assert all(tmp_path / "new" in folder.parents for folder in folders(Sync(Store(new), uri, "convarium")))
+    assert all(tmp_path / "new" in folder.parents for folder in folders(TrackerSync(Store(new), uri, "convarium")))
     shutil.copytree(new, old)
-    assert Sync(Store(old), uri, "convarium").run().same == 4, "they are there, beside the other store"
-    made_up.sweep(old, (*POINTS, "recipe.epochs=4"))
-    assert Sync(Store(old), uri, "convarium").run().added == 2
+    assert TrackerSync(Store(old), uri, "convarium").run().same == 4, "they are there, beside the other store"
+    fake_store.store_fake_sweep(old, (*POINTS, "recipe.epochs=4"))
+    assert TrackerSync(Store(old), uri, "convarium").run().added == 2
     assert len([*(tmp_path / "old" / "mlartifacts").rglob("network.cvm")]) == 2
 
 
@@ -194,20 +194,20 @@ def test_the_page_shows_files_of_a_folder_of_any_name(tmp_path: Path, empty: str
     import socket
     from urllib.request import urlopen
 
-    from convarium.tracking.server import Server
+    from convarium.tracking.mlflow_server import MlflowServer
 
     home = tmp_path / "what?now p%41#ü;"
     sync = view(home, empty)
     sync.run()
     with socket.create_server(("127.0.0.1", 0)) as opened:
         port = opened.getsockname()[1]
-    server = Server(sync.uri, "127.0.0.1", port, sync.files, home / "log")
+    server = MlflowServer(sync.uri, "127.0.0.1", port, sync.artifacts_root, home / "log")
     try:
-        server.wait()
-        run = next(iter(in_database(sync.uri, "convarium").networks.values())).run
-        with urlopen(f"{server.address}/get-artifact?path=result.json&run_uuid={run}") as answer:
+        server.wait_until_ready()
+        run = next(iter(read_runs_from_database(sync.uri, "convarium").networks.values())).run_id
+        with urlopen(f"{server.url}/get-artifact?path=result.json&run_uuid={run}") as answer:
             assert b'"signature"' in answer.read()
-        through = Sync(sync.store, server.address, "convarium")
+        through = TrackerSync(sync.store, server.url, "convarium")
         assert through.run().same == 2
         for path in home.rglob("mlartifacts/*/*/*/network.cvm"):
             path.unlink()

@@ -13,14 +13,14 @@ class Condensing(Protocol):
     """
 
     @property
-    def settled(self) -> bool:
+    def is_condensed(self) -> bool:
         """Whether it has lost all that its delivered form does not have."""
 
-    def advance(self, progress: float) -> None:
+    def drop_due_connections(self, progress: float) -> None:
         """Drop what is due; called before each step with the share of all steps that are done, 0..1."""
 
     def penalty(self) -> Tensor:
         """What is added to the loss, a scalar."""
 
-    def delivered(self) -> nn.Module:
+    def build_condensed(self) -> nn.Module:
         """Return the network without what was dropped, built anew; what is due at the end is dropped first."""

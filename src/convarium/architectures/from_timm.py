@@ -1,4 +1,4 @@
-"""Classifiers of timm by name; pretrained weights only where `pretrained` is called."""
+"""Classifiers of timm by name; pretrained weights only where `fetch_pretrained` is called."""
 
 import logging
 from functools import cache
@@ -6,30 +6,30 @@ from typing import Any
 
 from torch import nn
 
-from convarium.architectures.kwargs import Allowed, choice, number, whole
+from convarium.architectures.builder import ArgumentRule, int_between, number_between, one_of
 from convarium.architectures.weights import Weights
 
-IMAGENET = 1000  # classes, of a network that timm keeps without a classifier
-ALLOWED = {
-    "drop_rate": number(0, 0.99),
-    "drop_path_rate": number(0, 0.99),
-    "global_pool": choice("avg", "max", "avgmax", "catavgmax", "token"),
-    "conv_stride_mode": choice("dw", "1x1"),  # CoAtNet and its kin: which convolution of a block has the stride
-    "patch_size": whole(1, 64),  # of transformers and ConvNeXt: smaller ones for smaller images
-    "window_size": whole(1, 64),  # of Swin and its kin
-    "output_stride": Allowed("8, 16 or 32", lambda value: type(value) is int and value in (8, 16, 32)),
+IMAGENET_CLASSES = 1000  # classes, of a network that timm keeps without a classifier
+KWARG_RULES = {
+    "drop_rate": number_between(0, 0.99),
+    "drop_path_rate": number_between(0, 0.99),
+    "global_pool": one_of("avg", "max", "avgmax", "catavgmax", "token"),
+    "conv_stride_mode": one_of("dw", "1x1"),  # CoAtNet and its kin: which convolution of a block has the stride
+    "patch_size": int_between(1, 64),  # of transformers and ConvNeXt: smaller ones for smaller images
+    "window_size": int_between(1, 64),  # of Swin and its kin
+    "output_stride": ArgumentRule("8, 16 or 32", lambda value: type(value) is int and value in (8, 16, 32)),
 }
 
 
 @cache
-def names() -> tuple[str, ...]:
+def list_names() -> tuple[str, ...]:
     """Return every architecture name timm knows, without prefixes ("hf-hub:") and tags (".a1_in1k")."""
     import timm
 
     return tuple(timm.list_models())
 
 
-def make(name: str, in_chans: int, num_classes: int, img_size: int, **kwargs: Any) -> nn.Module:
+def build_classifier(name: str, in_chans: int, num_classes: int, img_size: int, **kwargs: Any) -> nn.Module:
     """Build one; networks of a fixed input size (ViT, Swin, mixers) are told the image size."""
     import timm
 
@@ -40,15 +40,15 @@ def make(name: str, in_chans: int, num_classes: int, img_size: int, **kwargs: An
     return network
 
 
-def native(name: str) -> tuple[int, int, int] | None:
+def find_native_sizes(name: str) -> tuple[int, int, int] | None:
     """Return the channels, classes and side of images that timm has `name` for; None where it says nothing."""
     import timm
 
     found: Any = timm.get_pretrained_cfg(name, allow_unregistered=True)
-    return None if found is None else (found.input_size[0], found.num_classes or IMAGENET, found.input_size[1])
+    return None if found is None else (found.input_size[0], found.num_classes or IMAGENET_CLASSES, found.input_size[1])
 
 
-def pretrained(name: str) -> Weights:
+def fetch_pretrained(name: str) -> Weights:
     """Fetch the weights that timm names first for `name`, with the normalisation they were trained with.
 
     Raises:

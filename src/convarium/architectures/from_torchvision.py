@@ -1,26 +1,26 @@
-"""Classifiers of torchvision by name; pretrained weights only where `pretrained` is called."""
+"""Classifiers of torchvision by name; pretrained weights only where `fetch_pretrained` is called."""
 
 from functools import cache
 from typing import Any
 
 from torch import nn
 
-from convarium.architectures.kwargs import number
+from convarium.architectures.builder import number_between
 from convarium.architectures.weights import Weights
 
-ALLOWED = {"dropout": number(0, 0.99)}
-AUXILIARY = ("googlenet", "inception_v3")  # classifiers beside the last one, for training only
+KWARG_RULES = {"dropout": number_between(0, 0.99)}
+NETWORKS_WITH_AUXILIARY_HEADS = ("googlenet", "inception_v3")  # classifiers beside the last one, for training only
 
 
 @cache
-def names() -> tuple[str, ...]:
+def list_names() -> tuple[str, ...]:
     """Return the names of torchvision's classifiers (no detectors, no quantised or video networks)."""
     from torchvision import models
 
     return tuple(models.list_models(module=models))
 
 
-def make(name: str, in_chans: int, num_classes: int, img_size: int, **kwargs: Any) -> nn.Module:
+def build_classifier(name: str, in_chans: int, num_classes: int, img_size: int, **kwargs: Any) -> nn.Module:
     """Build one; the first convolution is made anew where images don't have three channels."""
     from torchvision import models
 
@@ -28,15 +28,15 @@ def make(name: str, in_chans: int, num_classes: int, img_size: int, **kwargs: An
         kwargs["image_size"] = img_size
     if name.startswith("maxvit"):
         kwargs["input_size"] = (img_size, img_size)
-    if name in AUXILIARY:
+    if name in NETWORKS_WITH_AUXILIARY_HEADS:
         kwargs |= {"aux_logits": False, "init_weights": True}
     network: nn.Module = models.get_model(name, weights=None, num_classes=num_classes, **kwargs)
     if in_chans != 3:
-        _first_convolution(network, in_chans)
+        _replace_first_convolution(network, in_chans)
     return network
 
 
-def native(name: str) -> tuple[int, int, int]:
+def find_native_sizes(name: str) -> tuple[int, int, int]:
     """Return the channels, classes and side of images that torchvision's default weights for `name` have."""
     from torchvision import models
 
@@ -44,7 +44,7 @@ def native(name: str) -> tuple[int, int, int]:
     return 3, len(weights.meta["categories"]), weights.transforms.keywords["crop_size"]
 
 
-def pretrained(name: str) -> Weights:
+def fetch_pretrained(name: str) -> Weights:
     """Fetch torchvision's default weights for `name`, with the normalisation they were trained with.
 
     Raises:
@@ -54,13 +54,15 @@ def pretrained(name: str) -> Weights:
 
     weights = models.get_model_weights(name).DEFAULT
     transform = weights.transforms()
-    network = models.get_model(name, weights=weights, **({"aux_logits": False} if name in AUXILIARY else {}))
+    network = models.get_model(
+        name, weights=weights, **({"aux_logits": False} if name in NETWORKS_WITH_AUXILIARY_HEADS else {})
+    )
     ported = getattr(network, "transform_input", False)  # from TensorFlow: it goes back to 0.5 by itself
     mean, std = ((0.5,) * 3, (0.5,) * 3) if ported else (tuple(transform.mean), tuple(transform.std))
     return Weights(network.state_dict(), (f"pretrained {weights} of torchvision",), mean=mean, std=std)
 
 
-def _first_convolution(network: nn.Module, in_chans: int) -> None:
+def _replace_first_convolution(network: nn.Module, in_chans: int) -> None:
     """Replace it by one with `in_chans` inputs, initialised as torchvision's ResNets (normal, fan-out)."""
     name, old = next((name, module) for name, module in network.named_modules() if isinstance(module, nn.Conv2d))
     new = nn.Conv2d(

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from convarium.catalogue.rows import Row
+    from convarium.catalogue.rows import CatalogueRow
 
-PRINTED = re.compile(r"([\d,]+(?:\.\d+)?)([KMG]?)")
-UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9}
-NEAR = 0.05
+PRINTED_COUNT_PATTERN = re.compile(r"([\d,]+(?:\.\d+)?)([KMG]?)")
+UNIT_FACTORS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9}
+RELATIVE_TOLERANCE = 0.05
 
 
 @dataclass(frozen=True)
@@ -35,22 +35,22 @@ class Agreement:
         return f"{self.what} {off} % to the {self.of}'s"
 
 
-def agreements(row: "Row") -> tuple[Agreement, ...]:
+def compare_printed_counts(row: "CatalogueRow") -> tuple[Agreement, ...]:
     """Hold a network's count against every figure that is printed of it."""
-    return tuple(_agreements(row)) if row.network and row.config else ()
+    return tuple(_iterate_agreements(row)) if row.network and row.config else ()
 
 
-def verdict(row: "Row") -> str:
+def describe_agreement(row: "CatalogueRow") -> str:
     """Say whether a row of the architectures agrees or why it isn't built, and what the review has wrong about it."""
-    return "; ".join([*_standing(row), *(f"review's slip: {slip}" for slip in row.slips)])
+    return "; ".join([*_describe_standing(row), *(f"review's slip: {slip}" for slip in row.slips)])
 
 
-def _standing(row: "Row") -> Iterator[str]:
-    if row.runs_by is None:
+def _describe_standing(row: "CatalogueRow") -> Iterator[str]:
+    if row.run_text is None:
         why = f": {row.reason}" if row.reason else ""
         yield f"{'left out' if row.left_out else 'not built'}{why}"
         return
-    found = agreements(row)
+    found = compare_printed_counts(row)
     apart = [one for one in found if not one.agrees]
     if apart:
         yield f"differs: {', '.join(map(str, apart))}"
@@ -62,21 +62,23 @@ def _standing(row: "Row") -> Iterator[str]:
         yield "own reading"
 
 
-def _agreements(row: "Row") -> Iterator[Agreement]:
+def _iterate_agreements(row: "CatalogueRow") -> Iterator[Agreement]:
     review = next((claim.text for claim in row.claims if claim.metric == "parameters"), "")
     if row.parameters is not None:
-        yield from _held("parameters", "review", review, row.parameters)
-        yield from _held("parameters", "paper", row.paper.parameters, row.parameters)
+        yield from _compare_count("parameters", "review", review, row.parameters)
+        yield from _compare_count("parameters", "paper", row.paper.parameters, row.parameters)
     if row.macs is not None:
-        yield from _held("MACs", "paper", row.paper.macs, row.macs)
+        yield from _compare_count("MACs", "paper", row.paper.macs, row.macs)
 
 
-def _held(
-    what: Literal["parameters", "MACs"], of: Literal["review", "paper"], printed: str, count: int
+def _compare_count(
+    quantity: Literal["parameters", "MACs"], printed_by: Literal["review", "paper"], printed: str, count: int
 ) -> Iterator[Agreement]:
-    if match := PRINTED.match(printed):
-        digits, unit = match[1].replace(",", ""), UNITS[match[2]]
+    if match := PRINTED_COUNT_PATTERN.match(printed):
+        digits, unit = match[1].replace(",", ""), UNIT_FACTORS[match[2]]
         figure = float(digits) * unit
         last = unit / 10 ** len(digits.partition(".")[2])
         apart = abs(count - figure)
-        yield Agreement(what, of, match[0], count / figure - 1, apart <= max(last, NEAR * figure))
+        yield Agreement(
+            quantity, printed_by, match[0], count / figure - 1, apart <= max(last, RELATIVE_TOLERANCE * figure)
+        )

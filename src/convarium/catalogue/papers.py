@@ -32,7 +32,7 @@ class Paper:
 
 
 @dataclass(frozen=True)
-class Beyond:
+class SideTables:
     """The tables beside the catalogue's, by row.
 
     Attributes:
@@ -48,32 +48,32 @@ class Beyond:
     not_built: Mapping[str, str]
     sections: Mapping[str, str] = field(default_factory=dict)
 
-    def reason(self, row: str, section: str) -> str:
+    def find_reason(self, row: str, section: str) -> str:
         """Return why a row has no command; empty where nobody has said."""
         return self.left_out.get(row) or self.not_built.get(row) or self.sections.get(section, "")
 
 
-def beyond() -> Beyond:
+def read_side_tables() -> SideTables:
     """Read the tables."""
-    papers = {name: Paper(**found) for name, found in read_yaml("papers.yaml").items()}
+    papers = {name: Paper(**found) for name, found in read_catalogue_yaml("papers.yaml").items()}
     slips: dict[str, tuple[str, ...]] = defaultdict(tuple)
-    for line in read_tsv("slips.tsv"):
+    for line in read_catalogue_tsv("slips.tsv"):
         slips[line["id"]] += (line["slip"],)
-    return Beyond(papers, slips, **read_yaml("reasons.yaml"))
+    return SideTables(papers, slips, **read_catalogue_yaml("reasons.yaml"))
 
 
-def read_yaml(name: str) -> dict[str, Any]:
+def read_catalogue_yaml(name: str) -> dict[str, Any]:
     """Read a mapping that lies beside this file."""
     import yaml
 
-    found: dict[str, Any] = yaml.load(_text(name), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    found: dict[str, Any] = yaml.load(_read_text(name), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     return found
 
 
-def read_tsv(name: str) -> list[dict[str, str]]:
+def read_catalogue_tsv(name: str) -> list[dict[str, str]]:
     """Read a table that lies beside this file; no cell is quoted."""
-    return list(csv.DictReader(_text(name).splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE))
+    return list(csv.DictReader(_read_text(name).splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE))
 
 
-def _text(name: str) -> str:
+def _read_text(name: str) -> str:
     return files(__package__).joinpath(name).read_text(encoding="utf-8")

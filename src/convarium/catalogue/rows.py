@@ -4,18 +4,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
 
-from convarium.catalogue import sources
-from convarium.catalogue.claims import Claim, of_headline, of_network
-from convarium.catalogue.papers import Beyond, Paper, beyond, read_tsv, read_yaml
+from convarium.catalogue import code_sources
+from convarium.catalogue.claims import Claim, parse_headline_claims, parse_network_claims
+from convarium.catalogue.papers import Paper, SideTables, read_catalogue_tsv, read_catalogue_yaml, read_side_tables
 
-KINDS = ("architectures", "compression", "search")
-TABLES = {"T2": "2.3", "T3": "3.1", "T4": "3.2", "T5": "3.3", "T6": "3.4", "T7": "3.5", "T8": "3.6"}
-NO_VERDICT = "n/a"
-NOT_KNOWN = Paper()
+CATALOGUE_KINDS = ("architectures", "compression", "search")
+TABLE_SECTIONS = {"T2": "2.3", "T3": "3.1", "T4": "3.2", "T5": "3.3", "T6": "3.4", "T7": "3.5", "T8": "3.6"}
+NO_AGREEMENT_TEXT = "n/a"
+UNKNOWN_PAPER = Paper()
 
 
 @dataclass(frozen=True)
-class Row:
+class CatalogueRow:
     """A system of the review. Its id is unique in its kind: Dropout and DropConnect stand in two tables.
 
     Attributes:
@@ -53,44 +53,50 @@ class Row:
     input: int | str | None = None
     network: bool = False
     agrees: str = ""
-    paper: Paper = NOT_KNOWN
+    paper: Paper = UNKNOWN_PAPER
     slips: tuple[str, ...] = ()
     left_out: bool = False
     reason: str = ""
     code: str = ""
 
     @property
-    def runs_by(self) -> str | None:
+    def run_text(self) -> str | None:
         """What a user types to run it: overrides, or a command; None where it is not built."""
         return self.config or self.command
 
     @property
     def licence(self) -> str:
         """Of the code that builds it."""
-        return sources.LICENCES.get(self.code, "")
+        return code_sources.SOURCE_LICENCES.get(self.code, "")
 
 
-def rows() -> tuple[Row, ...]:
+def read_catalogue_rows() -> tuple[CatalogueRow, ...]:
     """Return all rows, in the order of the tables."""
-    built, commands, others = read_yaml("built.yaml"), read_yaml("commands.yaml"), beyond()
-    return tuple(chain.from_iterable(_rows(kind, built, commands, others) for kind in KINDS))
+    built, commands, others = (
+        read_catalogue_yaml("built.yaml"),
+        read_catalogue_yaml("commands.yaml"),
+        read_side_tables(),
+    )
+    return tuple(chain.from_iterable(_read_table_rows(kind, built, commands, others) for kind in CATALOGUE_KINDS))
 
 
-def within(row: Row, section: str) -> bool:
+def is_in_section(row: CatalogueRow, section: str) -> bool:
     """Whether a row belongs to a section of the review, or to one of its subsections."""
-    named = main_section(row)
+    named = get_main_section(row)
     return named == section or named.startswith(f"{section}.")
 
 
-def main_section(row: Row) -> str:
+def get_main_section(row: CatalogueRow) -> str:
     """Return the section that a row stands in, where the table names several, a table, or has a word beside it."""
     named = row.section.split("/")[0].split(" ")[0].split("-")[0].rstrip(",")
-    return TABLES.get(named, named)
+    return TABLE_SECTIONS.get(named, named)
 
 
-def _rows(kind: str, built: Mapping[str, str], commands: Mapping[str, str], others: Beyond) -> Iterator[Row]:
-    for line in read_tsv(f"{kind}.tsv"):
-        named = Row(
+def _read_table_rows(
+    kind: str, built: Mapping[str, str], commands: Mapping[str, str], side_tables: SideTables
+) -> Iterator[CatalogueRow]:
+    for line in read_catalogue_tsv(f"{kind}.tsv"):
+        named = CatalogueRow(
             id=line["id"],
             kind=kind,
             section=line["section"],
@@ -98,45 +104,47 @@ def _rows(kind: str, built: Mapping[str, str], commands: Mapping[str, str], othe
             name=line["name"],
             year=line["year"],
             source=line["cite"],
-            published=_published(line),
-            claims=of_headline(line["headline"]) if "headline" in line else of_network(line),
+            published=_format_published_claim(line),
+            claims=parse_headline_claims(line["headline"]) if "headline" in line else parse_network_claims(line),
             config=built.get(line["id"]),
             command=commands.get(line["id"]),
         )
-        yield _architecture(named, line, others) if kind == "architectures" else named
+        yield _add_architecture_fields(named, line, side_tables) if kind == "architectures" else named
 
 
-def _architecture(row: Row, line: Mapping[str, str], others: Beyond) -> Row:
+def _add_architecture_fields(row: CatalogueRow, table_line: Mapping[str, str], side_tables: SideTables) -> CatalogueRow:
     """Add what only the table of architectures tells; a network of a library needs no file of ours."""
-    network = line["family"] != "building_block"
-    by_name = network and line["family"] != "object_detection"
-    config = row.config or (sources.derived(line["library"], line["library_name"]) if by_name else None)
+    network = table_line["family"] != "building_block"
+    by_name = network and table_line["family"] != "object_detection"
+    config = row.config or (
+        code_sources.derive_library_overrides(table_line["library"], table_line["library_name"]) if by_name else None
+    )
     return replace(
         row,
         config=config,
-        parameters=_whole(line["params"]),
-        macs=_whole(line["macs"]),
-        input=_side(line["input"]),
+        parameters=_parse_count(table_line["params"]),
+        macs=_parse_count(table_line["macs"]),
+        input=_parse_input_side(table_line["input"]),
         network=network,
-        agrees="" if line["agrees"] == NO_VERDICT else line["agrees"],
-        paper=others.papers.get(row.id, NOT_KNOWN),
-        slips=others.slips.get(row.id, ()),
-        left_out=row.id in others.left_out,
-        reason="" if config or row.command else others.reason(row.id, main_section(row)),
-        code=sources.source(config) if config else "",
+        agrees="" if table_line["agrees"] == NO_AGREEMENT_TEXT else table_line["agrees"],
+        paper=side_tables.papers.get(row.id, UNKNOWN_PAPER),
+        slips=side_tables.slips.get(row.id, ()),
+        left_out=row.id in side_tables.left_out,
+        reason="" if config or row.command else side_tables.find_reason(row.id, get_main_section(row)),
+        code=code_sources.find_code_source(config) if config else "",
     )
 
 
-def _published(line: Mapping[str, str]) -> str:
-    if "headline" in line:
-        return line["headline"]
-    size = f"{line['review_params']} parameters" if line["review_params"] else ""
-    return ", ".join(part for part in (size, line["review_acc"]) if part)
+def _format_published_claim(table_line: Mapping[str, str]) -> str:
+    if "headline" in table_line:
+        return table_line["headline"]
+    size = f"{table_line['review_params']} parameters" if table_line["review_params"] else ""
+    return ", ".join(part for part in (size, table_line["review_acc"]) if part)
 
 
-def _whole(text: str) -> int | None:
+def _parse_count(text: str) -> int | None:
     return int(text) if text else None
 
 
-def _side(text: str) -> int | str | None:
+def _parse_input_side(text: str) -> int | str | None:
     return int(text) if text.isdigit() else text or None

@@ -4,11 +4,11 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from convarium.children import complete_import_path
-from convarium.cli.interrupts import EXIT_CODE, interruptible
-from convarium.config.words import brief
+from convarium.child_process import complete_import_path
+from convarium.cli.interrupts import INTERRUPT_EXIT_CODE, handle_interrupts
+from convarium.config.messages import shorten
 from convarium.errors import StageFailed, UserError, is_interrupt
-from convarium.streams import lasting_streams
+from convarium.robust_streams import use_robust_streams
 
 COMMANDS = {
     "run": "train, compress and measure every point that is not stored yet",
@@ -29,7 +29,7 @@ COMMANDS = {
     "store": "merge: bring what another store holds",
     "catalogue": "every system of the review: what runs it here, and what came of its check",
 }
-LONGEST_LINE, LONGEST_REASON = 3000, 500
+MAX_ERROR_LINE_CHARS, MAX_REASON_CHARS = 3000, 500
 HELP = f"""Convarium trains, compresses and fairly compares convolutional networks.
 
 usage: convarium COMMAND [key=value …] [options]
@@ -48,36 +48,36 @@ Completion: eval "$(convarium --completion bash)"
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return 0 done, 1 failed while running, 2 the user's mistake, 130 interrupted."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    with lasting_streams() as stderr:
-        code, line = _run(arguments)
+    with use_robust_streams() as stderr:
+        code, line = _run_command(arguments)
         if line:
-            from convarium.tracking.address import masked
+            from convarium.tracking.tracker_address import mask_passwords
 
-            lines = [brief(text, LONGEST_LINE) for text in masked(line).split("\n")]
+            lines = [shorten(text, MAX_ERROR_LINE_CHARS) for text in mask_passwords(line).split("\n")]
             print("convarium: " + "\n".join(lines), file=stderr)
     return code
 
 
-def _run(arguments: list[str]) -> tuple[int, str]:
+def _run_command(arguments: list[str]) -> tuple[int, str]:
     """Run one command; return the exit code, and the line that says how it ended badly."""
     debug = "--debug" in arguments
     try:
-        with interruptible():
-            return _dispatch([text for text in arguments if text != "--debug"]), ""
+        with handle_interrupts():
+            return _dispatch_command([text for text in arguments if text != "--debug"]), ""
     except (Exception, KeyboardInterrupt) as error:
         if is_interrupt(error):
-            return EXIT_CODE, "interrupted; what is done is stored, the same command continues"
+            return INTERRUPT_EXIT_CODE, "interrupted; what is done is stored, the same command continues"
         if debug:
             raise
         if isinstance(error, UserError | OSError):
-            return 2, _told(error)
-        reason = brief(" ".join(str(error).split()), LONGEST_REASON)
+            return 2, _format_user_error(error)
+        reason = shorten(" ".join(str(error).split()), MAX_REASON_CHARS)
         return 1, reason if isinstance(
             error, StageFailed
         ) else f"{type(error).__name__}: {reason} (--debug shows where)"
 
 
-def _dispatch(arguments: list[str]) -> int:
+def _dispatch_command(arguments: list[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(HELP, end="")
         return 0
@@ -87,27 +87,27 @@ def _dispatch(arguments: list[str]) -> int:
         print(version("convarium"))
         return 0
     if arguments[0] in ("--completion", "--complete"):
-        return _completion(*arguments[:2])
+        return _print_completion(*arguments[:2])
     name, *rest = arguments
     if name not in COMMANDS:
-        from convarium.config.words import suggestion
+        from convarium.config.messages import suggest_nearest
 
-        raise UserError(f"{name}: no such command{suggestion(name, COMMANDS)}")
+        raise UserError(f"{name}: no such command{suggest_nearest(name, COMMANDS)}")
     complete_import_path()  # of a user's own modules, named in a YAML of ./conf
     code: int = import_module(f"convarium.cli.{name.replace('-', '_')}").main(rest)
     return code
 
 
-def _completion(option: str, text: str = "") -> int:
-    from convarium.cli.completion import SCRIPT, complete
+def _print_completion(option: str, text: str = "") -> int:
+    from convarium.cli.completion import BASH_SCRIPT, complete_line
 
     if option == "--completion" and text != "bash":
         raise UserError("--completion: only bash is built (zsh: bashcompinit); write --completion bash")
-    print(SCRIPT if option == "--completion" else "".join(f"{word}\n" for word in complete(text)), end="")
+    print(BASH_SCRIPT if option == "--completion" else "".join(f"{word}\n" for word in complete_line(text)), end="")
     return 0
 
 
-def _told(error: Exception) -> str:
+def _format_user_error(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename or 'input/output'}: {error.strerror}"
     return str(error)

@@ -4,17 +4,17 @@ from math import exp, lgamma, log
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from convarium.store.plan import Plan
+    from convarium.planning.plan import Plan
     from convarium.store.store import Store
 
-BY_CHANCE = 1e-3  # the probability at which guessing still explains an accuracy
+CHANCE_PROBABILITY = 1e-3  # the probability at which guessing still explains an accuracy
 
 
 def find_below_chance(graph: "Plan", store: "Store") -> list[str]:
     """Return a line for each adopted dense network of a plan whose accuracy is below chance by more than chance."""
     lines = []
     for point in graph.points:
-        node, done = graph.nodes[point.dense], store.done(point.measure)
+        node, done = graph.nodes[point.dense], store.find_record(point.measure)
         if point.network != point.dense or node.stage != "adopt" or node.stage_config.get("fresh") or not done:
             continue
         dataset: dict[str, Any] = point.config["dataset"]
@@ -28,7 +28,7 @@ def find_below_chance(graph: "Plan", store: "Store") -> list[str]:
 
 
 def is_below_chance(right: int, images: int, classes: int) -> bool:
-    """Whether guessing among `classes` is right so seldom with a probability of less than BY_CHANCE (binomial tail)."""
+    """Whether guessing gets so few right with a probability below CHANCE_PROBABILITY (binomial tail)."""
     if classes < 2 or right * classes >= images:
         return False
     hit, miss = log(1 / classes), log(1 - 1 / classes)
@@ -37,4 +37,4 @@ def is_below_chance(right: int, images: int, classes: int) -> bool:
         ways = lgamma(images + 1) - lgamma(count + 1) - lgamma(images - count + 1)
         return exp(ways + count * hit + (images - count) * miss)
 
-    return sum(map(probability, range(right + 1))) < BY_CHANCE
+    return sum(map(probability, range(right + 1))) < CHANCE_PROBABILITY

@@ -4,51 +4,51 @@ from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from convarium.cli.arguments import Arguments
+from convarium.cli.command_parser import CommandParser
 from convarium.errors import UserError
 
 if TYPE_CHECKING:
-    from convarium.catalogue.rows import Row
+    from convarium.catalogue.rows import CatalogueRow
 
 Json = dict[str, Any]
-CHECKS = "checks/"
+CHECK_SWEEP_PREFIX = "checks/"
 
 
 def main(argv: Sequence[str]) -> int:
     """Print the rows that were asked for, or run one row's check; a check that fails ends with 1."""
-    parser = Arguments("catalogue", "List every system of the review: section, command, published figure, ours.")
+    parser = CommandParser("catalogue", "List every system of the review: section, command, published figure, ours.")
     parser.epilog = "published: [A] agrees with the paper's abstract, [R] as the review states it, [M] not checked"
     parser.add_argument("--section", metavar="N", help="of the review, with its subsections, such as 4.1")
     parser.add_argument("--built", action="store_true", help="only what a command here runs")
     parser.add_argument("--check", metavar="ROW", help="run a row's check, then print the row")
     parser.add_argument("--json", action="store_true", help="one JSON document")
-    options = parser.read(argv)
-    given = _told_where(options)
-    from convarium.catalogue.document import told
-    from convarium.catalogue.rows import rows, within
+    options = parser.parse_overrides(argv)
+    given = _select_store_overrides(options)
+    from convarium.catalogue.catalogue_document import build_catalogue_row
+    from convarium.catalogue.rows import is_in_section, read_catalogue_rows
     from convarium.cli import catalogue_table, output
-    from convarium.cli.stored import store_named, tell_unreadable
+    from convarium.compose.store_access import open_named_store, print_unreadable
 
-    chosen = [row for row in rows() if options.section is None or within(row, options.section)]
+    chosen = [row for row in read_catalogue_rows() if options.section is None or is_in_section(row, options.section)]
     if not chosen:
         raise UserError(f"--section {options.section}: the catalogue has none; sections are 2.1 to 7")
-    known = checks()
+    known = load_checks()
     if options.check:
-        chosen = _checked(chosen, options.check, known, options.overrides)
-    store = store_named(given)
-    found = [told(row, known.get(row.id), store) for row in chosen if row.runs_by or not options.built]
-    tell_unreadable(store)
+        chosen = _run_check(chosen, options.check, known, options.overrides)
+    store = open_named_store(given)
+    found = [build_catalogue_row(row, known.get(row.id), store) for row in chosen if row.run_text or not options.built]
+    print_unreadable(store)
     if options.json:
-        output.document({"rows": found})
+        output.print_json({"rows": found})
     else:
-        from convarium import columns
+        from convarium import terminal_table
 
-        for table in catalogue_table.tables(found):
-            columns.show(output.console(), table, catalogue_table.RANK, markup=False)
+        for table in catalogue_table.build_catalogue_tables(found):
+            terminal_table.print_fitting_table(output.build_console(), table, catalogue_table.COLUMN_RANK, markup=False)
     return 1 if options.check and not all(row["ours"]["holds"] for row in found) else 0
 
 
-def _told_where(options: Namespace) -> list[str]:
+def _select_store_overrides(options: Namespace) -> list[str]:
     """Return the overrides that say where things lie; a check takes others too.
 
     Raises:
@@ -60,42 +60,50 @@ def _told_where(options: Namespace) -> list[str]:
     return given
 
 
-def _checked(found: Sequence["Row"], name: str, known: Mapping[str, Json], overrides: Sequence[str]) -> list["Row"]:
+def _run_check(
+    rows_found: Sequence["CatalogueRow"], name: str, known: Mapping[str, Json], overrides: Sequence[str]
+) -> list["CatalogueRow"]:
     """Make what a check needs and is not stored, and keep the verdict."""
-    from convarium.catalogue.checks import verdict
-    from convarium.catalogue.verdicts import keep
+    from convarium.catalogue.check_evaluation import evaluate_check
+    from convarium.catalogue.check_results import write_check_result
     from convarium.cli import output
-    from convarium.cli.compare import compared
-    from convarium.cli.points import ask
-    from convarium.cli.run import answer
-    from convarium.cli.stored import store_of
-    from convarium.config.words import suggestion
+    from convarium.cli.compare import compare_command_line
+    from convarium.cli.run import run_points
+    from convarium.compose.points import compose_points
+    from convarium.compose.store_access import open_store
+    from convarium.config.messages import suggest_nearest
 
-    chosen = [row for row in found if row.id == name]
+    chosen = [row for row in rows_found if row.id == name]
     if not chosen:
-        raise UserError(f"--check {name}: no such row{suggestion(name, [row.id for row in found])}")
+        raise UserError(f"--check {name}: no such row{suggest_nearest(name, [row.id for row in rows_found])}")
     if name not in known:
         raise UserError(f"--check {name}: it has no check; rows with one: {', '.join(sorted(known))}")
-    with output.aside():
-        line = [f"sweep={CHECKS}{name}", *overrides]
-        asked = ask(line)
-        runs, code = answer(asked, quiet=False)
+    with output.redirect_to_stderr():
+        line = [f"sweep={CHECK_SWEEP_PREFIX}{name}", *overrides]
+        asked = compose_points(line)
+        runs, code = run_points(asked, quiet=False)
         if code:
             failed = next(run for run in runs if run["status"] != "done")
             raise UserError(f"--check {name}: not all of its sweep is done: {failed['error']}")
-        keep(store_of(asked.runtime), name, {**verdict(compared(line), known[name], name), "overrides": [*overrides]})
+        write_check_result(
+            open_store(asked.runtime),
+            name,
+            {**evaluate_check(compare_command_line(line), known[name], name), "overrides": [*overrides]},
+        )
     return chosen
 
 
-def checks() -> dict[str, Json]:
+def load_checks() -> dict[str, Json]:
     """Return the check of every row that has one: a file in `sweeps/checks`, named after the row."""
-    from convarium.cli import sweeps
-    from convarium.config.checker import closed
-    from convarium.config.schema import Check
+    from convarium.compose import sweeps
+    from convarium.config.checker import check_closed_group
+    from convarium.config.schema import ClaimConfig
 
     found = {}
-    for name in sweeps.known():
-        if name.startswith(CHECKS):
-            path, sweep = sweeps.read(name)
-            found[name.removeprefix(CHECKS)] = closed(sweep["check"], Check, f"{path}: check")
+    for name in sweeps.list_sweeps():
+        if name.startswith(CHECK_SWEEP_PREFIX):
+            path, sweep = sweeps.read_sweep(name)
+            found[name.removeprefix(CHECK_SWEEP_PREFIX)] = check_closed_group(
+                sweep["check"], ClaimConfig, f"{path}: check"
+            )
     return found

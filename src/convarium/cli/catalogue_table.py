@@ -7,21 +7,21 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 Json = dict[str, Any]
-ARCHITECTURES = ("section", "row", "runs by", "review", "paper", "ours", "verdict", "code, licence")
-RANK = ("runs by", "ours", "verdict", "system", "published", "review", "paper", "section", "code, licence")
-OTHERS = ("section", "row", "system", "runs by", "published", "ours")
+ARCHITECTURE_COLUMNS = ("section", "row", "runs by", "review", "paper", "ours", "verdict", "code, licence")
+COLUMN_RANK = ("runs by", "ours", "verdict", "system", "published", "review", "paper", "section", "code, licence")
+OTHER_COLUMNS = ("section", "row", "system", "runs by", "published", "ours")
 
 
-def tables(found: Sequence[Json]) -> Iterator["Table"]:
+def build_catalogue_tables(found: Sequence[Json]) -> Iterator["Table"]:
     """Return a table of the architectures among the rows, and one of the others; none without rows."""
     architectures = [row for row in found if row["kind"] == "architectures"]
     if architectures:
-        yield _table(ARCHITECTURES, [_architecture(row) for row in architectures])
+        yield _build_table(ARCHITECTURE_COLUMNS, [_format_architecture_row(row) for row in architectures])
     if others := [row for row in found if row["kind"] != "architectures"]:
-        yield _table(OTHERS, [_other(row) for row in others])
+        yield _build_table(OTHER_COLUMNS, [_format_other_row(row) for row in others])
 
 
-def _table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> "Table":
+def _build_table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> "Table":
     from rich.table import Column, Table
 
     table = Table(*(Column(name, overflow="fold") for name in head), box=None, pad_edge=False)
@@ -30,23 +30,23 @@ def _table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> "Table":
     return table
 
 
-def _architecture(row: Json) -> Sequence[str]:
+def _format_architecture_row(row: Json) -> Sequence[str]:
     code = f"{row['code']}, {row['licence']}" if row["code"] else "-"
-    verdict = "; ".join(part for part in (row["verdict"], ours(row) if row["check"] else "") if part)
+    verdict = "; ".join(part for part in (row["verdict"], format_check_result(row) if row["check"] else "") if part)
     runs_by = row["config"] or row["command"] or "-"
     return (
         row["section"].split(" ")[0],
         row["id"],
         runs_by,
         row["published"] or "-",
-        paper(row),
-        counts(row),
+        format_paper_figures(row),
+        format_own_counts(row),
         verdict,
         code,
     )
 
 
-def _other(row: Json) -> Sequence[str]:
+def _format_other_row(row: Json) -> Sequence[str]:
     system = f"{row['name']} ({row['year']})" if row["year"] else row["name"]
     return (
         row["section"],
@@ -54,25 +54,25 @@ def _other(row: Json) -> Sequence[str]:
         system,
         row["config"] or row["command"] or row["status"],
         row["published"],
-        ours(row),
+        format_check_result(row),
     )
 
 
-def paper(row: Json) -> str:
+def format_paper_figures(row: Json) -> str:
     """Return what a network's paper prints, in a line; "-" of a block."""
     from convarium.catalogue.papers import Paper
 
     return str(Paper(**row["paper"])) if row["network"] else "-"
 
 
-def counts(row: Json) -> str:
+def format_own_counts(row: Json) -> str:
     """Return what is counted here: parameters, MACs and their input; "-" where nothing is built to be counted."""
     if not row["network"] or not row["config"] or row["macs"] is None:
         return "-"
     return f"{row['parameters']:,} parameters, {row['macs']:,} MACs at {row['input']}"
 
 
-def ours(row: Json) -> str:
+def format_check_result(row: Json) -> str:
     """Return what came of a row's check, in a line."""
     if not row["check"]:
         return "no check"

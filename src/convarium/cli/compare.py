@@ -6,86 +6,102 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from convarium.cli.arguments import Arguments
-from convarium.config.paths import path
+from convarium.cli.command_parser import CommandParser
+from convarium.config.paths import parse_path
 from convarium.errors import UserError
 
 if TYPE_CHECKING:
-    from convarium.comparison.collect import Collected
+    from convarium.comparison.collect import CollectedResults
     from convarium.store.store import Store
 
-MARGIN = 0.2
+DEFAULT_MARGIN_PP = 0.2
 
 
 def main(argv: Sequence[str]) -> int:
     """Print the comparison of a command line's points; without overrides, of everything stored."""
-    parser = Arguments("compare", "Compare what is stored; without overrides, all of it.", points=True)
+    parser = CommandParser("compare", "Compare what is stored; without overrides, all of it.", takes_points=True)
     parser.add_argument("--json", action="store_true", help="one JSON document")
     parser.add_argument("--where", action="append", default=[], metavar="EXPR", help="such as 'file_bytes<50000'")
-    parser.add_argument("--html", type=path, metavar="FILE", help="a page to look at: table, plots, curves, commands")
-    parser.add_argument("--csv", type=path, metavar="FILE", help="a table to work on")
+    parser.add_argument(
+        "--html", type=parse_path, metavar="FILE", help="a page to look at: table, plots, curves, commands"
+    )
+    parser.add_argument("--csv", type=parse_path, metavar="FILE", help="a table to work on")
     parser.add_argument("--best", metavar="METRIC", help="the best row only; accuracy is selected on validation")
-    parser.add_argument("--margin", type=float, default=MARGIN, metavar="POINTS", help="of accuracy that may be lost")
-    options = parser.read(argv)
+    parser.add_argument(
+        "--margin", type=float, default=DEFAULT_MARGIN_PP, metavar="POINTS", help="of accuracy that may be lost"
+    )
+    options = parser.parse_overrides(argv)
     if not 0 < options.margin < 100:
         raise UserError(
             f"--margin {options.margin:g}: expected percentage points of accuracy, more than 0 and less than 100"
         )
     from convarium.cli import output
 
-    with output.aside():
-        found, store = _found(options.overrides)
-        document = _document(found, options.where, options.best, options.margin)
+    with output.redirect_to_stderr():
+        found, store = _collect_results(options.overrides)
+        document = _build_comparison_document(found, options.where, options.best, options.margin)
     if options.html:
-        from convarium.comparison.report.document import report
-        from convarium.comparison.report.page import page
+        from convarium.comparison.report.html_page import build_html_page
+        from convarium.comparison.report.report_document import build_report
 
         command = shlex.join(["convarium", "compare", *argv]).encode(errors="backslashreplace").decode()
-        _write("--html", options.html, page(report(document, found.results, store, command)))
+        _write_output_file(
+            "--html", options.html, build_html_page(build_report(document, found.results, store, command))
+        )
     if options.csv:
-        from convarium.comparison.report.table import table
+        from convarium.comparison.report.csv_table import format_csv_table
 
-        _write("--csv", options.csv, table(document))
+        _write_output_file("--csv", options.csv, format_csv_table(document))
     if options.json:
-        output.document(document)
+        output.print_json(document)
     else:
-        from convarium.comparison.terminal import show
+        from convarium.comparison.terminal_table import print_comparison
 
-        show(document, output.console())
+        print_comparison(document, output.build_console())
     return 0
 
 
-def compared(overrides: Sequence[str], where: Sequence[str] = ()) -> dict[str, Any]:
+def compare_command_line(overrides: Sequence[str], where: Sequence[str] = ()) -> dict[str, Any]:
     """Return the comparison of a command line's points as JSON; without overrides, of everything stored."""
-    return _document(_found(overrides)[0], where, None, MARGIN)
+    return _build_comparison_document(_collect_results(overrides)[0], where, None, DEFAULT_MARGIN_PP)
 
 
-def _found(overrides: Sequence[str]) -> tuple["Collected", "Store"]:
-    from convarium.cli.points import ask
-    from convarium.cli.stored import store_of, tell_unreadable
-    from convarium.comparison.collect import collect, collect_all
-    from convarium.stages.graph import plan
+def _collect_results(overrides: Sequence[str]) -> tuple["CollectedResults", "Store"]:
+    from convarium.comparison.collect import collect_plan_results, collect_store_results
+    from convarium.compose.points import compose_points
+    from convarium.compose.store_access import open_store, print_unreadable
+    from convarium.planning.stage_graph import build_plan
 
-    asked = ask(overrides)
-    store = store_of(asked.runtime)
-    found = collect(plan(asked.accepted()), store) if asked.chooses else collect_all(store.require(to_look=True))
-    tell_unreadable(store)
+    asked = compose_points(overrides)
+    store = open_store(asked.runtime)
+    found = (
+        collect_plan_results(build_plan(asked.check_points()), store)
+        if asked.selects_points
+        else collect_store_results(store.require(read_only=True))
+    )
+    print_unreadable(store)
     return found, store
 
 
-def _document(found: "Collected", where: Sequence[str], best: str | None, margin: float) -> dict[str, Any]:
-    from convarium.comparison import select
-    from convarium.comparison.rows import compare
+def _build_comparison_document(
+    found: "CollectedResults", where: Sequence[str], best: str | None, margin_pp: float
+) -> dict[str, Any]:
+    from convarium.comparison import row_selection
+    from convarium.comparison.comparison_document import compare_results
 
-    document: dict[str, Any] = compare(
-        found.results, found.missing, references=found.references, refused=found.refused, margin=margin / 100
+    document: dict[str, Any] = compare_results(
+        found.results,
+        found.missing_count,
+        dense_results=found.dense_results,
+        refused=found.refused,
+        margin=margin_pp / 100,
     )
     if where:
-        document = select.where(document, where)
-    return select.best(document, best) if best else document
+        document = row_selection.select_rows(document, where)
+    return row_selection.select_best_rows(document, best) if best else document
 
 
-def _write(option: str, file: Path, text: str) -> None:
+def _write_output_file(option: str, file: Path, text: str) -> None:
     """Write a file and say so on stderr."""
     content = text.encode()
     try:

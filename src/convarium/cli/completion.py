@@ -7,10 +7,10 @@ the first letters of lines; nothing is composed.
 import re
 from dataclasses import fields
 
-from convarium.config.places import files, folders, groups, options
-from convarium.config.schema import CLOSED, Architecture, Dataset
+from convarium.config.schema import CLOSED_GROUPS, ArchitectureConfig, DatasetConfig
+from convarium.config.search_path import list_config_groups, list_config_names, list_group_options, list_search_folders
 
-SCRIPT = r"""_convarium() {
+BASH_SCRIPT = r"""_convarium() {
   local line="${COMP_LINE:0:$COMP_POINT}" cut reply
   local word="${line##* }"
   cut="${word%"${2-${word##*[=:]}}"}"  # what bash leaves as it stands: up to the last = or :, but within quotes
@@ -20,7 +20,7 @@ SCRIPT = r"""_convarium() {
 }
 complete -o nospace -o default -F _convarium convarium
 """
-OPTIONS = {
+COMMAND_OPTIONS = {
     "run": ["--json", "--cfg", "--retry"],
     "adopt": ["--json", "--new-head", "--by-order", "--from", "--train"],
     "plan": ["--json", "--fast"],
@@ -39,31 +39,35 @@ OPTIONS = {
     "store": ["--json", "--dry-run"],
     "catalogue": ["--json", "--section", "--built", "--check"],
 }
-KNOB = re.compile(r"^([a-z]\w*):", re.MULTILINE)
+KNOB_LINE = re.compile(r"^([a-z]\w*):", re.MULTILINE)
 
 
-def complete(line: str) -> list[str]:
+def complete_line(line: str) -> list[str]:
     """Return what the last word of a command line could become; what ends with a space is a whole word."""
     *before, word = line.split(" ")
     word = word.lstrip("'\"")
     words = [text for text in before[1:] if text]
     if "=" in word:
-        return _values(*word.split("=", 1))
+        return _complete_value(*word.split("=", 1))
     if not words:
-        found = [f"{name} " for name in (*OPTIONS, "--help", "--version", "--completion")]
+        found = [f"{name} " for name in (*COMMAND_OPTIONS, "--help", "--version", "--completion")]
     elif word.startswith("-"):
-        found = [f"{name} " for name in (*OPTIONS.get(words[0], []), "--help", "--debug")]
+        found = [f"{name} " for name in (*COMMAND_OPTIONS.get(words[0], []), "--help", "--debug")]
     elif words == ["store"]:
         found = ["merge "]
     else:
-        found = [f"{name}=" for name in (*groups(), "seed", "sweep")] + _keys(words)
+        found = [f"{name}=" for name in (*list_config_groups(), "seed", "sweep")] + _list_override_keys(words)
     return sorted(name for name in found if name.startswith(word))
 
 
-def _values(key: str, typed: str) -> list[str]:
+def _complete_value(key: str, typed: str) -> list[str]:
     """Return the options of a group, after the last comma or bracket, by the start of their whole or last name."""
-    names = sorted({name for folder in folders("sweeps") for name in files(folder)}) if key == "sweep" else []
-    names = options(key) if key in groups() else names
+    names = (
+        sorted({name for folder in list_search_folders("sweeps") for name in list_config_names(folder)})
+        if key == "sweep"
+        else []
+    )
+    names = list_group_options(key) if key in list_config_groups() else names
     place = max(typed.rfind(mark) for mark in "[,") + 1
     given, start = typed[:place], typed[place:]
     end = "" if given.count("[") > given.count("]") else " "
@@ -71,20 +75,22 @@ def _values(key: str, typed: str) -> list[str]:
     return [f"{key}={given}{name}{end}" for name in found if name not in re.split(r"[\[,]", given)]
 
 
-def _keys(words: list[str]) -> list[str]:
+def _list_override_keys(words: list[str]) -> list[str]:
     """Return the keys below the closed groups, and the knobs of the methods that are chosen on the line."""
-    schema = {**CLOSED, "architecture": Architecture, "dataset": Dataset}
+    schema = {**CLOSED_GROUPS, "architecture": ArchitectureConfig, "dataset": DatasetConfig}
     keys = [f"{name}.{field.name}=" for name, group in schema.items() for field in fields(group)]
-    return keys + [f"compression.{knob}=" for method in _chosen(words) for knob in _knobs(method)]
+    return keys + [f"compression.{knob}=" for method in _find_chosen_methods(words) for knob in _read_knob_keys(method)]
 
 
-def _chosen(words: list[str]) -> list[str]:
+def _find_chosen_methods(words: list[str]) -> list[str]:
     text = ",".join(word.partition("=")[2] for word in words if word.startswith("compression="))
     lasts = {name.rpartition("/")[2] for name in re.split(r"[\[\],]", text)}
-    return [name for name in options("compression") if name.rpartition("/")[2] in lasts - {"none"}]
+    return [name for name in list_group_options("compression") if name.rpartition("/")[2] in lasts - {"none"}]
 
 
-def _knobs(method: str) -> list[str]:
-    path = next(path for folder in folders("conf") if (path := folder / f"compression/{method}.yaml").is_file())
-    names = KNOB.findall(path.read_text(encoding="utf-8"))
+def _read_knob_keys(method: str) -> list[str]:
+    path = next(
+        path for folder in list_search_folders("conf") if (path := folder / f"compression/{method}.yaml").is_file()
+    )
+    names = KNOB_LINE.findall(path.read_text(encoding="utf-8"))
     return [f"{method.rpartition('/')[2]}.{name}" for name in names if name not in ("method", "version", "phases")]

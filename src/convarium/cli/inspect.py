@@ -3,13 +3,13 @@
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from convarium.cli import deconvnet
-from convarium.cli.arguments import Arguments
-from convarium.config.paths import path
+from convarium.cli import deconvnet_figure
+from convarium.cli.command_parser import CommandParser
+from convarium.config.paths import parse_path
 
 if TYPE_CHECKING:
-    from convarium.catalogue.rows import Row
-    from convarium.cli.subject import Stored, Subject
+    from convarium.catalogue.rows import CatalogueRow
+    from convarium.cli.inspected_network import InspectedFile, InspectedNetwork
 
 DESCRIPTION = """A network: its size, its layers (--table), and what its maps respond to (--deconvnet).
 
@@ -17,40 +17,46 @@ DESCRIPTION = """A network: its size, its layers (--table), and what its maps re
   convarium inspect SIGNATURE --table                              # a stored network, as compressed
   convarium inspect net.cvm --deconvnet maps.png --images FOLDER   # pictures of Zeiler and Fergus 2014
 """
-COUNTED = "multiply-accumulates of convolutions and matrix products, one image"
-BYTES = 4
-RANK = ("parameters", "MACs", "bytes", "type", "output", "nonzeros", "calls")
+MACS_DEFINITION = "multiply-accumulates of convolutions and matrix products, one image"
+BYTES_PER_PARAMETER = 4
+COLUMN_RANK = ("parameters", "MACs", "bytes", "type", "output", "nonzeros", "calls")
 
 Json = dict[str, Any]
 
 
 def main(argv: Sequence[str]) -> int:
     """Print what a network is made of; write the pictures of its maps if they are asked for."""
-    parser = Arguments("inspect", DESCRIPTION)
+    parser = CommandParser("inspect", DESCRIPTION)
     parser.usage = "convarium inspect [SIGNATURE | FILE.cvm] [architecture=NAME] [key=value ...] [options]"
     parser.add_argument("--table", action="store_true", help="a row a layer: shape, parameters, MACs")
-    parser.add_argument("--deconvnet", type=path, metavar="FILE.png", help="what the maps of a layer respond to")
+    parser.add_argument("--deconvnet", type=parse_path, metavar="FILE.png", help="what the maps of a layer respond to")
     parser.add_argument("--layer", metavar="NAME", help="its layer; else the last convolution that a chain leads to")
     parser.add_argument("--maps", type=int, metavar="N", help="how many maps; else 9")
-    parser.add_argument("--images", type=path, metavar="PATH", help="a picture or a folder; else the validation images")
+    parser.add_argument(
+        "--images", type=parse_path, metavar="PATH", help="a picture or a folder; else the validation images"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON document")
-    options, word = parser.read_perhaps_with(argv)
-    deconvnet.refuse(options)
+    options, word = parser.parse_with_optional_word(argv)
+    deconvnet_figure.check_deconvnet_options(options)
     from convarium.cli import output
-    from convarium.cli.layered import rows
-    from convarium.cli.subject import subject
+    from convarium.cli.inspected_network import resolve_network
+    from convarium.cli.layer_rows import build_layer_rows
 
-    with output.aside():
-        found = subject(word, options.overrides)
-        pictures = {"deconvnet": deconvnet.pictured(found, options)} if options.deconvnet else {}
-        document = {**summary(found), **({"layers": rows(found)} if options.table else {}), **pictures}
-    output.document(document) if options.json else _show(document)
+    with output.redirect_to_stderr():
+        found = resolve_network(word, options.overrides)
+        pictures = {"deconvnet": deconvnet_figure.write_deconvnet_figure(found, options)} if options.deconvnet else {}
+        document = {
+            **summarise_network(found),
+            **({"layers": build_layer_rows(found)} if options.table else {}),
+            **pictures,
+        }
+    output.print_json(document) if options.json else _print_summary(document)
     return 0
 
 
-def summary(subject: "Subject") -> Json:
+def summarise_network(subject: "InspectedNetwork") -> Json:
     """Return what a network is made of, and where it comes from."""
-    from convarium.measurement.macs import macs
+    from convarium.cost.macs import count_macs
 
     network, architecture = subject.network, subject.architecture
     parameters = list(network.parameters())
@@ -58,82 +64,82 @@ def summary(subject: "Subject") -> Json:
     return {
         "source": architecture["source"],
         "name": architecture["name"],
-        **(_of_name(subject) if subject.named else _of_file(subject.stored) if subject.stored else {}),
-        "input": {"shape": list(subject.shape), "classes": architecture["num_classes"], "images": subject.images},
+        **(_summarise_named(subject) if subject.named else _summarise_file(subject.stored) if subject.stored else {}),
+        "input": {"shape": list(subject.shape), "classes": architecture["num_classes"], "images": subject.input_source},
         "parameters": total,
         "trainable_parameters": sum(one.numel() for one in parameters if one.requires_grad),
         **({"nonzeros": sum(int(one.count_nonzero()) for one in parameters)} if subject.stored else {}),
         "buffers": sum(one.numel() for one in network.buffers()),
-        "macs": macs(network, subject.shape),
-        "dense_bytes": BYTES * total,
+        "macs": count_macs(network, subject.shape),
+        "dense_bytes": BYTES_PER_PARAMETER * total,
     }
 
 
-def _of_name(subject: "Subject") -> Json:
-    from convarium.cli.subject import file_of
+def _summarise_named(subject: "InspectedNetwork") -> Json:
+    from convarium.cli.inspected_network import find_architecture_file
 
     assert subject.named is not None
-    row = subject.named.row
+    row = subject.named.catalogue_row
     return {
         "option": f"architecture={subject.named.option}",
-        "file": file_of(subject.named.option),
-        "changed": list(subject.named.changed),
-        "catalogue": row and _of_row(row),
+        "file": find_architecture_file(subject.named.option),
+        "changed": list(subject.named.changed_overrides),
+        "catalogue": row and _summarise_catalogue_row(row),
     }
 
 
-def _of_row(row: "Row") -> Json:
+def _summarise_catalogue_row(row: "CatalogueRow") -> Json:
     """Return a row and what its counts are of: fixed tables with the parameters, a form that `kwargs` makes."""
-    from convarium.catalogue.networks import counts_tables, images_of
+    from convarium.catalogue.paper_inputs import get_paper_input, has_counted_tables
 
     keys = ("id", "name", "source", "year", "section", "published", "parameters", "macs", "input")
     told = {key: getattr(row, key) for key in keys}
-    return {**told, "counts_tables": counts_tables(row), "kwargs": dict(images_of(row).kwargs)}
+    return {**told, "counts_tables": has_counted_tables(row), "kwargs": dict(get_paper_input(row).kwargs)}
 
 
-def _of_file(stored: "Stored") -> Json:
+def _summarise_file(stored: "InspectedFile") -> Json:
     return {
         "signature": stored.signature,
         "file": str(stored.path),
         "file_bytes": stored.path.stat().st_size,
-        "bytes": stored.file.bytes,
+        "bytes": stored.file.bytes_by_kind,
         "edits": len(stored.file.header["surgery"]),
     }
 
 
-def _show(found: Json) -> None:
-    for name, text in _lines(found):
+def _print_summary(found: Json) -> None:
+    for name, text in _format_summary_lines(found):
         print(f"{name:<13} {text}")
     if "layers" in found:
-        _table(found["layers"])
+        _print_layers(found["layers"])
     if "deconvnet" in found:
         made = found["deconvnet"]
         maps = ", ".join(str(one["map"]) for one in made["maps"])
         print(f"{made['file']}: layer {made['layer']}, maps {maps} of {made['of']}, {made['images']}")
 
 
-def _lines(found: Json) -> Iterator[tuple[str, str]]:
+def _format_summary_lines(found: Json) -> Iterator[tuple[str, str]]:
     """Yield the summary, name by name."""
     stored, shape = "file_bytes" in found, "x".join(map(str, found["input"]["shape"]))
     place = found["file"] + (f", {found['signature']}" if stored and found["signature"] else "")
     yield "network", f"{found['source']} {found['name']} ({'' if stored else found['option'] + ', '}{place})"
     if not stored:
-        yield "catalogue", _row(found)
+        yield "catalogue", _format_catalogue_row(found)
     yield "input", f"{shape}, {found['input']['classes']:,} classes, {found['input']['images']}"
     fixed = found["parameters"] - found["trainable_parameters"]
     yield "parameters", f"{found['parameters']:,}, " + (f"{fixed:,} of them not trained" if fixed else "all trained")
     if stored:
         yield "nonzeros", f"{found['nonzeros']:,}"
     yield "buffers", f"{found['buffers']:,} values"
-    yield "MACs", f"{found['macs']:,} ({COUNTED})"
-    yield "dense bytes", f"{found['dense_bytes']:,} ({BYTES} a parameter)"
+    yield "MACs", f"{found['macs']:,} ({MACS_DEFINITION})"
+    yield "dense bytes", f"{found['dense_bytes']:,} ({BYTES_PER_PARAMETER} a parameter)"
     if stored:
         kinds = ", ".join(f"{kind} {size:,}" for kind, size in found["bytes"].items() if size)
         yield "file bytes", f"{found['file_bytes']:,} ({kinds})"
         yield "surgery", f"{found['edits']} edits" if found["edits"] else "none"
 
 
-def _row(found: Json) -> str:
+def _format_catalogue_row(found: Json) -> str:
     """Return the row of the catalogue in a line, with its exact counts where it has them."""
     row = found["catalogue"]
     if row is None:
@@ -147,10 +153,10 @@ def _row(found: Json) -> str:
     return f"{told}{'; ' if counts else ''}{' and '.join(counts)}{form}{changed}"
 
 
-def _table(rows: Sequence[Json]) -> None:
+def _print_layers(rows: Sequence[Json]) -> None:
     from rich.table import Column, Table
 
-    from convarium import columns
+    from convarium import terminal_table
     from convarium.cli import output
 
     counted = [key for key in ("parameters", "nonzeros", "bytes", "macs") if key in rows[0]]
@@ -163,4 +169,4 @@ def _table(rows: Sequence[Json]) -> None:
         table.add_row(row["name"] or "(itself)", row["type"], shape, str(row["calls"]), *figures)
     totals = [f"{sum(row[key] for row in rows):,}" for key in counted]
     table.add_row("total", "", "", "", *totals, style="bold")
-    columns.show(output.console(), table, RANK, markup=False)
+    terminal_table.print_fitting_table(output.build_console(), table, COLUMN_RANK, markup=False)

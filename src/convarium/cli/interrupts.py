@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, *((signal.SIGHUP,) if sys.platform != "win32" else ()))
-EXIT_CODE = 130
+INTERRUPT_EXIT_CODE = 130
 
 
 @contextmanager
-def interruptible() -> Iterator[None]:
+def handle_interrupts() -> Iterator[None]:
     """Raise KeyboardInterrupt on the first signal meanwhile; the next one ends the process, should that take long."""
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -21,27 +21,27 @@ def interruptible() -> Iterator[None]:
     usual = {number: signal.getsignal(number) for number in SIGNALS}
     for number, handler in usual.items():
         if handler not in (signal.SIG_IGN, None):
-            signal.signal(number, interrupt)
+            signal.signal(number, raise_interrupt)
     try:
         yield
     finally:
         for number, handler in usual.items():
-            if signal.getsignal(number) is interrupt:
+            if signal.getsignal(number) is raise_interrupt:
                 signal.signal(number, handler)
-            elif signal.getsignal(number) is _leave:
+            elif signal.getsignal(number) is _exit_at_once:
                 signal.signal(number, signal.SIG_IGN)  # the end has come, and its exit code stands
 
 
-def interrupt(number: int, frame: FrameType | None) -> None:
+def raise_interrupt(number: int, frame: FrameType | None) -> None:
     """Handle a signal: raise KeyboardInterrupt; whoever asks again does not want to wait.
 
     Workers and the processes they fork die with this one, and no kill loses what is stored.
     """
     for each in SIGNALS:
-        if signal.getsignal(each) is interrupt:
-            signal.signal(each, _leave)
+        if signal.getsignal(each) is raise_interrupt:
+            signal.signal(each, _exit_at_once)
     raise KeyboardInterrupt
 
 
-def _leave(number: int, frame: FrameType | None) -> None:
-    os._exit(EXIT_CODE)
+def _exit_at_once(number: int, frame: FrameType | None) -> None:
+    os._exit(INTERRUPT_EXIT_CODE)

@@ -7,9 +7,9 @@ from shutil import get_terminal_size
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
-from convarium.cli.arguments import Arguments
+from convarium.cli.command_parser import CommandParser
 from convarium.errors import UserError
-from convarium.store.disk import uncollected
+from convarium.store.disk import pause_gc
 
 if TYPE_CHECKING:
     from convarium.store.store import Store
@@ -22,10 +22,10 @@ DESCRIPTION = """List the stored results, oldest first; runtime.store=… names 
 """
 
 
-@uncollected()
+@pause_gc()
 def main(argv: Sequence[str]) -> int:
     """List the stored results, or failures, that meet all conditions, oldest first."""
-    parser = Arguments("ls", DESCRIPTION)
+    parser = CommandParser("ls", DESCRIPTION)
     parser.usage = "convarium ls [key=value ...] [options]"
     parser.add_argument("--json", action="store_true", help="one JSON document")
     parser.add_argument("--stage", help="one stage only, such as train or measure")
@@ -36,61 +36,65 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--failed", action="store_true", help="what failed and is not done")
     parser.add_argument("--newest", type=int, metavar="N", help="the last N only")
     parser.add_argument("--since", metavar="WHEN", help="a date such as 2026-05-01, or an age: 90m, 12h, 7d")
-    options = parser.read(argv)
+    options = parser.parse_overrides(argv)
     from convarium.cli import output
-    from convarium.cli.stored import store_named, tell_unreadable
+    from convarium.compose.store_access import open_named_store, print_unreadable
 
     if options.newest is not None and options.newest < 1:
         raise UserError(f"--newest {options.newest}: expected int of at least 1")
     keys = [text for text in options.overrides if not text.startswith("runtime.")]
-    store = store_named([text for text in options.overrides if text.startswith("runtime.")]).require(to_look=True)
-    found = sorted(_found(store, options, keys), key=lambda row: str(row["started"]))
+    store = open_named_store([text for text in options.overrides if text.startswith("runtime.")]).require(
+        read_only=True
+    )
+    found = sorted(_select_rows(store, options, keys), key=lambda row: str(row["started"]))
     found = found[-options.newest :] if options.newest else found
-    output.document({"results": found}) if options.json else _show(found)
-    tell_unreadable(store)
+    output.print_json({"results": found}) if options.json else _print_rows(found)
+    print_unreadable(store)
     return 0
 
 
-def _found(store: "Store", options: Namespace, keys: Sequence[str]) -> Iterator[Json]:
-    from convarium.cli.conditions import chosen, named, since
+def _select_rows(store: "Store", options: Namespace, keys: Sequence[str]) -> Iterator[Json]:
+    from convarium.cli.conditions import is_name_match, parse_since, select_records
 
-    stage = _stage(store, options.stage)
+    stage = _check_stage(store, options.stage)
     if options.failed and (options.where or keys):
         raise UserError(
             "--failed: what failed has no figures and no config here; choose it by --stage, --name, --since"
         )
     records = (
-        _failures(store, stage) if options.failed else chosen(store, store.results(stage), [*options.where, *keys])
+        _iterate_failures(store, stage)
+        if options.failed
+        else select_records(store, store.read_records(stage), [*options.where, *keys])
     )
-    begun = since(options.since) if options.since else ""
+    begun = parse_since(options.since) if options.since else ""
     for record in records:
-        row = _failed(record) if options.failed else _row(record)
-        if str(row["started"]) >= begun and named(row["name"], options.name):
+        row = _build_failure_row(record) if options.failed else _build_result_row(record)
+        if str(row["started"]) >= begun and is_name_match(row["name"], options.name):
             yield row
 
 
-def _stage(store: "Store", stage: str | None) -> str | None:
-    from convarium.config.words import suggestion
-    from convarium.stages.graph import VERSIONS
+def _check_stage(store: "Store", stage: str | None) -> str | None:
+    from convarium.config.messages import suggest_nearest
+    from convarium.planning.stage_graph import STAGE_VERSIONS
 
-    known = {*VERSIONS, "adopt", *(folder.parent.name for _, folder in store.folders())}
+    known = {*STAGE_VERSIONS, "adopt", *(folder.parent.name for _, folder in store.list_folders())}
     if stage is not None and stage not in known:
-        raise UserError(f"--stage {stage}: no such stage{suggestion(stage, known)}")
+        raise UserError(f"--stage {stage}: no such stage{suggest_nearest(stage, known)}")
     return stage
 
 
-def _failures(store: "Store", stage: str | None) -> Iterator[Json]:
-    for signature, folder in store.folders():
-        if stage in (None, folder.parent.name) and (record := store.failed(signature)):
+def _iterate_failures(store: "Store", stage: str | None) -> Iterator[Json]:
+    for signature, folder in store.list_folders():
+        if stage in (None, folder.parent.name) and (record := store.find_failure(signature)):
             yield {"signature": signature, "stage": folder.parent.name, "name": folder.name, **record}
 
 
-def _row(done: Mapping[str, Any]) -> Json:
-    named = {key: done[key] for key in ("signature", "stage", "name", "started", "seconds")}
-    return {**named, "metrics": done["result"]["metrics"]}
+def _build_result_row(record: Mapping[str, Any]) -> Json:
+    named = {key: record[key] for key in ("signature", "stage", "name", "started", "seconds")}
+    return {**named, "metrics": record["result"]["metrics"]}
 
 
-def _failed(record: Mapping[str, Any]) -> Json:
+def _build_failure_row(record: Mapping[str, Any]) -> Json:
     named = {key: record[key] for key in ("signature", "stage", "name")}
     return {
         **named,
@@ -99,13 +103,15 @@ def _failed(record: Mapping[str, Any]) -> Json:
     }
 
 
-def _show(found: Sequence[Json]) -> None:
+def _print_rows(found: Sequence[Json]) -> None:
     """Print plain columns: a table of rich takes seconds for thousands of rows.
 
     In a terminal too narrow for them name and figures stand below the rest, broken between words.
     """
     lines = [("signature", "stage", "seconds", "name", "figures")]
-    lines += [(row["signature"], row["stage"], _seconds(row), row["name"], _figures(row)) for row in found]
+    lines += [
+        (row["signature"], row["stage"], _format_seconds(row), row["name"], _format_figures(row)) for row in found
+    ]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     room = get_terminal_size().columns if sys.stdout.isatty() else None
     narrow = room is not None and sum(widths) + 2 * (len(widths) - 1) > room
@@ -117,11 +123,11 @@ def _show(found: Sequence[Json]) -> None:
                 print(fill(text, room, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False))
 
 
-def _seconds(row: Json) -> str:
+def _format_seconds(row: Json) -> str:
     return f"{row['seconds']:.1f}" if "seconds" in row else "failed"
 
 
-def _figures(row: Json) -> str:
-    from convarium.store.progress import MAIN, figures
+def _format_figures(row: Json) -> str:
+    from convarium.workers.progress import MAIN_METRICS, format_figures
 
-    return row["error"] if "error" in row else figures(row["metrics"], MAIN)
+    return row["error"] if "error" in row else format_figures(row["metrics"], MAIN_METRICS)

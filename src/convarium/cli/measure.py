@@ -4,28 +4,28 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from convarium.cli.arguments import Arguments
-from convarium.config.paths import path
+from convarium.cli.command_parser import CommandParser
+from convarium.config.paths import parse_path
 
 
 def main(argv: Sequence[str]) -> int:
     """Print the quality, bytes and MACs of a network file on a dataset."""
-    parser = Arguments("measure", "Measure a network file: convarium measure net.cvm dataset=mnist5k")
+    parser = CommandParser("measure", "Measure a network file: convarium measure net.cvm dataset=mnist5k")
     parser.add_argument("--json", action="store_true", help="one JSON document")
-    options, file = parser.read_with("file", argv)
+    options, file = parser.parse_with_word("file", argv)
     from convarium.cli import output
-    from convarium.cli.points import ask
+    from convarium.compose.points import compose_points
     from convarium.errors import UserError
-    from convarium.names import allowing, packages
+    from convarium.lookup import allow_packages, find_named_packages
 
-    with output.aside():
-        points = ask(options.overrides).accepted()
+    with output.redirect_to_stderr():
+        points = compose_points(options.overrides).check_points()
         if len(points) > 1:
             raise UserError(f"measure takes one dataset, not {len(points)} points; a file has no compression to sweep")
-        with allowing(packages(points[0].config)):
-            found = _measured(str(path(file)), points[0].config)
+        with allow_packages(find_named_packages(points[0].config)):
+            found = _measure_network(str(parse_path(file)), points[0].config)
     if options.json:
-        output.document(found)
+        output.print_json(found)
         return 0
     kinds = {f"bytes of {kind}": size for kind, size in found["bytes"].items()}
     for name, value in {**found["metrics"], **kinds}.items():
@@ -33,16 +33,16 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def _measured(file: str, config: dict[str, Any]) -> dict[str, Any]:
+def _measure_network(file: str, config: dict[str, Any]) -> dict[str, Any]:
+    from convarium.host.provenance import count_cores
     from convarium.measurement.quality import measure_file
-    from convarium.store.disk import beside
-    from convarium.store.provenance import cores
+    from convarium.store.disk import cache_folder_of
 
     runtime, dataset = config["runtime"], config["dataset"]
-    threads = runtime["threads"] or cores()
+    threads = runtime["threads"] or count_cores()
     data = {key: value for key, value in dataset.items() if key != "root"}
     found: dict[str, Any] = measure_file(
         file, None, data, config["task"], dataset["root"], threads, runtime["accelerator"],
-        cache=str(beside(Path(runtime["store"]))),
+        cache=str(cache_folder_of(Path(runtime["store"]))),
     )  # fmt: skip
     return {key: found[key] for key in ("metrics", "bytes", "images")}

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def aside() -> Iterator[None]:
+def redirect_to_stderr() -> Iterator[None]:
     """Send what is printed meanwhile, by this process and its children, to stderr."""
-    if not _is_descriptor_one(sys.stdout):
+    if not _is_process_stdout(sys.stdout):
         with redirect_stdout(sys.stderr):
             yield
         return
@@ -29,7 +29,7 @@ def aside() -> Iterator[None]:
         os.close(kept)
 
 
-def _is_descriptor_one(stream: TextIO) -> bool:
+def _is_process_stdout(stream: TextIO) -> bool:
     """Whether a stream is the process's own stdout, and not what a test or a notebook has put in its place."""
     try:
         return stream.fileno() == 1
@@ -37,14 +37,14 @@ def _is_descriptor_one(stream: TextIO) -> bool:
         return False
 
 
-def document(content: Any) -> None:
+def print_json(content: Any) -> None:
     """Print one JSON document on stdout."""
     print(json.dumps(content, indent=2, allow_nan=False))
 
 
-def console(error: bool = False) -> "Console":
+def build_console(to_stderr: bool = False) -> "Console":
     """Return a console of rich: plain and never wrapped narrowly when its stream is not a terminal."""
     from rich.console import Console
 
-    stream = sys.stderr if error else sys.stdout
+    stream = sys.stderr if to_stderr else sys.stdout
     return Console(file=stream, highlight=False, soft_wrap=False, width=None if stream.isatty() else 200)

@@ -4,16 +4,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from convarium.cli.arguments import Arguments
+from convarium.cli.command_parser import CommandParser
 
 if TYPE_CHECKING:
-    from convarium.cli.points import Asked
-    from convarium.store.controller import Status
-    from convarium.store.plan import Plan, PlannedPoint
+    from convarium.compose.points import PointRequest
+    from convarium.planning.plan import Plan, PlannedPoint
     from convarium.store.store import Store
+    from convarium.workers.controller import NodeStatus
 
 Launch = Callable[[list[list[str]]], None]
-METRICS = (
+RUN_METRICS = (
     "accuracy", "validation_accuracy", "balanced_accuracy", "validation_balanced_accuracy", "loss", "file_bytes",
     "dense_bytes", "ratio", "xz_bytes", "parameters", "nonzeros", "macs", "latency_ms", "speedup",
     "peak_memory_bytes",
@@ -22,83 +22,83 @@ METRICS = (
 
 def main(argv: Sequence[str]) -> int:
     """Run the points of a command line; exit code 1 if one failed, 2 if what failed is the user's to mend."""
-    parser = Arguments("run", "Train, compress and measure every point that is not stored yet.", points=True)
+    parser = CommandParser("run", "Train, compress and measure every point that is not stored yet.", takes_points=True)
     parser.add_argument("--json", action="store_true", help="one JSON document")
     parser.add_argument("--cfg", choices=["job"], help="print the composed config of each point, run nothing")
     parser.add_argument("--retry", choices=["failed", "void"], help="first forget remembered failures, or void times")
-    options = parser.read(argv)
+    options = parser.parse_overrides(argv)
     from convarium.cli import output
-    from convarium.cli.found import find_datasets
-    from convarium.cli.points import ask
+    from convarium.cli.dataset_summary import summarise_datasets
+    from convarium.compose.points import compose_points
 
-    with output.aside():
-        asked = ask(options.overrides)
+    with output.redirect_to_stderr():
+        asked = compose_points(options.overrides)
         if options.retry and not options.cfg:
-            _forget(options.retry, asked)
+            _forget_results(options.retry, asked)
         if not options.cfg:
-            datasets = find_datasets(asked.points)
-            runs, code = answer(asked, options.json)
+            datasets = summarise_datasets(asked.points)
+            runs, code = run_points(asked, options.json)
     if options.cfg:
         return _print_configs(asked)
-    output.document({"datasets": datasets, "runs": runs}) if options.json else show(runs)
+    output.print_json({"datasets": datasets, "runs": runs}) if options.json else print_runs(runs)
     return code
 
 
-def _forget(kind: str, asked: "Asked") -> None:
+def _forget_results(kind: str, asked: "PointRequest") -> None:
     import sys
 
-    from convarium.cli.stored import store_of
-    from convarium.stages.graph import plan
-    from convarium.store.retry import retry
+    from convarium.compose.store_access import open_store
+    from convarium.planning.stage_graph import build_plan
+    from convarium.workers.retry import remove_for_retry
 
-    forgotten = retry(kind, plan(asked.accepted()), store_of(asked.runtime))
+    forgotten = remove_for_retry(kind, build_plan(asked.check_points()), open_store(asked.runtime))
     print(f"--retry {kind}: {forgotten} forgotten", file=sys.stderr)
 
 
-def _print_configs(asked: "Asked") -> int:
+def _print_configs(asked: "PointRequest") -> int:
     import yaml
 
-    for point in asked.accepted():
+    for point in asked.check_points():
         print(f"# convarium run {' '.join(point.overrides)}")
         print(yaml.safe_dump(point.config, sort_keys=False, allow_unicode=True), end="")
     return 0
 
 
-def answer(asked: "Asked", quiet: bool) -> tuple[list[dict[str, Any]], int]:
+def run_points(asked: "PointRequest", quiet: bool) -> tuple[list[dict[str, Any]], int]:
     """Make what is missing; with nothing missing, neither validate on the meta device nor launch.
 
     Returns the runs as JSON, and the exit code.
     """
-    asked = replace(asked, points=asked.accepted(), invalid=())
+    asked = replace(asked, points=asked.check_points(), invalid=())
     from convarium.cli import output
     from convarium.cli.below_chance import find_below_chance
-    from convarium.cli.found import find_datasets, print_datasets
-    from convarium.cli.skipped import skipped
-    from convarium.cli.stored import store_of, workers_of
-    from convarium.stages.graph import plan
-    from convarium.store.controller import run
-    from convarium.store.progress import progress
-    from convarium.tracking.follow import followed
+    from convarium.cli.dataset_summary import print_dataset_summaries, summarise_datasets
+    from convarium.cli.skipped_files import format_skipped_files
+    from convarium.compose.store_access import count_workers, open_store
+    from convarium.planning.stage_graph import build_plan
+    from convarium.tracking.live_sync import sync_during_run
+    from convarium.workers.controller import run_plan
+    from convarium.workers.progress import build_progress_display
 
-    graph, store = plan(asked.points), store_of(asked.runtime)
-    workers = 1 if "hydra/launcher=basic" in asked.launcher else workers_of(asked.runtime)
-    launch: Launch = _nothing
-    if len(store.finished(graph.nodes)) < len(graph.nodes):
-        from convarium.cli.validation import validated
+    graph, store = build_plan(asked.points), open_store(asked.runtime)
+    workers = 1 if "hydra/launcher=basic" in asked.launcher_overrides else count_workers(asked.runtime)
+    launch: Launch = _launch_nothing
+    if len(store.select_finished(graph.nodes)) < len(graph.nodes):
+        from convarium.cli.network_validation import validate_networks
 
-        graph = plan(validated(asked).accepted())
-        launch = asked.composer.launcher(asked.launcher, store.root.resolve(), workers)
-    print_datasets(find_datasets(asked.points))
-    with followed(asked.tracking, graph, store, asked.sweep):
-        statuses = run(graph, store, launch, workers, progress(quiet))
-    for line in [*skipped(graph, store), *find_below_chance(graph, store)]:
-        output.console(error=True).print(line, markup=False)
-    return [_described(point, graph, store, statuses) for point in graph.points], _code(
+        graph = build_plan(validate_networks(asked).check_points())
+        launch = asked.composer.build_launcher(asked.launcher_overrides, store.root.resolve(), workers)
+    print_dataset_summaries(summarise_datasets(asked.points))
+    with sync_during_run(asked.tracking, graph, store, asked.sweep):
+        statuses = run_plan(graph, store, launch, workers, build_progress_display(quiet))
+    for line in [*format_skipped_files(graph, store), *find_below_chance(graph, store)]:
+        output.build_console(to_stderr=True).print(line, markup=False)
+    return [_describe_run(point, graph, store, statuses) for point in graph.points], _choose_exit_code(
         statuses.values(), len(graph.points)
     )
 
 
-def _code(statuses: Iterable["Status"], points: int) -> int:
+def _choose_exit_code(statuses: Iterable["NodeStatus"], points: int) -> int:
     """Return 1 if something failed while running, 2 if only mistakes of the user's did, 0 if all is done.
 
     In a sweep, what can't be reached or is not installed is a row of the table, no failure.
@@ -108,20 +108,22 @@ def _code(statuses: Iterable["Status"], points: int) -> int:
     return 0 if not mistakes else 2 if all(mistakes) else 1
 
 
-def _nothing(jobs: list[list[str]]) -> None:
+def _launch_nothing(jobs: list[list[str]]) -> None:
     """Launch no worker: all is stored."""
 
 
-def _described(
-    point: "PlannedPoint", graph: "Plan", store: "Store", statuses: Mapping[str, "Status"]
+def _describe_run(
+    point: "PlannedPoint", graph: "Plan", store: "Store", statuses: Mapping[str, "NodeStatus"]
 ) -> dict[str, Any]:
-    from convarium.comparison.timings import asked
+    from convarium.comparison.timings import read_point_timings
 
-    metrics = dict.fromkeys(METRICS)
+    metrics = dict.fromkeys(RUN_METRICS)
     for end in (point.measure, *point.times[:1]):
-        metrics |= {key: value for key, value in _metrics(store, end).items() if key in metrics}
-    path = store.path(point.network)
-    status, error = _status([*_ancestors(point.network, graph), point.network, *point.ends], point, statuses)
+        metrics |= {key: value for key, value in _read_metrics(store, end).items() if key in metrics}
+    path = store.find_folder(point.network)
+    status, error = _find_run_status(
+        [*_list_ancestors(point.network, graph), point.network, *point.figure_signatures], point, statuses
+    )
     return {
         "signature": point.network,
         "path": str(path) if path else None,
@@ -130,38 +132,40 @@ def _described(
         "status": status,
         "error": error,
         "metrics": metrics,
-        "timings": [timing.shown(metrics) for timing in asked(point, store)],
+        "timings": [timing.to_json(metrics) for timing in read_point_timings(point, store)],
     }
 
 
-def _status(chain: Sequence[str], point: "PlannedPoint", statuses: Mapping[str, "Status"]) -> tuple[str, str | None]:
+def _find_run_status(
+    chain: Sequence[str], point: "PlannedPoint", statuses: Mapping[str, "NodeStatus"]
+) -> tuple[str, str | None]:
     """Return done, failed (the point's own network or figures), blocked (something before it), or a kind, and why."""
     for signature in chain:
         status = statuses[signature]
         if status.state in ("failed", "unfinished"):
-            own = signature in (point.network, *point.ends)
+            own = signature in (point.network, *point.figure_signatures)
             return (status.kind or ("failed" if own else "blocked")).replace("_", " "), status.error
     return "done", None
 
 
-def _ancestors(signature: str, graph: "Plan") -> list[str]:
+def _list_ancestors(signature: str, graph: "Plan") -> list[str]:
     parents = graph.nodes[signature].parents
-    return [ancestor for parent in parents for ancestor in (*_ancestors(parent, graph), parent)]
+    return [ancestor for parent in parents for ancestor in (*_list_ancestors(parent, graph), parent)]
 
 
-def _metrics(store: "Store", signature: str) -> dict[str, Any]:
+def _read_metrics(store: "Store", signature: str) -> dict[str, Any]:
     """Return a stored stage's figures; a latency that is void is none."""
-    done = store.done(signature)
+    done = store.find_record(signature)
     metrics: dict[str, Any] = done["result"]["metrics"] if done and not done["result"].get("void") else {}
     return metrics
 
 
-def show(runs: list[dict[str, Any]]) -> None:
+def print_runs(runs: list[dict[str, Any]]) -> None:
     """Print the table of runs on stdout, what failed on stderr."""
     from rich.markup import escape
     from rich.table import Column, Table
 
-    from convarium import columns
+    from convarium import terminal_table
     from convarium.cli import output
 
     named = (Column(name, overflow="fold") for name in ("status", "overrides"))
@@ -169,14 +173,15 @@ def show(runs: list[dict[str, Any]]) -> None:
     for one in runs:
         metrics = one["metrics"]
         figures = [
-            _figure(metrics[key], form) for key, form in (("accuracy", ".4f"), ("file_bytes", ","), ("ratio", ".1f"))
+            _format_figure(metrics[key], form)
+            for key, form in (("accuracy", ".4f"), ("file_bytes", ","), ("ratio", ".1f"))
         ]
         table.add_row(one["signature"], one["status"], *figures, escape(" ".join(one["overrides"])) or "the defaults")
-    columns.show(output.console(), table, ("accuracy", "bytes", "ratio", "status"))
+    terminal_table.print_fitting_table(output.build_console(), table, ("accuracy", "bytes", "ratio", "status"))
     for one in runs:
         if one["error"]:
-            output.console(error=True).print(f"{one['status']}: {one['error']}", markup=False)
+            output.build_console(to_stderr=True).print(f"{one['status']}: {one['error']}", markup=False)
 
 
-def _figure(value: float | None, form: str) -> str:
-    return "" if value is None else format(value, form)
+def _format_figure(value: float | None, format_spec: str) -> str:
+    return "" if value is None else format(value, format_spec)

@@ -6,44 +6,46 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from convarium.cli.arguments import Arguments
-from convarium.config.paths import path
-from convarium.config.words import suggestion
+from convarium.cli.command_parser import CommandParser
+from convarium.config.messages import suggest_nearest
+from convarium.config.paths import parse_path
 from convarium.errors import UserError
 
 if TYPE_CHECKING:
-    from convarium.store.merge import Merged
+    from convarium.upkeep.merge import MergeReport
 
 ACTIONS = ("merge",)
 
 
 def main(argv: Sequence[str]) -> int:
     """Bring the finished results, plans and verdicts of another store that are missing here."""
-    parser = Arguments("store", "Bring what another store holds and this one lacks; runtime.store=… names this one.")
+    parser = CommandParser(
+        "store", "Bring what another store holds and this one lacks; runtime.store=… names this one."
+    )
     parser.usage = "convarium store merge OTHER [runtime.store=…] [options]"
     parser.add_argument("--dry-run", action="store_true", help="only say what would be brought")
     parser.add_argument("--json", action="store_true", help="one JSON document")
-    options, action = parser.read_with("action", argv, further=1)
+    options, action = parser.parse_with_word("action", argv, further=1)
     if action not in ACTIONS:
-        raise UserError(f"convarium store {action}: no such action{suggestion(action, ACTIONS)}")
+        raise UserError(f"convarium store {action}: no such action{suggest_nearest(action, ACTIONS)}")
     if not "".join(options.further).strip():
         raise UserError(f"convarium store merge: which store? usage: {parser.usage}")
     from convarium.cli import output
-    from convarium.cli.stored import store_named
-    from convarium.store.merge import merge, other
+    from convarium.compose.store_access import open_named_store
+    from convarium.upkeep.merge import merge_stores, open_other_store
 
-    target = store_named(options.overrides)
-    found = merge(other(path(options.further[0]), target), target, options.dry_run)
+    target = open_named_store(options.overrides)
+    found = merge_stores(open_other_store(parse_path(options.further[0]), target), target, options.dry_run)
     if options.json:
-        output.document({"merged": not options.dry_run, **asdict(found)})
+        output.print_json({"merged": not options.dry_run, **asdict(found)})
     else:
-        _show(found, target.root, options.dry_run)
+        _print_merged(found, target.root, options.dry_run)
     for line in (*found.damaged, *found.refused):
         print(f"convarium: {line}", file=sys.stderr)
     return 1 if found.refused else 2 if found.damaged else 0
 
 
-def _show(found: "Merged", root: Path, dry_run: bool) -> None:
+def _print_merged(found: "MergeReport", root: Path, dry_run: bool) -> None:
     verb = "would come" if dry_run else "came"
     print(f"{found.results} results, {found.bytes:,} bytes, {verb} into {root}; {found.present} were there")
     if found.copied_bytes:

@@ -4,63 +4,70 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from convarium.cli.arguments import Arguments
+from convarium.cli.command_parser import CommandParser
 
 if TYPE_CHECKING:
-    from convarium.tracking.sync import Sync
+    from convarium.tracking.tracker_sync import TrackerSync
 
-EVERY = 100
+PROGRESS_EVERY_RUNS = 100
 
 
 def main(argv: Sequence[str]) -> int:
     """Write what a tracker lacks of what is stored, or of a command line's points; twice changes nothing."""
-    parser = Arguments("sync", "Make a tracker (MLflow) say what is stored; twice changes nothing.", points=True)
+    parser = CommandParser(
+        "sync", "Make a tracker (MLflow) say what is stored; twice changes nothing.", takes_points=True
+    )
     parser.add_argument("--uri", help="sqlite:///FILE, postgresql://…, http://…; else a file beside the store")
     parser.add_argument("--json", action="store_true", help="one JSON document")
-    options = parser.read(argv)
+    options = parser.parse_overrides(argv)
     from convarium.cli import output
-    from convarium.cli.stored import tell_unreadable
-    from convarium.tracking.address import masked
+    from convarium.compose.store_access import print_unreadable
+    from convarium.tracking.tracker_address import mask_passwords
 
-    with output.aside():
-        sync = of(options.overrides, options.uri)
+    with output.redirect_to_stderr():
+        sync = build_sync(options.overrides, options.uri)
         sync.store.require()
-        counts = sync.run(tell)
-        tell_unreadable(sync.store)
+        counts = sync.run(print_sync_progress)
+        print_unreadable(sync.store)
     if options.json:
-        output.document({"uri": masked(sync.uri), "experiment": sync.experiment, **vars(counts)})
+        output.print_json({"uri": mask_passwords(sync.uri), "experiment": sync.experiment, **vars(counts)})
     else:
         deleted = f", {counts.deleted} deleted there" if counts.deleted else ""
-        print(f"{masked(sync.uri)}: {counts.added} added, {counts.mended} mended, {counts.same} as they were{deleted}")
+        print(
+            f"{mask_passwords(sync.uri)}: {counts.added} added, {counts.mended} mended, {counts.same}"
+            f" as they were{deleted}"
+        )
     return 0
 
 
-def of(overrides: Sequence[str], uri: str | None) -> "Sync":
+def build_sync(overrides: Sequence[str], uri: str | None) -> "TrackerSync":
     """Return what a command line asks to be synced; without points, all that is stored.
 
     Raises:
         UserError: the tracker's address is none.
     """
-    from convarium.cli.points import ask
-    from convarium.cli.stored import store_of
-    from convarium.stages.graph import plan
-    from convarium.tracking.address import address
-    from convarium.tracking.group import Group
-    from convarium.tracking.sync import Sync
+    from convarium.compose.points import compose_points
+    from convarium.compose.store_access import open_store
+    from convarium.planning.stage_graph import build_plan
+    from convarium.tracking.run_group import RunGroup
+    from convarium.tracking.tracker_address import resolve_tracker_address
+    from convarium.tracking.tracker_sync import TrackerSync
 
     is_chosen = any(text.startswith("tracking=") for text in overrides)
-    asked = ask(overrides if is_chosen else ["tracking=mlflow", *overrides])
-    store = store_of(asked.runtime)
-    uri = address(uri or asked.tracking["uri"], store.root)
-    whole = Sync(store, uri, asked.tracking["experiment"])
-    if not asked.chooses:
+    asked = compose_points(overrides if is_chosen else ["tracking=mlflow", *overrides])
+    store = open_store(asked.runtime)
+    uri = resolve_tracker_address(uri or asked.tracking["uri"], store.root)
+    whole = TrackerSync(store, uri, asked.tracking["experiment"])
+    if not asked.selects_points:
         return whole
-    group = Group(plan(asked.accepted()), asked.sweep)
+    group = RunGroup(build_plan(asked.check_points()), asked.sweep)
     many = len(group.plan.points) > 1
-    return Sync(store, uri, whole.experiment, group if many else None, None if many else group.networks)
+    return TrackerSync(
+        store, uri, whole.experiment, group if many else None, None if many else group.network_signatures
+    )
 
 
-def tell(done: int, total: int) -> None:
+def print_sync_progress(done: int, total: int) -> None:
     """Say how far a long sync is."""
-    if done and done % EVERY == 0 and total > EVERY:
+    if done and done % PROGRESS_EVERY_RUNS == 0 and total > PROGRESS_EVERY_RUNS:
         print(f"{done} of {total} runs", file=sys.stderr, flush=True)

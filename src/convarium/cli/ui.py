@@ -6,74 +6,76 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from convarium.cli.arguments import Arguments
-from convarium.cli.interrupts import interrupt
+from convarium.cli.command_parser import CommandParser
+from convarium.cli.interrupts import raise_interrupt
 from convarium.errors import StageFailed, UserError
 
 if TYPE_CHECKING:
-    from convarium.tracking.server import Server
-    from convarium.tracking.sync import Sync
+    from convarium.tracking.mlflow_server import MlflowServer
+    from convarium.tracking.tracker_sync import TrackerSync
 
-PAUSE_SECONDS, REST = 3.0, 20.0
+PAUSE_SECONDS, REST_FACTOR = 3.0, 20.0
 
 
 def main(argv: Sequence[str]) -> int:
     """Sync, serve MLflow's page and follow the store, until Ctrl-C."""
-    parser = Arguments("ui", "MLflow's page on what is stored, kept up to date while it is open.", points=True)
+    parser = CommandParser(
+        "ui", "MLflow's page on what is stored, kept up to date while it is open.", takes_points=True
+    )
     parser.add_argument("--uri", help="sqlite:///FILE, postgresql://…, http://…; else a file beside the store")
     parser.add_argument("--host", default="127.0.0.1", help="where to listen")
     parser.add_argument("--port", type=int, default=5000, help="where to listen")
-    options = parser.read(argv)
-    from convarium.cli.sync import of
-    from convarium.tracking.reach import is_server
-    from convarium.tracking.server import free
+    options = parser.parse_overrides(argv)
+    from convarium.cli.sync import build_sync
+    from convarium.tracking.mlflow_server import check_port_free
+    from convarium.tracking.tracker_connection import is_server_address
 
-    sync = of(options.overrides, options.uri)
-    signal.signal(signal.SIGINT, interrupt)  # which a shell's background job ignores
+    sync = build_sync(options.overrides, options.uri)
+    signal.signal(signal.SIGINT, raise_interrupt)  # which a shell's background job ignores
     try:
-        if is_server(sync.uri):
-            _shown(sync, sync.uri)
+        if is_server_address(sync.uri):
+            _follow_existing_server(sync, sync.uri)
         else:
-            free(options.host, options.port)
-            _served(sync, options.host, options.port)
+            check_port_free(options.host, options.port)
+            _serve_page(sync, options.host, options.port)
     except KeyboardInterrupt:
         print("the page is closed; what is stored stays", file=sys.stderr)
     return 0
 
 
-def _served(sync: "Sync", host: str, port: int) -> None:
-    from convarium.cli.sync import tell
-    from convarium.tracking.page import link
-    from convarium.tracking.server import Server
+def _serve_page(sync: "TrackerSync", host: str, port: int) -> None:
+    from convarium.cli.sync import print_sync_progress
+    from convarium.tracking.mlflow_charts import format_view_link
+    from convarium.tracking.mlflow_server import MlflowServer
 
-    sync.run(tell)
+    sync.run(print_sync_progress)
     sync.prepare()
-    server = Server(sync.uri, host, port, sync.files, sync.files.with_name("mlflow.log"))
+    server = MlflowServer(sync.uri, host, port, sync.artifacts_root, sync.artifacts_root.with_name("mlflow.log"))
     try:
-        server.wait()
-        print(f"MLflow's page: {link(server.address, sync.tracker.experiment)}\nCtrl-C ends it", flush=True)
-        _follow(sync, server)
+        server.wait_until_ready()
+        print(f"MLflow's page: {format_view_link(server.url, sync.tracker.experiment_id)}\nCtrl-C ends it", flush=True)
+        _sync_until_end(sync, server)
     finally:
         server.stop()
 
 
-def _shown(sync: "Sync", address: str) -> None:
-    from convarium.cli.sync import tell
-    from convarium.tracking.address import masked
-    from convarium.tracking.page import link
+def _follow_existing_server(sync: "TrackerSync", address: str) -> None:
+    from convarium.cli.sync import print_sync_progress
+    from convarium.tracking.mlflow_charts import format_view_link
+    from convarium.tracking.tracker_address import mask_passwords
 
-    sync.run(tell)
-    place = link(masked(address), sync.tracker.experiment)
+    sync.run(print_sync_progress)
+    place = format_view_link(mask_passwords(address), sync.tracker.experiment_id)
     print(f"MLflow's page: {place}\nCtrl-C ends following the store", flush=True)
-    _follow(sync, None)
+    _sync_until_end(sync, None)
 
 
-def _follow(sync: "Sync", server: "Server | None") -> None:
+def _sync_until_end(sync: "TrackerSync", server: "MlflowServer | None") -> None:
     """Write what gets done, until the server ends; trouble is told once."""
-    told, done = "", sync.finished()
-    while server is None or server.lives():
+    told, done = "", sync.count_finished()
+    while server is None or server.is_alive():
         time.sleep(PAUSE_SECONDS)
-        if (found := sync.finished()) != done:
+        if (found := sync.count_finished()) != done:
             clock = time.monotonic()
             try:
                 sync.run()
@@ -82,5 +84,5 @@ def _follow(sync: "Sync", server: "Server | None") -> None:
                 if str(error) != told:
                     print(f"convarium: {error}", file=sys.stderr, flush=True)
                 told = str(error)
-            time.sleep(min(REST * (time.monotonic() - clock), 60.0))
+            time.sleep(min(REST_FACTOR * (time.monotonic() - clock), 60.0))
     raise StageFailed("MLflow's server ended")

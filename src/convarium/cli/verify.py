@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from convarium.cli.arguments import Arguments, is_override
-from convarium.config.paths import path
+from convarium.cli.command_parser import CommandParser, is_override
+from convarium.config.paths import parse_path
 from convarium.errors import UserError
 
 if TYPE_CHECKING:
-    from convarium.portable.origin import Origin
+    from convarium.portable.stored_network import StoredNetwork
     from convarium.store.store import Store
 
 DESCRIPTION = """Load a file as a server would (onnxruntime, torch.export, safetensors, convarium.load) in a fresh
@@ -23,47 +23,49 @@ exit code: 0 parity, 1 no parity, 2 a file that is damaged or not ours, and othe
 
 def main(argv: Sequence[str]) -> int:
     """Compare a file of any format with the stored network."""
-    parser = Arguments("verify", DESCRIPTION)
+    parser = CommandParser("verify", DESCRIPTION)
     parser.add_argument("--json", action="store_true", help="one JSON document")
     options = parser.parse_intermixed_args(argv)
-    path, prefix, overrides = _sorted(options.overrides)
-    from convarium.cli import output, parity
+    path, prefix, overrides = _split_words(options.overrides)
+    from convarium.cli import output, parity_report
 
-    with output.aside():
-        found = _checked(path, prefix, parity.given(overrides, "verify"))
+    with output.redirect_to_stderr():
+        found = _verify_file(path, prefix, parity_report.compose_locations(overrides, "verify"))
     if options.json:
-        output.document(found)
+        output.print_json(found)
     else:
-        parity.show(found)
+        parity_report.print_parity(found)
     return 0 if found["parity"]["parity"] else 1
 
 
-def _sorted(texts: Sequence[str]) -> tuple[Path, str | None, list[str]]:
+def _split_words(texts: Sequence[str]) -> tuple[Path, str | None, list[str]]:
     """Split what was typed into a file, perhaps a signature, and overrides."""
     words = [text for text in texts if not is_override(text)]
     if not 1 <= len(words) <= 2:
         raise UserError("convarium verify: which file? usage: convarium verify FILE [SIGNATURE] [key=value]")
-    return path(words[0]), words[1] if len(words) == 2 else None, [text for text in texts if is_override(text)]
+    return parse_path(words[0]), words[1] if len(words) == 2 else None, [text for text in texts if is_override(text)]
 
 
-def _checked(path: Path, prefix: str | None, config: dict[str, Any]) -> dict[str, Any]:
-    from convarium.cli.parity import compared, described
-    from convarium.cli.stored import store_of
-    from convarium.portable import content
+def _verify_file(path: Path, prefix: str | None, config: dict[str, Any]) -> dict[str, Any]:
+    from convarium.cli.parity_report import compare_in_fresh_process, describe_file
+    from convarium.compose.store_access import open_store
+    from convarium.portable import file_format
 
-    store, kind = store_of(config["runtime"]), content.kind(path)
-    form = "onnx_int8" if content.is_rounded(path) else kind
-    origin = _original(store, path, kind, prefix)
-    judged = compared(path, origin, store, config)
-    return described(path, form, origin, judged)
+    store, kind = open_store(config["runtime"]), file_format.detect_format(path)
+    form = "onnx_int8" if file_format.is_quantized(path) else kind
+    origin = _find_original(store, path, kind, prefix)
+    judged = compare_in_fresh_process(path, origin, store, config)
+    return describe_file(path, form, origin, judged)
 
 
-def _original(store: "Store", path: Path, kind: str, prefix: str | None) -> "Origin":
+def _find_original(store: "Store", path: Path, kind: str, prefix: str | None) -> "StoredNetwork":
     """Return the stored network that is named, or that the file names, or whose bytes it has."""
-    from convarium.portable import card, content, origin
+    from convarium.portable import file_format, model_card, stored_network
 
     if prefix is not None:
-        return origin.find(store, prefix)
-    if kind == content.CVM:
-        return origin.of_bytes(store, path)
-    return origin.find(store, card.read(content.texts(path), str(path)).signature)
+        return stored_network.resolve_stored_network(store, prefix)
+    if kind == file_format.CVM:
+        return stored_network.match_stored_network(store, path)
+    return stored_network.resolve_stored_network(
+        store, model_card.parse_model_card(file_format.read_metadata(path), str(path)).signature
+    )

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
-from convarium.comparison import labels, training
-from convarium.comparison.result import Result
+from convarium.comparison import labels, training_length
+from convarium.comparison.result import NetworkResult
 from convarium.store.signature import canonical_json
 
-EXPLANATIONS = {
+CODE_EXPLANATIONS = {
     "few_seeds": "fewer than 3 seeds: differences between seeds are hardly known",
     "no_dense": "its dense network is not measured: no difference is shown",
     "unpaired_seeds": "some seeds lack their dense network: the difference is over the others",
@@ -26,145 +26,156 @@ EXPLANATIONS = {
     "one_operating_point": "its method stands at one setting only: no curve to compare",
     "chosen_on_test": "these rows were chosen by a figure of the test images: it is no estimate any more",
 }
-FEW_SEEDS = 3
-SAME_STEPS = 0.01
-UNEVEN = 1.5
-DATA = ("name", "fingerprint", "train_size")
+MIN_SEEDS = 3
+STEPS_TOLERANCE = 0.01
+MAX_CLASS_SIZE_RATIO = 1.5
+DATASET_IDENTITY_KEYS = ("name", "fingerprint", "train_size")
 
-Row = Sequence[Result]
-Pairs = Sequence[tuple[Result, Result]]
+SeedResults = Sequence[NetworkResult]
+DensePairs = Sequence[tuple[NetworkResult, NetworkResult]]
 
 
-def codes(rows: Sequence[Row], pairs: Sequence[Pairs]) -> list[list[str]]:
-    """Return the codes of each row of one comparison, in the order of EXPLANATIONS.
+def audit_rows(rows: Sequence[SeedResults], pairs: Sequence[DensePairs]) -> list[list[str]]:
+    """Return the codes of each row of one comparison, in the order of CODE_EXPLANATIONS.
 
     Args:
         rows: the results of each row, one a seed.
         pairs: for each row its results with their dense networks, as far as these are measured.
     """
-    points = _operating_points(rows)
+    points = _group_operating_points(rows)
     found: dict[str, list[bool]] = {
-        "few_seeds": [len(row) < FEW_SEEDS for row in rows],
+        "few_seeds": [len(row) < MIN_SEEDS for row in rows],
         "no_dense": [not row[0].is_dense and not paired for row, paired in zip(rows, pairs, strict=True)],
         "unpaired_seeds": [0 < len(paired) < len(row) for row, paired in zip(rows, pairs, strict=True)],
-        "other_baseline": _other_baseline(rows, pairs),
-        "other_data": _others(rows, lambda one: canonical_json([one.config["dataset"].get(key) for key in DATA])),
-        "other_steps": [any(_other_steps(*pair) for pair in paired) for paired in pairs],
-        "other_protocol": _other_protocol(rows),
-        "other_host": _others(rows, lambda one: one.facts.host),
-        "other_versions": _others(rows, lambda one: one.facts.versions or None),
-        "other_images": [_images(row, paired) > 1 for row, paired in zip(rows, pairs, strict=True)],
+        "other_baseline": _flag_other_baseline(rows, pairs),
+        "other_data": _flag_other_values(
+            rows, lambda one: canonical_json([one.config["dataset"].get(key) for key in DATASET_IDENTITY_KEYS])
+        ),
+        "other_steps": [any(_has_other_steps(*pair) for pair in paired) for paired in pairs],
+        "other_protocol": _flag_other_protocol(rows),
+        "other_host": _flag_other_values(rows, lambda one: one.provenance.latency_host),
+        "other_versions": _flag_other_values(rows, lambda one: one.provenance.versions or None),
+        "other_images": [_count_test_set_sizes(row, paired) > 1 for row, paired in zip(rows, pairs, strict=True)],
         "uneven_classes": [any(_is_uneven(one) for one in row) for row in rows],
-        "void_latency": [any(one.void for one in row) for row in rows],
+        "void_latency": [any(one.is_latency_void for one in row) for row in rows],
         "over_budget": [any(_is_over_budget(one) for one in row) for row in rows],
-        "one_operating_point": [_has_knob(row) and len(points[_method(row)]) == 1 for row in rows],
+        "one_operating_point": [_has_lossy_method(row) and len(points[_get_method_key(row)]) == 1 for row in rows],
     }
     return [[code for code in found if found[code][place]] for place in range(len(rows))]
 
 
-def legend(rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+def select_explanations(rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
     """Return the explanations of the codes that occur in a document's rows."""
     there = {code for row in rows for code in row["audit"]}
-    return {code: text for code, text in EXPLANATIONS.items() if code in there}
+    return {code: text for code, text in CODE_EXPLANATIONS.items() if code in there}
 
 
-def marked(row: Mapping[str, Any], code: str) -> dict[str, Any]:
+def add_audit_code(row: Mapping[str, Any], code: str) -> dict[str, Any]:
     """Return a document's row with one code more."""
-    return {**row, "audit": [each for each in EXPLANATIONS if each in (*row["audit"], code)]}
+    return {**row, "audit": [each for each in CODE_EXPLANATIONS if each in (*row["audit"], code)]}
 
 
-def _others(
-    rows: Sequence[Row],
-    value: Callable[[Result], Hashable | None],
-    group: Callable[[Row], Hashable] = lambda row: None,
+def _flag_other_values(
+    rows: Sequence[SeedResults],
+    get_value: Callable[[NetworkResult], Hashable | None],
+    get_group: Callable[[SeedResults], Hashable] = lambda row: None,
 ) -> list[bool]:
     """Whether a seed of a row has another value than the first of its group that has one."""
     norms: dict[Hashable, Hashable] = {}
     found = []
     for row in rows:
-        values = {value(one) for one in row} - {None}
+        values = {get_value(one) for one in row} - {None}
         if values:
-            norm = norms.setdefault(group(row), next(value(one) for one in row if value(one) is not None))
+            norm = norms.setdefault(get_group(row), next(get_value(one) for one in row if get_value(one) is not None))
             values -= {norm}
         found.append(bool(values))
     return found
 
 
-def _other_protocol(rows: Sequence[Row]) -> list[bool]:
-    quality = _others(rows, lambda one: one.facts.protocol or None, lambda row: _dataset(row[0]))
-    timing = _others(rows, lambda one: one.facts.timing)
+def _flag_other_protocol(rows: Sequence[SeedResults]) -> list[bool]:
+    quality = _flag_other_values(
+        rows, lambda one: one.provenance.quality_protocol or None, lambda row: _get_dataset_name(row[0])
+    )
+    timing = _flag_other_values(rows, lambda one: one.provenance.latency_protocol)
     return [a or b for a, b in zip(quality, timing, strict=True)]
 
 
-def _other_baseline(rows: Sequence[Row], pairs: Sequence[Pairs]) -> list[bool]:
+def _flag_other_baseline(rows: Sequence[SeedResults], pairs: Sequence[DensePairs]) -> list[bool]:
     bases = [
         [dense for _, dense in paired] or [one for one in row if one.is_dense]
         for row, paired in zip(rows, pairs, strict=True)
     ]
-    first = _others(bases, _origin, lambda row: (labels.architecture(row[0].config), _dataset(row[0])))
-    own = [any(_differ(*pair) for pair in paired) for paired in pairs]
+    first = _flag_other_values(
+        bases, _get_origin_key, lambda row: (labels.get_architecture_option(row[0].config), _get_dataset_name(row[0]))
+    )
+    own = [any(_has_other_config(*pair) for pair in paired) for paired in pairs]
     return [a or b for a, b in zip(own, first, strict=True)]
 
 
-def _origin(dense: Result) -> Hashable:
+def _get_origin_key(dense: NetworkResult) -> Hashable:
     """How a dense network was made, but for its seed."""
-    return canonical_json([dense.config["architecture"], None if _is_adopted(dense) else dense.config["recipe"]])
+    return canonical_json(
+        [dense.config["architecture"], None if _has_adopted_weights(dense) else dense.config["recipe"]]
+    )
 
 
-def _differ(result: Result, dense: Result) -> bool:
-    keys = ("architecture",) if _is_adopted(dense) else ("architecture", "recipe", "seed")
+def _has_other_config(result: NetworkResult, dense: NetworkResult) -> bool:
+    keys = ("architecture",) if _has_adopted_weights(dense) else ("architecture", "recipe", "seed")
     return any(dense.config[key] != result.config[key] for key in keys)
 
 
-def _is_adopted(dense: Result) -> bool:
+def _has_adopted_weights(dense: NetworkResult) -> bool:
     """Adopted weights serve every recipe and seed."""
     return dense.config["architecture"].get("weights") is not None
 
 
-def _dataset(result: Result) -> str:
+def _get_dataset_name(result: NetworkResult) -> str:
     return str(result.config["dataset"]["name"])
 
 
-def _other_steps(result: Result, dense: Result) -> bool:
-    ours, theirs = training.steps(result.config), training.steps(dense.config)
+def _has_other_steps(result: NetworkResult, dense: NetworkResult) -> bool:
+    ours, theirs = training_length.count_planned_steps(result.config), training_length.count_planned_steps(dense.config)
     if ours is None or theirs is None:
-        ours, theirs = training.epochs(result.config), training.epochs(dense.config)
-    return abs(ours - theirs) > SAME_STEPS * theirs
+        ours, theirs = (
+            training_length.count_planned_epochs(result.config),
+            training_length.count_planned_epochs(dense.config),
+        )
+    return abs(ours - theirs) > STEPS_TOLERANCE * theirs
 
 
-def _images(row: Row, pairs: Pairs) -> int:
-    return len({result.images for result in [*row, *(dense for _, dense in pairs)]})
+def _count_test_set_sizes(row: SeedResults, pairs: DensePairs) -> int:
+    return len({result.image_count for result in [*row, *(dense for _, dense in pairs)]})
 
 
-def _is_uneven(result: Result) -> bool:
-    sizes = result.class_images
-    return bool(sizes) and max(sizes) > UNEVEN * min(sizes)
+def _is_uneven(result: NetworkResult) -> bool:
+    sizes = result.images_per_class
+    return bool(sizes) and max(sizes) > MAX_CLASS_SIZE_RATIO * min(sizes)
 
 
-def _is_over_budget(result: Result) -> bool:
+def _is_over_budget(result: NetworkResult) -> bool:
     size = result.metrics.get("file_bytes")
-    return size is not None and any(size > most for most in _budgets(result, "bytes"))
+    return size is not None and any(size > most for most in _get_budget_limits(result, "bytes"))
 
 
-def _budgets(result: Result, quantity: str) -> list[float]:
+def _get_budget_limits(result: NetworkResult, quantity: str) -> list[float]:
     orders = [step["budget"] for step in result.config["compression"] if "budget" in step]
     return [float(order["value"]) for order in orders if order["quantity"] == quantity]
 
 
-def _has_knob(row: Row) -> bool:
+def _has_lossy_method(row: SeedResults) -> bool:
     """Whether there is anything to set: a dense network and a lossless coder have one size each."""
     return any(not step["method"].startswith("coding/") for step in row[0].config["compression"])
 
 
-def _method(row: Row) -> Hashable:
+def _get_method_key(row: SeedResults) -> Hashable:
     config = row[0].config
     methods = [step["method"] for step in config["compression"]]
-    return canonical_json([config["architecture"], _dataset(row[0]), methods])
+    return canonical_json([config["architecture"], _get_dataset_name(row[0]), methods])
 
 
-def _operating_points(rows: Sequence[Row]) -> dict[Hashable, set[str]]:
+def _group_operating_points(rows: Sequence[SeedResults]) -> dict[Hashable, set[str]]:
     found: dict[Hashable, set[str]] = {}
     for row in rows:
         config = row[0].config
-        found.setdefault(_method(row), set()).add(canonical_json(config["compression"]))
+        found.setdefault(_get_method_key(row), set()).add(canonical_json(config["compression"]))
     return found

@@ -4,163 +4,186 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from convarium.comparison import adopted, timings
-from convarium.comparison.result import MEASURED, TIMED, Facts, Refused, Result
+from convarium.comparison import adopted_config, timings
+from convarium.comparison.result import MEASURED_METRICS, TIMED_METRICS, NetworkResult, Provenance, RefusedPoint
 from convarium.comparison.timings import Timing
-from convarium.store.plan import Plan, PlannedPoint
+from convarium.planning.plan import Plan, PlannedPoint
 from convarium.store.signature import canonical_json
 from convarium.store.store import Store
 
-Done = Mapping[str, Any]
-REFUSALS = ("not_reachable", "not_installed")
-VERSIONS = ("convarium", "torch", "timm")
-DATA = ("name", "fingerprint", "train_size")
+StageRecord = Mapping[str, Any]
+REFUSAL_KINDS = ("not_reachable", "not_installed")
+VERSIONED_PACKAGES = ("convarium", "torch", "timm")
+DATASET_IDENTITY_KEYS = ("name", "fingerprint", "train_size")
 
 
 @dataclass(frozen=True)
-class Collected:
+class CollectedResults:
     """What a store knows of the points asked for.
 
     Attributes:
         results: the measured points.
-        missing: how many are neither measured nor refused.
+        missing_count: how many are neither measured nor refused.
         refused: the points that can't be made.
-        references: the dense networks of `results` that are measured too, asked for or not.
+        dense_results: the dense networks of `results` that are measured too, asked for or not.
     """
 
-    results: tuple[Result, ...] = ()
-    missing: int = 0
-    refused: tuple[Refused, ...] = ()
-    references: tuple[Result, ...] = ()
+    results: tuple[NetworkResult, ...] = ()
+    missing_count: int = 0
+    refused: tuple[RefusedPoint, ...] = ()
+    dense_results: tuple[NetworkResult, ...] = ()
 
 
-def collect(plan: Plan, store: Store) -> Collected:
+def collect_plan_results(plan: Plan, store: Store) -> CollectedResults:
     """Return what is known of the points of a plan."""
-    results: list[Result] = []
-    refused: list[Refused] = []
-    references: dict[str, Result] = {}
+    results: list[NetworkResult] = []
+    refused: list[RefusedPoint] = []
+    references: dict[str, NetworkResult] = {}
     for point in plan.points:
-        done = store.done(point.measure)
+        done = store.find_record(point.measure)
         if done is not None:
-            timed = timings.asked(point, store)
-            results.append(_result(point.config, point.overrides, done, timed, store))
-            _refer(references, done, timed, store)
-        elif (reason := _refusal(point, plan, store)) is not None:
-            refused.append(Refused(point.config, point.overrides, point.config["seed"], reason))
+            timed = timings.read_point_timings(point, store)
+            results.append(_build_result(point.config, point.overrides, done, timed, store))
+            _add_dense_result(references, done, timed, store)
+        elif (reason := _find_refusal(point, plan, store)) is not None:
+            refused.append(RefusedPoint(point.config, point.overrides, point.config["seed"], reason))
     missing = len(plan.points) - len(results) - len(refused)
-    return Collected(tuple(results), missing, tuple(refused), tuple(references.values()))
+    return CollectedResults(tuple(results), missing, tuple(refused), tuple(references.values()))
 
 
-def collect_all(store: Store) -> Collected:
+def collect_store_results(store: Store) -> CollectedResults:
     """Return every measured network of the store, its config read off the stages that made it.
 
-    Latencies are those that can be compared (`timings.stored`). Where a stage was made in several versions, the latest
-    network of a config and seed counts.
+    Latencies are those that can be compared (`timings.read_store_timings`). Where a stage was made in several versions,
+    the latest network of a config and seed counts.
     """
-    times = timings.stored(store)
-    latest: dict[tuple[str, int], Result] = {}
-    references: dict[str, Result] = {}
-    for done in sorted(store.results("measure"), key=lambda done: str(done["started"])):
+    times = timings.read_store_timings(store)
+    latest: dict[tuple[str, int], NetworkResult] = {}
+    references: dict[str, NetworkResult] = {}
+    for done in sorted(store.read_records("measure"), key=lambda done: str(done["started"])):
         network = done["parents"][0]
-        config = _config(network, store, done)
+        config = _read_config(network, store, done)
         if config is not None:
             timed = times.get(network, [])
-            result = _result(config, (), done, timed, store)
-            latest[result.row, result.seed] = result
-            _refer(references, done, timed, store)
-    return Collected(tuple(latest.values()), references=tuple(references.values()))
+            result = _build_result(config, (), done, timed, store)
+            latest[result.row_key, result.seed] = result
+            _add_dense_result(references, done, timed, store)
+    return CollectedResults(tuple(latest.values()), dense_results=tuple(references.values()))
 
 
-def _result(
-    config: Mapping[str, Any], overrides: Iterable[str], done: Done, timed: Sequence[Timing], store: Store
-) -> Result:
-    measured = done["result"]
-    metrics: dict[str, float | None] = {name: measured["metrics"].get(name) for name in MEASURED}
-    shown = [timing.shown(metrics) for timing in timed]
+def _build_result(
+    config: Mapping[str, Any],
+    overrides: Iterable[str],
+    measure_record: StageRecord,
+    point_timings: Sequence[Timing],
+    store: Store,
+) -> NetworkResult:
+    measured = measure_record["result"]
+    metrics: dict[str, float | None] = {name: measured["metrics"].get(name) for name in MEASURED_METRICS}
+    shown = [timing.to_json(metrics) for timing in point_timings]
     latency = shown[0] if shown else {}
-    network, dense = done["parents"]
-    return Result(
+    network, dense = measure_record["parents"]
+    return NetworkResult(
         config={key: value for key, value in config.items() if key not in ("runtime", "tracking", "measurement")},
         overrides=tuple(overrides),
         signature=network,
         seed=config.get("seed", 0),
-        metrics=metrics | {name: latency.get(name) for name in TIMED},
-        correct=measured["correct"],
-        images=measured["images"],
-        void=latency.get("void", False),
-        dense=dense,
-        facts=_facts(done, timed, store),
-        class_images=tuple(measured.get("per_class", {}).get("images", ())),
-        records=tuple(dict.fromkeys(record["signature"] for record in _records(done, timed))),
+        metrics=metrics | {name: latency.get(name) for name in TIMED_METRICS},
+        correct_hex=measured["correct"],
+        image_count=measured["images"],
+        is_latency_void=latency.get("void", False),
+        dense_signature=dense,
+        provenance=_build_provenance(measure_record, point_timings, store),
+        images_per_class=tuple(measured.get("per_class", {}).get("images", ())),
+        record_signatures=tuple(
+            dict.fromkeys(record["signature"] for record in _list_measurement_records(measure_record, point_timings))
+        ),
         timings=tuple(shown),
         coverage=measured.get("coverage"),
-        uncovered=measured.get("uncovered", {}),
+        uncovered_shares=measured.get("uncovered", {}),
     )
 
 
-def _records(done: Done, timed: Sequence[Timing]) -> list[Done]:
-    return [done, *(record for timing in timed for record in timing.records)]
+def _list_measurement_records(measure_record: StageRecord, point_timings: Sequence[Timing]) -> list[StageRecord]:
+    return [measure_record, *(record for timing in point_timings for record in timing.records)]
 
 
-def _refer(references: dict[str, Result], done: Done, timed: Sequence[Timing], store: Store) -> None:
+def _add_dense_result(
+    dense_results: dict[str, NetworkResult], measure_record: StageRecord, point_timings: Sequence[Timing], store: Store
+) -> None:
     """Add the dense network of a measured one, if it was measured by the same stages."""
-    dense = done["parents"][1]
-    config, measured = _config(dense, store, done), timings.same(done, dense, store)
-    if dense not in references and config is not None and measured is not None:
-        references[dense] = _result(config, (), measured, timings.of_dense(timed, dense, store), store)
+    dense = measure_record["parents"][1]
+    config, measured = (
+        _read_config(dense, store, measure_record),
+        timings.find_dense_record(measure_record, dense, store),
+    )
+    if dense not in dense_results and config is not None and measured is not None:
+        dense_results[dense] = _build_result(
+            config, (), measured, timings.find_dense_timings(point_timings, dense, store), store
+        )
 
 
-def _facts(done: Done, timed: Sequence[Timing], store: Store) -> Facts:
-    records = [*made_by(done["parents"][0], store), *_records(done, timed)]
-    first = timed[0].time if timed else None
-    found = {f"{name} {record['versions'][name]}" for record in records for name in VERSIONS if _has(record, name)}
-    data = done["stage_config"].get("dataset", {})
-    how = {"version": done["version"], "task": done["stage_config"].get("task")}
-    return Facts(
+def _build_provenance(measure_record: StageRecord, point_timings: Sequence[Timing], store: Store) -> Provenance:
+    records = [
+        *walk_stage_records(measure_record["parents"][0], store),
+        *_list_measurement_records(measure_record, point_timings),
+    ]
+    first = point_timings[0].time_record if point_timings else None
+    found = {
+        f"{name} {record['versions'][name]}"
+        for record in records
+        for name in VERSIONED_PACKAGES
+        if _has_version(record, name)
+    }
+    data = measure_record["stage_config"].get("dataset", {})
+    how = {"version": measure_record["version"], "task": measure_record["stage_config"].get("task")}
+    return Provenance(
         versions=tuple(sorted(found)),
-        protocol=canonical_json({**how, "data": {key: data[key] for key in data if key not in DATA}}),
-        timing=canonical_json([first["version"], first["stage_config"]]) if first else None,
-        host=first.get("host", {}).get("name") if first else None,
+        quality_protocol=canonical_json(
+            {**how, "data": {key: data[key] for key in data if key not in DATASET_IDENTITY_KEYS}}
+        ),
+        latency_protocol=canonical_json([first["version"], first["stage_config"]]) if first else None,
+        latency_host=first.get("host", {}).get("name") if first else None,
     )
 
 
-def _has(record: Done, name: str) -> bool:
-    return name in record.get("versions", {})
+def _has_version(record: StageRecord, package: str) -> bool:
+    return package in record.get("versions", {})
 
 
-def made_by(network: str, store: Store) -> Iterator[Done]:
+def walk_stage_records(network: str, store: Store) -> Iterator[StageRecord]:
     """Yield the records of the stages that made a network, last first, as far as they are stored."""
-    done = store.done(network)
+    done = store.find_record(network)
     while done is not None:
         yield done
-        done = store.done(done["parents"][0]) if done["stage"] == "compress" else None
+        done = store.find_record(done["parents"][0]) if done["stage"] == "compress" else None
 
 
-def _config(network: str, store: Store, measured: Done) -> dict[str, Any] | None:
-    """Read a config off the chain of stages, and off `measured`; None where a part of the chain is gone."""
-    chain = list(made_by(network, store))
+def _read_config(network: str, store: Store, measure_record: StageRecord) -> dict[str, Any] | None:
+    """Read a config off the chain of stages, and off `measure_record`; None where a part of the chain is gone."""
+    chain = list(walk_stage_records(network, store))
     if not chain or chain[-1]["stage"] == "compress":
         return None
     begun = (
-        adopted.config(chain, measured["stage_config"]["dataset"])
+        adopted_config.derive_adopted_config(chain, measure_record["stage_config"]["dataset"])
         if chain[-1]["stage"] == "adopt"
         else chain[-1]["stage_config"]
     )
-    return {**begun, "compression": [_step(done) for done in reversed(chain[:-1])]}
+    return {**begun, "compression": [_get_step_with_references(done) for done in reversed(chain[:-1])]}
 
 
-def _step(done: Done) -> dict[str, Any]:
-    others = done["parents"][1:]
-    return {**done["stage_config"]["step"], **({"references": others} if others else {})}
+def _get_step_with_references(record: StageRecord) -> dict[str, Any]:
+    others = record["parents"][1:]
+    return {**record["stage_config"]["step"], **({"references": others} if others else {})}
 
 
-def _refusal(point: PlannedPoint, plan: Plan, store: Store) -> str | None:
+def _find_refusal(point: PlannedPoint, plan: Plan, store: Store) -> str | None:
     """Return why a point can't be made: what stands in its way is its network's stage or one before it."""
     left = [point.network]
     while left:
         node = left.pop()
-        failed = store.failed(node)
-        if failed is not None and failed.get("kind") in REFUSALS:
+        failed = store.find_failure(node)
+        if failed is not None and failed.get("kind") in REFUSAL_KINDS:
             return str(failed["error"])
         left += plan.nodes[node].parents if node in plan.nodes else ()
     return None

@@ -2,29 +2,29 @@
 
 from collections.abc import Mapping, Sequence
 
-COSTS = ("file_bytes", "macs", "latency_ms")
-QUALITY = "accuracy"
-SELECTION = {  # test is for reporting, never for choosing
+COST_METRICS = ("file_bytes", "macs", "latency_ms")
+QUALITY_METRIC = "accuracy"
+SELECTION_METRICS = {  # test is for reporting, never for choosing
     "accuracy": "validation_accuracy",
     "balanced_accuracy": "validation_balanced_accuracy",
 }
 
-Means = Mapping[str, float | None]
+MetricMeans = Mapping[str, float | None]
 
 
-def marks(rows: Sequence[Means]) -> list[list[str]]:
+def find_pareto_fronts(rows: Sequence[MetricMeans]) -> list[list[str]]:
     """Return, for each row of means, the fronts it is on, such as "file_bytes/accuracy".
 
     Low cost and high accuracy are wanted; the accuracy that decides is the one on the validation images.
     """
     result: list[list[str]] = [[] for _ in rows]
-    for cost in COSTS:
-        for place in _front([(row.get(cost), row.get(SELECTION[QUALITY])) for row in rows]):
-            result[place].append(f"{cost}/{QUALITY}")
+    for cost in COST_METRICS:
+        for place in _find_front([(row.get(cost), row.get(SELECTION_METRICS[QUALITY_METRIC])) for row in rows]):
+            result[place].append(f"{cost}/{QUALITY_METRIC}")
     return result
 
 
-def _front(points: Sequence[tuple[float | None, float | None]]) -> list[int]:
+def _find_front(points: Sequence[tuple[float | None, float | None]]) -> list[int]:
     known = [(place, c, q) for place, (c, q) in enumerate(points) if c is not None and q is not None]
     return [
         place

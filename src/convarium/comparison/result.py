@@ -6,44 +6,44 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from convarium.comparison.statistics import unpack
+from convarium.comparison.statistics import unpack_correctness
 from convarium.store.signature import canonical_json
 
-NOT_COMPARED = ("seed", "runtime", "tracking", "budget")  # a budget is in the step that it orders to be solved
-MEASURED = (
+KEYS_OUTSIDE_ROW = ("seed", "runtime", "tracking", "budget")  # a budget is in the step that it orders to be solved
+MEASURED_METRICS = (
     "accuracy", "validation_accuracy", "balanced_accuracy", "validation_balanced_accuracy", "loss", "file_bytes",
     "dense_bytes", "ratio", "xz_bytes", "parameters", "nonzeros", "macs",
 )  # fmt: skip
-TIMED = ("latency_ms", "speedup", "peak_memory_bytes")
-METRICS = MEASURED + TIMED
+TIMED_METRICS = ("latency_ms", "speedup", "peak_memory_bytes")
+METRICS = MEASURED_METRICS + TIMED_METRICS
 HIGHER_IS_BETTER = (
     "accuracy", "validation_accuracy", "balanced_accuracy", "validation_balanced_accuracy", "ratio", "speedup",
 )  # fmt: skip
 
 
-ON_IMAGES = ("accuracy", "validation_accuracy", "balanced_accuracy", "validation_balanced_accuracy", "loss")
-ON_TEST = ("accuracy", "balanced_accuracy", "loss", "agreement")
+IMAGE_METRICS = ("accuracy", "validation_accuracy", "balanced_accuracy", "validation_balanced_accuracy", "loss")
+TEST_METRICS = ("accuracy", "balanced_accuracy", "loss", "agreement")
 
 
 @dataclass(frozen=True)
-class Facts:
+class Provenance:
     """How a result came to be, read off the records of its stages; what differs can't be compared without a word.
 
     Attributes:
         versions: of packages, such as "torch 2.14.1", over all stages that made and measured the network.
-        protocol: how its quality was measured (stage, task, images of each part), as text.
-        timing: how its latency was measured, as text; None where it was not.
-        host: where its latency was taken.
+        quality_protocol: how its quality was measured (stage, task, images of each part), as text.
+        latency_protocol: how its latency was measured, as text; None where it was not.
+        latency_host: where its latency was taken.
     """
 
     versions: tuple[str, ...] = ()
-    protocol: str = ""
-    timing: str | None = None
-    host: str | None = None
+    quality_protocol: str = ""
+    latency_protocol: str | None = None
+    latency_host: str | None = None
 
 
 @dataclass(frozen=True)
-class Refused:
+class RefusedPoint:
     """A point that can't be made, and why, in a few words: "not reachable (least 9,120 bytes)", "not installed"."""
 
     config: Mapping[str, Any]
@@ -52,28 +52,28 @@ class Refused:
     reason: str
 
     @property
-    def row(self) -> str:
+    def row_key(self) -> str:
         """What all seeds of a row have in common, as text."""
-        return canonical_json(_identity(self.config))
+        return canonical_json(_get_row_identity(self.config))
 
 
 @dataclass(frozen=True)
-class Result:
+class NetworkResult:
     """One measured network.
 
     Attributes:
         config: of its point, without what never decides a result.
         signature: of the stage that made the network.
         metrics: all of METRICS, None where not measured.
-        correct: hex of np.packbits over the test images, 1 where the network is right; `images` of them.
-        void: its latency was measured while the machine was too busy to say anything.
-        dense: signature of the dense network that it is measured against; its own where it is one itself.
-        facts: how it came to be.
-        class_images: how many test images each class has, by label; () where that was not recorded.
-        records: signatures of the stages that measured it.
+        correct_hex: hex of np.packbits over the test images, 1 where the network is right; `image_count` of them.
+        is_latency_void: its latency was measured while the machine was too busy to say anything.
+        dense_signature: signature of the dense network that it is measured against; its own where it is one itself.
+        provenance: how it came to be.
+        images_per_class: how many test images each class has, by label; () where that was not recorded.
+        record_signatures: signatures of the stages that measured it.
         timings: under each executor, with each number of images a pass, as JSON; `metrics` has the first one's latency.
         coverage: the share of the dense network's weights that methods can work on; None where that was not recorded.
-        uncovered: the shares of the rest, by type of layer.
+        uncovered_shares: the shares of the rest, by type of layer.
     """
 
     config: Mapping[str, Any]
@@ -81,34 +81,34 @@ class Result:
     signature: str
     seed: int
     metrics: Mapping[str, float | None]
-    correct: str
-    images: int
-    void: bool = False
-    dense: str = ""
-    facts: Facts = Facts()
-    class_images: tuple[int, ...] = ()
-    records: tuple[str, ...] = ()
+    correct_hex: str
+    image_count: int
+    is_latency_void: bool = False
+    dense_signature: str = ""
+    provenance: Provenance = Provenance()
+    images_per_class: tuple[int, ...] = ()
+    record_signatures: tuple[str, ...] = ()
     timings: tuple[Mapping[str, Any], ...] = ()
     coverage: float | None = None
-    uncovered: Mapping[str, float] = field(default_factory=dict)
+    uncovered_shares: Mapping[str, float] = field(default_factory=dict)
 
     @property
-    def row(self) -> str:
+    def row_key(self) -> str:
         """What all seeds of a row have in common, as text."""
-        return canonical_json(_identity(self.config))
+        return canonical_json(_get_row_identity(self.config))
 
     @property
     def is_dense(self) -> bool:
         """Whether others are compared with it, and it with none."""
-        return self.signature == self.dense
+        return self.signature == self.dense_signature
 
-    def bits(self) -> NDArray[Any]:
+    def correctness_by_image(self) -> NDArray[Any]:
         """Return correctness by test image, zeros and ones, float64 (images,)."""
-        return unpack(self.correct, self.images)
+        return unpack_correctness(self.correct_hex, self.image_count)
 
 
-def _identity(config: Mapping[str, Any]) -> dict[str, Any]:
-    kept = {key: value for key, value in config.items() if key not in NOT_COMPARED}
+def _get_row_identity(config: Mapping[str, Any]) -> dict[str, Any]:
+    kept = {key: value for key, value in config.items() if key not in KEYS_OUTSIDE_ROW}
     kept["dataset"] = {key: value for key, value in config["dataset"].items() if key != "root"}
     kept["compression"] = [{key: step[key] for key in step if key != "name"} for step in config["compression"]]
     return kept

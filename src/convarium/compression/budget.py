@@ -11,23 +11,23 @@ from typing import Any
 
 from torch import nn
 
-from convarium.architectures import library
-from convarium.compression.file import container
-from convarium.compression.file import header as envelope
-from convarium.errors import NotReachable, UserError
-from convarium.measurement.macs import macs
+from convarium.architectures import factory
+from convarium.cost.macs import count_macs
+from convarium.cvm import container
+from convarium.cvm import header as envelope
+from convarium.errors import BudgetNotReachable, UserError
 
 Json = Mapping[str, Any]
-Cost = Callable[[Any], float]
-TRIES = 48
+CostFunction = Callable[[Any], float]
+MAX_TRIES = 48
 
 
-def solve(order: Json, cost: Cost, limit: float) -> Any:
-    """Return the value of the knob with the highest cost that is not above `limit`.
+def solve_knob(budget_spec: Json, cost: CostFunction, limit: float) -> Any:
+    """Return the value of the knob with the highest cost that is not above `compute_cost_limit`.
 
     Args:
-        order: `quantity`, `value`, `knob`, `candidates` (the ends of an interval of floats, or all whole values), and
-            `close`: a float is found once its cost is within this share of the limit.
+        budget_spec: `quantity`, `value`, `knob`, `candidates` (the ends of an interval of floats, or all whole values),
+            and `close`: a float is found once its cost is within this share of the limit.
         cost: of the network that the chain makes with a value of the knob; monotone in the knob.
         limit: in the unit of `cost`.
 
@@ -41,21 +41,23 @@ def solve(order: Json, cost: Cost, limit: float) -> Any:
             known[value] = cost(value)
         return known[value]
 
-    cheap, dear = sorted((order["candidates"][0], order["candidates"][-1]), key=costs)
+    cheap, dear = sorted((budget_spec["candidates"][0], budget_spec["candidates"][-1]), key=costs)
     if costs(cheap) > limit:
-        raise NotReachable(f"not reachable (least {_figure(costs(cheap))}, most {_figure(costs(dear))})")
+        raise BudgetNotReachable(
+            f"not reachable (least {_format_cost(costs(cheap))}, most {_format_cost(costs(dear))})"
+        )
     if costs(dear) <= limit:
         return dear
     if isinstance(cheap, float) or isinstance(dear, float):
-        return _narrowed(costs, cheap, dear, limit, order["close"])
-    return max((value for value in order["candidates"] if costs(value) <= limit), key=costs)
+        return _search_interval(costs, cheap, dear, limit, budget_spec["close"])
+    return max((value for value in budget_spec["candidates"] if costs(value) <= limit), key=costs)
 
 
-def _narrowed(costs: Cost, cheap: float, dear: float, limit: float, close: float) -> float:
+def _search_interval(costs: CostFunction, cheap: float, dear: float, limit: float, tolerance: float) -> float:
     """Follow the chord through the interval's ends; each third time halve the interval, which always ends."""
-    aim = limit * (1 - close / 2)
-    for tried in range(1, TRIES + 1):
-        if costs(cheap) > limit * (1 - close) or abs(cheap - dear) < 1e-9:
+    aim = limit * (1 - tolerance / 2)
+    for tried in range(1, MAX_TRIES + 1):
+        if costs(cheap) > limit * (1 - tolerance) or abs(cheap - dear) < 1e-9:
             break
         share = 0.5 if tried % 3 == 0 else (aim - costs(cheap)) / (costs(dear) - costs(cheap))
         middle = cheap + share * (dear - cheap)
@@ -66,37 +68,37 @@ def _narrowed(costs: Cost, cheap: float, dear: float, limit: float, close: float
     return cheap
 
 
-def _figure(cost: float) -> str:
+def _format_cost(cost: float) -> str:
     return f"{cost:,.0f}" if cost >= 100 else f"{cost:.3g}"
 
 
-def limit(order: Json, header: Json) -> float:
+def compute_cost_limit(budget_spec: Json, header: Json) -> float:
     """The most the network may cost, in the unit of `cost`: shares are turned into numbers of the dense network."""
-    quantity, value = order["quantity"], order["value"]
+    quantity, value = budget_spec["quantity"], budget_spec["value"]
     if quantity in ("bytes", "latency") or (value > 1 and quantity != "sparsity"):
         return float(value)
-    dense = library.build(header["architecture"], "meta")
+    dense = factory.build_architecture(header["architecture"], "meta")
     if quantity == "sparsity":
-        return (1 - float(value)) * structural(dense, "parameters", header)
-    return float(value) * structural(dense, quantity, header)
+        return (1 - float(value)) * count_structural_cost(dense, "parameters", header)
+    return float(value) * count_structural_cost(dense, quantity, header)
 
 
-def structural(network: nn.Module, quantity: str, header: Json) -> float:
+def count_structural_cost(network: nn.Module, quantity: str, header: Json) -> float:
     """MACs of one image, or the number of parameters."""
     if quantity == "macs":
-        return float(macs(network, header["input"]["shape"]))
+        return float(count_macs(network, header["input"]["shape"]))
     return float(sum(parameter.numel() for parameter in network.parameters()))
 
 
-def file_bytes(network: nn.Module, surgery: Sequence[Json], header: Json, coders: Mapping[str, str]) -> float:
+def measure_file_bytes(network: nn.Module, surgery: Sequence[Json], header: Json, coders: Mapping[str, str]) -> float:
     """The size of the file that holds `network`."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "network.cvm"
-        container.write(path, network, {**header, "surgery": list(surgery)}, coders)
+        container.write_cvm(path, network, {**header, "surgery": list(surgery)}, coders)
         return float(path.stat().st_size)
 
 
-def refuse_small(step: Json, architecture: Json) -> None:
+def check_byte_budget(step: Json, architecture: Json) -> None:
     """Refuse a budget of bytes that not even the file's header would fit into.
 
     Raises:
@@ -108,6 +110,6 @@ def refuse_small(step: Json, architecture: Json) -> None:
         given = {"shape": [channels, size, size], "mean": [0.5] * channels, "std": [0.5] * channels}
         classes = architecture["num_classes"]
         bare = {"architecture": architecture, "task": "classification", "classes": classes, "input": given}
-        least = len(envelope.wrap({**bare, "surgery": []}, [], b""))
+        least = len(envelope.pack_file({**bare, "surgery": []}, [], b""))
         if order["value"] < least:
             raise UserError(f"budget.bytes={order['value']}: the header of the file alone takes {least} bytes")

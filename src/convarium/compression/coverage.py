@@ -5,25 +5,27 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from convarium.compression.sites import WEIGHTED
+from convarium.compression.sites import WEIGHTED_LAYERS
 
 
 @dataclass(frozen=True)
-class Coverage:
+class SiteCoverage:
     """Shares of a network's weights (parameters of two dimensions or more, tied ones once), by number of values.
 
     Attributes:
         share: what sites are, in 0..1; 1 of a network without weights.
-        others: what the rest is, by the type of the module that holds it; the largest first.
+        other_shares: what the rest is, by the type of the module that holds it; the largest first.
     """
 
     share: float
-    others: dict[str, float]
+    other_shares: dict[str, float]
 
 
-def find_coverage(network: nn.Module) -> Coverage:
+def compute_site_coverage(network: nn.Module) -> SiteCoverage:
     """Return what methods can work on in a bare network, which may live on the meta device."""
-    sites = {id(module._parameters.get("weight")) for module in network.modules() if isinstance(module, WEIGHTED)}
+    sites = {
+        id(module._parameters.get("weight")) for module in network.modules() if isinstance(module, WEIGHTED_LAYERS)
+    }
     seen = set[int]()
     sizes: Counter[str | None] = Counter()
     for module in network.modules():
@@ -33,4 +35,4 @@ def find_coverage(network: nn.Module) -> Coverage:
                 sizes[None if id(parameter) in sites else type(module).__name__] += parameter.numel()
     total = sizes.total()
     others = {kind: size / total for kind, size in sizes.most_common() if kind is not None}
-    return Coverage(sizes[None] / total if total else 1.0, others)
+    return SiteCoverage(sizes[None] / total if total else 1.0, others)

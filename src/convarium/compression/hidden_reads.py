@@ -11,37 +11,38 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from convarium.compression import host
 from convarium.errors import UserError
+from convarium.representations import parametrization
 
 
-def refuse_hidden_reads(network: nn.Module, name: str) -> None:
-    """Give a network that was tried on the meta device (`library.trial`) other tensors, and run it once more.
+def check_hidden_reads(network: nn.Module, name: str) -> None:
+    """Give a network that was tried on the meta device (`library.dry_run_architecture`) other tensors, and run it once
+    more.
 
     Raises:
         UserError: it still reads one of those that were there before.
     """
     everything = network.state_dict(keep_vars=True).items()
     before = {key: tensor for key, tensor in everything if "parametrizations." not in key}
-    host.put(network, {key: torch.empty_like(tensor) for key, tensor in before.items()})
-    watch = _Watch({tensor.untyped_storage()._cdata: key for key, tensor in reversed(before.items())})
+    parametrization.replace_tensors(network, {key: torch.empty_like(tensor) for key, tensor in before.items()})
+    watch = _TensorReadRecorder({tensor.untyped_storage()._cdata: key for key, tensor in reversed(before.items())})
     with torch.no_grad(), watch:
         network(torch.empty(2, *vars(network)["input_shape"], device="meta"))
-    if watch.found:
-        where = f"architecture {name} reads {watch.found} by another way than by its name (from a list, a closure)"
-        raise UserError(f"{where}, a tie that no file can hold; read self.{watch.found} where it is used")
+    if watch.last_read:
+        where = f"architecture {name} reads {watch.last_read} by another way than by its name (from a list, a closure)"
+        raise UserError(f"{where}, a tie that no file can hold; read self.{watch.last_read} where it is used")
 
 
-class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Notes the name of the last tensor, of those in `storages`, that an operation is given."""
+class _TensorReadRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Notes the name of the last tensor, of those in `names_by_storage`, that an operation is given."""
 
     def __init__(self, storages: Mapping[int, str]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.storages = storages
-        self.found: str | None = None
+        self.names_by_storage = storages
+        self.last_read: str | None = None
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         for value in tree_leaves((args, kwargs or {})):
             if isinstance(value, Tensor):
-                self.found = self.storages.get(value.untyped_storage()._cdata, self.found)
+                self.last_read = self.names_by_storage.get(value.untyped_storage()._cdata, self.last_read)
         return func(*args, **(kwargs or {}))

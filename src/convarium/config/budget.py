@@ -3,16 +3,16 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from convarium.config.rules import from_default
-from convarium.config.words import shown
+from convarium.config.messages import format_value
+from convarium.config.rules import parse_knob_rule
 from convarium.errors import UserError
 
 Json = dict[str, Any]
-CLOSE = 0.002
-NOTHING: Json = dict.fromkeys(("bytes", "macs", "parameters", "latency", "sparsity"))
+SOLVE_TOLERANCE = 0.002
+NO_BUDGET: Json = dict.fromkeys(("bytes", "macs", "parameters", "latency", "sparsity"))
 
 
-def ordered(steps: Sequence[Json], default: Mapping[str, Any], budget: Mapping[str, Any]) -> Json:
+def assign_budget(steps: Sequence[Json], default: Mapping[str, Any], budget: Mapping[str, Any]) -> Json:
     """Give a step that has a knob for the budget (`_budget_knobs_` of its YAML) its order; return the budget.
 
     The order is `step["budget"]`: quantity, value, knob, candidates (the ends of an interval of floats, or all values),
@@ -24,13 +24,13 @@ def ordered(steps: Sequence[Json], default: Mapping[str, Any], budget: Mapping[s
     """
     asked = {quantity: value for quantity, value in budget.items() if value is not None}
     if not asked or not steps:
-        return NOTHING
+        return NO_BUDGET
     if len(asked) > 1:
         raise UserError(f"budget: {' and '.join(asked)} at once; one of them decides a knob, leave the others null")
     ((quantity, value),) = asked.items()
-    step, described, knob = _solvable(steps, default, quantity)
+    step, described, knob = _find_solvable_step(steps, default, quantity)
     if step[knob] != described[knob]:
-        where = f"compression.{step['name'] if 'name' in step else _last(step)}.{knob}"
+        where = f"compression.{step['name'] if 'name' in step else _format_method_name(step)}.{knob}"
         raise UserError(f"budget.{quantity} decides {where}; leave one of them out")
     if knob == quantity:
         step[knob] = value
@@ -39,13 +39,15 @@ def ordered(steps: Sequence[Json], default: Mapping[str, Any], budget: Mapping[s
             "quantity": quantity,
             "value": value,
             "knob": knob,
-            "candidates": _candidates(described, knob),
-            "close": CLOSE,
+            "candidates": _list_candidates(described, knob),
+            "close": SOLVE_TOLERANCE,
         }
-    return {**NOTHING, quantity: value}
+    return {**NO_BUDGET, quantity: value}
 
 
-def _solvable(steps: Sequence[Json], default: Mapping[str, Any], quantity: str) -> tuple[Json, Mapping[str, Any], str]:
+def _find_solvable_step(
+    steps: Sequence[Json], default: Mapping[str, Any], quantity: str
+) -> tuple[Json, Mapping[str, Any], str]:
     """The last step with a knob for the quantity, one that can take any value in an interval before one of few."""
     found = [
         (step, described, knob)
@@ -59,14 +61,16 @@ def _solvable(steps: Sequence[Json], default: Mapping[str, Any], quantity: str) 
     return min(found, key=lambda one: not isinstance(one[1][one[2]], float))
 
 
-def _candidates(described: Mapping[str, Any], knob: str) -> list[Any]:
-    rule = from_default(described[knob], (described.get("_check_") or {}).get(knob), knob)
+def _list_candidates(described: Mapping[str, Any], knob: str) -> list[Any]:
+    rule = parse_knob_rule(described[knob], (described.get("_check_") or {}).get(knob), knob)
     if rule.choices:
         return [choice for choice in rule.choices if choice is not None]
     if rule.low is None or rule.high is None:
-        raise UserError(f"{described['method']}: {knob}={shown(described[knob])} needs a range in _check_ to be solved")
+        raise UserError(
+            f"{described['method']}: {knob}={format_value(described[knob])} needs a range in _check_ to be solved"
+        )
     return [rule.low, rule.high] if float in rule.types else list(range(int(rule.low), int(rule.high) + 1))
 
 
-def _last(step: Json) -> str:
+def _format_method_name(step: Json) -> str:
     return str(step["method"]).rpartition("/")[2]

@@ -5,21 +5,21 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from convarium.config.budget import ordered
-from convarium.config.checker import closed, open_set
-from convarium.config.measurement import merged
-from convarium.config.paths import expanded
-from convarium.config.rules import Rule, checked, known
-from convarium.config.schema import CLOSED, Architecture, Dataset
-from convarium.config.steps import steps
+from convarium.config.budget import assign_budget
+from convarium.config.checker import check_closed_group, check_open_set
+from convarium.config.compression_steps import parse_steps
+from convarium.config.measurement import check_measurement
+from convarium.config.paths import expand_home
+from convarium.config.rules import Rule, check_known_keys, check_value
+from convarium.config.schema import CLOSED_GROUPS, ArchitectureConfig, DatasetConfig
 from convarium.errors import UserError
-from convarium.names import find
-from convarium.store.disk import beside, named
+from convarium.lookup import find_by_name
+from convarium.store.disk import cache_folder_of, check_store_root
 
-MOST_POINTS = 100_000  # of one command line
-LAYERS = ("activation", "norm", "pooling", "dropout")
-SEED = Rule(types=frozenset({int}), low=0)
-KEYS = [
+MAX_POINTS = 100_000  # of one command line
+LAYER_KEYS = ("activation", "norm", "pooling", "dropout")
+SEED_RULE = Rule(types=frozenset({int}), low=0)
+POINT_KEYS = [
     "architecture", "dataset", "task", "recipe", "compression", "budget", "measurement", "seed", "runtime", "tracking",
 ]  # fmt: skip
 
@@ -29,15 +29,16 @@ class Reference:
     """Another network that a step needs: the config of a dense one, or the stored stages that made it.
 
     Attributes:
-        step: the step's position in the compression list; -1 for the adopted network that the point begins with.
-        name: the step's knob that names the network, such as "teacher".
-        chain: fields of nodes (stage, version, own, parents, fingerprint, name), parents first, the network last.
+        step_index: the step's position in the compression list; -1 for the adopted network that the point begins with.
+        knob: the step's knob that names the network, such as "teacher".
+        node_fields: fields of nodes (stage, version, stage_config, parents, fingerprint, name), parents first, the
+            network last.
     """
 
-    step: int
-    name: str
+    step_index: int
+    knob: str
     config: dict[str, Any] | None = None
-    chain: tuple[dict[str, Any], ...] = ()
+    node_fields: tuple[dict[str, Any], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -49,68 +50,76 @@ class Point:
     references: tuple[Reference, ...] = ()
 
 
-def check(values: Mapping[str, Any], default: Mapping[str, Any]) -> dict[str, Any]:
+def check_config(values: Mapping[str, Any], default: Mapping[str, Any]) -> dict[str, Any]:
     """Return the config of one point; `default` is the same composition before any value was set.
 
     Raises:
         UserError: the first mistake, by the override key that mends it.
     """
-    known(values, KEYS, "")
+    check_known_keys(values, POINT_KEYS, "")
     for key in ("architecture", "dataset"):
         if not isinstance(default.get(key), Mapping):
             raise UserError(f"{key} is {default.get(key)}, expected keys and values")
-    dataset = _half_open(values.get("dataset"), default["dataset"], Dataset, "dataset")
+    dataset = _check_half_open_group(values.get("dataset"), default["dataset"], DatasetConfig, "dataset")
     config = {
-        "architecture": _half_open(values.get("architecture"), default["architecture"], Architecture, "architecture"),
+        "architecture": _check_half_open_group(
+            values.get("architecture"), default["architecture"], ArchitectureConfig, "architecture"
+        ),
         "dataset": {**dataset, "img_size": dataset["img_size"] or dataset["native_size"]},
-        **{name: closed(values.get(name), group, name) for name, group in CLOSED.items()},
-        "compression": steps(values.get("compression"), default.get("compression") or {}),
-        "seed": checked(values.get("seed"), SEED, "seed"),
+        **{name: check_closed_group(values.get(name), group, name) for name, group in CLOSED_GROUPS.items()},
+        "compression": parse_steps(values.get("compression"), default.get("compression") or {}),
+        "seed": check_value(values.get("seed"), SEED_RULE, "seed"),
     }
-    config["runtime"]["store"] = expanded(config["runtime"]["store"])
+    config["runtime"]["store"] = expand_home(config["runtime"]["store"])
     if config["dataset"]["root"]:
-        config["dataset"]["root"] = expanded(config["dataset"]["root"])
-    config["measurement"] = merged(config["measurement"], config["budget"])
-    store = named(config["runtime"]["store"])
-    config["dataset"] = _looked(config["dataset"], default["dataset"].get("_inspect_folder_"), store)
-    config["architecture"] = _filled(_told(config["architecture"], default["architecture"]), config["dataset"])
+        config["dataset"]["root"] = expand_home(config["dataset"]["root"])
+    config["measurement"] = check_measurement(config["measurement"], config["budget"])
+    store = check_store_root(config["runtime"]["store"])
+    config["dataset"] = _fill_dataset(config["dataset"], default["dataset"].get("_inspect_folder_"), store)
+    config["architecture"] = _fill_architecture(
+        _drop_usual_layers(config["architecture"], default["architecture"]), config["dataset"]
+    )
     for step in config["compression"]:
         if step.get("epochs", 0) is None:
             step["epochs"] = config["recipe"]["epochs"]
-    config["budget"] = ordered(config["compression"], default.get("compression") or {}, config["budget"])
+    config["budget"] = assign_budget(config["compression"], default.get("compression") or {}, config["budget"])
     if config["runtime"]["devices"] > 1:
         raise UserError(f"runtime.devices={config['runtime']['devices']}: only one device is built so far")
     if not config["tracking"]["experiment"].strip():
         raise UserError("tracking.experiment is empty, expected a name such as convarium")
-    return {key: config[key] for key in KEYS}
+    return {key: config[key] for key in POINT_KEYS}
 
 
-def _half_open(values: Any, default: Mapping[str, Any], group: type, where: str) -> dict[str, Any]:
+def _check_half_open_group(values: Any, default: Mapping[str, Any], group: type, where: str) -> dict[str, Any]:
     """A group of an open set: its dataclass's keys by the dataclass, all other keys by the YAML they came from."""
     names = [field.name for field in fields(group)]
     own = {key: value for key, value in default.items() if key not in names}
     entries = {key: value for key, value in (own.get("_check_") or {}).items() if key not in names}
     rest = {key: value for key, value in values.items() if key not in names}
     if wrong := [key for key in rest if key not in own]:
-        known({wrong[0]: None}, [*names, *(key for key in own if not key.startswith("_"))], where)
-    common = closed({key: value for key, value in values.items() if key in names}, group, where)
-    return {**common, **open_set(rest, {**own, "_check_": entries}, where)}
+        check_known_keys({wrong[0]: None}, [*names, *(key for key in own if not key.startswith("_"))], where)
+    common = check_closed_group({key: value for key, value in values.items() if key in names}, group, where)
+    return {**common, **check_open_set(rest, {**own, "_check_": entries}, where)}
 
 
-def _looked(dataset: dict[str, Any], look: str | None, store: Path) -> dict[str, Any]:
+def _fill_dataset(dataset: dict[str, Any], function_name: str | None, store: Path) -> dict[str, Any]:
     """Let the function that the dataset's YAML names under `_inspect_folder_` fill in what only the data tell."""
-    looked: dict[str, Any] = find("pictures", look)(dataset, beside(store)) if look else dataset
+    looked: dict[str, Any] = (
+        find_by_name("datasets.folder_images", function_name)(dataset, cache_folder_of(store))
+        if function_name
+        else dataset
+    )
     if looked["classes"] is None:
         raise UserError("dataset.classes is missing, expected int of at least 1")
     return looked
 
 
-def _told(architecture: dict[str, Any], usual: Mapping[str, Any]) -> dict[str, Any]:
+def _drop_usual_layers(architecture: dict[str, Any], usual: Mapping[str, Any]) -> dict[str, Any]:
     """Leave out layers that are the network's usual ones: a choice that is not made leaves no trace."""
-    return {key: value for key, value in architecture.items() if key not in LAYERS or value != usual[key]}
+    return {key: value for key, value in architecture.items() if key not in LAYER_KEYS or value != usual[key]}
 
 
-def _filled(architecture: dict[str, Any], dataset: Mapping[str, Any]) -> dict[str, Any]:
+def _fill_architecture(architecture: dict[str, Any], dataset: Mapping[str, Any]) -> dict[str, Any]:
     """Take channels, classes and image size from the dataset where the architecture leaves them open.
 
     Without `weights` and `pretrained` there is no trace of them: what is trained is as it was before there were any.

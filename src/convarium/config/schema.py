@@ -8,7 +8,7 @@ Fraction = Annotated[float, "0..1"]
 
 
 @dataclass(frozen=True)
-class Architecture:
+class ArchitectureConfig:
     """A network by source and name; in_chans, num_classes and img_size are the dataset's where they are null.
 
     `weights` is the signature of adopted weights (`convarium adopt`), which take the place of training. `pretrained`
@@ -26,7 +26,7 @@ class Architecture:
 
 
 @dataclass(frozen=True)
-class Dataset:
+class DatasetConfig:
     """What every dataset's YAML says; a dataset may have knobs of its own beside these."""
 
     name: str
@@ -40,14 +40,14 @@ class Dataset:
 
 
 @dataclass(frozen=True)
-class Task:
+class TaskConfig:
     """What is learned."""
 
     name: Literal["classification"]
 
 
 @dataclass(frozen=True)
-class Recipe:
+class RecipeConfig:
     """Optimiser, schedule, epochs, augmentation and precision under one name."""
 
     optimizer: Literal["sgd", "adamw"]
@@ -67,7 +67,7 @@ class Recipe:
 
 
 @dataclass(frozen=True)
-class Budget:
+class BudgetConfig:
     """What the finished network may cost; at most one of them. Shares of the dense network where 1 or less."""
 
     bytes: Positive | None = None
@@ -78,7 +78,7 @@ class Budget:
 
 
 @dataclass(frozen=True)
-class Measurement:
+class MeasurementConfig:
     """What runs the network when it is timed, if anything; quality, bytes and MACs are always measured.
 
     Latency is measured for each executor with each number of images a pass. The first of both are what tables show.
@@ -91,7 +91,7 @@ class Measurement:
 
 
 @dataclass(frozen=True)
-class Runtime:
+class RuntimeConfig:
     """Where and with what it runs; never part of a result's identity."""
 
     store: str = "outputs/store"
@@ -102,7 +102,7 @@ class Runtime:
 
 
 @dataclass(frozen=True)
-class Tracking:
+class TrackingConfig:
     """The view of the store that is kept beside it; `uri` null is a SQLite file there."""
 
     name: Literal["none", "mlflow"] = "none"
@@ -111,11 +111,11 @@ class Tracking:
 
 
 @dataclass(frozen=True)
-class Sweep:
+class SweepConfig:
     """A saved command line: `grids` is a list of lists of overrides, of which the union is taken.
 
-    With `controls` every grid's compressed points get what they must be held against (`convarium.cli.controls`). A
-    `check` is what the catalogue holds its figures against (`Check`).
+    With `controls` every grid's compressed points get what they must be held against (`compose.control_grids`). A
+    `check` is what the catalogue holds its figures against (`ClaimConfig`).
     """
 
     description: str
@@ -127,7 +127,7 @@ class Sweep:
 
 
 @dataclass(frozen=True)
-class Check:
+class ClaimConfig:
     """A claim about a system of the review, and when it is taken to hold; of the means of one row of a comparison.
 
     Attributes:
@@ -154,7 +154,11 @@ class Check:
     of_dense: bool = False
 
 
-CLOSED: dict[str, type] = {
-    "task": Task, "recipe": Recipe, "budget": Budget, "measurement": Measurement, "runtime": Runtime,
-    "tracking": Tracking,
-}  # fmt: skip
+CLOSED_GROUPS: dict[str, type] = {
+    "task": TaskConfig,
+    "recipe": RecipeConfig,
+    "budget": BudgetConfig,
+    "measurement": MeasurementConfig,
+    "runtime": RuntimeConfig,
+    "tracking": TrackingConfig,
+}

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 
-def each(metafunc: pytest.Metafunc, **fixtures: Mapping[str, Any]) -> None:
+def parametrize_cases(metafunc: pytest.Metafunc, **fixtures: Mapping[str, Any]) -> None:
     """Parametrise a test by those `fixtures` that it takes: cases by a name for people."""
     for fixture, cases in fixtures.items():
         if fixture in metafunc.fixturenames:

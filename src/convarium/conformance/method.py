@@ -10,20 +10,26 @@ import pytest
 import torch
 from torch import Tensor
 
-from convarium.cli.points import ask
-from convarium.compression.file import container
-from convarium.conformance.bench import Killed
-from convarium.conformance.cases import each
-from convarium.conformance.dense import NETWORKS, SMALL, bench, made, until
-from convarium.conformance.values import logits
+from convarium.compose.points import compose_points
+from convarium.conformance.cases import parametrize_cases
+from convarium.conformance.dense_networks import (
+    SMALL_TRAINING,
+    TRIED_NETWORKS,
+    list_nodes_to,
+    open_harness,
+    run_missing_stages,
+)
+from convarium.conformance.stage_harness import SimulatedKill
+from convarium.conformance.tensor_comparison import compute_logits
+from convarium.cvm import container
 from convarium.errors import UserError
-from convarium.stages.graph import plan
-from convarium.stages.validate import validate
-from convarium.store.plan import Node
+from convarium.planning.plan import Node
+from convarium.planning.stage_graph import build_plan
+from convarium.planning.validate import validate_points
 
-Line = tuple[str, ...]
+Overrides = tuple[str, ...]
 
-MOST_CHECKPOINTS = 50
+MAX_CHECKPOINTS = 50
 
 
 class MethodSuite:
@@ -33,137 +39,145 @@ class MethodSuite:
         method: as it is typed, such as "pruning/magnitude".
         overrides: knobs that train for little time, and those that the method can't do without.
         networks: what it is tried on; those it can't work on it must refuse in one line.
-        must_work: names of the networks that it may not refuse.
-        data: dataset and recipe.
-        needs: methods without which it has nothing to work on.
-        before, after: methods that it is chained with, where its YAML and theirs allow it.
+        must_work_on: names of the networks that it may not refuse.
+        training_overrides: dataset and recipe.
+        required_methods: methods without which it has nothing to work on.
+        methods_before, methods_after: methods that it is chained with, where its YAML and theirs allow it.
     """
 
     method: ClassVar[str]
     overrides: ClassVar[tuple[str, ...]] = ()
-    networks: ClassVar[Mapping[str, tuple[str, ...]]] = NETWORKS
-    must_work: ClassVar[tuple[str, ...]] = ("lenet5",)
-    data: ClassVar[tuple[str, ...]] = SMALL
-    needs: ClassVar[tuple[str, ...]] = ()
-    before: ClassVar[tuple[str, ...]] = ("pruning/magnitude",)
-    after: ClassVar[tuple[str, ...]] = ("quantization/kmeans", "coding/huffman")
+    networks: ClassVar[Mapping[str, tuple[str, ...]]] = TRIED_NETWORKS
+    must_work_on: ClassVar[tuple[str, ...]] = ("lenet5",)
+    training_overrides: ClassVar[tuple[str, ...]] = SMALL_TRAINING
+    required_methods: ClassVar[tuple[str, ...]] = ()
+    methods_before: ClassVar[tuple[str, ...]] = ("pruning/magnitude",)
+    methods_after: ClassVar[tuple[str, ...]] = ("quantization/kmeans", "coding/huffman")
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        each(metafunc, network=self.networks, other={name: name for name in self._others()})
+        parametrize_cases(metafunc, network=self.networks, other={name: name for name in self._list_other_methods()})
 
-    def _others(self) -> tuple[str, ...]:
-        return tuple(name for name in (*self.before, *self.after) if name not in (self.method, *self.needs))
+    def _list_other_methods(self) -> tuple[str, ...]:
+        return tuple(
+            name
+            for name in (*self.methods_before, *self.methods_after)
+            if name not in (self.method, *self.required_methods)
+        )
 
     @pytest.fixture(autouse=True)
-    def _one_thread(self) -> None:
+    def _use_one_thread(self) -> None:
         torch.set_num_threads(1)
 
-    def _line(self, network: tuple[str, ...], before: tuple[str, ...] = (), after: tuple[str, ...] = ()) -> Line:
-        methods = (*before, *self.needs, self.method, *after)
-        others = (text for other in methods if other != self.method for text in brief(other))
-        return (*network, *self.data, f"compression=[{','.join(methods)}]", *self.overrides, *others)
+    def _build_command_line(
+        self, network: tuple[str, ...], before: tuple[str, ...] = (), after: tuple[str, ...] = ()
+    ) -> Overrides:
+        methods = (*before, *self.required_methods, self.method, *after)
+        others = (text for other in methods if other != self.method for text in one_epoch_overrides(other))
+        return (*network, *self.training_overrides, f"compression=[{','.join(methods)}]", *self.overrides, *others)
 
-    def _works(self, network: tuple[str, ...]) -> "Trial":
+    def _try_or_skip(self, network: tuple[str, ...]) -> "MethodTrial":
         """Return what came of the method, or skip the test where it was refused."""
-        trial = tried(self._line(network))
-        if trial.refused is not None:
-            pytest.skip(f"refused: {trial.refused}")
+        trial = try_method(self._build_command_line(network))
+        if trial.refusal is not None:
+            pytest.skip(f"refused: {trial.refusal}")
         return trial
 
     def test_it_works_or_is_refused_in_one_line(self, network: tuple[str, ...]) -> None:
-        trial = tried(self._line(network))
-        if trial.refused is None:
-            assert trial.measured.isfinite().all()
+        trial = try_method(self._build_command_line(network))
+        if trial.refusal is None:
+            assert trial.stored_logits.isfinite().all()
         else:
-            assert trial.refused
-            assert "\n" not in trial.refused
-            assert network not in [self.networks[name] for name in self.must_work]
+            assert trial.refusal
+            assert "\n" not in trial.refusal
+            assert network not in [self.networks[name] for name in self.must_work_on]
 
     def test_what_is_in_the_file_is_what_was_trained(self, network: tuple[str, ...]) -> None:
-        trial = self._works(network)
-        assert torch.equal(trial.measured, trial.trained)
+        trial = self._try_or_skip(network)
+        assert torch.equal(trial.stored_logits, trial.trained_logits)
 
     def test_the_same_seed_gives_the_same_bytes(self, network: tuple[str, ...]) -> None:
-        trial = self._works(network)
-        assert bench().make(trial.node) == trial.data
+        trial = self._try_or_skip(network)
+        assert open_harness().run_stage(trial.node) == trial.file_content
 
     def test_after_a_kill_at_any_checkpoint_it_gives_the_same_bytes(self) -> None:
-        trial = self._works(next(iter(self.networks.values())))
-        for call in range(1, MOST_CHECKPOINTS):
+        trial = self._try_or_skip(next(iter(self.networks.values())))
+        for call in range(1, MAX_CHECKPOINTS):
             try:
-                bench().killed_at(call).make(trial.node)
-            except Killed:
-                assert bench().make(trial.node) == trial.data
+                open_harness().killed_at_checkpoint(call).run_stage(trial.node)
+            except SimulatedKill:
+                assert open_harness().run_stage(trial.node) == trial.file_content
             else:
                 return
-        pytest.fail(f"it writes {MOST_CHECKPOINTS} checkpoints: give overrides that train for less time")
+        pytest.fail(f"it writes {MAX_CHECKPOINTS} checkpoints: give overrides that train for less time")
 
     def test_it_goes_with_others_or_is_refused_in_one_line(self, other: str) -> None:
-        first, is_before = next(iter(self.networks.values())), other in self.before
-        trial = tried(self._line(first, (other,) if is_before else (), () if is_before else (other,)))
-        if trial.refused is not None:
-            assert "\n" not in trial.refused
+        first, is_before = next(iter(self.networks.values())), other in self.methods_before
+        trial = try_method(
+            self._build_command_line(first, (other,) if is_before else (), () if is_before else (other,))
+        )
+        if trial.refusal is not None:
+            assert "\n" not in trial.refusal
         else:
-            assert torch.equal(trial.measured, trial.trained)
+            assert torch.equal(trial.stored_logits, trial.trained_logits)
 
 
-class Trial:
+class MethodTrial:
     """What came of a command line: a reason why not, or a file's bytes and what its network answers.
 
     Attributes:
-        refused: the reason.
+        refusal: the reason.
         node: the last stage that made a network.
-        data: the file.
-        measured: logits of the network in the file, on noise.
-        trained: logits of the network it was made from, taken just before it was written.
+        file_content: the file.
+        stored_logits: logits of the network in the file, on noise.
+        trained_logits: logits of the network it was made from, taken just before it was written.
     """
 
     def __init__(self, overrides: tuple[str, ...]) -> None:
-        self.refused: str | None = None
+        self.refusal: str | None = None
         try:
-            self.node = _planned(overrides)
-            self.data, self.trained = self._made()
+            self.node = _plan_and_run_parents(overrides)
+            self.file_content, self.trained_logits = self._run_last_stage()
         except UserError as error:
-            self.refused = str(error)
+            self.refusal = str(error)
             return
-        file = container.read(bench().file(self.node), allow=self.node.runtime["allow"])
-        self.measured = logits(container.network(file), tuple(file.header["input"]["shape"]))
+        file = container.read_cvm(open_harness().network_path(self.node), allow=self.node.runtime["allow"])
+        self.stored_logits = compute_logits(container.materialise_network(file), tuple(file.header["input"]["shape"]))
 
-    def _made(self) -> tuple[bytes, Tensor]:
-        with _watched() as seen:
-            data = bench().make(self.node)
+    def _run_last_stage(self) -> tuple[bytes, Tensor]:
+        with _record_written_logits() as seen:
+            data = open_harness().run_stage(self.node)
         return data, seen[-1]
 
 
-tried = cache(Trial)
+try_method = cache(MethodTrial)
 
 
-def brief(method: str) -> tuple[str, ...]:
+def one_epoch_overrides(method: str) -> tuple[str, ...]:
     """Return overrides by which one of our own methods trains for a single epoch."""
     name = method.rpartition("/")[2]
     return () if method.startswith("coding/") else (f"compression.{name}.epochs=1",)
 
 
-def _planned(overrides: tuple[str, ...]) -> Node:
+def _plan_and_run_parents(overrides: tuple[str, ...]) -> Node:
     """Check a command line as `convarium run` does; make what the last step starts from."""
-    points = ask(overrides).accepted()
-    for reason in validate(points).values():
+    points = compose_points(overrides).check_points()
+    for reason in validate_points(points).values():
         raise UserError(reason)
-    graph = plan(points)
-    *before, node = until(graph, graph.points[0].network)
-    made(before)
+    graph = build_plan(points)
+    *before, node = list_nodes_to(graph, graph.points[0].network)
+    run_missing_stages(before)
     return node
 
 
 @contextmanager
-def _watched() -> Iterator[list[Tensor]]:
+def _record_written_logits() -> Iterator[list[Tensor]]:
     """Note what every network that is written meanwhile answers."""
     seen: list[Tensor] = []
-    write = container.write
+    write = container.write_cvm
 
     def watching(path: Any, network: Any, header: Mapping[str, Any], coders: Any) -> None:
-        seen.append(logits(network, tuple(header["input"]["shape"])))
+        seen.append(compute_logits(network, tuple(header["input"]["shape"])))
         write(path, network, header, coders)
 
-    with mock.patch.object(container, "write", watching):
+    with mock.patch.object(container, "write_cvm", watching):
         yield seen

@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor
 
-from convarium.datasets.splits import channels_last
+from convarium.datasets.splits import to_channels_last
 
 
-def augmented(images: Tensor, augmentation: str, black: Tensor) -> Tensor:
+def augment_batch(images: Tensor, augmentation: str, black: Tensor) -> Tensor:
     """Apply `augmentation` (none, crop, crop_flip) to images (N, C, H, W).
 
     Crop: padded by an eighth of the side with `black` (a normalised value per channel), then cut out anew at random
@@ -14,11 +14,11 @@ def augmented(images: Tensor, augmentation: str, black: Tensor) -> Tensor:
     """
     if augmentation == "none":
         return images
-    images = cropped(images, max(1, images.shape[-1] // 8), black)
-    return channels_last(flipped(images) if augmentation == "crop_flip" else images)
+    images = crop_randomly(images, max(1, images.shape[-1] // 8), black)
+    return to_channels_last(flip_randomly(images) if augmentation == "crop_flip" else images)
 
 
-def cropped(images: Tensor, margin: int, black: Tensor) -> Tensor:
+def crop_randomly(images: Tensor, margin: int, black: Tensor) -> Tensor:
     """Shift each image by up to `margin` pixels in both directions."""
     count, channels, height, width = images.shape
     canvas = black.reshape(1, -1, 1, 1).expand(count, channels, height + 2 * margin, width + 2 * margin).clone()
@@ -31,7 +31,7 @@ def cropped(images: Tensor, margin: int, black: Tensor) -> Tensor:
     return canvas[every, layers, rows, columns]
 
 
-def flipped(images: Tensor) -> Tensor:
+def flip_randomly(images: Tensor) -> Tensor:
     """Mirror about half of the images."""
     mirrored = (torch.rand(len(images)) < 0.5).to(images.device)[:, None, None, None]
     return torch.where(mirrored, images.flip(-1), images)

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from convarium.datasets import cifar
-from convarium.datasets.splits import Pixels
+from convarium.datasets.splits import RawImages
 
 
-def cifar10(dataset: Mapping[str, Any], root: Path | None, parts: tuple[str, ...]) -> dict[str, Pixels]:
+def cifar10(dataset: Mapping[str, Any], root: Path | None, parts: tuple[str, ...]) -> dict[str, RawImages]:
     """Read them from `root`/cifar-10-batches-py."""
-    return cifar.read("CIFAR10", dataset, root, parts)
+    return cifar.read_cifar("CIFAR10", dataset, root, parts)

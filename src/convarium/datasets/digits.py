@@ -4,16 +4,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from convarium.datasets.digest import verify
-from convarium.datasets.packaged import cut, locate, table
-from convarium.datasets.splits import Pixels, stratified_order
+from convarium.datasets.fingerprints import check_sha256
+from convarium.datasets.packaged_tables import locate_package_file, read_pixel_table, slice_parts
+from convarium.datasets.splits import RawImages, compute_stratified_order
 
-SHA256 = "09f66e6debdee2cd"
+SHA256_PREFIX = "09f66e6debdee2cd"
 
 
-def digits(dataset: Mapping[str, Any], root: Path | None, parts: tuple[str, ...]) -> dict[str, Pixels]:
+def digits(dataset: Mapping[str, Any], root: Path | None, parts: tuple[str, ...]) -> dict[str, RawImages]:
     """Read them; `root` is not needed. Pixels are 0..16."""
-    path = locate("sklearn", "datasets/data/digits.csv.gz", "digits")
-    verify([path], dataset["fingerprint"], [SHA256], "digits")
-    pixels = table(path, side=8, white=16)
-    return cut(pixels, stratified_order(pixels.labels, "digits"), {"test": 300, "validation": 200, "train": 1297})
+    path = locate_package_file("sklearn", "datasets/data/digits.csv.gz", "digits")
+    check_sha256([path], dataset["fingerprint"], [SHA256_PREFIX], "digits")
+    pixels = read_pixel_table(path, side=8, white_level=16)
+    return slice_parts(
+        pixels, compute_stratified_order(pixels.labels, "digits"), {"test": 300, "validation": 200, "train": 1297}
+    )

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from convarium.datasets import idx
-from convarium.datasets.splits import Pixels
+from convarium.datasets.splits import RawImages
 
-SHA256 = ("c59f468a2f672dc8", "bad3541b69d91243", "5b4141f0afbad91e", "0402a96d92fd2663")
+SHA256_PREFIXES = ("c59f468a2f672dc8", "bad3541b69d91243", "5b4141f0afbad91e", "0402a96d92fd2663")
 
 
-def fashion_mnist(dataset: Mapping[str, Any], root: Path | None, parts: tuple[str, ...]) -> dict[str, Pixels]:
+def fashion_mnist(dataset: Mapping[str, Any], root: Path | None, parts: tuple[str, ...]) -> dict[str, RawImages]:
     """Read them from `root`/FashionMNIST/raw."""
-    return idx.read("FashionMNIST", dataset, root, parts, SHA256)
+    return idx.read_idx("FashionMNIST", dataset, root, parts, SHA256_PREFIXES)

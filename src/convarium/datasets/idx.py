@@ -6,53 +6,60 @@ from typing import Any
 
 import torch
 
-from convarium.datasets.digest import verify
-from convarium.datasets.fetch import fetch, reason
-from convarium.datasets.splits import Pixels, carved
+from convarium.datasets.downloads import download_files, format_reason
+from convarium.datasets.fingerprints import check_sha256
+from convarium.datasets.splits import RawImages, carve_validation
 from convarium.errors import UserError
 
-FILES = (
+IDX_FILES = (
     "train-images-idx3-ubyte",
     "train-labels-idx1-ubyte",
     "t10k-images-idx3-ubyte",
     "t10k-labels-idx1-ubyte",
 )
-VALIDATION = 1 / 12
+VALIDATION_SHARE = 1 / 12
 
 
-def read(
-    kind: str, dataset: Mapping[str, Any], root: Path | None, parts: tuple[str, ...], known: Sequence[str]
-) -> dict[str, Pixels]:
-    """Read the parts asked for of `kind` (MNIST, FashionMNIST); a twelfth of train becomes validation (60k: 5k).
+def read_idx(
+    torchvision_name: str,
+    dataset: Mapping[str, Any],
+    root: Path | None,
+    parts: tuple[str, ...],
+    known_prefixes: Sequence[str],
+) -> dict[str, RawImages]:
+    """Read the parts asked for of `torchvision_name` (MNIST, FashionMNIST); a twelfth of train becomes validation (60k:
+    5k).
 
     Raises:
         UserError: files missing and not to be had, damaged, or not those of the declared fingerprint.
     """
     root = Path("data") if root is None else root
     name = dataset["name"]
-    home = root / kind / "raw"
-    files = [home / file for file in FILES]
+    home = root / torchvision_name / "raw"
+    files = [home / file for file in IDX_FILES]
     if not all(file.is_file() for file in files):
-        told = f"dataset {name} is not in {home}: put {', '.join(FILES)} (not gzipped)"
-        fetch(home, root, FILES, told, lambda folder: _class(kind)(folder, download=True))
-    verify(files, dataset["fingerprint"], known, name)
+        told = f"dataset {name} is not in {home}: put {', '.join(IDX_FILES)} (not gzipped)"
+        download_files(
+            home, root, IDX_FILES, told, lambda folder: _find_torchvision_class(torchvision_name)(folder, download=True)
+        )
+    check_sha256(files, dataset["fingerprint"], known_prefixes, name)
     found = {}
     if "test" in parts:
-        found["test"] = _pixels(kind, root, name, train=False)
+        found["test"] = _read_pixels(torchvision_name, root, name, train=False)
     if set(parts) & {"train", "validation"}:
-        found |= carved(_pixels(kind, root, name, train=True), name, VALIDATION)
+        found |= carve_validation(_read_pixels(torchvision_name, root, name, train=True), name, VALIDATION_SHARE)
     return found
 
 
-def _class(kind: str) -> Any:
+def _find_torchvision_class(torchvision_name: str) -> Any:
     from torchvision import datasets
 
-    return getattr(datasets, kind)
+    return getattr(datasets, torchvision_name)
 
 
-def _pixels(kind: str, root: Path, name: str, train: bool) -> Pixels:
+def _read_pixels(torchvision_name: str, root: Path, name: str, train: bool) -> RawImages:
     try:
-        stored = _class(kind)(root, train=train, download=False)
+        stored = _find_torchvision_class(torchvision_name)(root, train=train, download=False)
     except Exception as error:
-        raise UserError(f"{root / kind / 'raw'} can't be read as {name}: {reason(error)}") from None
-    return Pixels(stored.data.unsqueeze(1), torch.as_tensor(stored.targets, dtype=torch.int64))
+        raise UserError(f"{root / torchvision_name / 'raw'} can't be read as {name}: {format_reason(error)}") from None
+    return RawImages(stored.data.unsqueeze(1), torch.as_tensor(stored.targets, dtype=torch.int64))

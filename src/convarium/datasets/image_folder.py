@@ -1,4 +1,4 @@
-"""The user's own pictures: a folder a class (`convarium.pictures`); split by content, or as the folder is divided."""
+"""The user's own images: a folder a class (`datasets.folder_images`); split by content, or as the folder is divided."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,12 +6,12 @@ from typing import Any
 
 import torch
 
-from convarium.datasets.splits import Files
+from convarium.datasets.folder_images import list_folder_images
+from convarium.datasets.splits import ImagePaths
 from convarium.errors import UserError
-from convarium.pictures import listed
 
 
-def image_folder(dataset: Mapping[str, Any], root: Path | None, parts: tuple[str, ...]) -> dict[str, Files]:
+def image_folder(dataset: Mapping[str, Any], root: Path | None, parts: tuple[str, ...]) -> dict[str, ImagePaths]:
     """Name the files of each part; what is not a picture belongs to none, and is counted with train.
 
     Raises:
@@ -19,7 +19,7 @@ def image_folder(dataset: Mapping[str, Any], root: Path | None, parts: tuple[str
     """
     if root is None:
         raise UserError("dataset.root must be set: the folder of your pictures")
-    found = listed(root, dataset["on_error"], names=dataset["class_names"])
+    found = list_folder_images(root, dataset["on_error"], class_names=dataset["class_names"])
     if dataset["fingerprint"] != found.fingerprint:
         declared = dataset["fingerprint"] or "missing"
         raise UserError(f"dataset.fingerprint is {declared}, the pictures in {root} have {found.fingerprint} now")
@@ -30,5 +30,6 @@ def image_folder(dataset: Mapping[str, Any], root: Path | None, parts: tuple[str
     labels = {part: torch.tensor([one.label for one in found.parts[part]]) for part in parts}
     skipped = {"train": found.skipped}
     return {
-        part: Files(tuple(one.path for one in found.parts[part]), labels[part], skipped.get(part, 0)) for part in parts
+        part: ImagePaths(tuple(one.path for one in found.parts[part]), labels[part], skipped.get(part, 0))
+        for part in parts
     }

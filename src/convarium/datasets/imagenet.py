@@ -6,15 +6,15 @@ from typing import Any
 
 import torch
 
-from convarium.datasets.fetch import reason
-from convarium.datasets.splits import Files, stratified_order
+from convarium.datasets.downloads import format_reason
+from convarium.datasets.splits import ImagePaths, compute_stratified_order
 from convarium.errors import UserError
 
-VALIDATION = 1 / 25
-NEEDED = (("meta.bin", "devkit"), ("train", "train"), ("val", "val"))
+VALIDATION_SHARE = 1 / 25
+REQUIRED_ARCHIVES = (("meta.bin", "devkit"), ("train", "train"), ("val", "val"))
 
 
-def imagenet(dataset: Mapping[str, Any], root: Path | None, parts: tuple[str, ...]) -> dict[str, Files]:
+def imagenet(dataset: Mapping[str, Any], root: Path | None, parts: tuple[str, ...]) -> dict[str, ImagePaths]:
     """Name the files of each part in `root`/{train,val}; torchvision unpacks the archives where only these are there.
 
     Raises:
@@ -23,7 +23,7 @@ def imagenet(dataset: Mapping[str, Any], root: Path | None, parts: tuple[str, ..
     from torchvision.datasets.imagenet import ARCHIVE_META
 
     root = Path("data/imagenet") if root is None else root
-    needed = {name: ARCHIVE_META[archive][0] for name, archive in NEEDED}
+    needed = {name: ARCHIVE_META[archive][0] for name, archive in REQUIRED_ARCHIVES}
     lacking = [file for name, file in needed.items() if not ((root / name).exists() or (root / file).exists())]
     if lacking:
         raise UserError(
@@ -32,26 +32,26 @@ def imagenet(dataset: Mapping[str, Any], root: Path | None, parts: tuple[str, ..
         )
     found = {}
     if "test" in parts:
-        found["test"] = _files(root, "val", dataset)
+        found["test"] = _list_split_paths(root, "val", dataset)
     if set(parts) & {"train", "validation"}:
-        train = _files(root, "train", dataset)
-        order = torch.from_numpy(stratified_order(train.labels, "imagenet"))
-        held = round(len(order) * VALIDATION)
-        found |= {"validation": _chosen(train, order[:held]), "train": _chosen(train, order[held:])}
+        train = _list_split_paths(root, "train", dataset)
+        order = torch.from_numpy(compute_stratified_order(train.labels, "imagenet"))
+        held = round(len(order) * VALIDATION_SHARE)
+        found |= {"validation": _select_paths(train, order[:held]), "train": _select_paths(train, order[held:])}
     return found
 
 
-def _chosen(files: Files, places: torch.Tensor) -> Files:
-    return Files(tuple(files.paths[place] for place in places.tolist()), files.labels[places])
+def _select_paths(files: ImagePaths, places: torch.Tensor) -> ImagePaths:
+    return ImagePaths(tuple(files.paths[place] for place in places.tolist()), files.labels[places])
 
 
-def _files(root: Path, split: str, dataset: Mapping[str, Any]) -> Files:
+def _list_split_paths(root: Path, split: str, dataset: Mapping[str, Any]) -> ImagePaths:
     from torchvision import datasets
 
     try:
         stored = datasets.ImageNet(root, split=split)
     except Exception as error:
-        raise UserError(f"{root} can't be read as imagenet: {reason(error)}") from None
+        raise UserError(f"{root} can't be read as imagenet: {format_reason(error)}") from None
     sizes = dataset["images"]
     classes, images = dataset["classes"], sizes["test"] if split == "val" else sizes["train"] + sizes["validation"]
     if (len(stored.classes), len(stored.samples)) != (classes, images):
@@ -59,4 +59,4 @@ def _files(root: Path, split: str, dataset: Mapping[str, Any]) -> Files:
             f"{root / split} has {len(stored.samples):,} pictures of {len(stored.classes):,} classes, imagenet"
             f" {images:,} of {classes:,}: a part of it is a set of its own, dataset=image_folder"
         )
-    return Files(tuple(Path(path) for path, _ in stored.samples), torch.tensor(stored.targets))
+    return ImagePaths(tuple(Path(path) for path, _ in stored.samples), torch.tensor(stored.targets))

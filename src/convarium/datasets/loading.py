@@ -7,22 +7,22 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from convarium.datasets.contract import checked
-from convarium.datasets.decoded import decoded, kept
-from convarium.datasets.prepare import Lazy, Preparation
-from convarium.datasets.splits import Files, Images, Pixels, Splits, Tensors
+from convarium.datasets.image_preparation import ImagePreparation, LazyImages
+from convarium.datasets.pixel_cache import decode_files, find_cached_pixels
+from convarium.datasets.reader_check import check_reader_result
+from convarium.datasets.splits import ImagePaths, ImageTensors, LabelledImages, RawImages, Splits
 from convarium.errors import UserError
-from convarium.names import find
+from convarium.lookup import find_by_name
 
-PARTS = ("train", "validation", "test")
-IN_MEMORY = 4 << 30  # bytes of a part as float32; a larger one is made ready batch by batch
-AT_ONCE = 1000
+ALL_PARTS = ("train", "validation", "test")
+MAX_IN_MEMORY_BYTES = 4 << 30  # bytes of a part as float32; a larger one is made ready batch by batch
+IMAGES_PER_COUNT = 1000
 
-Reader = Callable[[Mapping[str, Any], Path | None, tuple[str, ...]], Mapping[str, Pixels | Files]]
+Reader = Callable[[Mapping[str, Any], Path | None, tuple[str, ...]], Mapping[str, RawImages | ImagePaths]]
 
 
-def load(
-    dataset: Mapping[str, Any], root: str | None = None, parts: tuple[str, ...] = PARTS, cache: Path | None = None
+def load_splits(
+    dataset: Mapping[str, Any], root: str | None = None, parts: tuple[str, ...] = ALL_PARTS, cache: Path | None = None
 ) -> Splits:
     """Load the parts asked for, resized, with the declared channels, normalised by the declared mean and deviation.
 
@@ -39,16 +39,16 @@ def load(
     Raises:
         UserError: data missing or damaged, or a train_size that is not there.
     """
-    read = _read(dataset, root, parts, cache)
-    mean, std = _statistics(dataset, read.get("train"))
+    read = _read_parts(dataset, root, parts, cache)
+    mean, std = _find_mean_and_std(dataset, read.get("train"))
     if "train" in parts and dataset.get("train_size"):
-        read["train"] = _first(read["train"], dataset["train_size"], dataset["name"])
-    ready = {part: Tensors(_images(read[part], dataset, mean, std), read[part].labels) for part in parts}
+        read["train"] = _select_first(read["train"], dataset["train_size"], dataset["name"])
+    ready = {part: LabelledImages(_prepare_images(read[part], dataset, mean, std), read[part].labels) for part in parts}
     skipped = {part: pixels.skipped for part, pixels in read.items() if pixels.skipped}
     return Splits(ready.get("train"), ready.get("validation"), ready.get("test"), mean, std, skipped)
 
 
-def scaled_for(header: Mapping[str, Any], dataset: Mapping[str, Any]) -> dict[str, Any]:
+def match_value_range(header: Mapping[str, Any], dataset: Mapping[str, Any]) -> dict[str, Any]:
     """Return a dataset whose pictures of more than 8 bits are scaled as those that a file's network was trained on.
 
     Args:
@@ -58,48 +58,52 @@ def scaled_for(header: Mapping[str, Any], dataset: Mapping[str, Any]) -> dict[st
     return {**dataset, "value_range": given} if given and dataset.get("value_range") else {**dataset}
 
 
-def _read(
+def _read_parts(
     dataset: Mapping[str, Any], root: str | None, parts: tuple[str, ...], cache: Path | None
-) -> dict[str, Pixels]:
-    reader: Reader = find("datasets", dataset["name"])
-    found = {part: pixels for part in parts if (pixels := kept(dataset, part, cache)) is not None}
+) -> dict[str, RawImages]:
+    reader: Reader = find_by_name("datasets", dataset["name"])
+    found = {part: pixels for part in parts if (pixels := find_cached_pixels(dataset, part, cache)) is not None}
     missing = tuple(part for part in parts if part not in found)
-    read = checked(reader(dataset, Path(root) if root else None, missing), missing, dataset) if missing else {}
+    read = (
+        check_reader_result(reader(dataset, Path(root) if root else None, missing), missing, dataset) if missing else {}
+    )
     for part in missing:
         new = read[part]
-        found[part] = decoded(new, dataset, part, cache) if isinstance(new, Files) else new
+        found[part] = decode_files(new, dataset, part, cache) if isinstance(new, ImagePaths) else new
     return found
 
 
-def _first(pixels: Pixels, size: int, name: str) -> Pixels:
+def _select_first(pixels: RawImages, size: int, name: str) -> RawImages:
     if not 1 <= size <= len(pixels.labels):
         raise UserError(f"dataset.train_size={size}: {name} has 1..{len(pixels.labels)} training images")
-    return Pixels(pixels.images[:size], pixels.labels[:size], pixels.white, pixels.skipped)
+    return RawImages(pixels.images[:size], pixels.labels[:size], pixels.white_level, pixels.skipped)
 
 
-def _statistics(dataset: Mapping[str, Any], train: Pixels | None) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _find_mean_and_std(
+    dataset: Mapping[str, Any], train: RawImages | None
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Return mean and deviation of each channel: declared, or else of the training images."""
     if dataset["mean"] is not None and dataset["std"] is not None:
-        return _stretch(dataset, "mean"), _stretch(dataset, "std")
+        return _expand_to_channels(dataset, "mean"), _expand_to_channels(dataset, "std")
     if train is None:
         return (0.0,) * dataset["channels"], (1.0,) * dataset["channels"]
-    found = [_of_channel(train, channel) for channel in range(train.images.shape[1])]
+    found = [_measure_channel(train, channel) for channel in range(train.images.shape[1])]
     return tuple(mean for mean, _ in found), tuple(std for _, std in found)
 
 
-def _of_channel(pixels: Pixels, channel: int) -> tuple[float, float]:
+def _measure_channel(pixels: RawImages, channel: int) -> tuple[float, float]:
     """Count in whole numbers, so that the order of images does not matter."""
     counts = torch.zeros(256, dtype=torch.int64)
-    for start in range(0, len(pixels.labels), AT_ONCE):
-        counts += pixels.images[start : start + AT_ONCE, channel].flatten().bincount(minlength=256)
-    levels = torch.arange(256, dtype=torch.float64) / pixels.white
+    for start in range(0, len(pixels.labels), IMAGES_PER_COUNT):
+        counts += pixels.images[start : start + IMAGES_PER_COUNT, channel].flatten().bincount(minlength=256)
+    levels = torch.arange(256, dtype=torch.float64) / pixels.white_level
     share = counts.double() / counts.sum()
     mean = float((share * levels).sum())
     deviation = float((share * (levels - mean) ** 2).sum()) ** 0.5
     return round(mean, 6), round(deviation, 6) or 1.0
 
 
-def _stretch(dataset: Mapping[str, Any], key: str) -> tuple[float, ...]:
+def _expand_to_channels(dataset: Mapping[str, Any], key: str) -> tuple[float, ...]:
     """Return one value a channel; a single value serves all channels."""
     values, channels = dataset[key], dataset["channels"]
     if len(values) not in (1, channels):
@@ -107,11 +111,13 @@ def _stretch(dataset: Mapping[str, Any], key: str) -> tuple[float, ...]:
     return tuple(float(value) for value in (values if len(values) == channels else values * channels))
 
 
-def _images(pixels: Pixels, dataset: Mapping[str, Any], mean: tuple[float, ...], std: tuple[float, ...]) -> Images:
+def _prepare_images(
+    pixels: RawImages, dataset: Mapping[str, Any], mean: tuple[float, ...], std: tuple[float, ...]
+) -> ImageTensors:
     stored: Tensor = pixels.images
     size, channels = dataset.get("img_size") or stored.shape[-1], dataset["channels"]
     if stored.shape[1] not in (1, channels):
         raise UserError(f"dataset.channels={channels}: {dataset['name']} has {stored.shape[1]} channels")
-    prepare = Preparation(pixels.white, size, channels, mean, std)
-    too_large = 4 * len(stored) * channels * size * size > IN_MEMORY
-    return Lazy(stored, prepare) if too_large else prepare(stored)
+    prepare = ImagePreparation(pixels.white_level, size, channels, mean, std)
+    too_large = 4 * len(stored) * channels * size * size > MAX_IN_MEMORY_BYTES
+    return LazyImages(stored, prepare) if too_large else prepare(stored)

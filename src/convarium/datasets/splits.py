@@ -10,15 +10,24 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from convarium.datasets.prepare import Lazy, channels_last
+from convarium.datasets.image_preparation import LazyImages, to_channels_last
 
-__all__ = ["Files", "Images", "Pixels", "Splits", "Tensors", "carved", "channels_last", "stratified_order"]
+__all__ = [
+    "ImagePaths",
+    "ImageTensors",
+    "LabelledImages",
+    "RawImages",
+    "Splits",
+    "carve_validation",
+    "compute_stratified_order",
+    "to_channels_last",
+]
 
-Images = Tensor | Lazy
+ImageTensors = Tensor | LazyImages
 
 
 @dataclass(frozen=True)
-class Pixels:
+class RawImages:
     """What a reader returns for one part: images as stored, uint8 (N, C, H, W), labels int64 (N,), the white level.
 
     `skipped` counts files that were left out.
@@ -26,17 +35,17 @@ class Pixels:
 
     images: Tensor
     labels: Tensor
-    white: int = 255
+    white_level: int = 255
     skipped: int = 0
 
-    def select(self, indices: NDArray[np.int64]) -> "Pixels":
+    def select(self, indices: NDArray[np.int64]) -> "RawImages":
         """Return the images at `indices`, in that order."""
         chosen = torch.from_numpy(indices)
-        return Pixels(self.images[chosen], self.labels[chosen], self.white)
+        return RawImages(self.images[chosen], self.labels[chosen], self.white_level)
 
 
 @dataclass(frozen=True)
-class Files:
+class ImagePaths:
     """What a reader returns instead for a part that lies in a file a picture: paths, and labels int64 (N,).
 
     `skipped` counts files that the reader itself has left out.
@@ -48,18 +57,18 @@ class Files:
 
 
 @dataclass(frozen=True)
-class Tensors:
+class LabelledImages:
     """One part, ready for a network: float32 (N, C, H, W) normalised and channels-last in memory, labels int64 (N,)."""
 
-    images: Images
+    images: ImageTensors
     labels: Tensor
 
     def __len__(self) -> int:
         return len(self.labels)
 
-    def to(self, device: torch.device | str) -> "Tensors":
+    def to(self, device: torch.device | str) -> "LabelledImages":
         """Return the same on another device."""
-        return Tensors(self.images.to(device), self.labels.to(device))
+        return LabelledImages(self.images.to(device), self.labels.to(device))
 
 
 @dataclass(frozen=True)
@@ -69,22 +78,22 @@ class Splits:
     `skipped` counts, by part, the files that are not pictures and were left out (`dataset.on_error=skip`).
     """
 
-    train: Tensors | None
-    validation: Tensors | None
-    test: Tensors | None
+    train: LabelledImages | None
+    validation: LabelledImages | None
+    test: LabelledImages | None
     mean: tuple[float, ...]
     std: tuple[float, ...]
     skipped: Mapping[str, int] = field(default_factory=dict)
 
 
-def carved(pixels: Pixels, name: str, share: float) -> dict[str, Pixels]:
+def carve_validation(pixels: RawImages, name: str, share: float) -> dict[str, RawImages]:
     """Take a share of a set's own training images for validation."""
-    order = stratified_order(pixels.labels, name)
+    order = compute_stratified_order(pixels.labels, name)
     held = round(len(order) * share)
     return {"validation": pixels.select(order[:held]), "train": pixels.select(order[held:])}
 
 
-def stratified_order(labels: Tensor, name: str) -> NDArray[np.int64]:
+def compute_stratified_order(labels: Tensor, name: str) -> NDArray[np.int64]:
     """Order all images so that every prefix holds the classes in their proportions (each within one image).
 
     Fixed for ever: within a class images are ordered by sha256 of "name:index", then classes are interleaved evenly.

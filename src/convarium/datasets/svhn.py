@@ -7,15 +7,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from convarium.datasets.digest import verify_md5
-from convarium.datasets.fetch import fetch, reason
-from convarium.datasets.splits import Pixels, carved
+from convarium.datasets.downloads import download_files, format_reason
+from convarium.datasets.fingerprints import check_md5
+from convarium.datasets.splits import RawImages, carve_validation
 from convarium.errors import UserError
 
-VALIDATION = 1 / 10
+VALIDATION_SHARE = 1 / 10
 
 
-def svhn(dataset: Mapping[str, Any], root: Path | None, parts: tuple[str, ...]) -> dict[str, Pixels]:
+def svhn(dataset: Mapping[str, Any], root: Path | None, parts: tuple[str, ...]) -> dict[str, RawImages]:
     """Read them from `root`/{train,test}_32x32.mat; the "extra" images are not used.
 
     Raises:
@@ -26,28 +26,30 @@ def svhn(dataset: Mapping[str, Any], root: Path | None, parts: tuple[str, ...]) 
     root = Path("data") if root is None else root
     known = {file: md5 for _, file, md5 in (datasets.SVHN.split_list[split] for split in ("train", "test"))}
     if not all((root / file).is_file() for file in known):
-        fetch(root, root, list(known), f"dataset svhn is not in {root}: put {', '.join(known)}", _download)
-    verify_md5({root / file: md5 for file, md5 in known.items()}, dataset["fingerprint"], "svhn")
+        download_files(
+            root, root, list(known), f"dataset svhn is not in {root}: put {', '.join(known)}", _download_archives
+        )
+    check_md5({root / file: md5 for file, md5 in known.items()}, dataset["fingerprint"], "svhn")
     found = {}
     if "test" in parts:
-        found["test"] = _pixels(root, "test")
+        found["test"] = _read_pixels(root, "test")
     if set(parts) & {"train", "validation"}:
-        found |= carved(_pixels(root, "train"), "svhn", VALIDATION)
+        found |= carve_validation(_read_pixels(root, "train"), "svhn", VALIDATION_SHARE)
     return found
 
 
-def _download(folder: str) -> None:
+def _download_archives(folder: str) -> None:
     from torchvision import datasets
 
     for split in ("train", "test"):
         datasets.SVHN(folder, split=split, download=True)
 
 
-def _pixels(root: Path, split: str) -> Pixels:
+def _read_pixels(root: Path, split: str) -> RawImages:
     from torchvision import datasets
 
     try:
         stored = datasets.SVHN(root, split=split, download=False)
     except Exception as error:
-        raise UserError(f"{root} can't be read as svhn: {reason(error)}") from None
-    return Pixels(torch.from_numpy(np.ascontiguousarray(stored.data)), torch.from_numpy(stored.labels))
+        raise UserError(f"{root} can't be read as svhn: {format_reason(error)}") from None
+    return RawImages(torch.from_numpy(np.ascontiguousarray(stored.data)), torch.from_numpy(stored.labels))

@@ -12,14 +12,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from convarium import datasets
-from convarium.compression.file import container
-from convarium.datasets.splits import Tensors
-from convarium.measurement import models
-from convarium.measurement.quality import as_trained, check_fits
+from convarium.cvm import container
+from convarium.datasets.loading import load_splits, match_value_range
+from convarium.datasets.splits import LabelledImages
+from convarium.measurement import executor_models
+from convarium.measurement.quality import check_file_fits_dataset, normalise_for_network
 
 Json = dict[str, Any]
-AT_ONCE = 100
+EXECUTION_BATCH_SIZE = 100
 
 
 def execute_file(
@@ -48,53 +48,55 @@ def execute_file(
         UserError: the file is damaged, does not fit the dataset, or the executor can't run it.
     """
     file = Path(path)
-    header = container.read(file).header
-    check_fits(header, dataset, task, path)
+    header = container.read_cvm(file).header
+    check_file_fits_dataset(header, dataset, task, path)
     parts, kept = ("validation", "test"), Path(cache) if cache else None
-    splits = datasets.load(datasets.scaled_for(header, dataset), root, parts, kept)
-    test, validation = (as_trained(part, splits, header) for part in (splits.test, splits.validation))
-    model = models.made(executor, file, _spread(validation, calibration_images), Path(folder))
-    loaded = models.loaded(executor, model, threads)
-    eager = models.loaded("eager", file, threads)
-    answers, loss = _answers(loaded.logits, test)
-    usual, _ = _answers(eager.logits, test)
-    known, _ = _answers(loaded.logits, validation)
+    splits = load_splits(match_value_range(header, dataset), root, parts, kept)
+    test, validation = (normalise_for_network(part, splits, header) for part in (splits.test, splits.validation))
+    model = executor_models.prepare_model(
+        executor, file, _select_spread_images(validation, calibration_images), Path(folder)
+    )
+    loaded = executor_models.load_model(executor, model, threads)
+    eager = executor_models.load_model("eager", file, threads)
+    answers, loss = _predict_classes(loaded.compute_logits, test)
+    usual, _ = _predict_classes(eager.compute_logits, test)
+    known, _ = _predict_classes(loaded.compute_logits, validation)
     correct = answers == test.labels
     return {
         "metrics": {
-            "accuracy": _share(correct),
-            "validation_accuracy": _share(known == validation.labels),
+            "accuracy": _compute_share(correct),
+            "validation_accuracy": _compute_share(known == validation.labels),
             "loss": loss,
-            "agreement": _share(answers == usual),
-            "model_bytes": loaded.model_bytes(),
+            "agreement": _compute_share(answers == usual),
+            "model_bytes": loaded.count_model_bytes(),
         },
         "correct": np.packbits(correct.numpy()).tobytes().hex(),
         "images": len(correct),
     }
 
 
-def _answers(logits: Callable[[Tensor], Tensor], tensors: Tensors) -> tuple[Tensor, float]:
-    """Return each image's class, int64 (N,), and the mean cross-entropy in nats; always AT_ONCE images at a time."""
+def _predict_classes(logits: Callable[[Tensor], Tensor], tensors: LabelledImages) -> tuple[Tensor, float]:
+    """Return each image's class, int64 (N,), and the mean cross-entropy in nats, by EXECUTION_BATCH_SIZE images."""
     found, total = [], 0.0
-    for start in range(0, len(tensors), AT_ONCE):
-        part = slice(start, start + AT_ONCE)
+    for start in range(0, len(tensors), EXECUTION_BATCH_SIZE):
+        part = slice(start, start + EXECUTION_BATCH_SIZE)
         labels, images = tensors.labels[part], tensors.images[part]
-        answer = logits(_filled(images))[: len(labels)]
+        answer = logits(_pad_batch(images))[: len(labels)]
         found.append(answer.argmax(1))
         total += functional.cross_entropy(answer, labels, reduction="sum").item()
     return torch.cat(found), total / len(tensors)
 
 
-def _filled(images: Tensor) -> Tensor:
-    """Repeat the last image up to AT_ONCE: another number of images would be compiled again."""
-    missing = AT_ONCE - len(images)
+def _pad_batch(images: Tensor) -> Tensor:
+    """Repeat the last image up to EXECUTION_BATCH_SIZE: another number of images would be compiled again."""
+    missing = EXECUTION_BATCH_SIZE - len(images)
     return torch.cat([images, images[-1:].expand(missing, *images.shape[1:])]) if missing else images
 
 
-def _spread(tensors: Tensors, count: int) -> Tensor:
+def _select_spread_images(tensors: LabelledImages, count: int) -> Tensor:
     places = torch.linspace(0, len(tensors) - 1, min(count, len(tensors))).round().long()
     return tensors.images[places]
 
 
-def _share(right: Tensor) -> float:
+def _compute_share(right: Tensor) -> float:
     return float(right.double().mean())

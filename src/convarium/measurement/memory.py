@@ -11,7 +11,7 @@ from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
 
-def peak_bytes(network: nn.Module, call: Callable[[], Any]) -> int:
+def measure_cpu_peak_bytes(network: nn.Module, call: Callable[[], Any]) -> int:
     """Return bytes of weights and buffers, plus the most that torch's allocator held at once during `call`.
 
     Counted from every allocation and release that the profiler records, so it is exact and repeatable: activations and
@@ -19,7 +19,7 @@ def peak_bytes(network: nn.Module, call: Callable[[], Any]) -> int:
     (ru_maxrss) would hold those too, but is a few megabytes of chance, more than a small network takes.
     """
     call()
-    with _quiet(), profile(activities=[ProfilerActivity.CPU], profile_memory=True) as recorded:
+    with _silence_stderr(), profile(activities=[ProfilerActivity.CPU], profile_memory=True) as recorded:
         call()
     kineto: Any = recorded.profiler
     events = [event for event in kineto.kineto_results.events() if event.name() == "[memory]"]
@@ -27,10 +27,10 @@ def peak_bytes(network: nn.Module, call: Callable[[], Any]) -> int:
     for event in sorted(events, key=lambda event: event.start_ns()):
         held += event.nbytes()
         highest = max(highest, held)
-    return highest + held_bytes(network)
+    return highest + count_state_bytes(network)
 
 
-def peak_bytes_of_gpu(network: nn.Module, call: Callable[[], Any]) -> int:
+def measure_gpu_peak_bytes(network: nn.Module, call: Callable[[], Any]) -> int:
     """Return the same on a GPU: by the statistics that torch's caching allocator keeps of it."""
     call()
     torch.cuda.synchronize()
@@ -38,16 +38,16 @@ def peak_bytes_of_gpu(network: nn.Module, call: Callable[[], Any]) -> int:
     torch.cuda.reset_peak_memory_stats()
     call()
     torch.cuda.synchronize()
-    return torch.cuda.max_memory_allocated() - before + held_bytes(network)
+    return torch.cuda.max_memory_allocated() - before + count_state_bytes(network)
 
 
-def held_bytes(network: nn.Module) -> int:
+def count_state_bytes(network: nn.Module) -> int:
     """Return bytes of weights and buffers."""
     return sum(t.numel() * t.element_size() for t in [*network.parameters(), *network.buffers()])
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def _silence_stderr() -> Iterator[None]:
     """The profiler's C++ part talks to the file descriptor of stderr."""
     kept = os.dup(2)
     with Path(os.devnull).open("wb") as nowhere:

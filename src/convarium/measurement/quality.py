@@ -13,17 +13,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from convarium import datasets
-from convarium.architectures import library
-from convarium.architectures.loose_tensors import move
-from convarium.compression.coverage import find_coverage
-from convarium.compression.file import container
-from convarium.datasets.prepare import Lazy
-from convarium.datasets.splits import Splits, Tensors
+from convarium.architectures import factory
+from convarium.architectures.unsaved_tensors import move_network
+from convarium.compression.coverage import compute_site_coverage
+from convarium.cost.macs import count_macs
+from convarium.cvm import container
+from convarium.datasets.image_preparation import LazyImages
+from convarium.datasets.loading import load_splits, match_value_range
+from convarium.datasets.splits import LabelledImages, Splits
 from convarium.errors import UserError
-from convarium.measurement.by_class import balanced, by_class
-from convarium.measurement.macs import macs
-from convarium.tasks.evaluate import evaluate
+from convarium.measurement.accuracy_by_class import compute_balanced_accuracy, count_correct_by_class
+from convarium.tasks.evaluate import evaluate_network
 
 Json = dict[str, Any]
 
@@ -59,45 +59,49 @@ def measure_file(
         UserError: the file is damaged, or its network does not fit the dataset.
     """
     torch.set_num_threads(threads)
-    file = container.read(Path(path))
-    network = container.network(file)
-    check_fits(file.header, dataset, task, path)
+    file = container.read_cvm(Path(path))
+    network = container.materialise_network(file)
+    check_file_fits_dataset(file.header, dataset, task, path)
     parts, kept = ("validation", "test"), Path(cache) if cache else None
-    splits = datasets.load(datasets.scaled_for(file.header, dataset), root, parts, kept)
-    move(network, _device(accelerator))
-    test, validation = (as_trained(part, splits, file.header) for part in (splits.test, splits.validation))
-    correct, loss = evaluate(network, test)
-    right, _ = evaluate(network, validation)
-    per_class = by_class(correct, test.labels, dataset["classes"])
-    coverage = find_coverage(library.build(file.header["architecture"], "meta"))
+    splits = load_splits(match_value_range(file.header, dataset), root, parts, kept)
+    move_network(network, _select_device(accelerator))
+    test, validation = (normalise_for_network(part, splits, file.header) for part in (splits.test, splits.validation))
+    correct, loss = evaluate_network(network, test)
+    right, _ = evaluate_network(network, validation)
+    per_class = count_correct_by_class(correct, test.labels, dataset["classes"])
+    coverage = compute_site_coverage(factory.build_architecture(file.header["architecture"], "meta"))
     size = Path(outside or path).stat().st_size
-    dense_bytes = Path(dense_path).stat().st_size if dense_path else _dense_size(file.header)
+    dense_bytes = Path(dense_path).stat().st_size if dense_path else _measure_dense_bytes(file.header)
     return {
         "metrics": {
-            "accuracy": _share(correct),
-            "validation_accuracy": _share(right),
-            "balanced_accuracy": balanced(per_class),
-            "validation_balanced_accuracy": balanced(by_class(right, validation.labels, dataset["classes"])),
+            "accuracy": _average_correct(correct),
+            "validation_accuracy": _average_correct(right),
+            "balanced_accuracy": compute_balanced_accuracy(per_class),
+            "validation_balanced_accuracy": compute_balanced_accuracy(
+                count_correct_by_class(right, validation.labels, dataset["classes"])
+            ),
             "loss": loss,
             "file_bytes": size,
             "dense_bytes": dense_bytes,
             "ratio": dense_bytes / size,
-            "xz_bytes": _xz(Path(dense_path)) if dense_path else None,
+            "xz_bytes": _measure_xz_bytes(Path(dense_path)) if dense_path else None,
             "parameters": sum(parameter.numel() for parameter in network.parameters()),
             "nonzeros": sum(int(parameter.count_nonzero()) for parameter in network.parameters()),
-            "macs": macs(network, file.header["input"]["shape"]),
+            "macs": count_macs(network, file.header["input"]["shape"]),
         },
         "correct": np.packbits(correct.numpy()).tobytes().hex(),
         "images": len(correct),
         "per_class": per_class,
         "skipped": dict(splits.skipped),
         "coverage": coverage.share,
-        "uncovered": coverage.others,
-        "bytes": {"weights": size} if outside else file.bytes,
+        "uncovered": coverage.other_shares,
+        "bytes": {"weights": size} if outside else file.bytes_by_kind,
     }
 
 
-def check_fits(header: Mapping[str, Any], dataset: Mapping[str, Any], task: Mapping[str, Any], path: str) -> None:
+def check_file_fits_dataset(
+    header: Mapping[str, Any], dataset: Mapping[str, Any], task: Mapping[str, Any], path: str
+) -> None:
     """Raise UserError where a file's network is for another task, other classes or other images than the dataset's."""
     name = header["task"]["name"] if isinstance(header["task"], Mapping) else header["task"]
     classes = header["classes"] if isinstance(header["classes"], int) else len(header["classes"])
@@ -112,38 +116,38 @@ def check_fits(header: Mapping[str, Any], dataset: Mapping[str, Any], task: Mapp
         raise UserError(f"{path} takes images of {takes}, dataset={dataset['name']} has {has}; see dataset.img_size")
 
 
-def _dense_size(header: Mapping[str, Any]) -> int:
+def _measure_dense_bytes(header: Mapping[str, Any]) -> int:
     """Return the bytes of the architecture in a dense float32 file; they do not depend on the values."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "dense.cvm"
-        container.write(path, library.build(header["architecture"]), {**header, "surgery": []}, {})
+        container.write_cvm(path, factory.build_architecture(header["architecture"]), {**header, "surgery": []}, {})
         return path.stat().st_size
 
 
-def _device(accelerator: str) -> torch.device:
+def _select_device(accelerator: str) -> torch.device:
     return torch.device("cuda" if accelerator in ("auto", "gpu") and torch.cuda.is_available() else "cpu")
 
 
-def as_trained(tensors: Tensors | None, splits: Splits, header: Mapping[str, Any]) -> Tensors:
+def normalise_for_network(tensors: LabelledImages | None, splits: Splits, header: Mapping[str, Any]) -> LabelledImages:
     """Normalise the images as the network was trained, where that was on other data than these."""
     if tensors is None:
         raise UserError("the dataset has no such images to measure on")
     mean, std = header["input"]["mean"], header["input"]["std"]
     if [*mean, *std] == [*splits.mean, *splits.std]:
         return tensors
-    if isinstance(tensors.images, Lazy):
-        return Tensors(tensors.images.normalised(tuple(mean), tuple(std)), tensors.labels)
-    pixels = tensors.images * _channels(splits.std) + _channels(splits.mean)
-    return Tensors((pixels - _channels(mean)) / _channels(std), tensors.labels)
+    if isinstance(tensors.images, LazyImages):
+        return LabelledImages(tensors.images.renormalise(tuple(mean), tuple(std)), tensors.labels)
+    pixels = tensors.images * _shape_as_channels(splits.std) + _shape_as_channels(splits.mean)
+    return LabelledImages((pixels - _shape_as_channels(mean)) / _shape_as_channels(std), tensors.labels)
 
 
-def _channels(values: Any) -> Tensor:
+def _shape_as_channels(values: Any) -> Tensor:
     return torch.tensor(list(values), dtype=torch.float32).view(1, -1, 1, 1)
 
 
-def _share(correct: Tensor) -> float:
+def _average_correct(correct: Tensor) -> float:
     return float(correct.double().mean())
 
 
-def _xz(path: Path) -> int:
+def _measure_xz_bytes(path: Path) -> int:
     return len(lzma.compress(path.read_bytes(), preset=9 | lzma.PRESET_EXTREME))

@@ -3,36 +3,38 @@
 from collections.abc import Mapping
 from typing import Any
 
-from convarium.store.runtime import Parent, Runtime
+from convarium.workers.runtime import Parent, Runtime
 
-PROCESSES = 3
-ATTEMPTS = 3
+RACE_PROCESSES = 3
+MAX_RACE_ATTEMPTS = 3
 
 
-def time(own: Mapping[str, Any], parents: tuple[Parent, ...], runtime: Runtime) -> dict[str, Any]:
+def time(stage_config: Mapping[str, Any], parents: tuple[Parent, ...], runtime: Runtime) -> dict[str, Any]:
     """Race `parents[0]` against the dense `parents[1]` in fresh processes, alone among all that time on this host.
 
     Where their executor's models were kept, those of `parents[2]` and `parents[3]` race.
 
     A race that a busy machine made void is run again, at most three times; then the result is stored as void.
     """
-    from convarium.measurement.exclusive import host_clock
-    from convarium.measurement.executors.installed import require
-    from convarium.measurement.latency import summary
+    from convarium.host.timing_lock import hold_timing_lock
+    from convarium.measurement.executors.executor_requirements import require_installed
+    from convarium.measurement.latency import summarise_races
 
-    require([own["measurement"]["executor"]])
+    require_installed([stage_config["measurement"]["executor"]])
     files = [parent.folder / ("network.cvm" if place < 2 else "model.onnx") for place, parent in enumerate(parents)]
     paths = [str(file) for file in (*files[-2:], files[0])]
     itself = paths[0] == paths[1]
     result: dict[str, Any] = {"void": True}
-    with host_clock(runtime.check):
-        for _ in range(ATTEMPTS):
+    with hold_timing_lock(runtime.check_lease):
+        for _ in range(MAX_RACE_ATTEMPTS):
             if result["void"]:
-                result = summary([_race(paths, own["measurement"], runtime) for _ in range(PROCESSES)], itself)
+                result = summarise_races(
+                    [_run_race(paths, stage_config["measurement"], runtime) for _ in range(RACE_PROCESSES)], itself
+                )
     return result
 
 
-def _race(paths: list[str], measurement: Mapping[str, Any], runtime: Runtime) -> dict[str, Any]:
-    runtime.check()
-    race: dict[str, Any] = runtime.fresh("convarium.measurement.latency:race", *paths, dict(measurement))
+def _run_race(paths: list[str], measurement: Mapping[str, Any], runtime: Runtime) -> dict[str, Any]:
+    runtime.check_lease()
+    race: dict[str, Any] = runtime.run_fresh("convarium.measurement.latency:race_models", *paths, dict(measurement))
     return race

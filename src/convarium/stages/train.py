@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from convarium.store.runtime import Parent, Runtime
+from convarium.workers.runtime import Parent, Runtime
 
 
-def train(own: Mapping[str, Any], parents: tuple[Parent, ...], runtime: Runtime) -> dict[str, Any]:
+def train(stage_config: Mapping[str, Any], parents: tuple[Parent, ...], runtime: Runtime) -> dict[str, Any]:
     """Train `own["architecture"]` on `own["dataset"]` by `own["recipe"]` and write it as `network.cvm`.
 
     One that condenses while it is trained is written as it is delivered.
@@ -18,71 +18,74 @@ def train(own: Mapping[str, Any], parents: tuple[Parent, ...], runtime: Runtime)
     """
     import torch
 
-    from convarium import datasets
-    from convarium.architectures import library
+    from convarium.architectures import factory
     from convarium.architectures.condensing import Condensing
-    from convarium.compression.file import container
-    from convarium.seeds import stream
+    from convarium.cvm import container
+    from convarium.datasets.loading import load_splits
+    from convarium.seeds import derive_seed
 
-    torch.manual_seed(stream(own["seed"], "init"))
-    begun = {key: value for key, value in own["architecture"].items() if key != "pretrained"}
-    network, dataset = library.build(begun), dict(own["dataset"])
-    if "pretrained" in own["architecture"]:
-        dataset |= _pretrained(network, begun)
-        own = {**own, "architecture": begun}
-    splits = datasets.load(dataset, runtime.root, ("train", "validation"), runtime.cache)
-    by_recipe(network, splits, own, runtime)
+    torch.manual_seed(derive_seed(stage_config["seed"], "init"))
+    begun = {key: value for key, value in stage_config["architecture"].items() if key != "pretrained"}
+    network, dataset = factory.build_architecture(begun), dict(stage_config["dataset"])
+    if "pretrained" in stage_config["architecture"]:
+        dataset |= _load_pretrained_weights(network, begun)
+        stage_config = {**stage_config, "architecture": begun}
+    splits = load_splits(dataset, runtime.data_root, ("train", "validation"), runtime.cache_folder)
+    train_by_recipe(network, splits, stage_config, runtime)
     if isinstance(network, Condensing):
-        network, own = network.delivered(), {**own, "architecture": library.delivered(own["architecture"])}
-    container.write(runtime.folder / "network.cvm", network, header(own, splits), {})
+        network, stage_config = (
+            network.build_condensed(),
+            {**stage_config, "architecture": factory.condense_architecture(stage_config["architecture"])},
+        )
+    container.write_cvm(runtime.folder / "network.cvm", network, build_file_header(stage_config, splits), {})
     return {"metrics": {}, "skipped": dict(splits.skipped)}
 
 
-def _pretrained(network: Any, architecture: Mapping[str, Any]) -> dict[str, list[float]]:
+def _load_pretrained_weights(network: Any, architecture: Mapping[str, Any]) -> dict[str, list[float]]:
     """Give the network its library's weights; return the normalisation that they were trained with."""
-    from convarium.architectures import library
-    from convarium.architectures.weights import fitted
+    from convarium.architectures import factory
+    from convarium.architectures.weights import match_weights
 
-    weights = library.pretrained(architecture)
-    found = fitted(weights, network, f"the pretrained {architecture['name']}", new_head=True)
+    weights = factory.fetch_pretrained(architecture)
+    found = match_weights(weights, network, f"the pretrained {architecture['name']}", new_head=True)
     network.load_state_dict(found.tensors, strict=False)
     return {"mean": list(weights.mean), "std": list(weights.std)} if weights.mean and weights.std else {}
 
 
-def by_recipe(network: Any, splits: Any, own: Mapping[str, Any], runtime: Runtime) -> None:
+def train_by_recipe(network: Any, splits: Any, stage_config: Mapping[str, Any], runtime: Runtime) -> None:
     """Train a plain network by `own["recipe"]`, from where an earlier owner was stopped."""
     from convarium.architectures.condensing import Condensing
-    from convarium.tasks.fit import fit
+    from convarium.tasks.fit import fit_network
 
-    recipe = own["recipe"]
-    fit(
+    recipe = stage_config["recipe"]
+    fit_network(
         network,
         splits,
-        own["task"],
+        stage_config["task"],
         recipe,
         epochs=recipe["epochs"],
         lr=recipe["lr"],
-        seed=own["seed"],
-        checkpoint=runtime.checkpoints / "train.ckpt",
+        seed=stage_config["seed"],
+        checkpoint=runtime.checkpoint_folder / "train.ckpt",
         structure={},
         report=lambda **figures: runtime.report(phase="train", **figures),
-        check=runtime.check,
+        before_save=runtime.check_lease,
         threads=runtime.threads,
         accelerator=runtime.accelerator,
         terms=[lambda batch: network.penalty()] if isinstance(network, Condensing) else [],
     )
 
 
-def header(own: Mapping[str, Any], splits: Any) -> dict[str, Any]:
+def build_file_header(stage_config: Mapping[str, Any], splits: Any) -> dict[str, Any]:
     """What a reader of the file must know about the network and its input."""
-    architecture, dataset = own["architecture"], own["dataset"]
+    architecture, dataset = stage_config["architecture"], stage_config["dataset"]
     size, named = architecture["img_size"], "class_names" in dataset
     is_wide = "value_range" in dataset and dataset["value_range"] is not None
     scaled = {"value_range": dataset["value_range"]} if is_wide else {}
     shape = [architecture["in_chans"], size, size]
     return {
         "architecture": dict(architecture),
-        "task": own["task"]["name"],
+        "task": stage_config["task"]["name"],
         "classes": dataset["class_names"] if named else architecture["num_classes"],
         "input": {"shape": shape, "mean": list(splits.mean), "std": list(splits.std), **scaled},
         "surgery": [],

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-TAIL_BYTES = 4096
+LAST_REPORT_BYTES = 4096
 
 
-def reporter(path: Path) -> Callable[..., None]:
+def build_reporter(path: Path) -> Callable[..., None]:
     """Return `report(**figures)`, which appends a line."""
 
     def report(**figures: Any) -> None:
@@ -19,11 +19,11 @@ def reporter(path: Path) -> Callable[..., None]:
     return report
 
 
-def last(path: Path) -> dict[str, Any]:
+def read_last_report(path: Path) -> dict[str, Any]:
     """Return the latest report, {} if there is none."""
     try:
         with path.open("rb") as file:
-            file.seek(max(0, os.fstat(file.fileno()).st_size - TAIL_BYTES))
+            file.seek(max(0, os.fstat(file.fileno()).st_size - LAST_REPORT_BYTES))
             lines = file.read().splitlines()
         report: dict[str, Any] = json.loads(lines[-1])
     except (OSError, IndexError, ValueError):
@@ -31,16 +31,16 @@ def last(path: Path) -> dict[str, Any]:
     return report
 
 
-def read(path: Path) -> list[dict[str, Any]]:
+def read_reports(path: Path) -> list[dict[str, Any]]:
     """Return all reports, those left out that a kill cut short; [] if there are none."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, ValueError):
         return []
-    return [report for line in lines if isinstance(report := _parsed(line), dict)]
+    return [report for line in lines if isinstance(report := _parse_report(line), dict)]
 
 
-def tidy(path: Path) -> None:
+def remove_repeated_reports(path: Path) -> None:
     """Keep one line of each report: a stage that was killed and taken up again may have made some twice.
 
     Reports are the same if their words and whole numbers (phase, epoch) are; the later one counts.
@@ -49,7 +49,7 @@ def tidy(path: Path) -> None:
         return
     kept: dict[str, str] = {}
     for line in path.read_text(encoding="utf-8").splitlines():
-        report = _parsed(line)
+        report = _parse_report(line)
         if report is None:
             continue
         kept[json.dumps({key: value for key, value in report.items() if isinstance(value, str | int)})] = line
@@ -58,7 +58,7 @@ def tidy(path: Path) -> None:
     draft.replace(path)
 
 
-def _parsed(line: str) -> Any:
+def _parse_report(line: str) -> Any:
     try:
         return json.loads(line)
     except ValueError:

@@ -13,13 +13,13 @@ from uuid import uuid4
 from convarium.errors import UserError
 
 # what is refused for one folder is refused for all
-OF_ALL_FOLDERS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
-Shape = Mapping[str, type | tuple[type, ...]]
+DISK_WIDE_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+JsonShape = Mapping[str, type | tuple[type, ...]]
 
 
 def write_json(path: Path, value: Any) -> None:
     """Write `value` to `path` in one step: readers see the old file or the new one."""
-    draft = _draft(path, value)
+    draft = _write_draft(path, value)
     try:
         draft.replace(path)
     finally:
@@ -29,7 +29,7 @@ def write_json(path: Path, value: Any) -> None:
 
 def publish_json(path: Path, value: Any) -> bool:
     """Create `path` with `value`, unless it exists: of many writers the first wins. Return whether this one did."""
-    draft = _draft(path, value)
+    draft = _write_draft(path, value)
     try:
         os.link(draft, path)
     except FileExistsError:
@@ -62,7 +62,7 @@ def read_json(path: Path) -> Any:
     return found
 
 
-def read_object(path: Path, shape: Shape) -> dict[str, Any] | None:
+def read_json_object(path: Path, shape: JsonShape) -> dict[str, Any] | None:
     """Return the object in a JSON file, None if there is no such file.
 
     Raises:
@@ -81,7 +81,7 @@ def read_object(path: Path, shape: Shape) -> dict[str, Any] | None:
 
 
 @contextmanager
-def uncollected() -> Iterator[None]:
+def pause_gc() -> Iterator[None]:
     """Keep Python from looking for cycles, which JSON never holds: a third of the time for thousands of records."""
     if not gc.isenabled():
         yield
@@ -109,7 +109,7 @@ def sync_folder(path: Path) -> None:
 
 
 @contextmanager
-def mistakes(root: Path) -> Iterator[None]:
+def translate_write_errors(root: Path) -> Iterator[None]:
     """Say a disk's refusal (full, read-only, no permission, not a folder) in the user's one line."""
     try:
         yield
@@ -118,7 +118,7 @@ def mistakes(root: Path) -> Iterator[None]:
         raise UserError(f"can't write to the store {root}: {error.strerror or error}{place}") from error
 
 
-def told(error: UserError | OSError) -> str:
+def format_error(error: UserError | OSError) -> str:
     """Return what is wrong in one line: of a disk's refusal, of which file or folder and why."""
     if isinstance(error, OSError) and error.filename and error.strerror:
         return f"{error.filename}: {error.strerror}"
@@ -142,7 +142,7 @@ def make_folder(path: Path) -> None:
         raise NotADirectoryError(errno.ENOTDIR, why, str(in_the_way[0])) from None
 
 
-def entries(folder: Path) -> list[Path]:
+def list_folder(folder: Path) -> list[Path]:
     """Return what is in a folder, in order; nothing of one that is not there or can't be read."""
     try:
         return sorted(folder.iterdir())
@@ -150,14 +150,14 @@ def entries(folder: Path) -> list[Path]:
         return []
 
 
-def open_for_all(path: Path) -> int:
+def open_shared_file(path: Path) -> int:
     """Return the descriptor of a file that all users share to lock it; it is made where it is missing.
 
     Raises:
         PermissionError: somebody made one that others may not read.
     """
     if not path.exists():
-        _make_for_all(path)
+        _create_shared_file(path)
     try:
         return os.open(path, os.O_RDWR)  # some disks lock only what may be written
     except PermissionError:
@@ -169,7 +169,7 @@ def open_for_all(path: Path) -> int:
         raise PermissionError(errno.EACCES, why, str(path)) from None
 
 
-def _make_for_all(path: Path) -> None:
+def _create_shared_file(path: Path) -> None:
     """Create an empty file whose mode no umask decides, in one step; of many creators the first wins."""
     draft = path.with_name(f".{path.name}.{uuid4().hex}")
     descriptor = os.open(draft, os.O_RDONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -182,7 +182,7 @@ def _make_for_all(path: Path) -> None:
         draft.unlink()
 
 
-def named(text: str) -> Path:
+def check_store_root(text: str) -> Path:
     """Return the place of a store that somebody named.
 
     A store makes folders of its own and files beside it: neither the folder somebody works in nor one above it becomes
@@ -202,13 +202,13 @@ def named(text: str) -> Path:
     return Path(text)
 
 
-def beside(root: Path) -> Path:
+def cache_folder_of(root: Path) -> Path:
     """Return the folder beside the store at `root` for what can be made again at any time."""
     whole = root.resolve()
     return whole.with_name(f"{whole.name}.cache")
 
 
-def _draft(path: Path, value: Any) -> Path:
+def _write_draft(path: Path, value: Any) -> Path:
     draft = path.parent / f".{path.name}.{uuid4().hex}"
     try:
         with draft.open("w", encoding="utf-8") as file:

@@ -1,1 +1,1 @@
-"""What a network is trained for, and the loop that trains it: `fit.fit` is one phase, `evaluate.evaluate` a look."""
+"""What a network is trained for, and the loop that trains it: `fit.fit_network`, `evaluate.evaluate_network`."""

@@ -12,14 +12,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from convarium.architectures.condensing import Condensing
-from convarium.architectures.loose_tensors import move
-from convarium.datasets.memory import Chunk
-from convarium.datasets.splits import Tensors
+from convarium.architectures.unsaved_tensors import move_network
+from convarium.datasets.splits import LabelledImages
+from convarium.datasets.train_batches import BatchChunk
 from convarium.errors import StageFailed
-from convarium.seeds import stream
+from convarium.seeds import derive_seed
 from convarium.tasks.batch import Batch, Term
-from convarium.tasks.evaluate import evaluate
-from convarium.tasks.recipe import Schedule
+from convarium.tasks.evaluate import evaluate_network
+from convarium.tasks.recipe import LrSchedule
 
 
 class Classification(LightningModule):
@@ -34,16 +34,16 @@ class Classification(LightningModule):
         network: nn.Module,
         recipe: Mapping[str, Any],
         optimizer: torch.optim.Optimizer,
-        schedule: Schedule,
+        schedule: LrSchedule,
         seed: int,
-        validation: Tensors | None,
+        validation: LabelledImages | None,
         terms: Sequence[Term],
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.network, self.recipe, self.optimizer, self.schedule = network, recipe, optimizer, schedule
         self.seed, self.validation, self.terms = seed, validation, tuple(terms)
-        self.advance = network.advance if isinstance(network, Condensing) else None
+        self.advance = network.drop_due_connections if isinstance(network, Condensing) else None
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Return the optimiser made before (its state may come from a checkpoint)."""
@@ -51,30 +51,30 @@ class Classification(LightningModule):
 
     def on_train_epoch_start(self) -> None:
         """Start the epoch's sums; Lightning has moved parameters and buffers only."""
-        move(self.network, self.device)
-        self.began, self.total, self.images = time.perf_counter(), 0.0, 0
+        move_network(self.network, self.device)
+        self.start_time, self.loss_sum, self.image_count = time.perf_counter(), 0.0, 0
         self.network.train()
 
-    def training_step(self, chunk: Chunk, index: int) -> None:
+    def training_step(self, chunk: BatchChunk, index: int) -> None:
         """Take all steps of a chunk."""
         total = torch.zeros((), device=self.device)
         for position in range(len(chunk.indices)):
-            total += self.step(chunk, position)
-        self.total += float(total)
-        self.images += sum(map(len, chunk.indices))
-        if not math.isfinite(self.total):
-            self._stop(chunk)
+            total += self.train_batch(chunk, position)
+        self.loss_sum += float(total)
+        self.image_count += sum(map(len, chunk.indices))
+        if not math.isfinite(self.loss_sum):
+            self._raise_diverged(chunk)
 
-    def step(self, chunk: Chunk, position: int) -> Tensor:
+    def train_batch(self, chunk: BatchChunk, position: int) -> Tensor:
         """Take one optimiser step; return the summed loss of its images."""
         step = chunk.first_step + position
-        self.reseed(stream(self.seed, "step", step))
+        self.reseed(derive_seed(self.seed, "step", step))
         for group in self.optimizer.param_groups:
-            group["lr"] = self.schedule.at(step)
+            group["lr"] = self.schedule.compute_lr(step)
         if self.advance is not None:
             self.advance(step / self.schedule.steps)
-        images, labels = chunk.batch(position)
-        loss = self.loss(images, labels, chunk.indices[position])
+        images, labels = chunk.load_batch(position)
+        loss = self.compute_loss(images, labels, chunk.indices[position])
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         if self.recipe["gradient_clip"] is not None:
@@ -89,9 +89,9 @@ class Classification(LightningModule):
         else:
             torch.manual_seed(seed)
 
-    def loss(self, images: Tensor, labels: Tensor, indices: Tensor) -> Tensor:
+    def compute_loss(self, images: Tensor, labels: Tensor, indices: Tensor) -> Tensor:
         """Return mean cross-entropy (label smoothing as the recipe says) plus the terms."""
-        with self._precision():
+        with self._autocast():
             logits = self.network(images)
             loss = functional.cross_entropy(logits, labels, label_smoothing=self.recipe["label_smoothing"])
         if not self.terms:
@@ -99,19 +99,19 @@ class Classification(LightningModule):
         batch = Batch(self.network, images, labels, indices, logits, loss)
         return sum((term(batch) for term in self.terms), start=loss)
 
-    def validation_accuracy(self) -> float | None:
+    def measure_validation_accuracy(self) -> float | None:
         """Return the accuracy on the validation images, None where there are none."""
         if self.validation is None:
             return None
-        return evaluate(self.network, self.validation)[0].double().mean().item()
+        return evaluate_network(self.network, self.validation)[0].double().mean().item()
 
-    def _precision(self) -> AbstractContextManager[Any]:
+    def _autocast(self) -> AbstractContextManager[Any]:
         if self.recipe["precision"] == "bf16":
             return torch.autocast(self.device.type, torch.bfloat16)
         return nullcontext()
 
-    def _stop(self, chunk: Chunk) -> None:
-        what = "NaN" if math.isnan(self.total) else "infinite"
+    def _raise_diverged(self, chunk: BatchChunk) -> None:
+        what = "NaN" if math.isnan(self.loss_sum) else "infinite"
         first, last = chunk.first_step + 1, chunk.first_step + len(chunk.indices)
         raise StageFailed(
             f"loss became {what} in epoch {chunk.epoch + 1} (steps {first} to {last}):"

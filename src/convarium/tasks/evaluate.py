@@ -4,10 +4,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from convarium.datasets.splits import Tensors
+from convarium.datasets.splits import LabelledImages
 
 
-def evaluate(network: nn.Module, tensors: Tensors, batch_size: int = 500) -> tuple[Tensor, float]:
+def evaluate_network(network: nn.Module, data: LabelledImages, batch_size: int = 500) -> tuple[Tensor, float]:
     """Run the network in eval mode, in float32, without gradients.
 
     Returns:
@@ -18,12 +18,12 @@ def evaluate(network: nn.Module, tensors: Tensors, batch_size: int = 500) -> tup
     network.eval()
     correct, total = [], 0.0
     with torch.no_grad():
-        for start in range(0, len(tensors), batch_size):
+        for start in range(0, len(data), batch_size):
             part = slice(start, start + batch_size)
-            labels = tensors.labels[part].to(device)
-            logits = network(tensors.images[part].to(device))
+            labels = data.labels[part].to(device)
+            logits = network(data.images[part].to(device))
             correct.append((logits.argmax(1) == labels).cpu())
             total += functional.cross_entropy(logits, labels, reduction="sum").item()
     for module, mode in modes.items():
         module.training = mode
-    return torch.cat(correct), total / len(tensors)
+    return torch.cat(correct), total / len(data)

@@ -10,12 +10,12 @@ from torch import nn
 
 from convarium.datasets.splits import Splits
 from convarium.errors import StageFailed, UserError
-from convarium.seeds import stream
+from convarium.seeds import derive_seed
 from convarium.tasks import checkpoint as checkpoints
 from convarium.tasks.batch import Term
 
 
-def fit(
+def fit_network(
     network: nn.Module,
     splits: Splits,
     task: Mapping[str, Any],
@@ -27,7 +27,7 @@ def fit(
     checkpoint: Path,
     structure: Mapping[str, Any],
     report: Callable[..., None],
-    check: Callable[[], None],
+    before_save: Callable[[], None],
     threads: int,
     accelerator: str,
     terms: Sequence[Term] = (),
@@ -40,7 +40,7 @@ def fit(
         checkpoint: written after each epoch; if it exists training continues from it, a finished one is just loaded.
         structure: JSON, kept in the checkpoint.
         report: called after each epoch with epoch, epochs, loss, lr, validation_accuracy, seconds.
-        check: called before each checkpoint; may raise.
+        before_save: called before each checkpoint; may raise.
         terms: added to the loss.
 
     Raises:
@@ -49,22 +49,26 @@ def fit(
         UserError: the recipe needs validation images and there are none.
     """
     torch.set_num_threads(threads)
-    _check(network, splits, recipe)
+    _check_fit_inputs(network, splits, recipe)
     text = json.dumps(structure, sort_keys=True)
-    state = checkpoints.read(checkpoint)
+    state = checkpoints.read_state(checkpoint)
     if state is not None and state.structure != text:
         raise StageFailed(f"{checkpoint} holds another network structure: remove it to train this phase anew")
     if epochs > 0 and (state is None or not state.finished):
-        from convarium.tasks.phase import run  # Lightning takes seconds to import; a finished phase needs none of it
+        from convarium.tasks.lightning_fit import (
+            run_lightning_fit,
+        )  # Lightning takes seconds to import; a finished phase needs none of it
 
-        keeper = checkpoints.Keeper(checkpoint, text, recipe, epochs, report, check, state)
-        state = run(network, splits, task, recipe, keeper, lr=lr, seed=seed, terms=terms, accelerator=accelerator)
+        keeper = checkpoints.Checkpointer(checkpoint, text, recipe, epochs, report, before_save, state)
+        state = run_lightning_fit(
+            network, splits, task, recipe, keeper, lr=lr, seed=seed, terms=terms, accelerator=accelerator
+        )
     if state is not None:
         network.load_state_dict(state.network if state.best is None else state.best)
-    torch.manual_seed(stream(seed, "after"))
+    torch.manual_seed(derive_seed(seed, "after"))
 
 
-def _check(network: nn.Module, splits: Splits, recipe: Mapping[str, Any]) -> None:
+def _check_fit_inputs(network: nn.Module, splits: Splits, recipe: Mapping[str, Any]) -> None:
     if not any(parameter.requires_grad for parameter in network.parameters()):
         raise StageFailed("nothing to train: no parameter of the network requires gradients")
     if splits.train is None or len(splits.train) == 0:

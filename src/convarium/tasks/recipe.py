@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 
-def optimizer(recipe: Mapping[str, Any], parameters: Iterable[nn.Parameter], lr: float) -> torch.optim.Optimizer:
+def build_optimizer(recipe: Mapping[str, Any], parameters: Iterable[nn.Parameter], lr: float) -> torch.optim.Optimizer:
     """Return the recipe's optimiser over the trainable parameters, one group: weight decay is for all of them."""
     trainable = [parameter for parameter in parameters if parameter.requires_grad]
     if recipe["optimizer"] == "adamw":
@@ -18,25 +18,29 @@ def optimizer(recipe: Mapping[str, Any], parameters: Iterable[nn.Parameter], lr:
 
 
 @dataclass(frozen=True)
-class Schedule:
-    """The learning rate of each step: linear warm-up over `warmup` steps, then constant or half a cosine down to 0."""
+class LrSchedule:
+    """The learning rate of each step: linear over `warmup_steps`, then constant or half a cosine down to 0."""
 
     name: str
     lr: float
     steps: int
-    warmup: int
+    warmup_steps: int
 
-    def at(self, step: int) -> float:
+    def compute_lr(self, step: int) -> float:
         """Return the learning rate of `step` (from 0)."""
-        if step < self.warmup:
-            return self.lr * (step + 1) / self.warmup
+        if step < self.warmup_steps:
+            return self.lr * (step + 1) / self.warmup_steps
         if self.name == "constant":
             return self.lr
-        return self.lr * 0.5 * (1 + math.cos(math.pi * (step - self.warmup) / max(1, self.steps - self.warmup)))
+        return (
+            self.lr
+            * 0.5
+            * (1 + math.cos(math.pi * (step - self.warmup_steps) / max(1, self.steps - self.warmup_steps)))
+        )
 
 
-def schedule(recipe: Mapping[str, Any], lr: float, steps_per_epoch: int, epochs: int) -> Schedule:
+def build_lr_schedule(recipe: Mapping[str, Any], lr: float, steps_per_epoch: int, epochs: int) -> LrSchedule:
     """Return the recipe's schedule over `epochs`; warm-up takes at most all steps but one."""
     steps = steps_per_epoch * epochs
     warmup = min(round(recipe["warmup_epochs"] * steps_per_epoch), steps - 1)
-    return Schedule(recipe["schedule"], lr, steps, warmup)
+    return LrSchedule(recipe["schedule"], lr, steps, warmup)

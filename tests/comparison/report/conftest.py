@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from convarium.cli import main
-from convarium.cli.points import ask
-from convarium.stages.graph import plan
-from convarium.store.plan import Node, Plan
-from convarium.store.provenance import provenance
+from convarium.compose.points import compose_points
+from convarium.host.provenance import collect_provenance
+from convarium.planning.plan import Node, Plan
+from convarium.planning.stage_graph import build_plan
 from convarium.store.store import Store
 
 SWEEP = (
@@ -24,25 +24,25 @@ SWEEP = (
     "seed=0,1,2",
 )
 IMAGES = 400
-SIZES = {"none": 100_000, "magnitude0.5": 60_000, "magnitude0.9": 14_000, "random0.9": 14_100, "kmeans5": 20_000}
-WRONG = {"none": 20, "magnitude0.5": 16, "magnitude0.9": 30, "random0.9": 160, "kmeans5": 24}
+FILE_BYTES = {"none": 100_000, "magnitude0.5": 60_000, "magnitude0.9": 14_000, "random0.9": 14_100, "kmeans5": 20_000}
+WRONG_IMAGES = {"none": 20, "magnitude0.5": 16, "magnitude0.9": 30, "random0.9": 160, "kmeans5": 24}
 
 
 @pytest.fixture(scope="session")
 def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The store of SWEEP, every stage of it made up."""
     root = tmp_path_factory.mktemp("report") / "store"
-    store, made = Store(root), plan(ask(SWEEP).points)
+    store, made = Store(root), build_plan(compose_points(SWEEP).points)
     for number, node in enumerate(made.nodes.values()):
-        folder = store.folder(node)
+        folder = store.folder_of(node)
         folder.mkdir(parents=True)
-        (folder / "done.json").write_text(json.dumps(_record(node, made, number)))
+        (folder / "done.json").write_text(json.dumps(_build_record(node, made, number)))
         if node.stage in ("train", "compress"):
             lines = [
                 {"phase": node.stage, "epoch": e, "loss": 1 / e, "validation_accuracy": 1 - 0.1 / e} for e in (1, 2, 3)
             ]
             (folder / "curves.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    made.write(_folder(root / "plans") / "sweep.json")
+    made.write(_make_folder(root / "plans") / "sweep.json")
     return root
 
 
@@ -106,23 +106,30 @@ def chromium() -> Iterator[Any]:
     window.quit()
 
 
-def _folder(path: Path) -> Path:
+def _make_folder(path: Path) -> Path:
     path.mkdir()
     return path
 
 
-def _record(node: Node, made: Plan, number: int) -> dict[str, Any]:
+def _build_record(node: Node, made: Plan, number: int) -> dict[str, Any]:
     given = {
         key: getattr(node, key) for key in ("signature", "stage", "version", "stage_config", "fingerprint", "name")
     }
     when = {"started": f"2026-01-01T00:{number:02}:00", "seconds": 1.5, "device": "cpu", "threads": 1}
-    return {"format": 2, **given, "parents": list(node.parents), "result": _result(node, made), **when, **provenance()}
+    return {
+        "format": 2,
+        **given,
+        "parents": list(node.parents),
+        "result": _build_result(node, made),
+        **when,
+        **collect_provenance(),
+    }
 
 
-def _result(node: Node, made: Plan) -> dict[str, Any]:
+def _build_result(node: Node, made: Plan) -> dict[str, Any]:
     network = made.nodes[node.parents[0]] if node.parents else node
-    kind = _kind(network)
-    size, share = SIZES[kind], SIZES[kind] / SIZES["none"]
+    kind = _find_kind(network)
+    size, share = FILE_BYTES[kind], FILE_BYTES[kind] / FILE_BYTES["none"]
     if node.stage == "time":
         return {
             "metrics": {"latency_ms": 1 + share, "speedup": 2 / (1 + share), "peak_memory_bytes": 1e6},
@@ -132,10 +139,10 @@ def _result(node: Node, made: Plan) -> dict[str, Any]:
     if node.stage != "measure":
         return {"metrics": {}}
     correct = np.ones(IMAGES, dtype=bool)
-    correct[: WRONG[kind] + number(network.name)] = False
+    correct[: WRONG_IMAGES[kind] + parse_seed(network.name)] = False
     metrics = {
-        "accuracy": float(correct.mean()), "validation_accuracy": 1 - WRONG[kind] / IMAGES, "loss": 0.1,
-        "file_bytes": size, "dense_bytes": SIZES["none"], "ratio": 1 / share, "xz_bytes": 90_000,
+        "accuracy": float(correct.mean()), "validation_accuracy": 1 - WRONG_IMAGES[kind] / IMAGES, "loss": 0.1,
+        "file_bytes": size, "dense_bytes": FILE_BYTES["none"], "ratio": 1 / share, "xz_bytes": 90_000,
         "parameters": 1000, "nonzeros": 900,
         "macs": 5000 if kind != "magnitude0.5" else 2500,
     }  # fmt: skip
@@ -145,10 +152,10 @@ def _result(node: Node, made: Plan) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def number(name: str) -> int:
+def parse_seed(name: str) -> int:
     """Return the seed that a stage's name ends with."""
     return int(name.rpartition("-s")[2])
 
 
-def _kind(network: Node) -> str:
-    return next((kind for kind in SIZES if f"-{kind}-" in network.name), "none")
+def _find_kind(network: Node) -> str:
+    return next((kind for kind in FILE_BYTES if f"-{kind}-" in network.name), "none")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from convarium.comparison.report.page import page
+from convarium.comparison.report.html_page import build_html_page
 
 pytestmark = pytest.mark.xdist_group("browser")
 selenium = pytest.importorskip("selenium")
@@ -247,7 +247,7 @@ def test_no_label_breaks_out_of_its_text(
     document = read(report)
     for row, label in zip(document["rows"], HARMFUL, strict=False):
         row |= {"label": label, "dataset": label, "status": label, "command": label}
-    (tmp_path / "page.html").write_text(page(document), encoding="utf-8")
+    (tmp_path / "page.html").write_text(build_html_page(document), encoding="utf-8")
     window.open(tmp_path / "page.html")
     assert tuple(window.labels()[:4]) == HARMFUL
     for place in range(4):
@@ -264,7 +264,7 @@ def test_an_empty_comparison_says_so(
     window: Window, report: Path, tmp_path: Path, read: Callable[[Path], dict[str, Any]]
 ) -> None:
     empty = read(report) | {"rows": [], "missing": 2, "stages": {}, "settings": []}
-    (tmp_path / "page.html").write_text(page(empty), encoding="utf-8")
+    (tmp_path / "page.html").write_text(build_html_page(empty), encoding="utf-8")
     window.open(tmp_path / "page.html")
     assert window.one("#missing").text == "2 points are not measured yet; convarium run with the same words."
     assert window.one("#count").text == "0 rows"

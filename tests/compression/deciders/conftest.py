@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from convarium.compression.deciders.view import View
-from convarium.compression.representations.base import Representation
+from convarium.compression.deciders.interface import NetworkView
 from convarium.compression.sites import Site
 from convarium.datasets.splits import Splits
+from convarium.representations.base import Representation
 
 KNOBS = {
     "sparsity": 0.75, "scope": "layer", "per_site": {},
@@ -24,19 +24,21 @@ def make_view(
     progress: float = 1.0,
     seed: int = 0,
     **knobs: Any,
-) -> View:
+) -> NetworkView:
     sites = tuple(Site(name, tuple(weight.shape)) for name, weight in weights.items())
     generator = torch.Generator().manual_seed(seed)
     network, header = torch.nn.Module(), dict[str, Any]()
-    return View(sites, weights, represented or {}, {**KNOBS, **knobs}, progress, generator, network, header, _no_data)
+    return NetworkView(
+        sites, weights, represented or {}, {**KNOBS, **knobs}, progress, generator, network, header, _refuse_data
+    )
 
 
-def _no_data() -> Splits:
+def _refuse_data() -> Splits:
     raise AssertionError("this decider needs no data")
 
 
 @pytest.fixture(scope="session")
-def view() -> Callable[..., View]:
+def view() -> Callable[..., NetworkView]:
     """Return `view(weights, represented, progress, seed, **knobs)`."""
     torch.set_num_threads(1)
     return make_view

@@ -2,21 +2,21 @@
 
 import pytest
 
-from convarium.architectures import library
-from convarium.cli.points import ask
-from convarium.compression.phases import check
+from convarium.architectures import factory
+from convarium.compose.points import compose_points
+from convarium.compression.run_phases import check_compression_step
 from convarium.errors import UserError
-from convarium.names import allowing
-from odd_networks import described
+from convarium.lookup import allow_packages
+from odd_networks import describe_odd_network
 
 
 def said(architecture: str, *overrides: str) -> str:
     """What is said of the last step on an odd network."""
-    (point,) = ask(["architecture=mlp", "dataset=digits", *overrides]).points
-    with allowing(["odd_networks"]):
-        network = library.trial(described(architecture))
+    (point,) = compose_points(["architecture=mlp", "dataset=digits", *overrides]).points
+    with allow_packages(["odd_networks"]):
+        network = factory.dry_run_architecture(describe_odd_network(architecture))
     try:
-        check(network, point.config["compression"][-1])
+        check_compression_step(network, point.config["compression"][-1])
     except UserError as error:
         return str(error)
     return ""

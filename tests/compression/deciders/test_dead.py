@@ -9,12 +9,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from convarium.architectures import library
-from convarium.compression import change, edits
+from convarium import edits
+from convarium.architectures import factory
+from convarium.compression import decisions
 from convarium.compression.deciders.dead import dead
-from convarium.compression.deciders.view import View
-from convarium.compression.sites import resolve
-from convarium.compression.structure import sound
+from convarium.compression.deciders.interface import NetworkView
+from convarium.compression.sites import resolve_sites
+from convarium.compression.structure import cuttable_groups
 
 Between = Callable[..., Tensor]
 LENET = {
@@ -22,12 +23,12 @@ LENET = {
 }  # fmt: skip
 
 
-def view(network: nn.Module, architecture: dict[str, object]) -> View:
+def view(network: nn.Module, architecture: dict[str, object]) -> NetworkView:
     step = {"method": "pruning/x", "sites": ["*"]}
     size = [architecture["in_chans"], architecture["img_size"], architecture["img_size"]]
     header = {"architecture": architecture, "input": {"shape": size}, "surgery": []}
-    return View(
-        resolve(network, step),
+    return NetworkView(
+        resolve_sites(network, step),
         {},
         {},
         step,
@@ -35,7 +36,7 @@ def view(network: nn.Module, architecture: dict[str, object]) -> View:
         torch.Generator(),
         network,
         header,
-        data=lambda: None,  # type: ignore[arg-type, return-value]
+        load_splits=lambda: None,  # type: ignore[arg-type, return-value]
     )
 
 
@@ -43,7 +44,7 @@ def view(network: nn.Module, architecture: dict[str, object]) -> View:
 def lenet() -> nn.Module:
     torch.manual_seed(0)
     torch.set_num_threads(1)
-    return library.build(LENET)
+    return factory.build_architecture(LENET)
 
 
 def logits(network: nn.Module) -> torch.Tensor:
@@ -58,12 +59,12 @@ def test_unread_and_constant_neurons_go_and_nothing_changes(lenet: nn.Module) ->
     lenet.get_parameter("conv2.weight")[:5] = 0
     before = logits(lenet)
     decision = dead(view(lenet, LENET))
-    change.carry_out(lenet, decision)
+    decisions.apply_decision(lenet, decision)
     assert lenet.get_parameter("fc1.weight").shape == (300, 45 * 16)
     assert lenet.get_parameter("conv2.weight").shape[0] == 45
     assert torch.allclose(logits(lenet), before, atol=1e-5)
-    again = library.build(LENET)
-    edits.apply(again, decision.edits)
+    again = factory.build_architecture(LENET)
+    edits.apply_surgery(again, decision.edits)
     again.load_state_dict(lenet.state_dict())
     assert torch.equal(logits(again), logits(lenet))
 
@@ -72,7 +73,7 @@ def test_unread_and_constant_neurons_go_and_nothing_changes(lenet: nn.Module) ->
 def test_what_only_dead_neurons_need_goes_too(lenet: nn.Module) -> None:
     lenet.get_parameter("fc2.weight")[:, 3:] = 0
     lenet.get_parameter("fc1.weight")[:, 16:] = 0  # three neurons look at the first channel only
-    change.carry_out(lenet, dead(view(lenet, LENET)))
+    decisions.apply_decision(lenet, dead(view(lenet, LENET)))
     assert lenet.get_parameter("fc1.weight").shape == (3, 16)
     assert lenet.get_parameter("conv2.weight").shape[0] == 1
 
@@ -86,14 +87,14 @@ def test_a_network_without_dead_neurons_stays_as_it_is(lenet: nn.Module) -> None
 def test_a_constant_under_zero_padding_stays() -> None:
     architecture = {**LENET, "name": "resnet20"}
     torch.manual_seed(0)
-    network = library.build(architecture)
+    network = factory.build_architecture(architecture)
     block = next(name for name, module in network.named_modules() if name.endswith("conv1") and "." in name)
     network.get_submodule(block).weight[:4] = 0
     for tensor in network.parameters():
         if tensor.dim() == 1:
             tensor.uniform_(0.5, 1.5)
     before = logits(network)
-    change.carry_out(network, dead(view(network, architecture)))
+    decisions.apply_decision(network, dead(view(network, architecture)))
     assert torch.allclose(logits(network), before, atol=1e-4)
 
 
@@ -151,13 +152,13 @@ def change_by_cut(network: nn.Module, described: dict[str, Any]) -> tuple[float,
     images = torch.randn(64 if size < 32 else 4, described["in_chans"], size, size, dtype=torch.float64)
 
     def answers() -> Tensor:
-        return sound.output(deepcopy(network).eval().double(), images)
+        return cuttable_groups.compute_output(deepcopy(network).eval().double(), images)
 
     def parameters() -> int:
         return sum(map(torch.numel, network.parameters()))
 
     before, there = answers(), parameters()
-    change.carry_out(network, dead(view(network, described)))
+    decisions.apply_decision(network, dead(view(network, described)))
     return float((answers() - before).abs().max() / before.abs().max()), there - parameters()
 
 
@@ -222,7 +223,7 @@ def test_a_cut_network_answers_as_before_whatever_mixes_its_channels(
 def test_networks_of_tokens_and_of_norms_over_channels_are_cut_and_answer_as_before(name: str, size: int) -> None:
     described = {**LENET, "source": "timm", "name": name, "in_chans": 3, "img_size": size}
     torch.manual_seed(0)
-    network = library.build(described)
+    network = factory.build_architecture(described)
     kill(network)
     moved, gone = change_by_cut(network, described)
     assert moved < 2e-6
@@ -238,7 +239,7 @@ def test_answers_that_are_no_numbers_cut_nothing() -> None:
 
 def test_a_network_that_no_trace_follows_is_left_as_it_is() -> None:
     described = {**SMALL, "name": "resnet20", "activation": "maxout"}
-    assert not dead(view(library.build(described), described)).edits
+    assert not dead(view(factory.build_architecture(described), described)).edits
 
 
 def test_a_layer_keeps_one_channel_where_all_of_them_are_dead() -> None:

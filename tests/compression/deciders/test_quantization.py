@@ -10,19 +10,19 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from convarium.compression import host
-from convarium.compression.deciders import grid
-from convarium.compression.deciders.bwn import bwn, check
+from convarium.compression.deciders import scale_search
+from convarium.compression.deciders.bwn import bwn, check_step
+from convarium.compression.deciders.interface import NetworkView
 from convarium.compression.deciders.levels import levels
 from convarium.compression.deciders.magnitude import magnitude
 from convarium.compression.deciders.uniform import uniform
-from convarium.compression.deciders.view import View
-from convarium.compression.representations.base import Representation
-from convarium.compression.representations.levels import Levels
-from convarium.compression.representations.sparse import Sparse
 from convarium.errors import UserError
+from convarium.representations import parametrization
+from convarium.representations.base import Representation
+from convarium.representations.levels import Levels
+from convarium.representations.sparse import Sparse
 
-Make = Callable[..., View]
+Make = Callable[..., NetworkView]
 KNOBS: dict[str, dict[str, Any]] = {
     "levels": {
         "quant_max": 3,
@@ -44,14 +44,17 @@ def network() -> nn.Module:
 
 
 @pytest.fixture
-def of(view: Make) -> Callable[..., View]:
+def of(view: Make) -> Callable[..., NetworkView]:
     """What a method sees of a network of three layers, of which some may be represented."""
 
-    def seen(method: str, represented: Mapping[str, Representation] | None = None, **knobs: Any) -> View:
+    def seen(method: str, represented: Mapping[str, Representation] | None = None, **knobs: Any) -> NetworkView:
         seen = network()
-        host.attach(seen, deepcopy(dict(represented or {})))
-        weights = {f"{name}.weight": host.materialised(seen, f"{name}.weight") for name in ("conv", "fc1", "fc2")}
-        made = view(weights, host.represented(seen), **{**KNOBS[method], **knobs})
+        parametrization.attach_representations(seen, deepcopy(dict(represented or {})))
+        weights = {
+            f"{name}.weight": parametrization.materialise_site(seen, f"{name}.weight")
+            for name in ("conv", "fc1", "fc2")
+        }
+        made = view(weights, parametrization.collect_representations(seen), **{**KNOBS[method], **knobs})
         return replace(made, network=seen)
 
     return seen
@@ -63,7 +66,7 @@ def pruned(of: Make) -> dict[str, Representation]:
 
 
 def error(rows: Tensor, scale: float, largest: int, zeros: bool) -> float:
-    values = Levels.of(rows, torch.tensor([scale]), largest, zeros).materialised()
+    values = Levels.quantise(rows, torch.tensor([scale]), largest, zeros).materialise()
     return float((rows - values).double().square().sum())
 
 
@@ -72,7 +75,7 @@ def error(rows: Tensor, scale: float, largest: int, zeros: bool) -> float:
 @pytest.mark.parametrize("tail", [1, 3])
 def test_the_best_scale_is_as_good_as_any_of_a_thousand(largest: int, zeros: bool, tail: int) -> None:
     rows = torch.randn(1, 500, generator=torch.Generator().manual_seed(largest)) ** tail
-    found = error(rows, float(grid.best_scale(rows, largest, zeros)), largest, zeros)
+    found = error(rows, float(scale_search.search_best_scale(rows, largest, zeros)), largest, zeros)
     tried = min(
         error(rows, float(rows.abs().max()) / largest * share / 1000, largest, zeros) for share in range(20, 1001, 7)
     )
@@ -81,14 +84,19 @@ def test_the_best_scale_is_as_good_as_any_of_a_thousand(largest: int, zeros: boo
 
 def test_each_row_has_its_own_scale() -> None:
     rows = torch.tensor([[1.0, -4.0, 2.0], [30.0, 10.0, -20.0], [0.0, 0.0, 0.0]])
-    assert grid.largest_scale(rows, 2).tolist() == pytest.approx([2, 15, grid.OF_ZEROS / 2])
-    assert grid.mean_scale(rows, 0.3).tolist() == pytest.approx([0.7, 6, 0.3 * grid.OF_ZEROS])
+    assert scale_search.compute_max_scale(rows, 2).tolist() == pytest.approx([2, 15, scale_search.ZERO_ROW_SIZE / 2])
+    assert scale_search.compute_mean_scale(rows, 0.3).tolist() == pytest.approx(
+        [0.7, 6, 0.3 * scale_search.ZERO_ROW_SIZE]
+    )
     exact = torch.tensor([[1.0, 2.0, -3.0], [30.0, 10.0, -20.0]])
-    assert grid.best_scale(exact, 3).tolist() == pytest.approx([1, 10])
+    assert scale_search.search_best_scale(exact, 3).tolist() == pytest.approx([1, 10])
 
 
 def test_no_values_have_some_scale() -> None:
-    for scale in (grid.best_scale(torch.zeros(1, 0), 3), grid.largest_scale(torch.zeros(1, 0), 3)):
+    for scale in (
+        scale_search.search_best_scale(torch.zeros(1, 0), 3),
+        scale_search.compute_max_scale(torch.zeros(1, 0), 3),
+    ):
         assert float(scale) > 0
 
 
@@ -97,7 +105,7 @@ def test_weights_take_a_few_levels_and_biases_more(of: Make) -> None:
     assert set(found) == {"conv.weight", "conv.bias", "fc1.weight", "fc1.bias", "fc2.weight"}
     for name, one in found.items():
         largest = 31 if name.endswith("bias") else 3
-        assert one.spec() == {"kind": "levels", "largest": largest, "channels": 1, "zeros": 1}
+        assert one.to_spec() == {"kind": "levels", "largest": largest, "channels": 1, "zeros": 1}
 
 
 def test_a_bias_of_few_values_is_left_as_it_is_since_its_header_would_cost_more(of: Make) -> None:
@@ -106,11 +114,11 @@ def test_a_bias_of_few_values_is_left_as_it_is_since_its_header_would_cost_more(
 
 
 def test_kept_weights_of_a_pruned_site_are_never_zero(of: Make, pruned: dict[str, Representation]) -> None:
-    zeros = {name: one.materialised() == 0 for name, one in pruned.items()}
+    zeros = {name: one.materialise() == 0 for name, one in pruned.items()}
     found = levels(of("levels", pruned))
     for name, pruned_ones in zeros.items():
-        assert found[name].spec()["inner"] == {"kind": "levels", "largest": 3, "channels": 1, "zeros": 0}
-        assert torch.equal(found[name].materialised() == 0, pruned_ones)
+        assert found[name].to_spec()["inner"] == {"kind": "levels", "largest": 3, "channels": 1, "zeros": 0}
+        assert torch.equal(found[name].materialise() == 0, pruned_ones)
 
 
 @pytest.mark.parametrize(("zeros", "plain", "kept"), [("auto", 1, 0), ("always", 1, 1), ("never", 0, 0)])
@@ -119,13 +127,13 @@ def test_whether_weights_may_be_zero(
 ) -> None:
     one = {"fc1.weight": pruned["fc1.weight"]}
     found = levels(of("levels", one, zeros=zeros))
-    assert found["conv.weight"].spec()["zeros"] == plain
-    assert found["fc1.weight"].spec()["inner"]["zeros"] == kept
+    assert found["conv.weight"].to_spec()["zeros"] == plain
+    assert found["fc1.weight"].to_spec()["inner"]["zeros"] == kept
 
 
 def test_a_kept_weight_that_is_zero_stays_zero(of: Make) -> None:
-    site = Sparse.at(torch.tensor([0, 5]), torch.zeros(60, 40))
-    assert not levels(of("levels", {"fc1.weight": site}))["fc1.weight"].materialised().any()
+    site = Sparse.from_dense(torch.tensor([0, 5]), torch.zeros(60, 40))
+    assert not levels(of("levels", {"fc1.weight": site}))["fc1.weight"].materialise().any()
 
 
 def test_a_scale_starts_at_a_share_of_the_mean_size(of: Make) -> None:
@@ -135,9 +143,9 @@ def test_a_scale_starts_at_a_share_of_the_mean_size(of: Make) -> None:
 
 
 def test_a_pattern_sets_the_grid_of_the_sites_it_matches(of: Make) -> None:
-    assert levels(of("levels", per_site={"conv*": 15}))["conv.weight"].spec()["largest"] == 15
+    assert levels(of("levels", per_site={"conv*": 15}))["conv.weight"].to_spec()["largest"] == 15
     found = uniform(of("uniform", bits=4, per_site={"conv*": 6}))
-    assert {name: one.spec()["largest"] for name, one in found.items()} == {
+    assert {name: one.to_spec()["largest"] for name, one in found.items()} == {
         "conv.weight": 31, "fc1.weight": 7, "fc2.weight": 7,
     }  # fmt: skip
 
@@ -151,8 +159,8 @@ def test_more_bits_and_more_scales_come_nearer(
     for bits in (2, 4, 8):
         seen = of("uniform", bits=bits, granularity=granularity, calibration=calibration)
         found = uniform(seen)
-        assert tuple(one.spec()["channels"] for one in found.values()) == scales
-        errors.append(sum(float((one.materialised() - seen.weights[name]).norm()) for name, one in found.items()))
+        assert tuple(one.to_spec()["channels"] for one in found.values()) == scales
+        errors.append(sum(float((one.materialise() - seen.weights[name]).norm()) for name, one in found.items()))
     assert errors[0] > 4 * errors[1] > 16 * errors[2]
 
 
@@ -181,7 +189,7 @@ def test_each_output_of_a_transposed_convolution_has_its_own_scale(
     bare = nn.Sequential(deepcopy(layer))
     knobs = KNOBS[method] | {"first_last_layers": "binary", "granularity": "channel"}
     seen = replace(view({"0.weight": layer.weight.detach()}, **knobs), network=bare)
-    host.attach(bare, {"uniform": uniform, "bwn": bwn}[method](seen))
+    parametrization.attach_representations(bare, {"uniform": uniform, "bwn": bwn}[method](seen))
     images = torch.rand(1, layer.in_channels, 5, 5)
     with torch.no_grad():
         answers, before = ((one(images) - one.bias[:, None, None]).mean((0, 2, 3)) for one in (bare[0], layer))
@@ -192,11 +200,11 @@ def test_each_output_of_a_transposed_convolution_has_its_own_scale(
 def test_the_largest_weight_is_the_outermost_level(of: Make) -> None:
     seen = of("uniform", bits=3, calibration="max")
     for name, one in uniform(seen).items():
-        assert float(one.materialised().abs().max()) == pytest.approx(float(seen.weights[name].abs().max()))
+        assert float(one.materialise().abs().max()) == pytest.approx(float(seen.weights[name].abs().max()))
 
 
 def test_a_pruned_site_has_no_scale_for_each_channel(of: Make, pruned: dict[str, Representation]) -> None:
-    assert uniform(of("uniform", pruned))["fc1.weight"].spec()["inner"]["kind"] == "levels"
+    assert uniform(of("uniform", pruned))["fc1.weight"].to_spec()["inner"]["kind"] == "levels"
     with pytest.raises(UserError, match=r"uniform\.granularity=channel: conv\.weight is pruned"):
         uniform(of("uniform", pruned, granularity="channel"))
 
@@ -215,8 +223,8 @@ def test_the_first_and_the_last_layer_are_not_made_binary_unless_asked(of: Make)
 
 
 def test_kept_weights_become_binary_and_pruned_ones_stay_zero(of: Make, pruned: dict[str, Representation]) -> None:
-    zeros = pruned["fc1.weight"].materialised() == 0
-    values = bwn(of("bwn", pruned))["fc1.weight"].materialised()
+    zeros = pruned["fc1.weight"].materialise() == 0
+    values = bwn(of("bwn", pruned))["fc1.weight"].materialise()
     assert torch.equal(values == 0, zeros)
     assert len(values.unique()) == 3
 
@@ -225,5 +233,5 @@ def test_kept_weights_become_binary_and_pruned_ones_stay_zero(of: Make, pruned: 
 def test_a_network_of_ends_only_is_refused(layers: int) -> None:
     bare = nn.Sequential(*(nn.Linear(4, 4) for _ in range(layers)))
     with pytest.raises(UserError, match="write first_last_layers=binary"):
-        check(bare, KNOBS["bwn"])
-    check(bare, KNOBS["bwn"] | {"first_last_layers": "binary"})
+        check_step(bare, KNOBS["bwn"])
+    check_step(bare, KNOBS["bwn"] | {"first_last_layers": "binary"})

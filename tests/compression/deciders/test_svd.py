@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from compression.deciders.structural import LENET, architecture, built, look
-from convarium.compression import change
-from convarium.compression.deciders.svd import check, svd
+from compression.deciders.structural_views import LENET, build_seeded, describe_architecture, make_network_view
+from convarium.compression import decisions
+from convarium.compression.deciders.svd import check_step, svd
 from convarium.errors import UserError
 
 STEP = {
@@ -22,7 +22,7 @@ FULL = {"conv1.*": 20, "conv2.*": 50, "fc1.*": 500, "fc2.*": 10}
 
 
 def factored(network: nn.Module, **step: object) -> nn.Module:
-    change.carry_out(network, svd(look(network, LENET, **{**STEP, **step})))
+    decisions.apply_decision(network, svd(make_network_view(network, LENET, **{**STEP, **step})))
     return network
 
 
@@ -37,7 +37,7 @@ def ranks(network: nn.Module) -> dict[str, int]:
 
 @pytest.mark.parametrize(("form", "full"), [("channel", FULL), ("spatial", {**FULL, "conv1.*": 5, "conv2.*": 100})])
 def test_at_full_rank_the_logits_stay(form: str, full: dict[str, int]) -> None:
-    network, images = built(LENET).eval(), torch.randn(4, 1, 28, 28)
+    network, images = build_seeded(LENET).eval(), torch.randn(4, 1, 28, 28)
     with torch.no_grad():
         expected = network(images)
         found = factored(network, form=form, per_site=full)
@@ -46,14 +46,14 @@ def test_at_full_rank_the_logits_stay(form: str, full: dict[str, int]) -> None:
 
 
 def test_a_share_of_the_rank_is_kept_and_the_factors_are_balanced() -> None:
-    found = factored(built(LENET))
+    found = factored(build_seeded(LENET))
     assert ranks(found) == {"conv1": 5, "conv2": 12, "fc1": 125, "fc2": 2}
     first, second = found.get_parameter("fc1.0.weight"), found.get_parameter("fc1.1.weight")
     assert torch.allclose(first.norm(), second.norm(), rtol=1e-4)
 
 
 def test_the_product_is_the_best_of_its_rank() -> None:
-    network = built(LENET)
+    network = build_seeded(LENET)
     weight = network.get_parameter("fc1.weight").detach().clone()
     found = factored(network, per_site={"fc1*": 7}, sites=["fc1*"])
     error = (found.get_parameter("fc1.1.weight") @ found.get_parameter("fc1.0.weight") - weight).square().sum()
@@ -61,14 +61,14 @@ def test_the_product_is_the_best_of_its_rank() -> None:
 
 
 def test_the_layer_of_the_logits_stays_unless_asked_for() -> None:
-    view = look(built(LENET), LENET, **STEP)
+    view = make_network_view(build_seeded(LENET), LENET, **STEP)
     assert "fc2" in svd(view).edits[0]["ranks"]
-    view = look(built(LENET), LENET, **{**STEP, "classifier": False})
+    view = make_network_view(build_seeded(LENET), LENET, **{**STEP, "classifier": False})
     assert svd(view).edits[0]["ranks"].keys() == {"conv1", "conv2", "fc1"}
 
 
 def test_energy_decides_the_rank() -> None:
-    network = built(LENET)
+    network = build_seeded(LENET)
     with torch.no_grad():
         low: Tensor = torch.randn(500, 3) @ torch.randn(3, 800)
         network.get_parameter("fc1.weight").copy_(low)
@@ -76,12 +76,12 @@ def test_energy_decides_the_rank() -> None:
 
 
 def test_layers_that_would_not_get_smaller_stay() -> None:
-    assert ranks(factored(built(LENET), rank_fraction=1.0)) == {}
-    assert ranks(factored(built(LENET), rank_fraction=0.6)) == {"fc2": 6, "conv2": 30} | (
+    assert ranks(factored(build_seeded(LENET), rank_fraction=1.0)) == {}
+    assert ranks(factored(build_seeded(LENET), rank_fraction=0.6)) == {"fc2": 6, "conv2": 30} | (
         {"fc1": 300} if 300 <= 307 else {}
     )
-    depthwise = architecture("lcnet_035", "timm", 32, 3)
-    ranked = svd(look(built(depthwise), depthwise, **STEP)).edits[0]["ranks"]
+    depthwise = describe_architecture("lcnet_035", "timm", 32, 3)
+    ranked = svd(make_network_view(build_seeded(depthwise), depthwise, **STEP)).edits[0]["ranks"]
     assert ranked
     assert not any("conv_dw" in name for name in ranked)
 
@@ -97,4 +97,4 @@ def test_layers_that_would_not_get_smaller_stay() -> None:
 )
 def test_a_rank_that_no_layer_has_is_refused(step: dict[str, object], told: str) -> None:
     with pytest.raises(UserError, match=told):
-        check(built(LENET).to("meta"), {**STEP, **step})
+        check_step(build_seeded(LENET).to("meta"), {**STEP, **step})

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from convarium.compression import edits
-from convarium.compression.edits import resize
-from convarium.compression.structure import cut, sound
+from convarium import edits
+from convarium.compression.structure import channel_removal, cuttable_groups
+from convarium.edits import resize
 
 SHAPE = (1, 6, 6)
 WIDTH = 8
@@ -59,22 +59,22 @@ def built(norm: nn.Module) -> nn.Sequential:
 @pytest.mark.parametrize("kind", NORMS)
 def test_a_norm_gets_as_many_channels_as_are_left(kind: str) -> None:
     network = built(NORMS[kind]())
-    (group,) = (group for group in sound.cuttable(network, SHAPE) if group.name == "0")
-    gone = cut.removals(network, [group], {"0": cut.spread(group, [1])})
-    narrow, _ = cut.without(network, gone)
+    (group,) = (group for group in cuttable_groups.find_cuttable_groups(network, SHAPE) if group.name == "0")
+    gone = channel_removal.plan_removals(network, [group], {"0": channel_removal.expand_to_blocks(group, [1])})
+    narrow, _ = channel_removal.cut_channels(network, gone)
     again = built(NORMS[kind]())
-    edits.apply(again, [resize.between(network, narrow)])
+    edits.apply_surgery(again, [resize.build_resize_edit(network, narrow)])
     left = WIDTH - group.blocks
     for one in (narrow, again):
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             assert one(torch.randn(2, *SHAPE)).shape == (2, 10)
         norm = one[1].norm if isinstance(one[1], Last) else one[1]  # type: ignore[index]
-        assert resize._sizes(norm)[0] == left
-    assert cut.zeroed(network, gone)(torch.randn(2, *SHAPE)).shape == (2, 10)
+        assert resize._get_layer_sizes(norm)[0] == left
+    assert channel_removal.zero_channels(network, gone)(torch.randn(2, *SHAPE)).shape == (2, 10)
 
 
 @pytest.mark.parametrize("kind", WHOLE)
 def test_channels_that_can_t_be_cut_stay_and_others_go(kind: str) -> None:
     network = built(WHOLE[kind]())
-    assert [group.name for group in sound.cuttable(network, SHAPE)] == ["3"]
+    assert [group.name for group in cuttable_groups.find_cuttable_groups(network, SHAPE)] == ["3"]

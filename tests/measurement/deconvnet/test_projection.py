@@ -7,13 +7,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from convarium.measurement.deconvnet.chain import calls, chain
-from convarium.measurement.deconvnet.projection import Peak, peaks, project, projected
+from convarium.measurement.deconvnet.call_path import trace_calls, trace_path_to_image
+from convarium.measurement.deconvnet.projection import Peak, find_peaks, project_peak, project_signal
 
 
 def back(network: nn.Module, image: Tensor, signal: Tensor) -> Tensor:
-    found = calls(network.eval(), image)
-    return project(chain(found, found[-1].name), signal)
+    found = trace_calls(network.eval(), image)
+    return project_signal(trace_path_to_image(found, found[-1].name), signal)
 
 
 def transposed(network: nn.Module, image: Tensor, signal: Tensor) -> Tensor:
@@ -109,10 +109,10 @@ def test_each_map_s_peak_is_found_and_put_back_where_it_came_from(detector: nn.M
     images[3, 0, 5, 5] = 1.0
     images[217, 0, 4:6, 6] = 3.0
     images[120, 0, 1, 2:4] = 2.0
-    found = peaks(detector, "2", images)
+    found = find_peaks(detector, "2", images)
     assert found == [Peak(0, 217, 6.0), Peak(1, 120, 4.0)]
-    first, second = (projected(detector, "2", images[one.image : one.image + 1], one) for one in found)
-    assert (first.place, second.place) == ((2, 3), (0, 1))
+    first, second = (project_peak(detector, "2", images[one.image_index : one.image_index + 1], one) for one in found)
+    assert (first.map_position, second.map_position) == ((2, 3), (0, 1))
     assert first.pixels.nonzero().tolist() == [[0, 4, 6], [0, 5, 6]]
     assert second.pixels.nonzero().tolist() == [[0, 1, 2], [0, 1, 3]]
     assert set(first.pixels.unique().tolist()) == {0.0, 6.0}
@@ -121,5 +121,5 @@ def test_each_map_s_peak_is_found_and_put_back_where_it_came_from(detector: nn.M
 def test_of_all_units_of_a_layer_only_the_strongest_is_projected(detector: nn.Module) -> None:
     image = torch.zeros(1, 1, 9, 9)
     image[0, 0, 1, 1], image[0, 0, 6, 6] = 1.0, 2.0
-    found = projected(detector, "1", image, Peak(0, 0, 2.0))
+    found = project_peak(detector, "1", image, Peak(0, 0, 2.0))
     assert found.pixels.nonzero()[:, 1].min() >= 5

@@ -7,16 +7,16 @@ from typing import Any
 
 from torch import nn
 
-from convarium.architectures.blocks.layers import LAYERS, Layers
-from convarium.architectures.blocks.norms import norm
-from convarium.architectures.blocks.pooling import NAMES as POOLINGS
-from convarium.architectures.blocks.pooling import pool
-from convarium.architectures.kwargs import Builder, choice
-from convarium.architectures.sizes import at_least
+from convarium.architectures.blocks.layers import LAYER_RULES, LayerChoice
+from convarium.architectures.blocks.norms import build_norm
+from convarium.architectures.blocks.pooling import POOLING_NAMES as POOLINGS
+from convarium.architectures.blocks.pooling import build_pool
+from convarium.architectures.builder import Builder, one_of
+from convarium.architectures.image_sizes import check_min_image_size
 
 
 @dataclass(frozen=True)
-class Layer:
+class ConvSpec:
     """A convolution and what follows it.
 
     Attributes:
@@ -33,28 +33,28 @@ class Layer:
     after: tuple[str, ...] = ()
     border: int = 0
 
-    def side(self, side: int) -> int:
+    def find_output_side(self, side: int) -> int:
         """Return the side of its maps for images or maps of `side`."""
         side = (side + 2 * self.padding - self.kernel) // self.stride + 1
         return (side + 2 * self.border - 3) // 2 + 1 if "pool" in self.after else side
 
 
 ALEXNET = (
-    Layer(96, 11, 4, 2, after=("norm", "pool")),
-    Layer(256, 5, 1, 2, 2, after=("norm", "pool")),
-    Layer(384, 3, 1, 1),
-    Layer(384, 3, 1, 1, 2),
-    Layer(256, 3, 1, 1, 2, after=("pool",)),
+    ConvSpec(96, 11, 4, 2, after=("norm", "pool")),
+    ConvSpec(256, 5, 1, 2, 2, after=("norm", "pool")),
+    ConvSpec(384, 3, 1, 1),
+    ConvSpec(384, 3, 1, 1, 2),
+    ConvSpec(256, 3, 1, 1, 2, after=("pool",)),
 )
 ZFNET = (
-    Layer(96, 7, 2, 1, after=("pool", "norm"), border=1),
-    Layer(256, 5, 2, 0, after=("pool", "norm"), border=1),
-    Layer(384, 3, 1, 1),
-    Layer(384, 3, 1, 1),
-    Layer(256, 3, 1, 1, after=("pool",)),
+    ConvSpec(96, 7, 2, 1, after=("pool", "norm"), border=1),
+    ConvSpec(256, 5, 2, 0, after=("pool", "norm"), border=1),
+    ConvSpec(384, 3, 1, 1),
+    ConvSpec(384, 3, 1, 1),
+    ConvSpec(256, 3, 1, 1, after=("pool",)),
 )
 
-USUAL = {"norm": "local_response", "pooling": "max", "dropout": 0.5}
+DEFAULT_LAYERS = {"norm": "local_response", "pooling": "max", "dropout": 0.5}
 
 
 def alexnet_2012(in_chans: int, num_classes: int, img_size: int, **layers: Any) -> nn.Module:
@@ -68,8 +68,8 @@ def alexnet_2012(in_chans: int, num_classes: int, img_size: int, **layers: Any) 
     Raises:
         UserError: images smaller than 63 pixels.
     """
-    at_least("alexnet_2012", 63, img_size)
-    network = _network(ALEXNET, in_chans, num_classes, img_size, Layers(**{**USUAL, **layers}))
+    check_min_image_size("alexnet_2012", 63, img_size)
+    network = _build_alexnet(ALEXNET, in_chans, num_classes, img_size, LayerChoice(**{**DEFAULT_LAYERS, **layers}))
     for name, module in network.named_modules():
         if isinstance(module, nn.Conv2d | nn.Linear) and module.bias is not None:
             nn.init.normal_(module.weight, std=0.01)
@@ -86,8 +86,8 @@ def zfnet(in_chans: int, num_classes: int, img_size: int, **layers: Any) -> nn.M
     Raises:
         UserError: images smaller than 53 pixels.
     """
-    at_least("zfnet", 53, img_size)
-    network = _network(ZFNET, in_chans, num_classes, img_size, Layers(**{**USUAL, **layers}))
+    check_min_image_size("zfnet", 53, img_size)
+    network = _build_alexnet(ZFNET, in_chans, num_classes, img_size, LayerChoice(**{**DEFAULT_LAYERS, **layers}))
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.Linear) and module.bias is not None:
             nn.init.normal_(module.weight, std=0.01)
@@ -95,7 +95,9 @@ def zfnet(in_chans: int, num_classes: int, img_size: int, **layers: Any) -> nn.M
     return network
 
 
-def _network(plan: Sequence[Layer], in_chans: int, num_classes: int, img_size: int, layers: Layers) -> nn.Sequential:
+def _build_alexnet(
+    plan: Sequence[ConvSpec], in_chans: int, num_classes: int, img_size: int, layers: LayerChoice
+) -> nn.Sequential:
     made: OrderedDict[str, nn.Module] = OrderedDict()
     channels, side = in_chans, img_size
     for number, layer in enumerate(plan, start=1):
@@ -107,13 +109,15 @@ def _network(plan: Sequence[Layer], in_chans: int, num_classes: int, img_size: i
         for kind in layer.after:
             pooling = kind == "pool"
             made[f"{kind}{number}"] = (
-                pool(layers.pooling, layer.width, 3, 2, layer.border) if pooling else norm(layers.norm, layer.width)
+                build_pool(layers.pooling, layer.width, 3, 2, layer.border)
+                if pooling
+                else build_norm(layers.norm, layer.width)
             )
-        channels, side = layer.width, layer.side(side)
-    return nn.Sequential(made | _classifier(channels * side * side, num_classes, layers))
+        channels, side = layer.width, layer.find_output_side(side)
+    return nn.Sequential(made | _build_classifier(channels * side * side, num_classes, layers))
 
 
-def _classifier(inputs: int, num_classes: int, layers: Layers) -> OrderedDict[str, nn.Module]:
+def _build_classifier(inputs: int, num_classes: int, layers: LayerChoice) -> OrderedDict[str, nn.Module]:
     return OrderedDict(
         flatten=nn.Flatten(),
         dropout1=layers.drop(),
@@ -126,5 +130,5 @@ def _classifier(inputs: int, num_classes: int, layers: Layers) -> OrderedDict[st
     )
 
 
-TAKES = {**LAYERS, "pooling": choice(*POOLINGS)}
-BUILDERS = {"alexnet_2012": Builder(alexnet_2012, {}, TAKES), "zfnet": Builder(zfnet, {}, TAKES)}
+SUPPORTED_LAYERS = {**LAYER_RULES, "pooling": one_of(*POOLINGS)}
+BUILDERS = {"alexnet_2012": Builder(alexnet_2012, {}, SUPPORTED_LAYERS), "zfnet": Builder(zfnet, {}, SUPPORTED_LAYERS)}

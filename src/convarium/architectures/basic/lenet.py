@@ -5,7 +5,7 @@ from collections import OrderedDict
 from torch import nn
 
 from convarium.architectures.basic.mlp import mlp
-from convarium.architectures.kwargs import Builder
+from convarium.architectures.builder import Builder
 from convarium.errors import UserError
 
 

@@ -6,23 +6,23 @@ from collections import OrderedDict
 import torch
 from torch import Tensor, nn
 
-from convarium.architectures.blocks.activations import NAMES as ACTIVATIONS
-from convarium.architectures.blocks.activations import activation as make_activation
-from convarium.architectures.blocks.activations import pieces
-from convarium.architectures.blocks.pooling import NAMES as POOLINGS
-from convarium.architectures.blocks.pooling import TrainablePool2d, pool
-from convarium.architectures.kwargs import Builder, choice
-from convarium.architectures.sizes import at_least
+from convarium.architectures.blocks.activations import ACTIVATION_NAMES as ACTIVATIONS
+from convarium.architectures.blocks.activations import build_activation as make_activation
+from convarium.architectures.blocks.activations import count_pieces
+from convarium.architectures.blocks.pooling import POOLING_NAMES as POOLINGS
+from convarium.architectures.blocks.pooling import TrainablePool2d, build_pool
+from convarium.architectures.builder import Builder, one_of
+from convarium.architectures.image_sizes import check_min_image_size
 
 # Table I of the paper: which of the six maps of S2 each of the 16 maps of C3 sees, those of one length together.
-C3 = (
+C3_INPUT_MAPS = (
     ((0, 1, 2), (1, 2, 3), (2, 3, 4), (3, 4, 5), (4, 5, 0), (5, 0, 1)),
     ((0, 1, 2, 3), (1, 2, 3, 4), (2, 3, 4, 5), (3, 4, 5, 0), (4, 5, 0, 1), (5, 0, 1, 2)),
     ((0, 1, 3, 4), (1, 2, 4, 5), (0, 2, 3, 5)),
     ((0, 1, 2, 3, 4, 5),),
 )
 # The targets of F6: each digit drawn on 7x12 dots, as in the paper's figure 3.
-DIGITS = """
+DIGIT_BITMAPS = """
 ..###.. ...#... ..###.. #####.. ....##. ####### ..####. ####### ..###.. ..###..
 .#...#. ..##... .#...#. .....#. ...#.#. #...... .#..... ......# .#...#. .#...#.
 #.....# .#.#... #.....# ......# ...#.#. #...... #...... .....#. #.....# #.....#
@@ -54,13 +54,13 @@ class PartialConvolution(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.parts = nn.ModuleList(nn.Conv2d(len(t) * len(t[0]), len(t), 5, groups=len(t)) for t in C3)
-        for number, maps in enumerate(C3):
+        self.parts = nn.ModuleList(nn.Conv2d(len(t) * len(t[0]), len(t), 5, groups=len(t)) for t in C3_INPUT_MAPS)
+        for number, maps in enumerate(C3_INPUT_MAPS):
             self.register_buffer(f"inputs{number}", torch.tensor(sum(maps, ())), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, 6, H, W) to (N, 16, H - 4, W - 4)."""
-        inputs = (self.get_buffer(f"inputs{number}") for number in range(len(C3)))
+        inputs = (self.get_buffer(f"inputs{number}") for number in range(len(C3_INPUT_MAPS)))
         return torch.cat([part(x[:, of]) for part, of in zip(self.parts, inputs, strict=True)], 1)
 
 
@@ -75,18 +75,18 @@ class RadialBasis(nn.Module):
 
     def __init__(self, num_classes: int) -> None:
         super().__init__()
-        self.register_buffer("codes", torch.tensor(_codes(num_classes)), persistent=False)
+        self.register_buffer("codes", torch.tensor(_build_class_codes(num_classes)), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, 84) to (N, classes)."""
         return -(x[:, None] - self.codes).square().sum(2)
 
 
-def _codes(count: int) -> list[list[float]]:
+def _build_class_codes(count: int) -> list[list[float]]:
     if count > 10:
         lot = random.Random(84)
         return [[lot.choice((-1.0, 1.0)) for _ in range(84)] for _ in range(count)]
-    columns = zip(*(line.split() for line in DIGITS.split("\n") if line), strict=True)
+    columns = zip(*(line.split() for line in DIGIT_BITMAPS.split("\n") if line), strict=True)
     return [[1.0 if dot == "#" else -1.0 for dot in "".join(rows)] for rows in columns][:count]
 
 
@@ -100,10 +100,10 @@ def lenet5_1998(in_chans: int, num_classes: int, img_size: int, head: str = "rbf
     Raises:
         UserError: images smaller than 12 pixels.
     """
-    at_least("lenet5_1998", 12, img_size)
+    check_min_image_size("lenet5_1998", 12, img_size)
     network = nn.Sequential(
         OrderedDict(
-            c1=nn.Conv2d(in_chans, 6, 5, padding=_border(img_size)),
+            c1=nn.Conv2d(in_chans, 6, 5, padding=_find_padding(img_size)),
             squash1=Squash(),
             s2=TrainablePool2d(6, 2),
             squash2=Squash(),
@@ -111,7 +111,7 @@ def lenet5_1998(in_chans: int, num_classes: int, img_size: int, head: str = "rbf
             squash3=Squash(),
             s4=TrainablePool2d(16, 2),
             squash4=Squash(),
-            c5=nn.Conv2d(16, 120, _side(img_size)),
+            c5=nn.Conv2d(16, 120, _find_s4_side(img_size)),
             squash5=Squash(),
             flatten=nn.Flatten(),
             f6=nn.Linear(120, 84),
@@ -136,18 +136,18 @@ def lenet5_modern(
     Raises:
         UserError: images smaller than 12 pixels.
     """
-    at_least("lenet5_modern", 12, img_size)
-    times = pieces(activation)
+    check_min_image_size("lenet5_modern", 12, img_size)
+    times = count_pieces(activation)
     return nn.Sequential(
         OrderedDict(
-            conv1=nn.Conv2d(in_chans, 6 * times, 5, padding=_border(img_size)),
+            conv1=nn.Conv2d(in_chans, 6 * times, 5, padding=_find_padding(img_size)),
             act1=make_activation(activation, 6),
-            pool1=pool(pooling, 6),
+            pool1=build_pool(pooling, 6),
             conv2=nn.Conv2d(6, 16 * times, 5),
             act2=make_activation(activation, 16),
-            pool2=pool(pooling, 16),
+            pool2=build_pool(pooling, 16),
             flatten=nn.Flatten(),
-            fc1=nn.Linear(16 * _side(img_size) ** 2, 120 * times),
+            fc1=nn.Linear(16 * _find_s4_side(img_size) ** 2, 120 * times),
             act3=make_activation(activation, 120),
             fc2=nn.Linear(120, 84 * times),
             act4=make_activation(activation, 84),
@@ -156,16 +156,16 @@ def lenet5_modern(
     )
 
 
-def _border(img_size: int) -> int:
+def _find_padding(img_size: int) -> int:
     return 2 if img_size < 32 else 0
 
 
-def _side(img_size: int) -> int:
+def _find_s4_side(img_size: int) -> int:
     """Return the side of the maps that S4 gives."""
-    return ((img_size + 2 * _border(img_size) - 4) // 2 - 4) // 2
+    return ((img_size + 2 * _find_padding(img_size) - 4) // 2 - 4) // 2
 
 
 BUILDERS = {
-    "lenet5_1998": Builder(lenet5_1998, {"head": choice("rbf", "linear")}),
-    "lenet5_modern": Builder(lenet5_modern, {}, {"activation": choice(*ACTIVATIONS), "pooling": choice(*POOLINGS)}),
+    "lenet5_1998": Builder(lenet5_1998, {"head": one_of("rbf", "linear")}),
+    "lenet5_modern": Builder(lenet5_modern, {}, {"activation": one_of(*ACTIVATIONS), "pooling": one_of(*POOLINGS)}),
 }

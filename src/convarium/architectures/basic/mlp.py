@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from torch import nn
 
-from convarium.architectures.kwargs import Builder, choice, many, whole
+from convarium.architectures.builder import Builder, int_between, list_of, one_of
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU,
@@ -30,4 +30,4 @@ def mlp(
     return nn.Sequential(layers)
 
 
-BUILDERS = {"mlp": Builder(mlp, {"hidden": many(whole(1, 65536), 0, 16), "activation": choice(*ACTIVATIONS)})}
+BUILDERS = {"mlp": Builder(mlp, {"hidden": list_of(int_between(1, 65536), 0, 16), "activation": one_of(*ACTIVATIONS)})}

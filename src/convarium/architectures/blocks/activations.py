@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-PIECES = 2
-ELEMENTWISE: dict[str, Callable[[], nn.Module]] = {
+MAXOUT_PIECES = 2
+ELEMENTWISE_ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "sigmoid": nn.Sigmoid,
     "hard_sigmoid": nn.Hardsigmoid,
     "tanh": nn.Tanh,
@@ -27,8 +27,8 @@ ELEMENTWISE: dict[str, Callable[[], nn.Module]] = {
     "hard_swish": nn.Hardswish,
     "mish": nn.Mish,
 }
-LEARNT = ("prelu", "swish", "maxout")
-NAMES: tuple[str, ...] = (*ELEMENTWISE, *LEARNT)
+LEARNED_ACTIVATIONS = ("prelu", "swish", "maxout")
+ACTIVATION_NAMES: tuple[str, ...] = (*ELEMENTWISE_ACTIVATIONS, *LEARNED_ACTIVATIONS)
 
 
 class Swish(nn.Module):
@@ -51,39 +51,39 @@ class Maxout(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, 2 * channels, ...) to (N, channels, ...)."""
-        return torch.maximum(*x.chunk(PIECES, 1))
+        return torch.maximum(*x.chunk(MAXOUT_PIECES, 1))
 
 
-def activation(name: str, channels: int) -> nn.Module:
+def build_activation(name: str, channels: int) -> nn.Module:
     """Return the activation `name`, which gives back maps of `channels` channels.
 
     PReLU (He et al. 2015) and Swish learn one number a channel; RReLU draws slopes from U(1/8, 1/3) in training (Xu et
     al. 2015); hard_sigmoid is relu6(x + 3) / 6. Maxout takes `pieces(name) * channels` channels.
 
     Raises:
-        KeyError: not one of NAMES.
+        KeyError: not one of ACTIVATION_NAMES.
     """
     if name == "maxout":
         return Maxout()
     if name == "prelu":
         return nn.PReLU(channels)
-    return Swish(channels) if name == "swish" else ELEMENTWISE[name]()
+    return Swish(channels) if name == "swish" else ELEMENTWISE_ACTIVATIONS[name]()
 
 
-def pieces(name: str) -> int:
+def count_pieces(name: str) -> int:
     """Return how many maps the layer before an activation makes for each channel behind it."""
-    return PIECES if name == "maxout" else 1
+    return MAXOUT_PIECES if name == "maxout" else 1
 
 
-def each_piece(identity: Tensor, name: str) -> Tensor:
+def repeat_for_pieces(identity: Tensor, name: str) -> Tensor:
     """Repeat what is added to a layer's maps for every piece that the activation behind the sum takes."""
-    return torch.cat([identity] * pieces(name), 1) if pieces(name) > 1 else identity
+    return torch.cat([identity] * count_pieces(name), 1) if count_pieces(name) > 1 else identity
 
 
-def joined(maps: Sequence[Tensor], name: str) -> Tensor:
+def concatenate_maps(maps: Sequence[Tensor], name: str) -> Tensor:
     """Concatenate maps that go into the activation `name` together, so that pieces of one channel stay a pair."""
-    if pieces(name) == 1:
+    if count_pieces(name) == 1:
         return torch.cat(list(maps), 1)
     return torch.cat(
-        [piece for pair in zip(*(each.chunk(PIECES, 1) for each in maps), strict=True) for piece in pair], 1
+        [piece for pair in zip(*(each.chunk(MAXOUT_PIECES, 1) for each in maps), strict=True) for piece in pair], 1
     )

@@ -4,13 +4,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from convarium.architectures.blocks.activations import ELEMENTWISE
-from convarium.architectures.blocks.dropout import dropout as make_dropout
-from convarium.architectures.kwargs import choice, number
+from convarium.architectures.blocks.activations import ELEMENTWISE_ACTIVATIONS
+from convarium.architectures.blocks.dropout import build_dropout as make_dropout
+from convarium.architectures.builder import number_between, one_of
 
-LAYERS = {
-    "activation": choice(*ELEMENTWISE),
-    "dropout": number(0, 0.99),
+LAYER_RULES = {
+    "activation": one_of(*ELEMENTWISE_ACTIVATIONS),
+    "dropout": number_between(0, 0.99),
 }
 
 
@@ -51,7 +51,7 @@ class Mlp(nn.Sequential):
     def __init__(self, width: int, hidden: int, activation: str = "gelu", dropout: float = 0.0) -> None:
         super().__init__(
             nn.Linear(width, hidden),
-            ELEMENTWISE[activation](),
+            ELEMENTWISE_ACTIVATIONS[activation](),
             make_dropout(dropout),
             nn.Linear(hidden, width),
             make_dropout(dropout),
@@ -77,7 +77,7 @@ class Layer(nn.Module):
         return x + self.mlp(self.norm2(x))  # type: ignore[no-any-return]
 
 
-def initialise(network: nn.Module) -> None:
+def initialise_linear_layers(network: nn.Module) -> None:
     """Draw the weights of linear layers from a normal of 0.02, cut at 2; biases are zero: what ViT's successors do."""
     for module in network.modules():
         if isinstance(module, nn.Linear):

@@ -9,37 +9,37 @@ from collections.abc import Callable
 from torch import nn
 
 
-def _plain(inputs: int, outputs: int, kernel: int, stride: int, groups: int, bias: bool) -> nn.Module:
+def _build_plain(inputs: int, outputs: int, kernel: int, stride: int, groups: int, bias: bool) -> nn.Module:
     return nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=bias)
 
 
-def _dilated(inputs: int, outputs: int, kernel: int, stride: int, groups: int, bias: bool) -> nn.Module:
+def _build_dilated(inputs: int, outputs: int, kernel: int, stride: int, groups: int, bias: bool) -> nn.Module:
     """Every second pixel under the kernel: 3x3 weights see 5x5 pixels (Yu & Koltun 2016)."""
     return nn.Conv2d(inputs, outputs, kernel, stride, 2 * (kernel // 2), dilation=2, groups=groups, bias=bias)
 
 
-def _separable(inputs: int, outputs: int, kernel: int, stride: int, groups: int, bias: bool) -> nn.Module:
+def _build_separable(inputs: int, outputs: int, kernel: int, stride: int, groups: int, bias: bool) -> nn.Module:
     """A depthwise convolution, then a pointwise one (Howard et al. 2017), with nothing between."""
     depthwise = nn.Conv2d(inputs, inputs, kernel, stride, kernel // 2, groups=inputs, bias=False)
     return nn.Sequential(depthwise, nn.Conv2d(inputs, outputs, 1, groups=groups, bias=bias))
 
 
-def _deformable(inputs: int, outputs: int, kernel: int, stride: int, groups: int, bias: bool) -> nn.Module:
+def _build_deformable(inputs: int, outputs: int, kernel: int, stride: int, groups: int, bias: bool) -> nn.Module:
     from convarium.architectures.blocks.deformable import Deformable
 
     return Deformable(inputs, outputs, kernel, stride, groups, bias)
 
 
-MAKERS: dict[str, Callable[[int, int, int, int, int, bool], nn.Module]] = {
-    "plain": _plain,
-    "dilated": _dilated,
-    "deformable": _deformable,
-    "depthwise_separable": _separable,
+CONVOLUTION_BUILDERS: dict[str, Callable[[int, int, int, int, int, bool], nn.Module]] = {
+    "plain": _build_plain,
+    "dilated": _build_dilated,
+    "deformable": _build_deformable,
+    "depthwise_separable": _build_separable,
 }
-NAMES: tuple[str, ...] = tuple(MAKERS)
+CONVOLUTION_NAMES: tuple[str, ...] = tuple(CONVOLUTION_BUILDERS)
 
 
-def convolution(
+def build_convolution(
     name: str, inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1, bias: bool = True
 ) -> nn.Module:
     """Return the convolution `name`: (N, inputs, H, W) to (N, outputs, ceil(H / stride), ceil(W / stride)).
@@ -47,6 +47,6 @@ def convolution(
     `kernel` is odd. A pointwise one (kernel 1) is plain whatever the name.
 
     Raises:
-        KeyError: not one of NAMES.
+        KeyError: not one of CONVOLUTION_NAMES.
     """
-    return MAKERS[name if kernel > 1 else "plain"](inputs, outputs, kernel, stride, groups, bias)
+    return CONVOLUTION_BUILDERS[name if kernel > 1 else "plain"](inputs, outputs, kernel, stride, groups, bias)

@@ -44,11 +44,11 @@ class DropConnectConv2d(nn.Conv2d):
         return self._conv_forward(x, weight, self.bias)  # type: ignore[no-any-return]
 
 
-def dropout(rate: float) -> nn.Module:
+def build_dropout(rate: float) -> nn.Module:
     """Return dropout of single values, or nothing at rate 0: then no random number is drawn."""
     return nn.Dropout(rate) if rate else nn.Identity()
 
 
-def linear(inputs: int, outputs: int, connections: float = 0.0, bias: bool = True) -> nn.Linear:
-    """Return a linear layer; `connections` is the rate at which DropConnect drops its weights."""
-    return DropConnectLinear(inputs, outputs, connections, bias) if connections else nn.Linear(inputs, outputs, bias)
+def build_linear(inputs: int, outputs: int, dropconnect: float = 0.0, bias: bool = True) -> nn.Linear:
+    """Return a linear layer; `dropconnect` is the rate at which DropConnect drops its weights."""
+    return DropConnectLinear(inputs, outputs, dropconnect, bias) if dropconnect else nn.Linear(inputs, outputs, bias)

@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 from torch import nn
 
-GROUPS = 32
+MAX_GROUPS = 32
 
 
-def _local_response(channels: int) -> nn.Module:
+def _build_local_response_norm(channels: int) -> nn.Module:
     """Normalise over 5 neighbouring channels (Krizhevsky et al. 2012: k = 2, n = 5, alpha = 1e-4, beta = 0.75).
 
     torch divides alpha by n, so that the paper's alpha is 5e-4 here.
@@ -15,36 +15,36 @@ def _local_response(channels: int) -> nn.Module:
     return nn.LocalResponseNorm(5, alpha=5e-4, beta=0.75, k=2.0)
 
 
-def _layer(channels: int) -> nn.Module:
+def _build_layer_norm(channels: int) -> nn.Module:
     """Normalise over all channels and pixels of an image (Ba et al. 2016), with a scale and a shift a channel."""
     return nn.GroupNorm(1, channels)
 
 
-def _group(channels: int) -> nn.Module:
+def _build_group_norm(channels: int) -> nn.Module:
     """Normalise over groups of channels (Wu & He 2018): 32 groups, fewer where they would have a single channel."""
-    most = min(GROUPS, max(channels // 2, 1))
+    most = min(MAX_GROUPS, max(channels // 2, 1))
     return nn.GroupNorm(max(count for count in range(1, most + 1) if channels % count == 0), channels)
 
 
-MAKERS: dict[str, Callable[[int], nn.Module]] = {
+NORM_BUILDERS: dict[str, Callable[[int], nn.Module]] = {
     "batch": nn.BatchNorm2d,
-    "local_response": _local_response,
-    "layer": _layer,
-    "group": _group,
+    "local_response": _build_local_response_norm,
+    "layer": _build_layer_norm,
+    "group": _build_group_norm,
     "none": lambda channels: nn.Identity(),
 }
-NAMES: tuple[str, ...] = tuple(MAKERS)
+NORM_NAMES: tuple[str, ...] = tuple(NORM_BUILDERS)
 
 
-def norm(name: str, channels: int) -> nn.Module:
+def build_norm(name: str, channels: int) -> nn.Module:
     """Return the normalisation `name` of maps (N, channels, H, W).
 
     Raises:
-        KeyError: not one of NAMES.
+        KeyError: not one of NORM_NAMES.
     """
-    return MAKERS[name](channels)
+    return NORM_BUILDERS[name](channels)
 
 
-def shifts(name: str) -> bool:
+def has_shift(name: str) -> bool:
     """Whether the normalisation has a shift of its own, so that the layer before it needs no bias."""
     return name in ("batch", "layer", "group")

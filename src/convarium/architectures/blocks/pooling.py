@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-LEVELS = (4, 2, 1)
+PYRAMID_BINS = (4, 2, 1)
 
 
 class StochasticPool2d(nn.Module):
@@ -25,30 +25,30 @@ class StochasticPool2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C, H, W) to (N, C, windows down, windows across)."""
-        return self._draw(x) if self.training else self._expect(x)
+        return self._sample(x) if self.training else self._compute_expectation(x)
 
-    def _draw(self, x: Tensor) -> Tensor:
+    def _sample(self, x: Tensor) -> Tensor:
         height, width = (self.kernel, self.kernel) if self.kernel else x.shape[-2:]
         padded = functional.pad(x, [self.padding] * 4)
         windows = padded.unfold(2, height, self.stride).unfold(3, width, self.stride).flatten(-2)
-        sums = _weights(windows).cumsum(-1)
+        sums = _compute_sampling_weights(windows).cumsum(-1)
         drawn = torch.rand_like(sums[..., -1:]) * sums[..., -1:]
         place = (sums <= drawn).sum(-1, keepdim=True).clamp(max=height * width - 1)
         return windows.gather(-1, place).squeeze(-1)
 
-    def _expect(self, x: Tensor) -> Tensor:
+    def _compute_expectation(self, x: Tensor) -> Tensor:
         weights = x.relu()
-        mass = self._mean(weights)
-        weighted = self._mean(weights * x) / torch.where(mass > 0, mass, 1.0)
-        return torch.where(mass > 0, weighted, self._mean(x))
+        mass = self._average(weights)
+        weighted = self._average(weights * x) / torch.where(mass > 0, mass, 1.0)
+        return torch.where(mass > 0, weighted, self._average(x))
 
-    def _mean(self, x: Tensor) -> Tensor:
+    def _average(self, x: Tensor) -> Tensor:
         if self.kernel:
             return functional.avg_pool2d(x, self.kernel, self.stride, self.padding)
         return functional.adaptive_avg_pool2d(x, 1)
 
 
-def _weights(windows: Tensor) -> Tensor:
+def _compute_sampling_weights(windows: Tensor) -> Tensor:
     """The weight of each activation of a window; one for all where none is positive."""
     weights = windows.detach().relu()
     return torch.where(weights.sum(-1, keepdim=True) > 0, weights, 1.0)
@@ -81,44 +81,44 @@ class SpatialPyramid(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C, H, W) to (N, 21 C)."""
-        return torch.cat([functional.adaptive_max_pool2d(x, bins).flatten(1) for bins in LEVELS], 1)
+        return torch.cat([functional.adaptive_max_pool2d(x, bins).flatten(1) for bins in PYRAMID_BINS], 1)
 
 
-WINDOWS: dict[str, Callable[[int, int, int, int], nn.Module]] = {
+WINDOW_POOLINGS: dict[str, Callable[[int, int, int, int], nn.Module]] = {
     "max": lambda channels, kernel, stride, padding: nn.MaxPool2d(kernel, stride, padding),
     "average": lambda channels, kernel, stride, padding: nn.AvgPool2d(kernel, stride, padding),
     "stochastic": lambda channels, kernel, stride, padding: StochasticPool2d(kernel, stride, padding),
     "trainable": TrainablePool2d,
 }
-GLOBAL: dict[str, Callable[[int], nn.Module]] = {
+GLOBAL_POOLINGS: dict[str, Callable[[int], nn.Module]] = {
     "average": lambda channels: nn.AdaptiveAvgPool2d(1),
     "max": lambda channels: nn.AdaptiveMaxPool2d(1),
     "stochastic": lambda channels: StochasticPool2d(),
     "trainable": lambda channels: TrainablePool2d(channels),
     "spatial_pyramid": lambda channels: SpatialPyramid(),
 }
-NAMES: tuple[str, ...] = tuple(WINDOWS)
-GLOBAL_NAMES: tuple[str, ...] = tuple(GLOBAL)
+POOLING_NAMES: tuple[str, ...] = tuple(WINDOW_POOLINGS)
+GLOBAL_POOLING_NAMES: tuple[str, ...] = tuple(GLOBAL_POOLINGS)
 
 
-def pool(name: str, channels: int, kernel: int = 2, stride: int | None = None, padding: int = 0) -> nn.Module:
+def build_pool(name: str, channels: int, kernel: int = 2, stride: int | None = None, padding: int = 0) -> nn.Module:
     """Return the pooling `name` over windows of `kernel` pixels a side, every `stride` pixels (null: no overlap).
 
     Raises:
-        KeyError: not one of NAMES.
+        KeyError: not one of POOLING_NAMES.
     """
-    return WINDOWS[name](channels, kernel, stride or kernel, padding)
+    return WINDOW_POOLINGS[name](channels, kernel, stride or kernel, padding)
 
 
-def global_pool(name: str, channels: int) -> nn.Module:
+def build_global_pool(name: str, channels: int) -> nn.Module:
     """Return the pooling `name` over whole maps: (N, channels, H, W) to what flattens to `features(name, channels)`.
 
     Raises:
-        KeyError: not one of GLOBAL_NAMES.
+        KeyError: not one of GLOBAL_POOLING_NAMES.
     """
-    return GLOBAL[name](channels)
+    return GLOBAL_POOLINGS[name](channels)
 
 
-def features(name: str, channels: int) -> int:
+def count_features(name: str, channels: int) -> int:
     """Return how many numbers the global pooling `name` gives for an image."""
-    return channels * sum(bins * bins for bins in LEVELS) if name == "spatial_pyramid" else channels
+    return channels * sum(bins * bins for bins in PYRAMID_BINS) if name == "spatial_pyramid" else channels

@@ -8,22 +8,22 @@ import torch
 from torch import Tensor, nn
 
 from convarium.architectures.blocks import pooling as pools
-from convarium.architectures.blocks.dropout import dropout as dropped
-from convarium.architectures.blocks.layers import LAYERS
+from convarium.architectures.blocks.dropout import build_dropout as dropped
+from convarium.architectures.blocks.layers import LAYER_RULES
 from convarium.architectures.blocks.learned_groups import (
     LearnedGroupConv,
     LearnedLinear,
     SelectedGroupConv,
     SelectedLinear,
 )
-from convarium.architectures.blocks.stages import network
-from convarium.architectures.kwargs import Builder, choice, many, number, whole
-from convarium.architectures.sizes import at_least
+from convarium.architectures.blocks.stages import assemble_network
+from convarium.architectures.builder import Builder, int_between, list_of, number_between, one_of
+from convarium.architectures.image_sizes import check_min_image_size
 from convarium.errors import UserError
 
-BOTTLENECK = 4
-CLASSIFIER = 2  # the classifier keeps one of so many of its inputs
-Learned = LearnedGroupConv | LearnedLinear
+BOTTLENECK_FACTOR = 4
+CLASSIFIER_CONDENSATION = 2  # the classifier keeps one of so many of its inputs
+LearnedLayer = LearnedGroupConv | LearnedLinear
 
 
 class CondenseLayer(nn.Module):
@@ -31,7 +31,7 @@ class CondenseLayer(nn.Module):
 
     def __init__(self, form: str, inputs: int, growth: int, groups: int, condensation: int, rate: float) -> None:
         super().__init__()
-        width, kind = BOTTLENECK * growth, LearnedGroupConv if form == "learned" else SelectedGroupConv
+        width, kind = BOTTLENECK_FACTOR * growth, LearnedGroupConv if form == "learned" else SelectedGroupConv
         self.narrow = kind(inputs, width, groups, condensation, rate)
         self.inner = nn.Sequential(
             nn.BatchNorm2d(width),
@@ -53,33 +53,37 @@ class CondensingNet(nn.Sequential):
         self.grouped, self.lasso = grouped, lasso
 
     @property
-    def settled(self) -> bool:
+    def is_condensed(self) -> bool:
         """Whether all connections are dropped that will be."""
-        return all(layer.connections.settled for _, layer in self._learned())
+        return all(layer.connections.is_condensed for _, layer in self._iterate_learned_layers())
 
-    def advance(self, progress: float) -> None:
+    def drop_due_connections(self, progress: float) -> None:
         """Drop what is due at the share `progress` of all steps."""
-        for _, layer in self._learned():
-            layer.connections.advance(layer.weight, progress)
+        for _, layer in self._iterate_learned_layers():
+            layer.connections.drop_due_connections(layer.weight, progress)
 
     def penalty(self) -> Tensor:
         """Return the group lasso of the 1x1 convolutions, times its factor (section 3.1 of the paper)."""
-        sums = [one.connections.lasso(one.weight) for _, one in self._learned() if isinstance(one, LearnedGroupConv)]
+        sums = [
+            one.connections.compute_group_lasso(one.weight)
+            for _, one in self._iterate_learned_layers()
+            if isinstance(one, LearnedGroupConv)
+        ]
         return self.lasso * torch.stack(sums).sum()
 
-    def delivered(self) -> nn.Module:
+    def build_condensed(self) -> nn.Module:
         """Return the grouped form, which computes what this one does, in evaluation, once all is dropped."""
-        self.advance(1.0)
+        self.drop_due_connections(1.0)
         state = dict(self.state_dict())
-        for name, layer in self._learned():
+        for name, layer in self._iterate_learned_layers():
             state = {key: tensor for key, tensor in state.items() if not key.startswith(f"{name}.")}
-            state |= {f"{name}.{key}": tensor for key, tensor in layer.condensed().items()}
+            state |= {f"{name}.{key}": tensor for key, tensor in layer.condensed_state().items()}
         grouped = self.grouped()
         grouped.load_state_dict(state)
         return grouped.train(self.training)
 
-    def _learned(self) -> Iterator[tuple[str, Learned]]:
-        return ((name, one) for name, one in self.named_modules() if isinstance(one, Learned))
+    def _iterate_learned_layers(self) -> Iterator[tuple[str, LearnedLayer]]:
+        return ((name, one) for name, one in self.named_modules() if isinstance(one, LearnedLayer))
 
 
 def condensenet(
@@ -112,13 +116,15 @@ def condensenet(
     Raises:
         UserError: images too small, growths that groups don't divide, not as many growths as depths.
     """
-    _check(name, depths, growths, groups, condensation)
-    at_least(name, 2 ** len(depths) - 1 if stride == 2 else 2 ** (len(depths) - 1), img_size)
-    made = partial(_made, in_chans, num_classes, stride, depths, growths, (groups, condensation, dropout), pooling)
+    _check_group_sizes(name, depths, growths, groups, condensation)
+    check_min_image_size(name, 2 ** len(depths) - 1 if stride == 2 else 2 ** (len(depths) - 1), img_size)
+    made = partial(
+        _build_form, in_chans, num_classes, stride, depths, growths, (groups, condensation, dropout), pooling
+    )
     return CondensingNet(made("learned"), partial(made, "grouped"), lasso) if form == "learned" else made("grouped")
 
 
-def _made(
+def _build_form(
     in_chans: int,
     num_classes: int,
     stride: int,
@@ -135,21 +141,23 @@ def _made(
         layers = [CondenseLayer(form, before, growth, *grouping) for before in inputs]
         parts[f"stage{place}"] = nn.Sequential(*([nn.AvgPool2d(2)] if place > 1 else []), *layers)
         channels += depth * growth
-    return network(parts, _tail(form, channels, num_classes, pooling))
+    return assemble_network(parts, _build_head(form, channels, num_classes, pooling))
 
 
-def _tail(form: str, channels: int, num_classes: int, pooling: str) -> Mapping[str, nn.Module]:
+def _build_head(form: str, channels: int, num_classes: int, pooling: str) -> Mapping[str, nn.Module]:
     classifier = LearnedLinear if form == "learned" else SelectedLinear
     return {
         "bn": nn.BatchNorm2d(channels),
         "relu": nn.ReLU(),
-        "pool": pools.global_pool(pooling, channels),
+        "pool": pools.build_global_pool(pooling, channels),
         "flatten": nn.Flatten(),
-        "fc": classifier(pools.features(pooling, channels), num_classes, CLASSIFIER),
+        "fc": classifier(pools.count_features(pooling, channels), num_classes, CLASSIFIER_CONDENSATION),
     }
 
 
-def _check(name: str, depths: Sequence[int], growths: Sequence[int], groups: int, condensation: int) -> None:
+def _check_group_sizes(
+    name: str, depths: Sequence[int], growths: Sequence[int], groups: int, condensation: int
+) -> None:
     where = "architecture.kwargs."
     if len(depths) != len(growths):
         raise UserError(
@@ -163,26 +171,26 @@ def _check(name: str, depths: Sequence[int], growths: Sequence[int], groups: int
         )
 
 
-ALLOWED = {
-    "depths": many(whole(1, 64), 1, 8),
-    "growths": many(whole(1, 512), 1, 8),
-    "groups": whole(1, 64),
-    "condensation": whole(1, 64),
-    "lasso": number(0, 1),
-    "form": choice("learned", "grouped"),
+KWARG_RULES = {
+    "depths": list_of(int_between(1, 64), 1, 8),
+    "growths": list_of(int_between(1, 512), 1, 8),
+    "groups": int_between(1, 64),
+    "condensation": int_between(1, 64),
+    "lasso": number_between(0, 1),
+    "form": one_of("learned", "grouped"),
 }
-TAKES = {key: LAYERS[key] for key in ("pooling", "dropout")}
+SUPPORTED_LAYERS = {key: LAYER_RULES[key] for key in ("pooling", "dropout")}
 
 
-def _builder(name: str, stride: int, depths: Sequence[int], growths: Sequence[int], groups: int = 4) -> Builder:
+def _make_builder(name: str, stride: int, depths: Sequence[int], growths: Sequence[int], groups: int = 4) -> Builder:
     made = partial(condensenet, name, stride, depths=depths, growths=growths, groups=groups, condensation=groups)
-    return Builder(made, ALLOWED, TAKES, delivered={"form": "grouped"})
+    return Builder(made, KWARG_RULES, SUPPORTED_LAYERS, condensed_kwargs={"form": "grouped"})
 
 
-IMAGENET = (4, 6, 8, 10, 8), (8, 16, 32, 64, 128)
+IMAGENET_DEPTHS_AND_GROWTHS = (4, 6, 8, 10, 8), (8, 16, 32, 64, 128)
 BUILDERS = {
-    "condensenet_cifar": _builder("condensenet_cifar", 1, (14, 14, 14), (8, 16, 32)),
-    "condensenet_cifar_182": _builder("condensenet_cifar_182", 1, (30, 30, 30), (12, 24, 48)),
-    "condensenet_74": _builder("condensenet_74", 2, *IMAGENET),
-    "condensenet_74_g8": _builder("condensenet_74_g8", 2, *IMAGENET, groups=8),
+    "condensenet_cifar": _make_builder("condensenet_cifar", 1, (14, 14, 14), (8, 16, 32)),
+    "condensenet_cifar_182": _make_builder("condensenet_cifar_182", 1, (30, 30, 30), (12, 24, 48)),
+    "condensenet_74": _make_builder("condensenet_74", 2, *IMAGENET_DEPTHS_AND_GROWTHS),
+    "condensenet_74_g8": _make_builder("condensenet_74_g8", 2, *IMAGENET_DEPTHS_AND_GROWTHS, groups=8),
 }

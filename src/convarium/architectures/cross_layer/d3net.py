@@ -13,16 +13,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from convarium.architectures.blocks.activations import NAMES
-from convarium.architectures.blocks.layers import LAYERS, Layers
-from convarium.architectures.kwargs import Allowed, Builder, choice
-from convarium.architectures.sizes import at_least
+from convarium.architectures.blocks.activations import ACTIVATION_NAMES
+from convarium.architectures.blocks.layers import LAYER_RULES, LayerChoice
+from convarium.architectures.builder import ArgumentRule, Builder, one_of
+from convarium.architectures.image_sizes import check_min_image_size
 
-STEM, SLICES, BOTTLENECK, COMPRESSION = 64, 4, 4, 0.2
+STEM_WIDTH, SLICES, BOTTLENECK_FACTOR, COMPRESSION_FACTOR = 64, 4, 4, 0.2
 
 
 @dataclass(frozen=True)
-class Size:
+class D3NetSize:
     """What tells the variants apart.
 
     Attributes:
@@ -36,20 +36,20 @@ class Size:
     outputs: Sequence[int]
 
 
-SIZES = {"d3net_s": Size(36, 8, (32, 40, 64, 128)), "d3net_l": Size(64, 10, (32, 48, 96, 192))}
+SIZES = {"d3net_s": D3NetSize(36, 8, (32, 40, 64, 128)), "d3net_l": D3NetSize(64, 10, (32, 48, 96, 192))}
 
 
-def before(layers: Layers, conv: nn.Conv2d) -> nn.Sequential:
+def act_then_conv(layers: LayerChoice, conv: nn.Conv2d) -> nn.Sequential:
     """Return a normalisation and an activation before a convolution."""
-    return nn.Sequential(layers.normed(conv.in_channels), layers.act(conv.in_channels), conv)
+    return nn.Sequential(layers.norm_before_act(conv.in_channels), layers.act(conv.in_channels), conv)
 
 
-def behind(layers: Layers, conv: nn.Conv2d) -> nn.Sequential:
+def conv_then_act(layers: LayerChoice, conv: nn.Conv2d) -> nn.Sequential:
     """Return a convolution with its normalisation and activation behind it."""
-    return nn.Sequential(conv, layers.normed(conv.out_channels), layers.act(conv.out_channels))
+    return nn.Sequential(conv, layers.norm_before_act(conv.out_channels), layers.act(conv.out_channels))
 
 
-def dilated(inputs: int, outputs: int, dilation: int = 1) -> nn.Conv2d:
+def dilated_conv3x3(inputs: int, outputs: int, dilation: int = 1) -> nn.Conv2d:
     """Return a 3x3 convolution that keeps the size of the maps."""
     return nn.Conv2d(inputs, outputs, 3, padding=dilation, dilation=dilation)
 
@@ -61,11 +61,12 @@ class MultiDilated(nn.Module):
     2^j whose maps are added to the slices from j on. So no convolution skips pixels that none before it has seen.
     """
 
-    def __init__(self, layers: Layers, inputs: int, growth: int, slices: int = SLICES) -> None:
+    def __init__(self, layers: LayerChoice, inputs: int, growth: int, slices: int = SLICES) -> None:
         super().__init__()
-        self.first = before(layers, dilated(inputs, growth * slices))
+        self.first = act_then_conv(layers, dilated_conv3x3(inputs, growth * slices))
         self.dilated = nn.ModuleList(
-            before(layers, dilated(growth, growth * (slices - number), 2**number)) for number in range(1, slices)
+            act_then_conv(layers, dilated_conv3x3(growth, growth * (slices - number), 2**number))
+            for number in range(1, slices)
         )
         self.growth = growth
 
@@ -78,21 +79,21 @@ class MultiDilated(nn.Module):
         return torch.cat([*done, rest], 1)
 
 
-def d2_block(layers: Layers, inputs: int, growth: int, outputs: int) -> nn.Sequential:
+def d2_block(layers: LayerChoice, inputs: int, growth: int, outputs: int) -> nn.Sequential:
     """Return a D2 block: a 1x1 bottleneck where the input is wider than it, dilated convolutions, a last 1x1."""
-    width = BOTTLENECK * growth
-    narrow = [before(layers, nn.Conv2d(inputs, width, 1))] if inputs > width else []
+    width = BOTTLENECK_FACTOR * growth
+    narrow = [act_then_conv(layers, nn.Conv2d(inputs, width, 1))] if inputs > width else []
     seen = MultiDilated(layers, min(inputs, width), growth)
-    last = nn.Conv2d(SLICES * growth, outputs, 1, bias=layers.biased)
-    return nn.Sequential(*narrow, seen, layers.drop(), before(layers, last))
+    last = nn.Conv2d(SLICES * growth, outputs, 1, bias=layers.needs_bias)
+    return nn.Sequential(*narrow, seen, layers.drop(), act_then_conv(layers, last))
 
 
 class D3Block(nn.Module):
     """D2 blocks, each of which sees the maps of all before it; their maps and the input together come out."""
 
-    def __init__(self, layers: Layers, inputs: int, size: Size) -> None:
+    def __init__(self, layers: LayerChoice, inputs: int, size: D3NetSize) -> None:
         super().__init__()
-        grown = int(COMPRESSION * size.growth * SLICES)
+        grown = int(COMPRESSION_FACTOR * size.growth * SLICES)
         self.blocks = nn.ModuleList(
             d2_block(layers, inputs + number * grown, size.growth, grown) for number in range(size.blocks)
         )
@@ -108,21 +109,23 @@ class D3Block(nn.Module):
 class Features(nn.Module):
     """The stem and four stages; the maps of a stage are a half, a quarter, an eighth as large as the first one's."""
 
-    def __init__(self, layers: Layers, in_chans: int, size: Size) -> None:
+    def __init__(self, layers: LayerChoice, in_chans: int, size: D3NetSize) -> None:
         super().__init__()
-        first, second = (nn.Conv2d(width, STEM, 3, 2, 1, bias=layers.biased) for width in (in_chans, STEM))
-        self.stem = nn.Sequential(behind(layers, first), second)
+        first, second = (
+            nn.Conv2d(width, STEM_WIDTH, 3, 2, 1, bias=layers.needs_bias) for width in (in_chans, STEM_WIDTH)
+        )
+        self.stem = nn.Sequential(conv_then_act(layers, first), second)
         self.stages, self.outputs, self.between = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
-        width = STEM
+        width = STEM_WIDTH
         for outputs in size.outputs:
             if len(self.stages):
-                halved = before(layers, nn.Conv2d(width, width // 2, 1, bias=layers.biased))
+                halved = act_then_conv(layers, nn.Conv2d(width, width // 2, 1, bias=layers.needs_bias))
                 self.between.append(nn.Sequential(halved, nn.AvgPool2d(2)))
                 width //= 2
             stage = D3Block(layers, width, size)
             self.stages.append(stage)
             width = stage.width
-            self.outputs.append(behind(layers, nn.Conv2d(width, outputs, 1)))
+            self.outputs.append(conv_then_act(layers, nn.Conv2d(width, outputs, 1)))
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Map images (N, C, H, W) to the maps of each stage, (N, outputs, H / 4, W / 4) first, H / 32 last."""
@@ -136,24 +139,24 @@ class Features(nn.Module):
 class Pixels(nn.Module):
     """The paper's network: a class for every pixel."""
 
-    def __init__(self, layers: Layers, in_chans: int, num_classes: int, size: Size) -> None:
+    def __init__(self, layers: LayerChoice, in_chans: int, num_classes: int, size: D3NetSize) -> None:
         super().__init__()
         width = sum(size.outputs)
         self.features = Features(layers, in_chans, size)
-        self.mix = behind(layers, nn.Conv2d(width, width, 1, bias=layers.biased))
+        self.mix = conv_then_act(layers, nn.Conv2d(width, width, 1, bias=layers.needs_bias))
         self.classify = nn.Conv2d(width, num_classes, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map images (N, C, H, W) to logits (N, classes, H, W)."""
         first, *others = self.features(x)
-        maps = [first, *(_enlarged(one, first) for one in others)]
-        return _enlarged(self.classify(self.mix(torch.cat(maps, 1))), x)
+        maps = [first, *(_upsample_like(one, first) for one in others)]
+        return _upsample_like(self.classify(self.mix(torch.cat(maps, 1))), x)
 
 
 class Images(nn.Module):
     """A class for every image: the means of all stages' maps, and a linear layer."""
 
-    def __init__(self, layers: Layers, in_chans: int, num_classes: int, size: Size) -> None:
+    def __init__(self, layers: LayerChoice, in_chans: int, num_classes: int, size: D3NetSize) -> None:
         super().__init__()
         self.features = Features(layers, in_chans, size)
         self.pool, self.fc = nn.AdaptiveAvgPool2d(1), nn.Linear(sum(size.outputs), num_classes)
@@ -172,8 +175,8 @@ def d3net(name: str, in_chans: int, num_classes: int, img_size: int, head: str =
     Raises:
         UserError: images smaller than 29 pixels.
     """
-    at_least(name, 29, img_size)
-    made = (Pixels if head == "pixels" else Images)(Layers(**chosen), in_chans, num_classes, SIZES[name])
+    check_min_image_size(name, 29, img_size)
+    made = (Pixels if head == "pixels" else Images)(LayerChoice(**chosen), in_chans, num_classes, SIZES[name])
     for module in made.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
@@ -182,13 +185,15 @@ def d3net(name: str, in_chans: int, num_classes: int, img_size: int, head: str =
     return made
 
 
-def _enlarged(maps: Tensor, like: Tensor) -> Tensor:
+def _upsample_like(maps: Tensor, like: Tensor) -> Tensor:
     return functional.interpolate(maps, like.shape[-2:], mode="bilinear", align_corners=False)
 
 
-CHOSEN: dict[str, Allowed] = {
-    "activation": choice(*(name for name in NAMES if name != "maxout")),
-    "norm": LAYERS["norm"],
-    "dropout": LAYERS["dropout"],
+SUPPORTED_LAYERS: dict[str, ArgumentRule] = {
+    "activation": one_of(*(name for name in ACTIVATION_NAMES if name != "maxout")),
+    "norm": LAYER_RULES["norm"],
+    "dropout": LAYER_RULES["dropout"],
 }
-BUILDERS = {name: Builder(partial(d3net, name), {"head": choice("images", "pixels")}, CHOSEN) for name in SIZES}
+BUILDERS = {
+    name: Builder(partial(d3net, name), {"head": one_of("images", "pixels")}, SUPPORTED_LAYERS) for name in SIZES
+}

@@ -6,14 +6,14 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from convarium.architectures.blocks.activations import joined
-from convarium.architectures.blocks.layers import KWARGS, LAYERS, Layers
-from convarium.architectures.blocks.stages import network, stages
-from convarium.architectures.kwargs import Builder
-from convarium.architectures.sizes import at_least
+from convarium.architectures.blocks.activations import concatenate_maps
+from convarium.architectures.blocks.layers import KWARG_RULES, LAYER_RULES, LayerChoice
+from convarium.architectures.blocks.stages import assemble_network, build_stages
+from convarium.architectures.builder import Builder
+from convarium.architectures.image_sizes import check_min_image_size
 
-BOTTLENECK = 4
-COMPRESSED = {"densenet_bc_100": (100, 12), "densenet_bc_250_24": (250, 24), "densenet_bc_190_40": (190, 40)}
+BOTTLENECK_FACTOR = 4
+BC_VARIANTS = {"densenet_bc_100": (100, 12), "densenet_bc_250_24": (250, 24), "densenet_bc_190_40": (190, 40)}
 
 
 class DenseLayer(nn.Module):
@@ -22,29 +22,29 @@ class DenseLayer(nn.Module):
     With `narrow` a 1x1 convolution to four times as many maps comes first. Maxout has the pieces of every channel.
     """
 
-    def __init__(self, layers: Layers, narrow: bool, inputs: int, growth: int) -> None:
+    def __init__(self, layers: LayerChoice, narrow: bool, inputs: int, growth: int) -> None:
         super().__init__()
-        width = BOTTLENECK * growth if narrow else inputs
-        first = [layers.normed(inputs), layers.act(inputs)]
+        width = BOTTLENECK_FACTOR * growth if narrow else inputs
+        first = [layers.norm_before_act(inputs), layers.act(inputs)]
         if narrow:
-            first += [layers.conv(inputs, width, 1), layers.drop(), layers.normed(width), layers.act(width)]
+            first += [layers.conv(inputs, width, 1), layers.drop(), layers.norm_before_act(width), layers.act(width)]
         self.inner = nn.Sequential(*first, layers.conv(width, growth), layers.drop())
         self.activation = layers.activation
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, pieces * inputs, H, W) to (N, pieces * (inputs + growth), H, W)."""
-        return joined([x, self.inner(x)], self.activation)
+        return concatenate_maps([x, self.inner(x)], self.activation)
 
 
-def block(layers: Layers, narrow: bool, inputs: int, outputs: int, stride: int) -> nn.Module:
+def dense_or_transition(layers: LayerChoice, narrow: bool, inputs: int, outputs: int, stride: int) -> nn.Module:
     """A dense layer, or at stride 2 a transition: a 1x1 convolution and a 2x2 average."""
     if stride == 1:
         return DenseLayer(layers, narrow, inputs, outputs - inputs)
-    before = layers.normed(inputs), layers.act(inputs), layers.conv(inputs, outputs, 1)
+    before = layers.norm_before_act(inputs), layers.act(inputs), layers.conv(inputs, outputs, 1)
     return nn.Sequential(*before, layers.drop(), nn.AvgPool2d(2))
 
 
-def widths(start: int, growth: int, count: int, reduction: float) -> list[list[int]]:
+def list_block_widths(start: int, growth: int, count: int, reduction: float) -> list[list[int]]:
     """Return the outputs of each block of three stages; a transition leaves `reduction` of the maps."""
     made = [list(accumulate([start, *[growth] * count]))[1:]]
     for _ in range(2):
@@ -62,14 +62,14 @@ def densenet_cifar(
     Raises:
         UserError: images smaller than 4 pixels.
     """
-    at_least(f"densenet{'_bc' * compressed}_{depth}_{growth}", 4, img_size)
-    layers = Layers(**chosen)
+    check_min_image_size(f"densenet{'_bc' * compressed}_{depth}_{growth}", 4, img_size)
+    layers = LayerChoice(**chosen)
     start = 2 * growth if compressed else 16
-    outputs = widths(start, growth, (depth - 4) // (6 if compressed else 3), 0.5 if compressed else 1.0)
+    outputs = list_block_widths(start, growth, (depth - 4) // (6 if compressed else 3), 0.5 if compressed else 1.0)
     last = outputs[-1][-1]
-    blocks = stages(partial(block, layers, compressed), start, outputs)
-    tail = {"bn": layers.normed(last), "relu": layers.act(last), **layers.tail(last, num_classes)}
-    return network({"conv1": layers.conv(in_chans, start)}, blocks, tail)
+    blocks = build_stages(partial(dense_or_transition, layers, compressed), start, outputs)
+    tail = {"bn": layers.norm_before_act(last), "relu": layers.act(last), **layers.head(last, num_classes)}
+    return assemble_network({"conv1": layers.conv(in_chans, start)}, blocks, tail)
 
 
 def densenet264(in_chans: int, num_classes: int, img_size: int) -> nn.Module:
@@ -82,7 +82,7 @@ def densenet264(in_chans: int, num_classes: int, img_size: int) -> nn.Module:
     """
     from torchvision.models import DenseNet
 
-    at_least("densenet264", 29, img_size)
+    check_min_image_size("densenet264", 29, img_size)
     made: nn.Module = DenseNet(32, (6, 12, 64, 48), 64, num_classes=num_classes)
     if in_chans != 3:
         made.get_submodule("features").conv0 = nn.Conv2d(in_chans, 64, 7, 2, padding=3, bias=False)
@@ -91,8 +91,8 @@ def densenet264(in_chans: int, num_classes: int, img_size: int) -> nn.Module:
 
 
 BUILDERS = {
-    name: Builder(partial(densenet_cifar, depth, growth, True), KWARGS, LAYERS)
-    for name, (depth, growth) in COMPRESSED.items()
+    name: Builder(partial(densenet_cifar, depth, growth, True), KWARG_RULES, LAYER_RULES)
+    for name, (depth, growth) in BC_VARIANTS.items()
 }
-BUILDERS["densenet_40_12"] = Builder(partial(densenet_cifar, 40, 12, False), KWARGS, LAYERS)
+BUILDERS["densenet_40_12"] = Builder(partial(densenet_cifar, 40, 12, False), KWARG_RULES, LAYER_RULES)
 BUILDERS["densenet264"] = Builder(densenet264, {})

@@ -11,12 +11,12 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from convarium.architectures.blocks.layers import KWARGS, LAYERS, Layers
-from convarium.architectures.blocks.stages import network, stages
-from convarium.architectures.kwargs import Allowed, Builder, number, whole
-from convarium.architectures.sizes import at_least
+from convarium.architectures.blocks.layers import KWARG_RULES, LAYER_RULES, LayerChoice
+from convarium.architectures.blocks.stages import assemble_network, build_stages
+from convarium.architectures.builder import ArgumentRule, Builder, int_between, number_between
+from convarium.architectures.image_sizes import check_min_image_size
 
-POOL = 2  # pixels of a window's stride
+POOL_STRIDE = 2  # pixels of a window's stride
 
 
 class Highway(nn.Module):
@@ -35,18 +35,18 @@ class Highway(nn.Module):
         return self.transform(x) * opened + x * (1 - opened)  # type: ignore[no-any-return]
 
 
-def plain(layers: Layers, inputs: int, outputs: int, kernel: int = 3) -> nn.Sequential:
+def conv_norm_act(layers: LayerChoice, inputs: int, outputs: int, kernel: int = 3) -> nn.Sequential:
     """Return a convolution, its normalisation and activation."""
-    return nn.Sequential(layers.conv(inputs, outputs, kernel), layers.normed(outputs), layers.act(outputs))
+    return nn.Sequential(layers.conv(inputs, outputs, kernel), layers.norm_before_act(outputs), layers.act(outputs))
 
 
-def block(layers: Layers, inputs: int, outputs: int, stride: int) -> nn.Module:
+def highway_block(layers: LayerChoice, inputs: int, outputs: int, stride: int) -> nn.Module:
     """A layer, behind a maximum of 3x3 pixels at stride 2; a highway layer where the width stays."""
     if inputs == outputs:
-        made: nn.Module = Highway(plain(layers, inputs, outputs), nn.Conv2d(inputs, inputs, 3, padding=1))
+        made: nn.Module = Highway(conv_norm_act(layers, inputs, outputs), nn.Conv2d(inputs, inputs, 3, padding=1))
     else:
-        made = plain(layers, inputs, outputs)
-    return made if stride == 1 else nn.Sequential(nn.MaxPool2d(3, POOL, ceil_mode=True), layers.drop(), made)
+        made = conv_norm_act(layers, inputs, outputs)
+    return made if stride == 1 else nn.Sequential(nn.MaxPool2d(3, POOL_STRIDE, ceil_mode=True), layers.drop(), made)
 
 
 def highway_mnist(
@@ -59,18 +59,18 @@ def highway_mnist(
     Raises:
         UserError: images smaller than 8 pixels.
     """
-    at_least(name, 8, img_size)
-    layers = Layers(**{"norm": "none", **chosen})
-    first = nn.Conv2d(in_chans, layers.pieces * width, 5, bias=layers.biased)
-    stem = {"conv1": first, "norm1": layers.normed(width), "act1": layers.act(width)}
+    check_min_image_size(name, 8, img_size)
+    layers = LayerChoice(**{"norm": "none", **chosen})
+    first = nn.Conv2d(in_chans, layers.pieces * width, 5, bias=layers.needs_bias)
+    stem = {"conv1": first, "norm1": layers.norm_before_act(width), "act1": layers.act(width)}
     tail = {
-        "pool": nn.MaxPool2d(2, POOL, ceil_mode=True),
+        "pool": nn.MaxPool2d(2, POOL_STRIDE, ceil_mode=True),
         "drop": layers.drop(),
         "flatten": nn.Flatten(),
-        "fc": nn.Linear(width * _mnist_side(img_size) ** 2, num_classes),
+        "fc": nn.Linear(width * _find_last_side(img_size) ** 2, num_classes),
     }
-    blocks = stages(partial(block, layers), width, [[width] * count for count in (2, 3, 3)])
-    return _closed(network(stem, blocks, tail), gate_bias)
+    blocks = build_stages(partial(highway_block, layers), width, [[width] * count for count in (2, 3, 3)])
+    return _set_gate_bias(assemble_network(stem, blocks, tail), gate_bias)
 
 
 def highway_cifar(in_chans: int, num_classes: int, img_size: int, gate_bias: float = -2.0, **chosen: Any) -> nn.Module:
@@ -81,16 +81,16 @@ def highway_cifar(in_chans: int, num_classes: int, img_size: int, gate_bias: flo
     Raises:
         UserError: images smaller than 4 pixels.
     """
-    at_least("highway_cifar", 4, img_size)
-    layers = Layers(**{"norm": "none", **chosen})
-    blocks = stages(partial(block, layers), 32, [[32] * 4, [80] * 6, [128] * 6])
+    check_min_image_size("highway_cifar", 4, img_size)
+    layers = LayerChoice(**{"norm": "none", **chosen})
+    blocks = build_stages(partial(highway_block, layers), 32, [[32] * 4, [80] * 6, [128] * 6])
     parts: tuple[Mapping[str, nn.Module], ...] = (
-        {"first": plain(layers, in_chans, 32)},
+        {"first": conv_norm_act(layers, in_chans, 32)},
         blocks,
-        {"last": plain(layers, 128, 100, 1)},
-        layers.tail(100, num_classes),
+        {"last": conv_norm_act(layers, 128, 100, 1)},
+        layers.head(100, num_classes),
     )
-    return _closed(network(*parts), gate_bias)
+    return _set_gate_bias(assemble_network(*parts), gate_bias)
 
 
 def highway_mnist_fc(
@@ -112,16 +112,16 @@ def highway_mnist_fc(
         gate_bias: what the gates begin with; at -1 fifty layers hardly learn MNIST.
         chosen: activation and dropout.
     """
-    layers = Layers(**chosen)
+    layers = LayerChoice(**chosen)
     made: OrderedDict[str, nn.Module] = OrderedDict(flatten=nn.Flatten())
-    made["first"] = _linear(layers, in_chans * img_size**2, width)
+    made["first"] = _linear_act(layers, in_chans * img_size**2, width)
     for layer in range(2, depth):
-        made[f"highway{layer}"] = Highway(_linear(layers, width, width), nn.Linear(width, width))
+        made[f"highway{layer}"] = Highway(_linear_act(layers, width, width), nn.Linear(width, width))
     made |= {"drop": layers.drop(), "fc": nn.Linear(width, num_classes)}
-    return _closed(nn.Sequential(made), gate_bias)
+    return _set_gate_bias(nn.Sequential(made), gate_bias)
 
 
-def _linear(layers: Layers, inputs: int, outputs: int) -> nn.Sequential:
+def _linear_act(layers: LayerChoice, inputs: int, outputs: int) -> nn.Sequential:
     """A linear layer, drawn as He et al. 2015 for a rectifier, and its activation."""
     linear = nn.Linear(inputs, layers.pieces * outputs)
     nn.init.kaiming_normal_(linear.weight, nonlinearity="relu")
@@ -129,7 +129,7 @@ def _linear(layers: Layers, inputs: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(linear, layers.act(outputs))
 
 
-def _closed(made: nn.Sequential, gate_bias: float) -> nn.Module:
+def _set_gate_bias(made: nn.Sequential, gate_bias: float) -> nn.Module:
     """Begin with gates that carry more than they transform."""
     for module in made.modules():
         if isinstance(module, Highway):
@@ -137,23 +137,25 @@ def _closed(made: nn.Sequential, gate_bias: float) -> nn.Module:
     return made
 
 
-def _mnist_side(img_size: int) -> int:
+def _find_last_side(img_size: int) -> int:
     """Return the side of the last maps: windows may reach beyond the map's end."""
     side = img_size - 4
     for kernel in (3, 3, 2):
-        side = max(-(-(side - kernel) // POOL), 0) + 1
+        side = max(-(-(side - kernel) // POOL_STRIDE), 0) + 1
     return side
 
 
-GATES: Mapping[str, Allowed] = {"gate_bias": number(-20, 20)}
-CONVOLUTIONAL = {key: LAYERS[key] for key in ("activation", "norm", "dropout")}
+GATE_RULES: Mapping[str, ArgumentRule] = {"gate_bias": number_between(-20, 20)}
+SUPPORTED_LAYERS = {key: LAYER_RULES[key] for key in ("activation", "norm", "dropout")}
 BUILDERS = {
-    name: Builder(partial(highway_mnist, name, width), {"convolution": KWARGS["convolution"], **GATES}, CONVOLUTIONAL)
+    name: Builder(
+        partial(highway_mnist, name, width), {"convolution": KWARG_RULES["convolution"], **GATE_RULES}, SUPPORTED_LAYERS
+    )
     for name, width in {"highway_mnist": 16, "highway_mnist_32": 32}.items()
 }
-BUILDERS["highway_cifar"] = Builder(highway_cifar, {**KWARGS, **GATES}, LAYERS)
+BUILDERS["highway_cifar"] = Builder(highway_cifar, {**KWARG_RULES, **GATE_RULES}, LAYER_RULES)
 BUILDERS["highway_mnist_fc"] = Builder(
     highway_mnist_fc,
-    {"depth": whole(2, 1000), "width": whole(1, 4096), **GATES},
-    {key: LAYERS[key] for key in ("activation", "dropout")},
+    {"depth": int_between(2, 1000), "width": int_between(1, 4096), **GATE_RULES},
+    {key: LAYER_RULES[key] for key in ("activation", "dropout")},
 )

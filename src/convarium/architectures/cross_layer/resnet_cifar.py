@@ -9,10 +9,10 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional
 
-from convarium.architectures.blocks.activations import each_piece
-from convarium.architectures.blocks.layers import KWARGS, LAYERS, Layers
-from convarium.architectures.blocks.stages import network, stages
-from convarium.architectures.kwargs import Builder
+from convarium.architectures.blocks.activations import repeat_for_pieces
+from convarium.architectures.blocks.layers import KWARG_RULES, LAYER_RULES, LayerChoice
+from convarium.architectures.blocks.stages import assemble_network, build_stages
+from convarium.architectures.builder import Builder
 
 DEPTHS = (20, 32, 44, 56, 110)
 
@@ -20,14 +20,14 @@ DEPTHS = (20, 32, 44, 56, 110)
 class Block(nn.Module):
     """Two 3x3 convolutions beside a parameter-free shortcut (option A: every second pixel, zeros for new channels)."""
 
-    def __init__(self, layers: Layers, inputs: int, outputs: int, stride: int) -> None:
+    def __init__(self, layers: LayerChoice, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
         self.conv1 = layers.conv(inputs, outputs, 3, stride)
-        self.bn1 = layers.normed(outputs)
+        self.bn1 = layers.norm_before_act(outputs)
         self.relu1 = layers.act(outputs)
         self.drop = layers.drop()
         self.conv2 = layers.conv(outputs, outputs)
-        self.bn2 = layers.normed(outputs)
+        self.bn2 = layers.norm_before_act(outputs)
         self.relu2 = layers.act(outputs)
         self.stride, self.widening, self.activation = stride, outputs - inputs, layers.activation
 
@@ -37,7 +37,7 @@ class Block(nn.Module):
         The shortcut is added to every piece of a maxout.
         """
         inner = self.bn2(self.conv2(self.drop(self.relu1(self.bn1(self.conv1(x))))))
-        return self.relu2(inner + each_piece(self.shortcut(x), self.activation))  # type: ignore[no-any-return]
+        return self.relu2(inner + repeat_for_pieces(self.shortcut(x), self.activation))  # type: ignore[no-any-return]
 
     def shortcut(self, x: Tensor) -> Tensor:
         """Subsample and pad with zero channels, equally before and behind."""
@@ -52,10 +52,10 @@ def resnet_cifar(depth: int, in_chans: int, num_classes: int, img_size: int, **c
 
     Depth 20 has 269,722 parameters at 3x32x32x10, depth 110 1,727,962; images of any size.
     """
-    layers = Layers(**chosen)
-    stem = {"conv1": layers.conv(in_chans, 16), "bn1": layers.normed(16), "relu": layers.act(16)}
+    layers = LayerChoice(**chosen)
+    stem = {"conv1": layers.conv(in_chans, 16), "bn1": layers.norm_before_act(16), "relu": layers.act(16)}
     widths = [[width] * ((depth - 2) // 6) for width in (16, 32, 64)]
-    return network(stem, stages(partial(Block, layers), 16, widths), layers.tail(64, num_classes))
+    return assemble_network(stem, build_stages(partial(Block, layers), 16, widths), layers.head(64, num_classes))
 
 
 def resnet10(in_chans: int, num_classes: int, img_size: int, **chosen: Any) -> nn.Module:
@@ -63,12 +63,17 @@ def resnet10(in_chans: int, num_classes: int, img_size: int, **chosen: Any) -> n
 
     (With projections, as in timm's class, it has 5,418,792.) Images of any size.
     """
-    layers = Layers(**chosen)
-    conv1 = nn.Conv2d(in_chans, 64 * layers.pieces, 7, 2, padding=3, bias=layers.biased)
-    stem = {"conv1": conv1, "bn1": layers.normed(64), "relu": layers.act(64), "pool1": nn.MaxPool2d(3, 2, padding=1)}
+    layers = LayerChoice(**chosen)
+    conv1 = nn.Conv2d(in_chans, 64 * layers.pieces, 7, 2, padding=3, bias=layers.needs_bias)
+    stem = {
+        "conv1": conv1,
+        "bn1": layers.norm_before_act(64),
+        "relu": layers.act(64),
+        "pool1": nn.MaxPool2d(3, 2, padding=1),
+    }
     widths = [[64], [128], [256], [512]]
-    return network(stem, stages(partial(Block, layers), 64, widths), layers.tail(512, num_classes))
+    return assemble_network(stem, build_stages(partial(Block, layers), 64, widths), layers.head(512, num_classes))
 
 
-BUILDERS = {f"resnet{depth}": Builder(partial(resnet_cifar, depth), KWARGS, LAYERS) for depth in DEPTHS}
-BUILDERS["resnet10"] = Builder(resnet10, KWARGS, LAYERS)
+BUILDERS = {f"resnet{depth}": Builder(partial(resnet_cifar, depth), KWARG_RULES, LAYER_RULES) for depth in DEPTHS}
+BUILDERS["resnet10"] = Builder(resnet10, KWARG_RULES, LAYER_RULES)

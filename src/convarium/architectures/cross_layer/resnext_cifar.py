@@ -5,37 +5,38 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from convarium.architectures.blocks.activations import each_piece
-from convarium.architectures.blocks.layers import KWARGS, LAYERS, Layers
-from convarium.architectures.blocks.stages import network, stages
-from convarium.architectures.kwargs import Builder
+from convarium.architectures.blocks.activations import repeat_for_pieces
+from convarium.architectures.blocks.layers import KWARG_RULES, LAYER_RULES, LayerChoice
+from convarium.architectures.blocks.stages import assemble_network, build_stages
+from convarium.architectures.builder import Builder
 
-WIDTH = 64
+BASE_WIDTH = 64
 CARDINALITIES = (8, 16)
 
 
 class Block(nn.Module):
     """1x1, grouped 3x3, 1x1; a projection where the width or the stride changes, the identity elsewhere.
 
-    Each of the `cardinality` groups has WIDTH channels where the block gives 256, twice as many where it gives 512, …
+    Each of the `cardinality` groups has BASE_WIDTH channels where the block gives 256, twice as many where it gives
+    512, …
     """
 
-    def __init__(self, cardinality: int, layers: Layers, inputs: int, outputs: int, stride: int) -> None:
+    def __init__(self, cardinality: int, layers: LayerChoice, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
-        inner = cardinality * WIDTH * outputs // 256
+        inner = cardinality * BASE_WIDTH * outputs // 256
         self.conv1 = layers.conv(inputs, inner, 1)
-        self.bn1 = layers.normed(inner)
+        self.bn1 = layers.norm_before_act(inner)
         self.relu1 = layers.act(inner)
         self.conv2 = layers.conv(inner, inner, 3, stride, groups=cardinality)
-        self.bn2 = layers.normed(inner)
+        self.bn2 = layers.norm_before_act(inner)
         self.relu2 = layers.act(inner)
         self.drop = layers.drop()
         self.conv3 = layers.conv(inner, outputs, 1)
-        self.bn3 = layers.normed(outputs)
+        self.bn3 = layers.norm_before_act(outputs)
         self.projection = self.bn4 = None
         if stride != 1 or inputs != outputs:
-            self.projection = nn.Conv2d(inputs, outputs, 1, stride, bias=layers.biased)
-            self.bn4 = layers.norm_of(outputs)
+            self.projection = nn.Conv2d(inputs, outputs, 1, stride, bias=layers.needs_bias)
+            self.bn4 = layers.plain_norm(outputs)
         self.relu3 = layers.act(outputs)
         self.activation = layers.activation
 
@@ -44,7 +45,7 @@ class Block(nn.Module):
         inner = self.relu2(self.bn2(self.conv2(self.relu1(self.bn1(self.conv1(x))))))
         inner = self.bn3(self.conv3(self.drop(inner)))
         identity = x if self.projection is None or self.bn4 is None else self.bn4(self.projection(x))
-        return self.relu3(inner + each_piece(identity, self.activation))  # type: ignore[no-any-return]
+        return self.relu3(inner + repeat_for_pieces(identity, self.activation))  # type: ignore[no-any-return]
 
 
 def resnext29(cardinality: int, in_chans: int, num_classes: int, img_size: int, **chosen: Any) -> nn.Module:
@@ -52,14 +53,14 @@ def resnext29(cardinality: int, in_chans: int, num_classes: int, img_size: int, 
 
     8x64d has 34,426,698 parameters at 3x32x32x10, 16x64d 68,155,210; images of any size.
     """
-    layers = Layers(**chosen)
-    stem = {"conv1": layers.conv(in_chans, 64), "bn1": layers.normed(64), "relu": layers.act(64)}
+    layers = LayerChoice(**chosen)
+    stem = {"conv1": layers.conv(in_chans, 64), "bn1": layers.norm_before_act(64), "relu": layers.act(64)}
     widths = [[width] * 3 for width in (256, 512, 1024)]
-    blocks = stages(partial(Block, cardinality, layers), 64, widths)
-    return network(stem, blocks, layers.tail(1024, num_classes))
+    blocks = build_stages(partial(Block, cardinality, layers), 64, widths)
+    return assemble_network(stem, blocks, layers.head(1024, num_classes))
 
 
 BUILDERS = {
-    f"resnext29_{cardinality}x64d": Builder(partial(resnext29, cardinality), KWARGS, LAYERS)
+    f"resnext29_{cardinality}x64d": Builder(partial(resnext29, cardinality), KWARG_RULES, LAYER_RULES)
     for cardinality in CARDINALITIES
 }

@@ -5,9 +5,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from convarium.architectures.blocks.layers import KWARGS, LAYERS, Layers
-from convarium.architectures.blocks.stages import network, stages
-from convarium.architectures.kwargs import Builder
+from convarium.architectures.blocks.layers import KWARG_RULES, LAYER_RULES, LayerChoice
+from convarium.architectures.blocks.stages import assemble_network, build_stages
+from convarium.architectures.builder import Builder
 
 SIZES = ((16, 1), (16, 4), (16, 8), (22, 8), (28, 10), (40, 4))
 
@@ -19,12 +19,12 @@ class Block(nn.Module):
     What goes from block to block goes into an activation, so with maxout it has the pieces of every channel.
     """
 
-    def __init__(self, layers: Layers, inputs: int, outputs: int, stride: int) -> None:
+    def __init__(self, layers: LayerChoice, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
-        self.bn1 = layers.normed(inputs)
+        self.bn1 = layers.norm_before_act(inputs)
         self.relu1 = layers.act(inputs)
         self.conv1 = layers.conv(inputs, outputs, 3, stride)
-        self.bn2 = layers.normed(outputs)
+        self.bn2 = layers.norm_before_act(outputs)
         self.relu2 = layers.act(outputs)
         self.drop = layers.drop()
         self.conv2 = layers.conv(outputs, outputs)
@@ -43,13 +43,14 @@ def wide_resnet(depth: int, width: int, in_chans: int, num_classes: int, img_siz
 
     WRN-28-10 has 36,479,194 parameters at 3x32x32x10, WRN-16-1 175,066; images of any size.
     """
-    layers = Layers(**chosen)
+    layers = LayerChoice(**chosen)
     widths = [[channels * width] * ((depth - 4) // 6) for channels in (16, 32, 64)]
-    last = {"bn": layers.normed(64 * width), "relu": layers.act(64 * width)}
-    blocks = stages(partial(Block, layers), 16, widths)
-    return network({"conv1": layers.conv(in_chans, 16)}, blocks, last, layers.tail(64 * width, num_classes))
+    last = {"bn": layers.norm_before_act(64 * width), "relu": layers.act(64 * width)}
+    blocks = build_stages(partial(Block, layers), 16, widths)
+    return assemble_network({"conv1": layers.conv(in_chans, 16)}, blocks, last, layers.head(64 * width, num_classes))
 
 
 BUILDERS = {
-    f"wrn_{depth}_{width}": Builder(partial(wide_resnet, depth, width), KWARGS, LAYERS) for depth, width in SIZES
+    f"wrn_{depth}_{width}": Builder(partial(wide_resnet, depth, width), KWARG_RULES, LAYER_RULES)
+    for depth, width in SIZES
 }

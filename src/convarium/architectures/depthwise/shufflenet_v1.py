@@ -8,15 +8,15 @@ import torch
 from torch import Tensor, nn
 
 from convarium.architectures.blocks import norms
-from convarium.architectures.blocks.activations import each_piece
-from convarium.architectures.blocks.layers import LAYERS, Layers
-from convarium.architectures.kwargs import Builder, choice
-from convarium.architectures.sizes import at_least
+from convarium.architectures.blocks.activations import repeat_for_pieces
+from convarium.architectures.blocks.layers import LAYER_RULES, LayerChoice
+from convarium.architectures.builder import Builder, one_of
+from convarium.architectures.image_sizes import check_min_image_size
 
-WIDTHS = {1: 144, 2: 200, 3: 240, 4: 272, 8: 384}  # of the first stage by groups; each stage doubles it
-UNITS = (4, 8, 4)
-SIZES = {"": 1.0, "_x05": 0.5, "_x15": 1.5, "_x20": 2.0}
-SCALED = (3, 8)  # groups that divide the channels at every width
+FIRST_STAGE_WIDTHS = {1: 144, 2: 200, 3: 240, 4: 272, 8: 384}  # of the first stage by groups; each stage doubles it
+UNITS_PER_STAGE = (4, 8, 4)
+WIDTH_FACTORS = {"": 1.0, "_x05": 0.5, "_x15": 1.5, "_x20": 2.0}
+SCALABLE_GROUPS = (3, 8)  # groups that divide the channels at every width
 
 
 class Shuffle(nn.Module):
@@ -42,19 +42,19 @@ class Unit(nn.Module):
     """
 
     def __init__(
-        self, inputs: int, outputs: int, stride: int, groups: tuple[int, int], order: str, layers: Layers
+        self, inputs: int, outputs: int, stride: int, groups: tuple[int, int], order: str, layers: LayerChoice
     ) -> None:
         super().__init__()
-        width, times, bias = outputs // 4, layers.pieces, not norms.shifts(layers.norm)
+        width, times, bias = outputs // 4, layers.pieces, not norms.has_shift(layers.norm)
         made = outputs - inputs if stride == 2 else outputs
         self.conv1 = nn.Conv2d(inputs, times * width, 1, groups=groups[0], bias=bias)
-        self.norm1 = layers.normed(width)
+        self.norm1 = layers.norm_before_act(width)
         self.act1 = layers.act(width)
         self.conv2 = nn.Conv2d(width, width, 3, stride, 1, groups=width, bias=bias)
-        self.norm2 = norms.norm(layers.norm, width)
+        self.norm2 = norms.build_norm(layers.norm, width)
         self.shuffle = Shuffle(groups[1], order)
         self.conv3 = nn.Conv2d(width, times * made, 1, groups=groups[1], bias=bias)
-        self.norm3 = layers.normed(made)
+        self.norm3 = layers.norm_before_act(made)
         self.act3 = layers.act(made)
         self.pool = nn.AvgPool2d(3, 2, 1) if stride == 2 else None
         self.early, self.activation = order == "paper", layers.activation
@@ -67,7 +67,7 @@ class Unit(nn.Module):
         inner = inner if self.early else self.shuffle(inner)
         inner = self.norm3(self.conv3(inner))
         if self.pool is None:
-            return self.act3(each_piece(x, self.activation) + inner)  # type: ignore[no-any-return]
+            return self.act3(repeat_for_pieces(x, self.activation) + inner)  # type: ignore[no-any-return]
         return torch.cat([self.pool(x), self.act3(inner)], 1)
 
 
@@ -91,38 +91,43 @@ def shufflenet_v1(
     Raises:
         UserError: images smaller than 2 pixels.
     """
-    at_least(name, 2, img_size)
-    chosen, width = Layers(**layers), round(WIDTHS[groups] * scale)
-    inputs = _stem_width(groups, scale)
+    check_min_image_size(name, 2, img_size)
+    chosen, width = LayerChoice(**layers), round(FIRST_STAGE_WIDTHS[groups] * scale)
+    inputs = _find_stem_width(groups, scale)
     made: OrderedDict[str, nn.Module] = OrderedDict(
         conv=chosen.conv(in_chans, inputs, 3, 2),
-        norm=chosen.normed(inputs),
+        norm=chosen.norm_before_act(inputs),
         activation=chosen.act(inputs),
         maxpool=nn.MaxPool2d(3, 2, 1),
     )
-    for number, units in enumerate(UNITS, start=2):
+    for number, units in enumerate(UNITS_PER_STAGE, start=2):
         stage = nn.Sequential()
         for unit in range(units):
             first = 1 if (number, unit) == (2, 0) else groups
             stage.append(Unit(inputs, width, 1 if unit else 2, (first, groups), order, chosen))
             inputs = width
         made[f"stage{number}"], width = stage, 2 * width
-    made |= chosen.tail(inputs, num_classes)
+    made |= chosen.head(inputs, num_classes)
     return nn.Sequential(made)
 
 
-def _stem_width(groups: int, scale: float) -> int:
+def _find_stem_width(groups: int, scale: float) -> int:
     """24 channels, twice as many in the widest net; half as many, or what eight groups need, in the narrowest."""
     if scale == 0.5:
         return 16 if groups == 8 else 12
     return 48 if scale == 2.0 else 24
 
 
-def _builder(groups: int, ending: str) -> tuple[str, Builder]:
+def _make_builder(groups: int, ending: str) -> tuple[str, Builder]:
     name = f"shufflenet_v1_g{groups}{ending}"
-    made = partial(shufflenet_v1, groups, SIZES[ending], name)
-    return name, Builder(made, {"order": choice("released", "paper")}, TAKES)
+    made = partial(shufflenet_v1, groups, WIDTH_FACTORS[ending], name)
+    return name, Builder(made, {"order": one_of("released", "paper")}, SUPPORTED_LAYERS)
 
 
-TAKES = {key: LAYERS[key] for key in ("activation", "norm", "pooling")}
-BUILDERS = dict(_builder(groups, ending) for groups in WIDTHS for ending in SIZES if not ending or groups in SCALED)
+SUPPORTED_LAYERS = {key: LAYER_RULES[key] for key in ("activation", "norm", "pooling")}
+BUILDERS = dict(
+    _make_builder(groups, ending)
+    for groups in FIRST_STAGE_WIDTHS
+    for ending in WIDTH_FACTORS
+    if not ending or groups in SCALABLE_GROUPS
+)

@@ -6,14 +6,14 @@ from typing import Any
 from torch import nn
 
 from convarium.architectures.blocks import pooling
-from convarium.architectures.blocks.inception import Column, Inception, Unit
-from convarium.architectures.blocks.layers import LAYERS, Layers
-from convarium.architectures.kwargs import Builder, whole
-from convarium.architectures.sizes import at_least
+from convarium.architectures.blocks.inception import Column, ConvUnit, Inception
+from convarium.architectures.blocks.layers import LAYER_RULES, LayerChoice
+from convarium.architectures.builder import Builder, int_between
+from convarium.architectures.image_sizes import check_min_image_size
 
 # Of each module: 1x1, 3x3 reduced and full, double 3x3 reduced and full, the pooling and its projection. A module
 # without 1x1 and projection halves the maps.
-MODULES = {
+MODULE_WIDTHS = {
     "3a": (64, 64, 64, 64, 96, "average", 32),
     "3b": (64, 64, 96, 64, 96, "average", 64),
     "3c": (0, 128, 160, 64, 96, "max", 0),
@@ -25,7 +25,7 @@ MODULES = {
     "5a": (352, 192, 320, 160, 224, "average", 128),
     "5b": (352, 192, 320, 192, 224, "max", 128),
 }
-PORTED = ("4c", "4d")  # where the table and the ports of the network differ
+MODULES_WITH_OTHER_PROJECTION = ("4c", "4d")  # where the table and the ports of the network differ
 
 
 def bn_inception(in_chans: int, num_classes: int, img_size: int, projection: int = 96, **layers: Any) -> nn.Module:
@@ -37,9 +37,9 @@ def bn_inception(in_chans: int, num_classes: int, img_size: int, projection: int
     Raises:
         UserError: images smaller than 31 pixels.
     """
-    at_least("bn_inception", 31, img_size)
-    chosen = Layers(**layers)
-    unit = Unit(chosen.activation, chosen.norm)
+    check_min_image_size("bn_inception", 31, img_size)
+    chosen = LayerChoice(**layers)
+    unit = ConvUnit(chosen.activation, chosen.norm)
     made: OrderedDict[str, nn.Module] = OrderedDict(
         conv1=unit(in_chans, 64, 7, 2),
         pool1=nn.MaxPool2d(3, 2, ceil_mode=True),
@@ -48,20 +48,20 @@ def bn_inception(in_chans: int, num_classes: int, img_size: int, projection: int
         pool2=nn.MaxPool2d(3, 2, ceil_mode=True),
     )
     inputs = 192
-    for name, (one, reduced, three, less, double, kind, projected) in MODULES.items():
-        projected = projection if name in PORTED else projected
-        module = Inception(inputs, _columns(one, reduced, three, less, double, kind, projected), unit)
+    for name, (one, reduced, three, less, double, kind, projected) in MODULE_WIDTHS.items():
+        projected = projection if name in MODULES_WITH_OTHER_PROJECTION else projected
+        module = Inception(inputs, _list_columns(one, reduced, three, less, double, kind, projected), unit)
         made[f"inception{name}"], inputs = module, module.width
     made |= {
-        "pool": pooling.global_pool(chosen.pooling, inputs),
+        "pool": pooling.build_global_pool(chosen.pooling, inputs),
         "flatten": nn.Flatten(),
         "dropout": chosen.drop(),
-        "fc": nn.Linear(pooling.features(chosen.pooling, inputs), num_classes),
+        "fc": nn.Linear(pooling.count_features(chosen.pooling, inputs), num_classes),
     }
     return nn.Sequential(made)
 
 
-def _columns(
+def _list_columns(
     one: int, reduced: int, three: int, less: int, double: int, kind: str, projected: int
 ) -> tuple[Column, ...]:
     stride = 1 if one else 2
@@ -73,4 +73,4 @@ def _columns(
     return (Column(((one, 1),)), *columns) if one else columns
 
 
-BUILDERS = {"bn_inception": Builder(bn_inception, {"projection": whole(1, 4096)}, LAYERS)}
+BUILDERS = {"bn_inception": Builder(bn_inception, {"projection": int_between(1, 4096)}, LAYER_RULES)}

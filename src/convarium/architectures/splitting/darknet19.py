@@ -5,14 +5,14 @@ from typing import Any
 
 from torch import nn
 
-from convarium.architectures.blocks.layers import LAYERS, Layers
-from convarium.architectures.blocks.stages import network
-from convarium.architectures.kwargs import Builder
-from convarium.architectures.sizes import at_least
+from convarium.architectures.blocks.layers import LAYER_RULES, LayerChoice
+from convarium.architectures.blocks.stages import assemble_network
+from convarium.architectures.builder import Builder
+from convarium.architectures.image_sizes import check_min_image_size
 
 # Widths between the 2x2 maxima; of each stage the second, fourth … is a 1x1 convolution.
-STAGES = ((32,), (64,), (128, 64, 128), (256, 128, 256), (512, 256, 512, 256, 512), (1024, 512, 1024, 512, 1024))
-LEAK = 0.1
+STAGE_WIDTHS = ((32,), (64,), (128, 64, 128), (256, 128, 256), (512, 256, 512, 256, 512), (1024, 512, 1024, 512, 1024))
+LEAKY_RELU_SLOPE = 0.1
 
 
 def darknet19(in_chans: int, num_classes: int, img_size: int, **chosen: Any) -> nn.Module:
@@ -23,19 +23,19 @@ def darknet19(in_chans: int, num_classes: int, img_size: int, **chosen: Any) -> 
     Raises:
         UserError: images smaller than 32 pixels.
     """
-    at_least("darknet19", 32, img_size)
-    layers = Layers(**{"activation": "leaky_relu", **chosen})
+    check_min_image_size("darknet19", 32, img_size)
+    layers = LayerChoice(**{"activation": "leaky_relu", **chosen})
     made: OrderedDict[str, nn.Module] = OrderedDict()
     inputs = in_chans
-    for number, widths in enumerate(STAGES, start=1):
+    for number, widths in enumerate(STAGE_WIDTHS, start=1):
         for place, width in enumerate(widths, start=1):
             made[f"conv{number}_{place}"] = layers.conv(inputs, width, 3 if place % 2 else 1)
             made[f"norm{number}_{place}"], made[f"act{number}_{place}"] = (
-                layers.normed(width),
-                _activation(layers, width),
+                layers.norm_before_act(width),
+                _build_act(layers, width),
             )
             inputs = width
-        if number < len(STAGES):
+        if number < len(STAGE_WIDTHS):
             made[f"pool{number}"] = nn.MaxPool2d(2)
     tail = {
         "drop": layers.drop(),
@@ -43,11 +43,11 @@ def darknet19(in_chans: int, num_classes: int, img_size: int, **chosen: Any) -> 
         "pool": nn.AdaptiveAvgPool2d(1),
         "flatten": nn.Flatten(),
     }
-    return network(made, tail)
+    return assemble_network(made, tail)
 
 
-def _activation(layers: Layers, channels: int) -> nn.Module:
-    return nn.LeakyReLU(LEAK) if layers.activation == "leaky_relu" else layers.act(channels)
+def _build_act(layers: LayerChoice, channels: int) -> nn.Module:
+    return nn.LeakyReLU(LEAKY_RELU_SLOPE) if layers.activation == "leaky_relu" else layers.act(channels)
 
 
-BUILDERS = {"darknet19": Builder(darknet19, {}, {key: LAYERS[key] for key in ("activation", "norm", "dropout")})}
+BUILDERS = {"darknet19": Builder(darknet19, {}, {key: LAYER_RULES[key] for key in ("activation", "norm", "dropout")})}

@@ -6,13 +6,13 @@ from typing import Any
 from torch import Tensor, nn
 
 from convarium.architectures.blocks import norms, pooling
-from convarium.architectures.blocks.inception import Column, Inception, Unit
-from convarium.architectures.blocks.layers import LAYERS, Layers
-from convarium.architectures.kwargs import Allowed, Builder
-from convarium.architectures.sizes import at_least
+from convarium.architectures.blocks.inception import Column, ConvUnit, Inception
+from convarium.architectures.blocks.layers import LAYER_RULES, LayerChoice
+from convarium.architectures.builder import ArgumentRule, Builder
+from convarium.architectures.image_sizes import check_min_image_size
 
 # Of each module: 1x1, 3x3 reduced and full, 5x5 reduced and full, the projection of what is pooled.
-MODULES = {
+MODULE_WIDTHS = {
     "3a": (64, 96, 128, 16, 32, 32),
     "3b": (128, 128, 192, 32, 96, 64),
     "4a": (192, 96, 208, 16, 48, 64),
@@ -23,7 +23,7 @@ MODULES = {
     "5a": (256, 160, 320, 32, 128, 128),
     "5b": (384, 192, 384, 48, 128, 128),
 }
-WATCHED = ("4a", "4d")  # an auxiliary classifier hangs from each
+MODULES_WITH_AUXILIARY = ("4a", "4d")  # an auxiliary classifier hangs from each
 
 
 class GoogLeNet(nn.Module):
@@ -43,24 +43,24 @@ class GoogLeNet(nn.Module):
         auxiliary: bool,
         kernel: int,
         last_pool: int,
-        layers: Layers,
+        layers: LayerChoice,
     ) -> None:
         super().__init__()
-        unit = _unit(layers)
-        self.stem = _stem(in_chans, unit, layers.norm == "local_response")
+        unit = _make_unit(layers)
+        self.stem = _build_stem(in_chans, unit, layers.norm == "local_response")
         self.stages = nn.ModuleDict()
         self.heads = nn.ModuleDict()
         inputs = 192
-        for name, widths in MODULES.items():
+        for name, widths in MODULE_WIDTHS.items():
             if name in ("4a", "5a"):
                 self.stages[f"pool{name[0]}"] = nn.MaxPool2d(3 if name == "4a" else last_pool, 2, ceil_mode=True)
-            module = Inception(inputs, _columns(widths, kernel), unit)
+            module = Inception(inputs, _list_columns(widths, kernel), unit)
             self.stages[name], inputs = module, module.width
-            if auxiliary and name in WATCHED:
-                self.heads[name] = _head(inputs, num_classes, (img_size + 1) // 16, unit, layers)
-        self.pool = pooling.global_pool(layers.pooling, inputs)
+            if auxiliary and name in MODULES_WITH_AUXILIARY:
+                self.heads[name] = _build_auxiliary_head(inputs, num_classes, (img_size + 1) // 16, unit, layers)
+        self.pool = pooling.build_global_pool(layers.pooling, inputs)
         self.dropout = layers.drop()
-        self.fc = nn.Linear(pooling.features(layers.pooling, inputs), num_classes)
+        self.fc = nn.Linear(pooling.count_features(layers.pooling, inputs), num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map images (N, C, H, W) to logits (N, classes)."""
@@ -69,7 +69,7 @@ class GoogLeNet(nn.Module):
             x = stage(x)
         return self.fc(self.dropout(self.pool(x).flatten(1)))  # type: ignore[no-any-return]
 
-    def with_auxiliary(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+    def forward_with_auxiliary(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Map images (N, C, H, W) to logits (N, classes) and those of the auxiliary classifiers."""
         said, x = [], self.stem(x)
         for name, stage in self.stages.items():
@@ -91,37 +91,37 @@ def googlenet_2014(
     """GoogLeNet with true 5x5 convolutions, biases and two local response normalisations in its stem.
 
     6,998,552 parameters and 1,582,671,872 MACs at 3x224x224x1000; 13,378,280 parameters with `auxiliary` classifiers,
-    which only training asks (`with_auxiliary`). A norm of each convolution (batch, layer, group) takes the place of the
-    stem's; with norm=batch, `kernel` 3 for 5 and `last_pool` 2 it is torchvision's googlenet, but for its epsilon of
-    1e-3: 6,624,904 parameters and 1,498,376,192 MACs.
+    which only training asks (`forward_with_auxiliary`). A norm of each convolution (batch, layer, group) takes the
+    place of the stem's; with norm=batch, `kernel` 3 for 5 and `last_pool` 2 it is torchvision's googlenet, but for its
+    epsilon of 1e-3: 6,624,904 parameters and 1,498,376,192 MACs.
 
     Raises:
         UserError: images smaller than 31 pixels, with `last_pool` 2 than 15.
     """
-    at_least("googlenet_2014", 31 if last_pool == 3 else 15, img_size)
-    chosen = Layers(**{"norm": "local_response", "dropout": 0.4, **layers})
+    check_min_image_size("googlenet_2014", 31 if last_pool == 3 else 15, img_size)
+    chosen = LayerChoice(**{"norm": "local_response", "dropout": 0.4, **layers})
     return GoogLeNet(in_chans, num_classes, img_size, auxiliary, kernel, last_pool, chosen)
 
 
-def _unit(layers: Layers) -> Unit:
+def _make_unit(layers: LayerChoice) -> ConvUnit:
     norm = "none" if layers.norm == "local_response" else layers.norm
-    return Unit(layers.activation, norm, bias=not norms.shifts(norm))
+    return ConvUnit(layers.activation, norm, bias=not norms.has_shift(norm))
 
 
-def _stem(in_chans: int, unit: Unit, normalised: bool) -> nn.Sequential:
+def _build_stem(in_chans: int, unit: ConvUnit, normalised: bool) -> nn.Sequential:
     made: OrderedDict[str, nn.Module] = OrderedDict(
         conv1=unit(in_chans, 64, 7, 2), pool1=nn.MaxPool2d(3, 2, ceil_mode=True)
     )
     if normalised:
-        made["norm1"] = norms.norm("local_response", 64)
+        made["norm1"] = norms.build_norm("local_response", 64)
     made |= {"conv2": unit(64, 64, 1), "conv3": unit(64, 192, 3)}
     if normalised:
-        made["norm2"] = norms.norm("local_response", 192)
+        made["norm2"] = norms.build_norm("local_response", 192)
     made["pool2"] = nn.MaxPool2d(3, 2, ceil_mode=True)
     return nn.Sequential(made)
 
 
-def _columns(widths: tuple[int, ...], kernel: int) -> tuple[Column, ...]:
+def _list_columns(widths: tuple[int, ...], kernel: int) -> tuple[Column, ...]:
     one, reduced, three, less, large, projected = widths
     return (
         Column(((one, 1),)),
@@ -131,7 +131,9 @@ def _columns(widths: tuple[int, ...], kernel: int) -> tuple[Column, ...]:
     )
 
 
-def _head(inputs: int, num_classes: int, side: int, unit: Unit, layers: Layers) -> nn.Sequential:
+def _build_auxiliary_head(
+    inputs: int, num_classes: int, side: int, unit: ConvUnit, layers: LayerChoice
+) -> nn.Sequential:
     """An auxiliary classifier: 5x5 means every 3 pixels (4x4 of them at 224 pixels), 1x1, two linear layers."""
     window = min(5, side)
     left = (side - window) // 3 + 1
@@ -148,9 +150,9 @@ def _head(inputs: int, num_classes: int, side: int, unit: Unit, layers: Layers) 
     )
 
 
-KWARGS = {
-    "auxiliary": Allowed("true or false", lambda value: isinstance(value, bool)),
-    "kernel": Allowed("5 or 3", lambda value: type(value) is int and value in (5, 3)),
-    "last_pool": Allowed("3 or 2", lambda value: type(value) is int and value in (3, 2)),
+KWARG_RULES = {
+    "auxiliary": ArgumentRule("true or false", lambda value: isinstance(value, bool)),
+    "kernel": ArgumentRule("5 or 3", lambda value: type(value) is int and value in (5, 3)),
+    "last_pool": ArgumentRule("3 or 2", lambda value: type(value) is int and value in (3, 2)),
 }
-BUILDERS = {"googlenet_2014": Builder(googlenet_2014, KWARGS, LAYERS)}
+BUILDERS = {"googlenet_2014": Builder(googlenet_2014, KWARG_RULES, LAYER_RULES)}

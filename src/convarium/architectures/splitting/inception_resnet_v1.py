@@ -11,17 +11,17 @@ from typing import Any
 from torch import Tensor, nn
 
 from convarium.architectures.blocks import pooling
-from convarium.architectures.blocks.activations import each_piece
-from convarium.architectures.blocks.inception import Column, Inception, Unit
-from convarium.architectures.blocks.layers import LAYERS, Layers
-from convarium.architectures.kwargs import Allowed, Builder
-from convarium.architectures.sizes import at_least
+from convarium.architectures.blocks.activations import repeat_for_pieces
+from convarium.architectures.blocks.inception import Column, ConvUnit, Inception
+from convarium.architectures.blocks.layers import LAYER_RULES, LayerChoice
+from convarium.architectures.builder import ArgumentRule, Builder
+from convarium.architectures.image_sizes import check_min_image_size
 
-EMBEDDING = 512
+EMBEDDING_WIDTH = 512
 
 
 @dataclass(frozen=True)
-class Kind:
+class ResidualKind:
     """A module with a shortcut: `count` of it stand one after another, the columns' part of each sum times `scale`."""
 
     columns: tuple[Column, ...]
@@ -29,20 +29,20 @@ class Kind:
     count: int
 
 
-A = Kind((Column(((32, 1),)), Column(((32, 1), (32, 3))), Column(((32, 1), (32, 3), (32, 3)))), 0.17, 5)
-B = Kind((Column(((128, 1),)), Column(((128, 1), (128, (1, 7)), (128, (7, 1))))), 0.10, 10)
-C = Kind((Column(((192, 1),)), Column(((192, 1), (192, (1, 3)), (192, (3, 1))))), 0.20, 5)
-POOL = Column((), "max", 2, padded=False)
+KIND_A = ResidualKind((Column(((32, 1),)), Column(((32, 1), (32, 3))), Column(((32, 1), (32, 3), (32, 3)))), 0.17, 5)
+KIND_B = ResidualKind((Column(((128, 1),)), Column(((128, 1), (128, (1, 7)), (128, (7, 1))))), 0.10, 10)
+KIND_C = ResidualKind((Column(((192, 1),)), Column(((192, 1), (192, (1, 3)), (192, (3, 1))))), 0.20, 5)
+REDUCTION_POOL = Column((), "max", 2, is_padded=False)
 REDUCTION_A = (
-    Column(((384, 3),), stride=2, padded=False),
-    Column(((192, 1), (192, 3), (256, 3)), stride=2, padded=False),
-    POOL,
+    Column(((384, 3),), stride=2, is_padded=False),
+    Column(((192, 1), (192, 3), (256, 3)), stride=2, is_padded=False),
+    REDUCTION_POOL,
 )
 REDUCTION_B = (
-    Column(((256, 1), (384, 3)), stride=2, padded=False),
-    Column(((256, 1), (256, 3)), stride=2, padded=False),
-    Column(((256, 1), (256, 3), (256, 3)), stride=2, padded=False),
-    POOL,
+    Column(((256, 1), (384, 3)), stride=2, is_padded=False),
+    Column(((256, 1), (256, 3)), stride=2, is_padded=False),
+    Column(((256, 1), (256, 3), (256, 3)), stride=2, is_padded=False),
+    REDUCTION_POOL,
 )
 
 
@@ -52,7 +52,9 @@ class Residual(nn.Module):
     The `linear` one has neither scale nor activation.
     """
 
-    def __init__(self, inputs: int, kind: Kind, unit: Unit, layers: Layers, linear: bool = False) -> None:
+    def __init__(
+        self, inputs: int, kind: ResidualKind, unit: ConvUnit, layers: LayerChoice, linear: bool = False
+    ) -> None:
         super().__init__()
         self.columns = Inception(inputs, kind.columns, unit)
         self.expand = nn.Conv2d(self.columns.width, inputs * (1 if linear else layers.pieces), 1)
@@ -62,7 +64,7 @@ class Residual(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, inputs, H, W) to the same shape."""
         inner = self.scale * self.expand(self.columns(x))
-        return self.act(inner + each_piece(x, self.activation))  # type: ignore[no-any-return]
+        return self.act(inner + repeat_for_pieces(x, self.activation))  # type: ignore[no-any-return]
 
 
 def inception_resnet_v1(
@@ -76,24 +78,24 @@ def inception_resnet_v1(
     Raises:
         UserError: images smaller than 75 pixels.
     """
-    at_least("inception_resnet_v1", 75, img_size)
-    chosen = Layers(**{"dropout": 0.2, **layers})
-    unit = Unit(chosen.activation, chosen.norm, bias=chosen.biased)
-    made: OrderedDict[str, nn.Module] = OrderedDict(stem=_stem(in_chans, unit))
+    check_min_image_size("inception_resnet_v1", 75, img_size)
+    chosen = LayerChoice(**{"dropout": 0.2, **layers})
+    unit = ConvUnit(chosen.activation, chosen.norm, bias=chosen.needs_bias)
+    made: OrderedDict[str, nn.Module] = OrderedDict(stem=_build_stem(in_chans, unit))
     width = 256
-    for name, kind, reduction in (("a", A, ()), ("b", B, REDUCTION_A), ("c", C, REDUCTION_B)):
+    for name, kind, reduction in (("a", KIND_A, ()), ("b", KIND_B, REDUCTION_A), ("c", KIND_C, REDUCTION_B)):
         if reduction:
             module = Inception(width, reduction, unit)
             made[f"reduction_{name}"], width = nn.Sequential(module), module.width
         made[f"modules_{name}"] = nn.Sequential(*(Residual(width, kind, unit, chosen) for _ in range(kind.count)))
     if ported:
-        made["linear"] = nn.Sequential(Residual(width, C, unit, chosen, linear=True))
-    made["pool"] = nn.Sequential(pooling.global_pool(chosen.pooling, width), nn.Flatten(), chosen.drop())
-    made["head"] = _head(pooling.features(chosen.pooling, width), num_classes, ported)
+        made["linear"] = nn.Sequential(Residual(width, KIND_C, unit, chosen, linear=True))
+    made["pool"] = nn.Sequential(pooling.build_global_pool(chosen.pooling, width), nn.Flatten(), chosen.drop())
+    made["head"] = _build_head(pooling.count_features(chosen.pooling, width), num_classes, ported)
     return nn.Sequential(made)
 
 
-def _stem(in_chans: int, unit: Unit) -> nn.Sequential:
+def _build_stem(in_chans: int, unit: ConvUnit) -> nn.Sequential:
     """Figure 14: 299 pixels become 35, without borders but in the third convolution."""
     return nn.Sequential(
         unit(in_chans, 32, 3, 2, 0),
@@ -106,12 +108,12 @@ def _stem(in_chans: int, unit: Unit) -> nn.Sequential:
     )
 
 
-def _head(features: int, num_classes: int, ported: bool) -> nn.Sequential:
+def _build_head(features: int, num_classes: int, ported: bool) -> nn.Sequential:
     if not ported:
         return nn.Sequential(nn.Linear(features, num_classes))
-    embed = nn.Linear(features, EMBEDDING, bias=False), nn.BatchNorm1d(EMBEDDING)
-    return nn.Sequential(*embed, nn.Linear(EMBEDDING, num_classes))
+    embed = nn.Linear(features, EMBEDDING_WIDTH, bias=False), nn.BatchNorm1d(EMBEDDING_WIDTH)
+    return nn.Sequential(*embed, nn.Linear(EMBEDDING_WIDTH, num_classes))
 
 
-KWARGS = {"ported": Allowed("true or false", lambda value: isinstance(value, bool))}
-BUILDERS = {"inception_resnet_v1": Builder(inception_resnet_v1, KWARGS, LAYERS)}
+KWARG_RULES = {"ported": ArgumentRule("true or false", lambda value: isinstance(value, bool))}
+BUILDERS = {"inception_resnet_v1": Builder(inception_resnet_v1, KWARG_RULES, LAYER_RULES)}

@@ -8,9 +8,9 @@ from typing import Any
 
 from torch import nn
 
-from convarium.architectures.blocks.layers import LAYERS, Layers
-from convarium.architectures.kwargs import Builder
-from convarium.architectures.sizes import at_least
+from convarium.architectures.blocks.layers import LAYER_RULES, LayerChoice
+from convarium.architectures.builder import Builder
+from convarium.architectures.image_sizes import check_min_image_size
 
 
 @dataclass(frozen=True)
@@ -23,14 +23,14 @@ class Mlpconv:
     padding: int = 0
 
 
-CIFAR = (Mlpconv((192, 160, 96), 5, 1, 2), Mlpconv((192, 192, 192), 5, 1, 2), Mlpconv((192, 192, 0), 3, 1, 1))
-IMAGENET = (
+CIFAR_BLOCKS = (Mlpconv((192, 160, 96), 5, 1, 2), Mlpconv((192, 192, 192), 5, 1, 2), Mlpconv((192, 192, 0), 3, 1, 1))
+IMAGENET_BLOCKS = (
     Mlpconv((96, 96, 96), 11, 4),
     Mlpconv((256, 256, 256), 5, 1, 2),
     Mlpconv((384, 384, 384), 3, 1, 1),
     Mlpconv((1024, 1024, 0), 3, 1, 1),
 )
-Pool = Callable[[], nn.Module]
+PoolBuilder = Callable[[], nn.Module]
 
 
 def nin_cifar(in_chans: int, num_classes: int, img_size: int, **layers: Any) -> nn.Module:
@@ -39,7 +39,7 @@ def nin_cifar(in_chans: int, num_classes: int, img_size: int, **layers: Any) -> 
     Section 4 of the paper and its released configuration; takes images of any size.
     """
     pools = (partial(nn.MaxPool2d, 3, 2, 1), partial(nn.AvgPool2d, 3, 2, 1))
-    return _network(CIFAR, pools, (0, 1), in_chans, num_classes, Layers(**{"dropout": 0.5, **layers}))
+    return _build_nin(CIFAR_BLOCKS, pools, (0, 1), in_chans, num_classes, LayerChoice(**{"dropout": 0.5, **layers}))
 
 
 def nin_imagenet(in_chans: int, num_classes: int, img_size: int, **layers: Any) -> nn.Module:
@@ -50,24 +50,24 @@ def nin_imagenet(in_chans: int, num_classes: int, img_size: int, **layers: Any) 
     Raises:
         UserError: images smaller than 67 pixels.
     """
-    at_least("nin_imagenet", 67, img_size)
+    check_min_image_size("nin_imagenet", 67, img_size)
     pools = (partial(nn.MaxPool2d, 3, 2),) * 3
-    return _network(IMAGENET, pools, (2,), in_chans, num_classes, Layers(**{"dropout": 0.5, **layers}))
+    return _build_nin(IMAGENET_BLOCKS, pools, (2,), in_chans, num_classes, LayerChoice(**{"dropout": 0.5, **layers}))
 
 
-def _network(
+def _build_nin(
     plan: Sequence[Mlpconv],
-    pools: Sequence[Pool],
+    pools: Sequence[PoolBuilder],
     dropped: Sequence[int],
     in_chans: int,
     num_classes: int,
-    layers: Layers,
+    layers: LayerChoice,
 ) -> nn.Module:
     """Blocks with a pooling between each two; the poolings whose numbers are in `dropped` have dropout behind them."""
     made: OrderedDict[str, nn.Module] = OrderedDict()
     channels = in_chans
     for number, block in enumerate(plan):
-        made[f"block{number + 1}"], channels = _block(block, channels, num_classes, layers)
+        made[f"block{number + 1}"], channels = _build_block(block, channels, num_classes, layers)
         if number < len(pools):
             made[f"pool{number + 1}"] = pools[number]()
             made[f"dropout{number + 1}"] = layers.drop() if number in dropped else nn.Identity()
@@ -81,7 +81,7 @@ def _network(
     return network
 
 
-def _block(block: Mlpconv, inputs: int, num_classes: int, layers: Layers) -> tuple[nn.Module, int]:
+def _build_block(block: Mlpconv, inputs: int, num_classes: int, layers: LayerChoice) -> tuple[nn.Module, int]:
     made: OrderedDict[str, nn.Module] = OrderedDict()
     for number, width in enumerate(block.widths):
         width = width or num_classes
@@ -93,5 +93,8 @@ def _block(block: Mlpconv, inputs: int, num_classes: int, layers: Layers) -> tup
     return nn.Sequential(made), inputs
 
 
-TAKES = {key: LAYERS[key] for key in ("activation", "dropout")}
-BUILDERS = {"nin_cifar": Builder(nin_cifar, {}, TAKES), "nin_imagenet": Builder(nin_imagenet, {}, TAKES)}
+SUPPORTED_LAYERS = {key: LAYER_RULES[key] for key in ("activation", "dropout")}
+BUILDERS = {
+    "nin_cifar": Builder(nin_cifar, {}, SUPPORTED_LAYERS),
+    "nin_imagenet": Builder(nin_imagenet, {}, SUPPORTED_LAYERS),
+}

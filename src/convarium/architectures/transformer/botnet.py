@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from convarium.architectures.kwargs import Builder, choice, many, whole
+from convarium.architectures.builder import Builder, int_between, list_of, one_of
 from convarium.errors import UserError
 
 
@@ -56,10 +56,10 @@ def botnet_s1_50(
     return network
 
 
-ALLOWED = {
-    "depths": many(whole(1, 64), 4, 4),
-    "width": whole(8, 1024),
-    "heads": whole(1, 64),
-    "stem": choice("7x7", "3x3"),
+KWARG_RULES = {
+    "depths": list_of(int_between(1, 64), 4, 4),
+    "width": int_between(8, 1024),
+    "heads": int_between(1, 64),
+    "stem": one_of("7x7", "3x3"),
 }
-BUILDERS = {"botnet_s1_50": Builder(botnet_s1_50, ALLOWED)}
+BUILDERS = {"botnet_s1_50": Builder(botnet_s1_50, KWARG_RULES)}

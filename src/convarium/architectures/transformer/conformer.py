@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from convarium.architectures.blocks.attention import LAYERS, Layer, initialise
-from convarium.architectures.kwargs import Builder, whole
+from convarium.architectures.blocks.attention import LAYER_RULES, Layer, initialise_linear_layers
+from convarium.architectures.builder import Builder, int_between
 from convarium.errors import UserError
 
-EPS = 1e-6
+NORM_EPS = 1e-6
 
 
 class Bottleneck(nn.Module):
@@ -27,16 +27,16 @@ class Bottleneck(nn.Module):
         super().__init__()
         inner = outputs // 4
         self.conv1 = nn.Conv2d(inputs, inner, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(inner, eps=EPS)
+        self.bn1 = nn.BatchNorm2d(inner, eps=NORM_EPS)
         self.conv2 = nn.Conv2d(inner, inner, 3, stride, padding=1, bias=False)
-        self.bn2 = nn.BatchNorm2d(inner, eps=EPS)
+        self.bn2 = nn.BatchNorm2d(inner, eps=NORM_EPS)
         self.conv3 = nn.Conv2d(inner, outputs, 1, bias=False)
-        self.bn3 = nn.BatchNorm2d(outputs, eps=EPS)
+        self.bn3 = nn.BatchNorm2d(outputs, eps=NORM_EPS)
         self.relu = nn.ReLU()
         self.shortcut: nn.Module = nn.Identity()
         if projects:
             conv = nn.Conv2d(inputs, outputs, 1, stride, bias=False)
-            self.shortcut = nn.Sequential(conv, nn.BatchNorm2d(outputs, eps=EPS))
+            self.shortcut = nn.Sequential(conv, nn.BatchNorm2d(outputs, eps=NORM_EPS))
 
     def forward(self, x: Tensor, added: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Map (N, inputs, H, W) to maps of `outputs` channels and the inner ones of outputs // 4."""
@@ -52,7 +52,7 @@ class Down(nn.Module):
         super().__init__()
         self.project = nn.Conv2d(inputs, width, 1)
         self.pool = nn.AvgPool2d(stride)
-        self.norm = nn.LayerNorm(width, eps=EPS)
+        self.norm = nn.LayerNorm(width, eps=NORM_EPS)
         self.gelu = nn.GELU()
 
     def forward(self, x: Tensor, tokens: Tensor) -> Tensor:
@@ -67,7 +67,7 @@ class Up(nn.Module):
     def __init__(self, width: int, outputs: int, stride: int) -> None:
         super().__init__()
         self.project = nn.Conv2d(width, outputs, 1)
-        self.bn = nn.BatchNorm2d(outputs, eps=EPS)
+        self.bn = nn.BatchNorm2d(outputs, eps=NORM_EPS)
         self.relu = nn.ReLU()
         self.stride = stride
 
@@ -119,16 +119,16 @@ class Conformer(nn.Module):
         self.coupled = nn.ModuleList(coupled)
         self.average = nn.AdaptiveAvgPool2d(1)
         self.conv_head = nn.Linear(inputs, num_classes)
-        self.norm = nn.LayerNorm(width, eps=EPS)
+        self.norm = nn.LayerNorm(width, eps=NORM_EPS)
         self.token_head = nn.Linear(width, num_classes)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-        initialise(self)
+        initialise_linear_layers(self)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map images (N, C, H, W) to logits (N, classes)."""
-        x = self.pool(self.relu(self.bn1(self.conv1(_padded(x)))))
+        x = self.pool(self.relu(self.bn1(self.conv1(_pad_to_multiple(x)))))
         tokens = self.embed(x).flatten(2).transpose(1, 2)
         tokens = self.layer(torch.cat([self.token.expand(x.shape[0], -1, -1), tokens], dim=1))
         x = self.first(x)[0]
@@ -138,7 +138,7 @@ class Conformer(nn.Module):
         return local + self.token_head(self.norm(tokens)[:, 0])  # type: ignore[no-any-return]
 
 
-def _padded(x: Tensor) -> Tensor:
+def _pad_to_multiple(x: Tensor) -> Tensor:
     """Widen images with zeros, equally on both sides, to the next multiple of 16 pixels."""
     rows, columns = -x.shape[2] % 16, -x.shape[3] % 16
     if rows == columns == 0:
@@ -178,11 +178,16 @@ def conformer(
     return Conformer(in_chans, num_classes, channels, width, stages, layer)
 
 
-ALLOWED = {"channels": whole(4, 1024), "width": whole(1, 4096), "heads": whole(1, 64), "stages": whole(1, 16)}
+KWARG_RULES = {
+    "channels": int_between(4, 1024),
+    "width": int_between(1, 4096),
+    "heads": int_between(1, 64),
+    "stages": int_between(1, 16),
+}
 SIZES = {"tiny": (64, 384, 6), "small": (256, 384, 6), "base": (384, 576, 9)}
 BUILDERS = {
     f"conformer_{size}": Builder(
-        partial(conformer, f"conformer_{size}", channels=channels, width=width, heads=heads), ALLOWED, LAYERS
+        partial(conformer, f"conformer_{size}", channels=channels, width=width, heads=heads), KWARG_RULES, LAYER_RULES
     )
     for size, (channels, width, heads) in SIZES.items()
 }

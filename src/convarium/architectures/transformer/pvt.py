@@ -10,9 +10,9 @@ from itertools import count
 import torch
 from torch import Tensor, nn
 
-from convarium.architectures.blocks.attention import LAYERS, Attention, Mlp, initialise
-from convarium.architectures.blocks.dropout import dropout as make_dropout
-from convarium.architectures.kwargs import Builder, many, whole
+from convarium.architectures.blocks.attention import LAYER_RULES, Attention, Mlp, initialise_linear_layers
+from convarium.architectures.blocks.dropout import build_dropout as make_dropout
+from convarium.architectures.builder import Builder, int_between, list_of
 from convarium.errors import UserError
 
 Side = tuple[int, int]
@@ -86,7 +86,7 @@ class Pvt(nn.Module):
         self.stages = nn.ModuleList(stages)
         self.norm = nn.LayerNorm(width, eps=1e-6)
         self.head = nn.Linear(width, num_classes)
-        initialise(self)
+        initialise_linear_layers(self)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map images (N, C, H, W) to logits (N, classes)."""
@@ -128,12 +128,12 @@ def pvt(
         raise UserError(f"{name}: depths, widths, heads, ratios and reductions must have one length, a value a stage")
     if any(width % share for width, share in zip(widths, heads, strict=True)) or reductions[-1] > 1:
         raise UserError(f"{name}: each width must be a multiple of its heads, and the last of reductions 1")
-    if not _fits(img_size, patch, reductions):
-        least = next(side for side in count(1) if _fits(side, patch, reductions))
+    if not _is_large_enough(img_size, patch, reductions):
+        least = next(side for side in count(1) if _is_large_enough(side, patch, reductions))
         raise UserError(f"{name} needs images of at least {least} pixels a side, dataset.img_size is {img_size}")
     stages, inputs = [], in_chans
     for index, (side, depth, width, share, ratio, reduction) in enumerate(
-        zip(_sides(img_size, patch, len(depths)), *lists, strict=True)
+        zip(_list_map_sides(img_size, patch, len(depths)), *lists, strict=True)
     ):
         layers = [ReducedLayer(width, share, ratio * width, reduction, activation, dropout) for _ in range(depth)]
         stages.append(Stage(inputs, width, 2 if index else patch, side, index == len(depths) - 1, layers))
@@ -141,25 +141,25 @@ def pvt(
     return Pvt(stages, widths[-1], num_classes)
 
 
-def _sides(img_size: int, patch: int, stages: int) -> list[int]:
+def _list_map_sides(img_size: int, patch: int, stages: int) -> list[int]:
     return [img_size // patch // 2**stage for stage in range(stages)]
 
 
-def _fits(img_size: int, patch: int, reductions: Sequence[int]) -> bool:
-    sides = _sides(img_size, patch, len(reductions))
+def _is_large_enough(img_size: int, patch: int, reductions: Sequence[int]) -> bool:
+    sides = _list_map_sides(img_size, patch, len(reductions))
     return all(side >= reduction for side, reduction in zip(sides, reductions, strict=True))
 
 
-ALLOWED = {
-    "depths": many(whole(1, 64), 1, 4),
-    "widths": many(whole(1, 4096), 1, 4),
-    "heads": many(whole(1, 64), 1, 4),
-    "ratios": many(whole(1, 16), 1, 4),
-    "reductions": many(whole(1, 64), 1, 4),
-    "patch": whole(1, 64),
+KWARG_RULES = {
+    "depths": list_of(int_between(1, 64), 1, 4),
+    "widths": list_of(int_between(1, 4096), 1, 4),
+    "heads": list_of(int_between(1, 64), 1, 4),
+    "ratios": list_of(int_between(1, 16), 1, 4),
+    "reductions": list_of(int_between(1, 64), 1, 4),
+    "patch": int_between(1, 64),
 }
 DEPTHS = {"tiny": (2, 2, 2, 2), "small": (3, 4, 6, 3), "medium": (3, 4, 18, 3), "large": (3, 8, 27, 3)}
 BUILDERS = {
-    f"pvt_{size}": Builder(partial(pvt, f"pvt_{size}", depths=depths), ALLOWED, LAYERS)
+    f"pvt_{size}": Builder(partial(pvt, f"pvt_{size}", depths=depths), KWARG_RULES, LAYER_RULES)
     for size, depths in DEPTHS.items()
 }

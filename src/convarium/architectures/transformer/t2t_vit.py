@@ -11,9 +11,9 @@ from random import Random
 import torch
 from torch import Tensor, nn
 
-from convarium.architectures.blocks.attention import LAYERS, Layer, Mlp, attend, initialise
-from convarium.architectures.blocks.dropout import dropout as make_dropout
-from convarium.architectures.kwargs import Builder, choice, many, whole
+from convarium.architectures.blocks.attention import LAYER_RULES, Layer, Mlp, attend, initialise_linear_layers
+from convarium.architectures.blocks.dropout import build_dropout as make_dropout
+from convarium.architectures.builder import Builder, int_between, list_of, one_of
 from convarium.errors import UserError
 
 
@@ -53,7 +53,7 @@ class Performer(nn.Module):
 
     def __init__(self, width: int, features: int, seed: int) -> None:
         super().__init__()
-        self.register_buffer("features", torch.tensor(orthogonal(features, width, seed)), persistent=False)
+        self.register_buffer("features", torch.tensor(draw_orthogonal_rows(features, width, seed)), persistent=False)
 
     def forward(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """Map queries, keys and values (N, T, width) to (N, T, width)."""
@@ -67,7 +67,7 @@ class Performer(nn.Module):
         return exponent.exp() / math.sqrt(len(self.features))
 
 
-def orthogonal(rows: int, columns: int, seed: int) -> list[list[float]]:
+def draw_orthogonal_rows(rows: int, columns: int, seed: int) -> list[list[float]]:
     """Draw `rows` vectors of length sqrt(min(rows, columns)), blocks of `columns` orthogonal; anywhere the same."""
     random, square = Random(seed), min(rows, columns)
     found: list[list[float]] = []
@@ -93,7 +93,7 @@ class T2tVit(nn.Module):
         self.splits = nn.ModuleList(splits)
         self.tokens = nn.ModuleList(tokens)
         self.token = nn.Parameter(nn.init.trunc_normal_(torch.zeros(1, 1, width), std=0.02))
-        self.register_buffer("positions", torch.tensor([sinusoid(count, width)]), persistent=False)
+        self.register_buffer("positions", torch.tensor([compute_sinusoids(count, width)]), persistent=False)
         self.layers = nn.ModuleList(layers)
         self.norm = nn.LayerNorm(width)
         self.head: nn.Module = nn.Identity()
@@ -101,20 +101,20 @@ class T2tVit(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map images (N, C, H, W) to logits (N, classes)."""
         for index, (split, token) in enumerate(zip(self.splits, self.tokens, strict=True)):
-            x = token(split(x if index == 0 else _map(x)).transpose(1, 2))
+            x = token(split(x if index == 0 else _tokens_to_map(x)).transpose(1, 2))
         x = torch.cat([self.token.expand(x.shape[0], -1, -1), x], dim=1) + self.positions
         for layer in self.layers:
             x = layer(x)
         return self.head(self.norm(x)[:, 0])  # type: ignore[no-any-return]
 
 
-def sinusoid(count: int, width: int) -> list[list[float]]:
+def compute_sinusoids(count: int, width: int) -> list[list[float]]:
     """Return the fixed positions of Vaswani et al. 2017: (count, width), sines and cosines in turn."""
     rates = [10_000 ** -(2 * (channel // 2) / width) for channel in range(width)]
     return [[(math.cos if c % 2 else math.sin)(place * rate) for c, rate in enumerate(rates)] for place in range(count)]
 
 
-def _map(tokens: Tensor) -> Tensor:
+def _tokens_to_map(tokens: Tensor) -> Tensor:
     """(N, side * side, C) to (N, C, side, side)."""
     side = math.isqrt(tokens.shape[1])
     return torch.unflatten(tokens.transpose(1, 2), 2, (side, side))
@@ -154,9 +154,9 @@ def t2t_vit(
         raise UserError(f"{name}: kernels and strides must have one length, and no stride be larger than its kernel")
     if width % heads:
         raise UserError(f"{name}: width={width} is not a multiple of heads={heads}")
-    sides = _sides(img_size, kernels, strides)
+    sides = _list_map_sides(img_size, kernels, strides)
     if min(sides) < 1:
-        least = next(side for side in range(img_size, 4096) if min(_sides(side, kernels, strides)) > 0)
+        least = next(side for side in range(img_size, 4096) if min(_list_map_sides(side, kernels, strides)) > 0)
         raise UserError(f"{name} needs images of at least {least} pixels a side, dataset.img_size is {img_size}")
     splits = [nn.Unfold(k, padding=(k - s + 1) // 2, stride=s) for k, s in zip(kernels, strides, strict=True)]
     inputs = [k * k * channels for k, channels in zip(kernels, (in_chans, *[token_width] * len(kernels)), strict=False)]
@@ -167,11 +167,11 @@ def t2t_vit(
     layers = [Layer(width, heads, ratio * width, activation, dropout, bias=False, eps=1e-5) for _ in range(depth)]
     network = T2tVit(splits, [*made, nn.Linear(inputs[-1], width)], layers, sides[-1] ** 2 + 1, width)
     network.head = nn.Linear(width, num_classes)
-    initialise(network)
+    initialise_linear_layers(network)
     return network
 
 
-def _sides(img_size: int, kernels: Sequence[int], strides: Sequence[int]) -> list[int]:
+def _list_map_sides(img_size: int, kernels: Sequence[int], strides: Sequence[int]) -> list[int]:
     """Return the side of the map behind each soft split, below 1 where the window doesn't fit."""
     sides = [img_size]
     for kernel, stride in zip(kernels, strides, strict=True):
@@ -179,15 +179,15 @@ def _sides(img_size: int, kernels: Sequence[int], strides: Sequence[int]) -> lis
     return sides
 
 
-ALLOWED = {
-    "width": whole(1, 4096),
-    "depth": whole(1, 64),
-    "heads": whole(1, 64),
-    "ratio": whole(1, 16),
-    "token_width": whole(2, 1024),
-    "kernels": many(whole(1, 64), 2, 4),
-    "strides": many(whole(1, 64), 2, 4),
-    "tokens": choice("performer", "softmax"),
+KWARG_RULES = {
+    "width": int_between(1, 4096),
+    "depth": int_between(1, 64),
+    "heads": int_between(1, 64),
+    "ratio": int_between(1, 16),
+    "token_width": int_between(2, 1024),
+    "kernels": list_of(int_between(1, 64), 2, 4),
+    "strides": list_of(int_between(1, 64), 2, 4),
+    "tokens": one_of("performer", "softmax"),
 }
 SIZES = {
     "t2t_vit_7": {"width": 256, "depth": 7, "heads": 4, "ratio": 2},
@@ -196,7 +196,7 @@ SIZES = {
     "t2t_vit_24": {"width": 512, "depth": 24, "heads": 8},
 }
 BUILDERS = {
-    name + suffix: Builder(partial(t2t_vit, name + suffix, tokens=tokens, **size), ALLOWED, LAYERS)  # type: ignore[arg-type]
+    name + suffix: Builder(partial(t2t_vit, name + suffix, tokens=tokens, **size), KWARG_RULES, LAYER_RULES)  # type: ignore[arg-type]
     for name, size in SIZES.items()
     for suffix, tokens in (("", "performer"), ("_t", "softmax"))
 }

@@ -12,10 +12,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from convarium.architectures.blocks.activations import ELEMENTWISE
-from convarium.architectures.blocks.attention import LAYERS, initialise
-from convarium.architectures.blocks.dropout import dropout as make_dropout
-from convarium.architectures.kwargs import Builder, choice, many, whole
+from convarium.architectures.blocks.activations import ELEMENTWISE_ACTIVATIONS
+from convarium.architectures.blocks.attention import LAYER_RULES, initialise_linear_layers
+from convarium.architectures.blocks.dropout import build_dropout as make_dropout
+from convarium.architectures.builder import Builder, int_between, list_of, one_of
 
 
 class Tokenizer(nn.Module):
@@ -44,7 +44,7 @@ class TokenTransformer(nn.Module):
         self.norm1 = nn.LayerNorm(width)
         self.mlp = nn.Sequential(
             nn.Linear(width, width, bias=False),
-            ELEMENTWISE[activation](),
+            ELEMENTWISE_ACTIVATIONS[activation](),
             nn.Linear(width, width, bias=False),
             make_dropout(dropout),
         )
@@ -100,16 +100,16 @@ def vt_resnet(
         tokens: how many there are, of token_width channels; modules: how often they look at the map.
         activation: of the tokens' MLP; dropout is its, too.
     """
-    body, channels = _body(block, in_chans, depths, width, stem)
+    body, channels = _build_body(block, in_chans, depths, width, stem)
     tokenizers = [Tokenizer(channels, token_width, tokens, index > 0) for index in range(modules)]
     network = VtResNet(body, tokenizers, [TokenTransformer(token_width, activation, dropout) for _ in tokenizers])
     network.head = nn.Linear(token_width, num_classes)
     for part in (network.tokenizers, network.transformers, network.head):
-        initialise(part)
+        initialise_linear_layers(part)
     return network
 
 
-def _body(block: str, in_chans: int, depths: Sequence[int], width: int, stem: str) -> tuple[nn.Module, int]:
+def _build_body(block: str, in_chans: int, depths: Sequence[int], width: int, stem: str) -> tuple[nn.Module, int]:
     """Return timm's ResNet without its last stage and classifier, and the channels of its map."""
     resnet: Any = import_module("timm.models.resnet")
     made = resnet.BasicBlock if block == "basic" else resnet.Bottleneck
@@ -122,15 +122,16 @@ def _body(block: str, in_chans: int, depths: Sequence[int], width: int, stem: st
     return nn.Sequential(*first, *pool, *rest), widths[2] * (1 if block == "basic" else 4)
 
 
-ALLOWED = {
-    "depths": many(whole(1, 64), 3, 3),
-    "width": whole(8, 1024),
-    "stem": choice("7x7", "3x3"),
-    "tokens": whole(1, 1024),
-    "token_width": whole(2, 4096),
-    "modules": whole(1, 8),
+KWARG_RULES = {
+    "depths": list_of(int_between(1, 64), 3, 3),
+    "width": int_between(8, 1024),
+    "stem": one_of("7x7", "3x3"),
+    "tokens": int_between(1, 1024),
+    "token_width": int_between(2, 4096),
+    "modules": int_between(1, 8),
 }
 SIZES = {"vt_r34": ("basic", (3, 4, 6)), "vt_r50": ("bottleneck", (3, 4, 6)), "vt_r101": ("bottleneck", (3, 4, 23))}
 BUILDERS = {
-    name: Builder(partial(vt_resnet, block, depths=depths), ALLOWED, LAYERS) for name, (block, depths) in SIZES.items()
+    name: Builder(partial(vt_resnet, block, depths=depths), KWARG_RULES, LAYER_RULES)
+    for name, (block, depths) in SIZES.items()
 }

@@ -11,20 +11,25 @@ import torch
 from torch import Tensor, nn
 
 from convarium.compression import sites
-from convarium.compression.deciders.view import Decision, Json, View
+from convarium.compression.deciders.interface import Decision, Json, NetworkView
 from convarium.compression.sites import Site
-from convarium.compression.structure import narrow, sound
-from convarium.compression.structure.coupling import Group
-from convarium.compression.structure.cut import Uncuttable, removals, spread, without
+from convarium.compression.structure import cuttable_groups, filter_pruning
+from convarium.compression.structure.channel_groups import ChannelGroup
+from convarium.compression.structure.channel_removal import (
+    UncuttableGroup,
+    cut_channels,
+    expand_to_blocks,
+    plan_removals,
+)
 from convarium.errors import UserError
 
 
-def filter_l1(view: View) -> Decision:
-    """Cut the filters with the least L1 norms, as `cut_lowest` says."""
-    return cut_lowest(view, narrow.strengths)
+def filter_l1(view: NetworkView) -> Decision:
+    """Cut the filters with the least L1 norms, as `cut_lowest_filters` says."""
+    return cut_lowest_filters(view, filter_pruning.sum_l1_norms)
 
 
-def cut_lowest(view: View, score_filters: Callable[[nn.Module, Group], Tensor]) -> Decision:
+def cut_lowest_filters(view: NetworkView, score_filters: Callable[[nn.Module, ChannelGroup], Tensor]) -> Decision:
     """Leave, after round r of n, a share (1 - channels_removed) ** (r / n) of each group's filters, or of all.
 
     `scope: layer` is each group's, `scope: global` is of all: a group's scores are divided by their mean. No layer
@@ -34,37 +39,43 @@ def cut_lowest(view: View, score_filters: Callable[[nn.Module, Group], Tensor]) 
         view: of a method with the knobs of filter_l1.yaml.
         score_filters: gives one score for each place in a block of a group: (size / blocks,), float64.
     """
-    network = sound.plain(view.network)
-    groups = narrow.groups(view, network)
+    network = cuttable_groups.copy_plain_network(view.network)
+    groups = filter_pruning.find_prunable_groups(view, network)
     scores = {group.name: score_filters(network, group) for group in groups}
-    before = narrow.sizes(view)
-    counts = _global_counts(view, groups, scores, before) if view.step["scope"] == "global" else None
+    before = filter_pruning.count_initial_outputs(view)
+    counts = _count_removed_globally(view, groups, scores, before) if view.step["scope"] == "global" else None
     choice = {}
     for group in groups:
         share = _share_of_group(view, network, group)
-        count = _removed(group, before, share, view.progress) if counts is None else counts[group.name]
-        choice[group.name] = spread(group, narrow.least(group, scores[group.name], count))
-    return narrow.narrowed(network, groups, choice, view)
+        count = _count_removed_places(group, before, share, view.progress) if counts is None else counts[group.name]
+        choice[group.name] = expand_to_blocks(
+            group, filter_pruning.select_lowest_places(group, scores[group.name], count)
+        )
+    return filter_pruning.build_cut_decision(network, groups, choice, view)
 
 
-def check(network: nn.Module, step: Json) -> None:
+def check_step(network: nn.Module, step: Json) -> None:
     """Refuse a network (which may live on the meta device) of which nothing can be cut.
 
     Raises:
         UserError: it has one layer with weights only, or was tried with images, and no group of channels can go, or
             none by this share, or so much by it that the network takes no single image any more.
     """
-    chosen, shape = {site.name for site in sites.resolve(network, step)}, vars(network).get("input_shape")
-    if len(sites.resolve(network, {**step, "sites": ["*"], "per_site": {}})) < 2:
+    chosen, shape = {site.name for site in sites.resolve_sites(network, step)}, vars(network).get("input_shape")
+    if len(sites.resolve_sites(network, {**step, "sites": ["*"], "per_site": {}})) < 2:
         raise UserError(f"{step['method']}: nothing to cut, the network has one layer with weights, its classifier")
     if shape is not None:
-        plain = sound.plain(network)
-        groups = narrow.among(sound.runs, plain, shape, chosen, step["method"])
+        plain = cuttable_groups.copy_plain_network(network)
+        groups = filter_pruning.find_groups_within(
+            cuttable_groups.find_runnable_groups, plain, shape, chosen, step["method"]
+        )
         if "budget" not in step:
             _check_channels_removed(plain, groups, step, shape)
 
 
-def _check_channels_removed(network: nn.Module, groups: Sequence[Group], step: Json, shape: Sequence[int]) -> None:
+def _check_channels_removed(
+    network: nn.Module, groups: Sequence[ChannelGroup], step: Json, shape: Sequence[int]
+) -> None:
     """Cut as many filters as the method will, whichever these are."""
     where = f"compression.{step.get('name') or step['method'].rpartition('/')[2]}"
     if step.get("scope") == "global":
@@ -75,8 +86,10 @@ def _check_channels_removed(network: nn.Module, groups: Sequence[Group], step: J
                 f"{where}.channels_removed={step['channels_removed']} cuts nothing: of {total} filters it leaves all"
             )
         return
-    shares = {group.name: _find_share(step, sites.resolve(network, step), network, group) for group in groups}
-    counts = {group.name: _removed(group, {group.name: group.size}, shares[group.name], 1.0) for group in groups}
+    shares = {group.name: _find_share(step, sites.resolve_sites(network, step), network, group) for group in groups}
+    counts = {
+        group.name: _count_removed_places(group, {group.name: group.size}, shares[group.name], 1.0) for group in groups
+    }
     if any(shares.values()) and not any(counts.values()):
         widest = max(group.size // group.blocks for group in groups)
         raise UserError(
@@ -84,11 +97,14 @@ def _check_channels_removed(network: nn.Module, groups: Sequence[Group], step: J
             f" of at most {widest} filters of a layer it leaves all"
         )
     places = {group.name: torch.zeros(group.size // group.blocks) for group in groups}
-    choice = {one.name: spread(one, narrow.least(one, places[one.name], counts[one.name])) for one in groups}
-    with suppress(Uncuttable):
-        cut, _ = without(network, removals(network, groups, choice))
+    choice = {
+        one.name: expand_to_blocks(one, filter_pruning.select_lowest_places(one, places[one.name], counts[one.name]))
+        for one in groups
+    }
+    with suppress(UncuttableGroup):
+        cut, _ = cut_channels(network, plan_removals(network, groups, choice))
         try:
-            sound.output(cut, torch.empty(1, *shape, device="meta"))
+            cuttable_groups.compute_output(cut, torch.empty(1, *shape, device="meta"))
         except ValueError as error:
             said = str(error).splitlines()[0][:160]
             raise UserError(
@@ -96,24 +112,24 @@ def _check_channels_removed(network: nn.Module, groups: Sequence[Group], step: J
             ) from None
 
 
-def _share_of_group(view: View, network: nn.Module, group: Group) -> float:
+def _share_of_group(view: NetworkView, network: nn.Module, group: ChannelGroup) -> float:
     """The share of the group's first filters that `per_site` names, else of all."""
     return _find_share(view.step, view.sites, network, group)
 
 
-def _find_share(step: Json, chosen: Sequence[Site], network: nn.Module, group: Group) -> float:
-    names = narrow.filters(network, group)
-    found = [float(sites.knob(step, "channels_removed", site)) for site in chosen if site.name in names]
+def _find_share(step: Json, chosen: Sequence[Site], network: nn.Module, group: ChannelGroup) -> float:
+    names = filter_pruning.collect_filter_names(network, group)
+    found = [float(sites.get_site_knob(step, "channels_removed", site)) for site in chosen if site.name in names]
     return next((share for share in found if share != step["channels_removed"]), step["channels_removed"])
 
 
-def _removed(group: Group, before: Mapping[str, int], share: float, progress: float) -> int:
+def _count_removed_places(group: ChannelGroup, before: Mapping[str, int], share: float, progress: float) -> int:
     width = group.size // group.blocks
     return width - max(1, round(before[group.name] // group.blocks * float((1 - share) ** progress)))
 
 
-def _global_counts(
-    view: View, groups: Sequence[Group], scores: Mapping[str, Tensor], before: Mapping[str, int]
+def _count_removed_globally(
+    view: NetworkView, groups: Sequence[ChannelGroup], scores: Mapping[str, Tensor], before: Mapping[str, int]
 ) -> dict[str, int]:
     """How many places each group loses when one threshold over all groups decides; a place counts once a block."""
     relative = torch.cat([scores[group.name] / scores[group.name].mean().clamp(min=1e-30) for group in groups])

@@ -3,18 +3,20 @@
 import torch
 from torch import Tensor
 
-from convarium.compression.deciders.sparsity import keep_highest_of_all
-from convarium.compression.deciders.view import View
-from convarium.compression.representations.base import Representation
+from convarium.compression.deciders.interface import NetworkView
+from convarium.compression.deciders.score_pruning import keep_highest_across_sites
+from convarium.representations.base import Representation
 
 
-def global_gradual(view: View) -> dict[str, Representation]:
+def global_gradual(view: NetworkView) -> dict[str, Representation]:
     """Remove a share sparsity (1 - (1 - progress)^3) of all weights, those of the lowest LAMP score."""
     share = 1 - view.step["sparsity"] * (1 - (1 - view.progress) ** 3)
-    return keep_highest_of_all(view, {site.name: lamp(view.weights[site.name]) for site in view.sites}, share)
+    return keep_highest_across_sites(
+        view, {site.name: compute_lamp_scores(view.weights[site.name]) for site in view.sites}, share
+    )
 
 
-def lamp(weights: Tensor) -> Tensor:
+def compute_lamp_scores(weights: Tensor) -> Tensor:
     """w_u^2 over the sum of w_v^2 of all v that are at least as large (Lee et al. 2021, equation 3), float64."""
     squares = weights.flatten().double().square()
     order = squares.argsort(stable=True)

@@ -2,18 +2,18 @@
 
 from torch import nn
 
-from convarium.compression.deciders.view import Decision, View
-from convarium.compression.outside.control import choose
-from convarium.tasks.evaluate import evaluate
+from convarium.compression.deciders.interface import Decision, NetworkView
+from convarium.compression.external_coders.iso_control import select_operating_point
+from convarium.tasks.evaluate import evaluate_network
 
 
-def nncodec(view: View) -> Decision:
+def nncodec(view: NetworkView) -> Decision:
     """Take the coarsest of the coder's settings that loses at most `max_drop` pp of validation accuracy."""
-    validation = view.data().validation
+    validation = view.load_splits().validation
     assert validation is not None
 
     def accuracy(network: nn.Module) -> float:
-        return evaluate(network, validation)[0].double().mean().item()
+        return evaluate_network(network, validation)[0].double().mean().item()
 
-    chosen = choose(view.network, accuracy, max_drop=view.step["max_drop"])
-    return Decision(values=chosen.state, outside=chosen.bitstream + chosen.kept)
+    chosen = select_operating_point(view.network, accuracy, max_drop=view.step["max_drop"])
+    return Decision(values=chosen.state, external_bytes=chosen.bitstream + chosen.uncoded_bytes)

@@ -2,11 +2,13 @@
 
 import torch
 
-from convarium.compression.deciders.sparsity import keep_highest
-from convarium.compression.deciders.view import View
-from convarium.compression.representations.base import Representation
+from convarium.compression.deciders.interface import NetworkView
+from convarium.compression.deciders.score_pruning import keep_highest_scores
+from convarium.representations.base import Representation
 
 
-def random(view: View) -> dict[str, Representation]:
+def random(view: NetworkView) -> dict[str, Representation]:
     """Score every weight by a uniform number."""
-    return keep_highest(view, {site.name: torch.rand(site.shape, generator=view.generator) for site in view.sites})
+    return keep_highest_scores(
+        view, {site.name: torch.rand(site.shape, generator=view.generator) for site in view.sites}
+    )

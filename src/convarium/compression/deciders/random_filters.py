@@ -7,19 +7,19 @@ import torch
 from torch import Tensor, nn
 
 from convarium.compression.deciders import filter_l1
-from convarium.compression.deciders.view import Decision, View
-from convarium.compression.structure.coupling import Group
+from convarium.compression.deciders.interface import Decision, NetworkView
+from convarium.compression.structure.channel_groups import ChannelGroup
 
 
-def random_filters(view: View) -> Decision:
+def random_filters(view: NetworkView) -> Decision:
     """Score every filter by a uniform number, and cut as `filter_l1` does: the same structure, other filters."""
 
-    def draw_scores(_: nn.Module, group: Group) -> Tensor:
+    def draw_scores(_: nn.Module, group: ChannelGroup) -> Tensor:
         return torch.rand(group.size // group.blocks, generator=view.generator, dtype=torch.float64)
 
-    return filter_l1.cut_lowest(view, draw_scores)
+    return filter_l1.cut_lowest_filters(view, draw_scores)
 
 
-def check(network: nn.Module, step: Mapping[str, Any]) -> None:
-    """Refuse a network of which nothing can be cut (see `filter_l1.check`)."""
-    filter_l1.check(network, step)
+def check_step(network: nn.Module, step: Mapping[str, Any]) -> None:
+    """Refuse a network of which nothing can be cut (see `filter_l1.check_step`)."""
+    filter_l1.check_step(network, step)

@@ -1,31 +1,33 @@
 """Round weights to k bits, symmetric around zero, and train them so (Jacob et al. 2018; Esser et al. 2020)."""
 
 from convarium.compression import sites
-from convarium.compression.deciders import grid
-from convarium.compression.deciders.view import View
-from convarium.compression.representations.base import Representation
-from convarium.compression.representations.levels import Levels
-from convarium.compression.sites import Site, knob
+from convarium.compression.deciders import scale_search
+from convarium.compression.deciders.interface import NetworkView
+from convarium.compression.sites import Site, get_site_knob
 from convarium.errors import UserError
+from convarium.representations.base import Representation
+from convarium.representations.levels import Levels
 
 
-def uniform(view: View) -> dict[str, Representation]:
+def uniform(view: NetworkView) -> dict[str, Representation]:
     """Round the innermost dense values of every site to whole numbers of `bits` bits; pruned weights stay zero.
 
     Raises:
         UserError: a scale for each channel of a pruned site.
     """
-    return {site.name: _rounded(view, site) for site in view.sites}
+    return {site.name: _round_site(view, site) for site in view.sites}
 
 
-def _rounded(view: View, site: Site) -> Representation:
-    values, pruned = grid.innermost(view, site)
+def _round_site(view: NetworkView, site: Site) -> Representation:
+    values, pruned = scale_search.get_unquantised_values(view, site)
     if pruned and view.step["granularity"] == "channel":
         raise UserError(
             f"compression.uniform.granularity=channel: {site.name} is pruned, its weights have one scale; write tensor"
         )
-    largest = 2 ** (knob(view.step, "bits", site) - 1) - 1
-    scale = grid.largest_scale if view.step["calibration"] == "max" else grid.best_scale
-    filters = sites.filters(view.network, site)
-    rows = filters.rows(values) if view.step["granularity"] == "channel" else values.reshape(1, -1)
-    return grid.placed(view, site, Levels.of(values, scale(rows, largest), largest, filters=filters))
+    largest = 2 ** (get_site_knob(view.step, "bits", site) - 1) - 1
+    scale = scale_search.compute_max_scale if view.step["calibration"] == "max" else scale_search.search_best_scale
+    filters = sites.get_filter_layout(view.network, site)
+    rows = filters.to_rows(values) if view.step["granularity"] == "channel" else values.reshape(1, -1)
+    return scale_search.replace_site_values(
+        view, site, Levels.quantise(values, scale(rows, largest), largest, filters=filters)
+    )

@@ -9,19 +9,19 @@ from convarium.datasets.splits import Splits
 
 
 @dataclass(frozen=True)
-class Context:
+class TermContext:
     """What a term sees before training begins.
 
     Attributes:
         knobs: the term's own settings.
         references: files of the networks it refers to (`_references_` of its YAML), by the knobs' names.
         splits: train (in the order that a batch's indices mean) and validation.
-        classes: how many the network tells apart.
-        augmented: whether batches show other pixels than the training images'.
+        num_classes: how many the network tells apart.
+        is_augmented: whether batches show other pixels than the training images'.
     """
 
     knobs: Mapping[str, Any]
     references: Mapping[str, Path]
     splits: Splits
-    classes: int
-    augmented: bool
+    num_classes: int
+    is_augmented: bool

@@ -11,10 +11,10 @@ from torch.nn.grad import conv2d_input
 from convarium.architectures.blocks.activations import Swish
 from convarium.architectures.blocks.dropout import DropConnectConv2d
 
-Back = Callable[[Tensor], Tensor]
+Transpose = Callable[[Tensor], Tensor]
 
 
-def back_through(module: nn.Module, x: Tensor) -> Back | None:
+def build_transpose(module: nn.Module, x: Tensor) -> Transpose | None:
     """Return what takes a signal of the shape of `module(x)` back to the shape of `x`; None where the paper has no way.
 
     Biases and shifts are left out: without rectifiers this is the transpose of the layer's derivative. A module's exact
@@ -28,7 +28,7 @@ def back_through(module: nn.Module, x: Tensor) -> Back | None:
     return make(module, x) if make and x.dim() == 4 else None
 
 
-def _convolution(conv: Any, x: Tensor) -> Back | None:
+def _transpose_convolution(conv: Any, x: Tensor) -> Transpose | None:
     """The same filters, transposed."""
     if conv.padding_mode != "zeros" or isinstance(conv.padding, str):
         return None
@@ -42,7 +42,7 @@ def _convolution(conv: Any, x: Tensor) -> Back | None:
     return back
 
 
-def _batch_norm(norm: Any, _x: Tensor) -> Back | None:
+def _transpose_batch_norm(norm: Any, _x: Tensor) -> Transpose | None:
     """Its scale, with the statistics of training; without them it is not a fixed map."""
     if norm.running_var is None:
         return None
@@ -51,7 +51,7 @@ def _batch_norm(norm: Any, _x: Tensor) -> Back | None:
     return lambda signal: signal * scale
 
 
-def _local_response(norm: Any, x: Tensor) -> Back:
+def _transpose_local_response(norm: Any, x: Tensor) -> Transpose:
     """Division by what the image's maps were divided by, held like a switch; the paper doesn't say."""
     squares = functional.pad(x.square().unsqueeze(1), (0, 0, 0, 0, norm.size // 2, (norm.size - 1) // 2))
     mean = functional.avg_pool3d(squares, (norm.size, 1, 1), 1).squeeze(1)
@@ -59,7 +59,7 @@ def _local_response(norm: Any, x: Tensor) -> Back:
     return lambda signal: signal / divisor
 
 
-def _max_pool(pool: Any, x: Tensor) -> Back:
+def _transpose_max_pool(pool: Any, x: Tensor) -> Transpose:
     """Unpooling: each value goes where its maximum was; where windows overlap, values for one place are added.
 
     (torch.nn.MaxUnpool2d keeps one of them.)
@@ -67,15 +67,15 @@ def _max_pool(pool: Any, x: Tensor) -> Back:
     _, switches = functional.max_pool2d(
         x, pool.kernel_size, pool.stride, pool.padding, pool.dilation, pool.ceil_mode, return_indices=True
     )
-    return _put(x.shape, switches)
+    return _build_unpooling(x.shape, switches)
 
 
-def _global_max(pool: Any, x: Tensor) -> Back:
+def _transpose_global_max_pool(pool: Any, x: Tensor) -> Transpose:
     _, switches = functional.adaptive_max_pool2d(x, pool.output_size, return_indices=True)
-    return _put(x.shape, switches)
+    return _build_unpooling(x.shape, switches)
 
 
-def _put(size: torch.Size, switches: Tensor) -> Back:
+def _build_unpooling(size: torch.Size, switches: Tensor) -> Transpose:
     def back(signal: Tensor) -> Tensor:
         flat = signal.new_zeros(size).flatten(2)
         return flat.scatter_add(2, switches.flatten(2), signal.flatten(2)).reshape(size)
@@ -83,7 +83,7 @@ def _put(size: torch.Size, switches: Tensor) -> Back:
     return back
 
 
-def _average(pool: Any, x: Tensor) -> Back:
+def _transpose_average_pool(pool: Any, x: Tensor) -> Transpose:
     """Each value spread over its window, in equal parts."""
     like = torch.zeros_like(x)
 
@@ -94,12 +94,12 @@ def _average(pool: Any, x: Tensor) -> Back:
     return back
 
 
-def _rectifier(_module: Any, _x: Tensor) -> Back:
+def _transpose_rectifier(_module: Any, _x: Tensor) -> Transpose:
     """ReLU of the signal, whatever the sign of what came in: section 2.1, "rectification"."""
     return torch.relu
 
 
-def _nothing(_module: Any, _x: Tensor) -> Back:
+def _transpose_identity(_module: Any, _x: Tensor) -> Transpose:
     return lambda signal: signal
 
 
@@ -107,17 +107,17 @@ RECTIFIERS: tuple[type[nn.Module], ...] = (
     nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.RReLU, nn.PReLU, nn.ELU, nn.SELU, nn.GELU, nn.SiLU, nn.Hardswish, nn.Mish,
     nn.Softplus, Swish,
 )  # fmt: skip
-TRANSPOSES: dict[type[nn.Module], Callable[[Any, Tensor], Back | None]] = {
-    nn.Conv2d: _convolution,
-    DropConnectConv2d: _convolution,
-    nn.BatchNorm2d: _batch_norm,
-    nn.LocalResponseNorm: _local_response,
-    nn.MaxPool2d: _max_pool,
-    nn.AdaptiveMaxPool2d: _global_max,
-    nn.AvgPool2d: _average,
-    nn.AdaptiveAvgPool2d: _average,
-    nn.Dropout: _nothing,
-    nn.Dropout2d: _nothing,
-    nn.Identity: _nothing,
-    **dict.fromkeys(RECTIFIERS, _rectifier),
+TRANSPOSES: dict[type[nn.Module], Callable[[Any, Tensor], Transpose | None]] = {
+    nn.Conv2d: _transpose_convolution,
+    DropConnectConv2d: _transpose_convolution,
+    nn.BatchNorm2d: _transpose_batch_norm,
+    nn.LocalResponseNorm: _transpose_local_response,
+    nn.MaxPool2d: _transpose_max_pool,
+    nn.AdaptiveMaxPool2d: _transpose_global_max_pool,
+    nn.AvgPool2d: _transpose_average_pool,
+    nn.AdaptiveAvgPool2d: _transpose_average_pool,
+    nn.Dropout: _transpose_identity,
+    nn.Dropout2d: _transpose_identity,
+    nn.Identity: _transpose_identity,
+    **dict.fromkeys(RECTIFIERS, _transpose_rectifier),
 }

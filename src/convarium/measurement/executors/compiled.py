@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-from convarium.measurement.executors.pytorch import Torch, decoded
+from convarium.measurement.executors.torch_model import TorchModel, load_decoded_network
 
 
-def compiled(model: Path, threads: int, device: str = "cpu") -> Torch:
+def compiled(model: Path, threads: int, device: str = "cpu") -> TorchModel:
     """Load a `.cvm` file; the first pass compiles it, for images of that shape only.
 
     What was compiled before is found in inductor's own cache (TORCHINDUCTOR_CACHE_DIR).
@@ -16,5 +16,5 @@ def compiled(model: Path, threads: int, device: str = "cpu") -> Torch:
 
     settings: Any = config
     settings.compile_threads = 1  # a pool of processes would outlive the forked one
-    network, where = decoded(model, threads, device)
-    return Torch(network, torch.compile(network, dynamic=False), where)
+    network, where = load_decoded_network(model, threads, device)
+    return TorchModel(network, torch.compile(network, dynamic=False), where)

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from convarium.measurement.executors.pytorch import Torch, decoded
+from convarium.measurement.executors.torch_model import TorchModel, load_decoded_network
 
 
-def eager(model: Path, threads: int, device: str = "cpu") -> Torch:
+def eager(model: Path, threads: int, device: str = "cpu") -> TorchModel:
     """Load a `.cvm` file."""
-    network, where = decoded(model, threads, device)
-    return Torch(network, network, where)
+    network, where = load_decoded_network(model, threads, device)
+    return TorchModel(network, network, where)

@@ -8,34 +8,34 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from convarium.portable.session import Images, session
+from convarium.portable.onnx_session import ImageArray, load_onnx_runner
 
 
 @dataclass(frozen=True)
-class Onnx:
+class OnnxModel:
     """An ONNX file, loaded."""
 
     model: Path
-    run: Callable[[Images], Images]
+    run: Callable[[ImageArray], ImageArray]
 
-    def logits(self, images: Tensor) -> Tensor:
+    def compute_logits(self, images: Tensor) -> Tensor:
         """Return the logits, float32 (N, classes)."""
         return torch.from_numpy(self.run(images.contiguous().numpy()))
 
-    def call(self, images: Tensor) -> Callable[[], Any]:
+    def make_forward_pass(self, images: Tensor) -> Callable[[], Any]:
         """Return one pass; images go in, and logits come out, as arrays of numpy."""
         run, given = self.run, images.contiguous().numpy()
         return lambda: run(given)
 
-    def peak_bytes(self, images: Tensor) -> int | None:
+    def measure_peak_bytes(self, images: Tensor) -> int | None:
         """Return None: onnxruntime's arena does not tell, and the growth of the process is mostly chance."""
         return None
 
-    def model_bytes(self) -> int:
+    def count_model_bytes(self) -> int:
         """Return the size of the ONNX file."""
         return self.model.stat().st_size
 
 
-def onnxruntime(model: Path, threads: int, device: str = "cpu") -> Onnx:
+def onnxruntime(model: Path, threads: int, device: str = "cpu") -> OnnxModel:
     """Load an ONNX file; `threads` within an operator, one operator after the other."""
-    return Onnx(model, session(model, threads))
+    return OnnxModel(model, load_onnx_runner(model, threads))

@@ -1,0 +1,78 @@
+"""Parsing of a sub-command's own options; overrides stay as typed."""
+
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from collections.abc import Sequence
+from typing import NoReturn
+
+from convarium.config.paths import parse_path
+from convarium.config.search_path import list_config_groups, list_group_options
+from convarium.errors import UserError
+
+
+class CommandParser(ArgumentParser):
+    """An argument parser whose mistakes are one line."""
+
+    def __init__(self, command: str, description: str, takes_points: bool = False) -> None:
+        super().__init__(
+            prog=f"convarium {command}",
+            description=description,
+            formatter_class=RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+        self.takes_points = takes_points
+        self.add_argument("--debug", action="store_true", help="show where an error comes from")
+        self.add_argument("overrides", nargs="*", metavar="key=value", help="choices and values, sweep=NAME")
+        if takes_points:
+            self.add_argument("-m", "--multirun", action="store_true", help="accepted and ignored: a comma sweeps")
+
+    def format_help(self) -> str:
+        """Return the help, with the options of every group where the command takes points."""
+        if self.takes_points:
+            self.epilog = "groups:\n" + "\n".join(
+                f"  {name}: {', '.join(list_group_options(name))}" for name in list_config_groups()
+            )
+        return super().format_help()
+
+    def error(self, message: str) -> NoReturn:
+        """Raise UserError instead of printing the usage."""
+        raise UserError(f"{self.prog}: {message}; see {self.prog} --help")
+
+    def parse_overrides(self, argv: Sequence[str]) -> Namespace:
+        """Parse `argv`; each override must be a `key=value`."""
+        parsed = self.parse_intermixed_args(argv)
+        _check_overrides(parsed.overrides)
+        return parsed
+
+    def parse_with_word(self, name: str, argv: Sequence[str], further: int = 0) -> tuple[Namespace, str]:
+        """Parse `argv` whose first positional is not an override but the `name` (a signature, a file).
+
+        Up to `further` more such words may follow; they are the namespace's `further`.
+        """
+        parsed = self.parse_intermixed_args(argv)
+        if not parsed.overrides or not parsed.overrides[0] or is_override(parsed.overrides[0]):
+            raise UserError(f"{self.prog}: which {name}? usage: {self.prog} {name.upper()} [key=value …]")
+        first, *parsed.overrides = parsed.overrides
+        words = 0
+        while words < min(further, len(parsed.overrides)) and "=" not in parsed.overrides[words]:
+            words += 1
+        parsed.further, parsed.overrides = parsed.overrides[:words], parsed.overrides[words:]
+        _check_overrides(parsed.overrides)
+        return parsed, first
+
+    def parse_with_optional_word(self, argv: Sequence[str]) -> tuple[Namespace, str | None]:
+        """Parse `argv` whose first positional may be no override but a word (a signature, a file); else None."""
+        parsed = self.parse_intermixed_args(argv)
+        word = parsed.overrides.pop(0) if parsed.overrides and not is_override(parsed.overrides[0]) else None
+        _check_overrides(parsed.overrides)
+        return parsed, word
+
+
+def is_override(text: str) -> bool:
+    """Whether a word is `key=value`, and no file of that name is there."""
+    return "=" in text and not parse_path(text).is_file()
+
+
+def _check_overrides(texts: Sequence[str]) -> None:
+    for text in texts:
+        if "=" not in text and not text.startswith("~"):
+            raise UserError(f"'{text}' is not an override; write key=value, such as seed=0")

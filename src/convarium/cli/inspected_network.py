@@ -1,0 +1,176 @@
+"""What `inspect` looks at: an architecture of a command line, a stored network, or a network's file."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from convarium.config import search_path
+from convarium.config.paths import parse_path
+from convarium.errors import UserError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from convarium.catalogue.rows import CatalogueRow
+    from convarium.cvm.container import CompressedFile
+
+Json = dict[str, Any]
+SIGNATURE_PREFIX = re.compile(r"[0-9a-f]{1,12}")
+
+
+@dataclass(frozen=True)
+class NamedArchitecture:
+    """What a command line says of a network that is built.
+
+    Attributes:
+        option: the file of conf/architecture that names it.
+        catalogue_row: of the catalogue.
+        changed_overrides: the overrides by which it is not the row's network any more.
+    """
+
+    option: str
+    catalogue_row: "CatalogueRow | None"
+    changed_overrides: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class InspectedFile:
+    """A trained network.
+
+    Attributes:
+        path: its `.cvm` file.
+        signature: of the stage that made it; None of a file that was named by its path.
+        allowed_packages: outside packages that the file may name.
+        config: says where things lie, and of a file whose images it is for, where `has_dataset`.
+    """
+
+    file: "CompressedFile"
+    path: Path
+    signature: str | None
+    allowed_packages: tuple[str, ...]
+    config: Json
+    has_dataset: bool = False
+
+
+@dataclass(frozen=True)
+class InspectedNetwork:
+    """A network: on the meta device where it is `named`, with its weights where it is `stored`.
+
+    Attributes:
+        architecture: what it is built from, complete.
+        input_source: whose its input's size and its classes are, for a person to read.
+        width: of an image that is not square.
+    """
+
+    network: "nn.Module"
+    architecture: Json
+    input_source: str
+    named: NamedArchitecture | None = None
+    stored: InspectedFile | None = None
+    width: int | None = None
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """The shape (C, H, W) of the images that it takes."""
+        side = self.architecture["img_size"]
+        return self.architecture["in_chans"], side, self.width or side
+
+
+def resolve_network(word: str | None, overrides: Sequence[str]) -> InspectedNetwork:
+    """Return what a command line names: by a `word` (a signature or a file), else by `architecture=…`.
+
+    Raises:
+        UserError: nothing, more than one network, or none that can be built, found or read.
+    """
+    if word is None:
+        return _build_named_network(overrides)
+    if parse_path(word).is_file() or Path(word).suffix or "/" in word:
+        return _build_stored_network(_read_network_file(parse_path(word), overrides))
+    if not SIGNATURE_PREFIX.fullmatch(word):
+        raise UserError(f"{word} is neither a signature nor a file; a network by its name is architecture={word}")
+    return _build_stored_network(_read_by_signature(word, overrides))
+
+
+def _build_named_network(overrides: Sequence[str]) -> InspectedNetwork:
+    from convarium.architectures import factory
+    from convarium.catalogue.paper_inputs import find_architecture_row
+    from convarium.cli.input_spec import build_dataset_input_spec, select_input_spec
+    from convarium.compose.points import compose_points
+    from convarium.lookup import allow_packages, find_named_packages
+
+    if not any(text.startswith("architecture=") for text in overrides):
+        raise UserError("convarium inspect: which network? write architecture=NAME, a signature, or a .cvm file")
+    point, *others = compose_points(overrides).check_points()
+    if others:
+        raise UserError(f"inspect takes one network, not {len(others) + 1}")
+    if point.config["compression"]:
+        raise UserError("inspect shows a network before compression, or a stored one: leave out compression=…")
+    option = next(text for text in point.overrides if text.startswith("architecture=")).partition("=")[2]
+    row = find_architecture_row(option, point.config["architecture"]["name"])
+    of_row = (row.config or "").split() if row else ()
+    changed = tuple(text for text in point.overrides if text.startswith("architecture.") and text not in of_row)
+    named = NamedArchitecture(option, row, changed)
+    told = {key: value for key, value in point.config["architecture"].items() if key not in ("weights", "pretrained")}
+    typed = any(text.startswith("dataset") for text in overrides)
+    with allow_packages(find_named_packages(point.config)):
+        images = (
+            build_dataset_input_spec(point.config["dataset"])
+            if typed
+            else select_input_spec(named, told, point.config["dataset"])
+        )
+        told = factory.condense_architecture({**told, **images.architecture_values})
+        network = (
+            factory.build_architecture(told, "meta").eval() if images.width else factory.dry_run_architecture(told)
+        )
+        return InspectedNetwork(network, told, images.source, named, width=images.width)
+
+
+def _build_stored_network(stored: InspectedFile) -> InspectedNetwork:
+    from convarium.cvm import container
+
+    return InspectedNetwork(
+        container.materialise_network(stored.file), stored.file.header["architecture"], "of its file", stored=stored
+    )
+
+
+def _read_network_file(path: Path, overrides: Sequence[str]) -> InspectedFile:
+    from convarium.compose.points import compose_points
+    from convarium.cvm import container
+    from convarium.lookup import allow_packages, find_named_packages
+
+    config = compose_points(overrides).check_points()[0].config
+    allow = tuple(sorted(find_named_packages(config)))
+    foreign = [text for text in overrides if not text.startswith(("dataset", "runtime."))]
+    if foreign and not allow:  # an outside network is named so that its package may be imported
+        raise UserError(f"{foreign[0]}: the file says what its network is; inspect takes runtime.… and dataset=NAME")
+    with allow_packages(allow):
+        has_dataset = any(text.startswith("dataset=") for text in overrides)
+        return InspectedFile(container.read_cvm(path, allow), path, None, allow, config, has_dataset)
+
+
+def _read_by_signature(prefix: str, overrides: Sequence[str]) -> InspectedFile:
+    from convarium.cli.parity_report import compose_locations
+    from convarium.compose.store_access import open_store
+    from convarium.cvm import container
+    from convarium.portable.stored_network import resolve_stored_network
+
+    config = compose_locations(overrides, "inspect")
+    origin = resolve_stored_network(open_store(config["runtime"]), prefix)
+    return InspectedFile(
+        container.read_cvm(origin.path, origin.allowed_packages),
+        origin.path,
+        origin.signature,
+        origin.allowed_packages,
+        config,
+    )
+
+
+def find_architecture_file(option: str) -> str:
+    """Return the file of conf/architecture that has a name, as a user's folder or ours has it."""
+    return next(
+        str(path.relative_to(root.parent))
+        for root in search_path.list_search_folders("conf")
+        if (path := root / "architecture" / f"{option}.yaml").is_file()
+    )

@@ -1,0 +1,86 @@
+"""The command line that makes a stored result: as it was typed once, else read off the result's config."""
+
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from convarium.compose.result_overrides import rebuild_overrides
+from convarium.errors import UserError
+
+if TYPE_CHECKING:
+    from convarium.planning.plan import PlannedPoint
+    from convarium.store.store import Store
+
+Json = Mapping[str, Any]
+OMITTED_GROUPS = ("runtime", "tracking", "hydra")
+DEFAULT_STORE_FOLDER = "outputs/store"
+
+
+def find_result_command(store: "Store", signature: str) -> str | None:
+    """Return a command line that asks for exactly this signature, None where there is none any more.
+
+    It was composed again: what an older version of a stage or of a YAML made is asked for by no command.
+    """
+    done = store.find_record(signature)
+    if done is not None and done["stage"] == "adopt":
+        return f"convarium adopt WEIGHTS {_format_adopted_architecture(done)}"
+    for line in _iterate_candidate_lines(store, signature, done):
+        typed = [*line, *([] if str(store.root) == DEFAULT_STORE_FOLDER else [f"runtime.store={store.root}"])]
+        if _is_planned_by(typed, signature):
+            return shlex.join(["convarium", "run", *typed])
+    return None
+
+
+def _iterate_candidate_lines(store: "Store", signature: str, record: Json | None) -> Iterator[Sequence[str]]:
+    """Yield lines of stored plans that end in the signature, its config's own, then such as pass through it."""
+    through: list[Sequence[str]] = []
+    for point in _iterate_planned_points(store, signature):
+        line = [text for text in point.overrides if text.lstrip("+~").split("=")[0].split(".")[0] not in OMITTED_GROUPS]
+        if signature in (point.network, *point.figure_signatures):
+            yield line
+        elif not through:
+            through.append(line)
+    if record is not None:
+        rebuilt = rebuild_overrides(store, record)
+        if rebuilt is not None:
+            yield rebuilt
+    yield from through
+
+
+def _iterate_planned_points(store: "Store", signature: str) -> Iterator["PlannedPoint"]:
+    """Yield the points of stored plans that need a signature, of the newest plan first."""
+    from convarium.planning.plan import Plan
+
+    files = sorted((store.root / "plans").glob("*.json"), key=lambda file: file.lstat().st_mtime, reverse=True)
+    for file in files:
+        try:
+            plan = Plan.read(file) if f'"{signature}"'.encode() in file.read_bytes() else None
+        except (UserError, OSError):
+            continue  # of another format, or not to be read
+        if plan is not None:
+            yield from (point for point in plan.points if signature in _find_needed_signatures(plan.nodes, point))
+
+
+def _find_needed_signatures(nodes: Mapping[str, Any], point: "PlannedPoint") -> set[str]:
+    found, left = set(), [point.network, *point.figure_signatures]
+    while left:
+        found.add(signature := left.pop())
+        left += [parent for parent in nodes[signature].parents if parent not in found]
+    return found
+
+
+def _is_planned_by(line: Sequence[str], signature: str) -> bool:
+    from convarium.compose.points import compose_points
+    from convarium.planning.stage_graph import build_plan
+
+    try:
+        return signature in build_plan(compose_points(line).check_points()).nodes
+    except UserError:
+        return False
+
+
+def _format_adopted_architecture(record: Json) -> str:
+    architecture = record["stage_config"]["architecture"]
+    if architecture["source"] == "own":
+        return f"architecture={architecture['name']}"
+    return f"architecture={architecture['source']} architecture.name={architecture['name']}"

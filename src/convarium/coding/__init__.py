@@ -1,0 +1,1 @@
+"""Entropy coders: from values, positions and symbols to bits and back."""

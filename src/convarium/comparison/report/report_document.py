@@ -1,0 +1,86 @@
+"""The one JSON document that the page shows."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+
+from convarium.comparison.report import row_details
+from convarium.comparison.result import NetworkResult
+from convarium.store.store import Store
+
+Json = dict[str, Any]
+DENSE_FAMILY = "dense"
+CONTROL_FAMILY = "control"
+CONTROL_METHODS = ("pruning/random",)
+
+
+def build_report(document: Mapping[str, Any], results: Iterable[NetworkResult], store: Store, command: str) -> Json:
+    """Return a comparison (as `rows.compare_results` makes it) with all that the store tells of its rows.
+
+    Each row gets `family` (such as "pruning + coding"), `control`, `bytes` by kind, `command` and `chains`, the stages
+    of each seed; `stages` holds every stage once, and `settings` what they ran on and with.
+    """
+    found = {(result.signature, result.seed): result for result in results}
+    plans = row_details.read_planned_overrides(store)
+    rows: list[Json] = []
+    signatures: dict[str, None] = {}
+    for row in document["rows"]:
+        made = [found[key] for key in zip(row["signatures"], row["seeds"], strict=False)]
+        chains = [row_details.list_stage_signatures(result, store) for result in made]
+        signatures |= dict.fromkeys(signature for one in chains for signature in one)
+        rows.append({**row, **_build_row_details(row, made, store, plans), "chains": chains})
+    stages, settings = _collect_stages(signatures, store)
+    return {
+        "command": command,
+        "made": datetime.now(UTC).isoformat(timespec="seconds"),
+        "version": version("convarium"),
+        "missing": document["missing"],
+        "margin": document["margin"],
+        "audit": document["audit"],
+        "rows": rows,
+        "stages": stages,
+        "settings": settings,
+    }
+
+
+def get_method_family(row: Mapping[str, Any]) -> str:
+    """Return what kinds of methods a row's chain is of; "dense" and "control" are rows that only serve as a scale."""
+    if is_control(row):
+        return DENSE_FAMILY if row["signatures"] == row["dense"] and not row["compression"] else CONTROL_FAMILY
+    return " + ".join(dict.fromkeys(_get_method_kind(step["method"]) for step in row["compression"]))
+
+
+def is_control(row: Mapping[str, Any]) -> bool:
+    """Whether a row is a network without compression, or made by a method that claims nothing."""
+    methods = [step["method"] for step in row["compression"]]
+    return not methods or any(
+        method in CONTROL_METHODS or _get_method_kind(method) == CONTROL_FAMILY for method in methods
+    )
+
+
+def _get_method_kind(method: str) -> str:
+    return method.partition("/")[0]
+
+
+def _build_row_details(
+    row: Mapping[str, Any], results: Sequence[NetworkResult], store: Store, plans: Mapping[str, Sequence[str]]
+) -> Json:
+    return {
+        "family": get_method_family(row),
+        "control": is_control(row),
+        "bytes": row_details.average_bytes_by_kind(results, store),
+        "command": row_details.format_run_command(results, plans),
+    }
+
+
+def _collect_stages(signatures: Iterable[str], store: Store) -> tuple[Json, list[Json]]:
+    """Return the stages by signature, each with the place of its setting in the list of different settings."""
+    stages: Json = {}
+    settings: list[Json] = []
+    for signature in signatures:
+        setting = row_details.read_stage_setting(signature, store)
+        if setting not in settings:
+            settings.append(setting)
+        stages[signature] = {**row_details.read_stage_details(signature, store), "setting": settings.index(setting)}
+    return stages, settings

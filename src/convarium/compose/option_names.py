@@ -1,0 +1,47 @@
+"""Options may be typed short: `resnet20` for `cross_layer/resnet20`, also in lists."""
+
+from typing import Any
+
+from convarium.config.compression_steps import check_method_names
+from convarium.config.search_path import list_group_options, resolve_full_name
+from convarium.errors import UserError
+
+
+def resolve_option(group: str, value: Any) -> Any:
+    """Return the canonical choice of `group`: whole names; a compression list of one is its method, of none is "none".
+
+    Raises:
+        UserError: no such option, an ambiguous one, a list where one name is due, or a method twice.
+    """
+    if group == "compression":
+        return _resolve_compression(value)
+    if not isinstance(value, str):
+        raise UserError(f"{group}={value}: expected one name of {', '.join(list_group_options(group))}")
+    try:
+        return resolve_full_name(group, value, list_group_options(group))
+    except UserError:
+        if group == "architecture" and (said := _suggest_library_name(value)):
+            raise UserError(f"architecture={value}: no such architecture{said}") from None
+        raise
+
+
+def _suggest_library_name(value: str) -> str:
+    """Say the name of timm or torchvision that is nearer to what was typed than every option."""
+    from convarium.architectures.name_suggestions import suggest_architecture
+
+    said = suggest_architecture(value, "own", [name.rpartition("/")[2] for name in list_group_options("architecture")])
+    return said if "architecture=" in said else ""
+
+
+def _resolve_compression(value: Any) -> Any:
+    names = value if isinstance(value, list) else [value]
+    if wrong := [name for name in names if not isinstance(name, str | None)]:
+        raise UserError(f"compression={value}: {wrong[0]!r} is not a method; write compression=[first,second]")
+    known = [name for name in list_group_options("compression") if name != "none"]
+    if len(names) == 1 or "none" in names:
+        known.append("none")
+    methods = [resolve_full_name("compression", name, known) for name in names if name not in (None, "none")]
+    if "none" in names and methods:
+        raise UserError(f"compression=[{','.join(map(str, names))}]: none stands alone; leave it out of the list")
+    check_method_names(methods)
+    return methods if len(methods) > 1 else (methods or ["none"])[0]

@@ -1,0 +1,259 @@
+"""The one path from arguments to points; run, plan and compare see the same."""
+
+import itertools
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from math import prod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from convarium.compose import control_grids
+from convarium.compose.adopted_weights import quote_signatures, resolve_adopted_weights
+from convarium.compose.option_names import resolve_option
+from convarium.compose.step_references import find_references
+from convarium.compose.sweeps import SavedSweep, load_sweep
+from convarium.config import search_path
+from convarium.config.messages import suggest_nearest
+from convarium.config.point import MAX_POINTS, POINT_KEYS, Point, check_config
+from convarium.errors import UserError
+from convarium.tracking.tracker_address import mask_passwords
+
+if TYPE_CHECKING:
+    from convarium.compose.hydra_adapter import Composer
+
+NON_RESULT_GROUPS = ("runtime", "tracking")
+
+
+@dataclass(frozen=True)
+class InvalidPoint:
+    """A point that can't be, and why, in one line."""
+
+    overrides: tuple[str, ...]
+    error: str
+
+
+@dataclass(frozen=True)
+class PointRequest:
+    """What a command line asks for."""
+
+    points: tuple[Point, ...]
+    invalid: tuple[InvalidPoint, ...]
+    sweep: str | None
+    skip_invalid: bool
+    runtime: dict[str, Any]
+    tracking: dict[str, Any]
+    launcher_overrides: tuple[str, ...]
+    selects_points: bool
+    composer: "Composer" = field(repr=False)
+    notes: tuple[str, ...] = ()
+
+    def check_points(self) -> tuple[Point, ...]:
+        """Return the points, if the invalid ones may be left out or there are none.
+
+        Raises:
+            UserError: an invalid point; of several, each in a line of its own.
+        """
+        reasons = {one.error for one in self.invalid}
+        if len(reasons) == 1 and (not self.points or not self.skip_invalid):
+            raise UserError(reasons.pop())
+        if self.invalid and not self.skip_invalid:
+            lines = "".join(f"\n  {' '.join(one.overrides)}: {one.error}" for one in self.invalid)
+            total = len(self.invalid) + len(self.points)
+            raise UserError(f"{len(self.invalid)} of {total} points are invalid, nothing is run:{lines}")
+        if not self.points:
+            raise UserError("every point of this sweep is invalid; `convarium plan` says why")
+        return self.points
+
+
+def compose_points(arguments: Sequence[str]) -> PointRequest:
+    """Compose, check and merge the points of a command line (overrides, `sweep=NAME`, Hydra's launcher settings).
+
+    Raises:
+        UserError: a mistake that concerns the line, not a single point: grammar, names, a knob that no point uses.
+    """
+    from convarium.compose.hydra_adapter import Composer
+
+    composer = Composer(search_path.list_search_folders("conf"))
+    typed, launcher, sweeps = _split_arguments(arguments)
+    sweep = load_sweep(sweeps)
+    if launcher:
+        composer.compose_launcher_config(launcher, Path(), 1)
+    found: dict[str, Point] = {}
+    invalid: dict[tuple[str, ...], InvalidPoint] = {}
+    unused: dict[str, bool] = {}
+    grids = list(_iterate_grids(composer, sweep, typed))
+    if (count := sum(prod(map(len, axes)) for axes in grids)) > MAX_POINTS:
+        raise UserError(f"this sweep has {count:,} points, at most {MAX_POINTS:,} are taken at once")
+    for axes in grids:
+        for overrides in _iterate_point_overrides(composer, axes, unused):
+            try:
+                point = _compose_point(composer, overrides)
+                found.setdefault(_serialise_result_config(point.config), point)
+            except UserError as error:
+                invalid.setdefault(
+                    overrides, InvalidPoint(tuple(map(mask_passwords, overrides)), mask_passwords(str(error)))
+                )
+    keys = [composer.expand_override(text)[0] for text in typed] if typed else []
+    _check_knobs_used(unused, keys)
+    settings = _find_settings(found, composer, typed)
+    return PointRequest(
+        points=tuple(_mask_password(point) for point in found.values()),
+        invalid=tuple(invalid.values()),
+        sweep=sweep.name,
+        skip_invalid=sweep.skip_invalid,
+        runtime=settings["runtime"],
+        tracking=settings["tracking"],
+        launcher_overrides=launcher,
+        selects_points=bool(sweeps) or any(key.lstrip("+~").split(".")[0] not in NON_RESULT_GROUPS for key in keys),
+        composer=composer,
+    )
+
+
+def _split_arguments(arguments: Sequence[str]) -> tuple[list[str], tuple[str, ...], list[str]]:
+    """Split what was typed into overrides of the points, settings of the launcher, and names of sweeps."""
+    typed, launcher, sweeps = [], [], []
+    for text in arguments:
+        key, _, value = text.lstrip("+~").partition("=")
+        if key == "sweep":
+            sweeps.append(value)
+        elif key == "hydra" or key.startswith(("hydra/", "hydra.")):
+            if key != "hydra/launcher" and not key.startswith("hydra.launcher."):
+                raise UserError(f"{text}: of Hydra's own settings only hydra/launcher and hydra.launcher.… are read")
+            launcher.append(text)
+        else:
+            typed.append(text)
+    return typed, tuple(launcher), sweeps
+
+
+def _iterate_grids(composer: "Composer", sweep: SavedSweep, typed: Sequence[str]) -> Iterator[list[list[str]]]:
+    """Yield each grid's axes, and those of its controls, for which a typed compression counts as another grid's."""
+    for grid in sweep.grids:
+        yield _collect_axes(composer, grid, typed)
+        if sweep.controls:
+            kept = [text for text in typed if not text.startswith("compression=")]
+            yield from (
+                _collect_axes(composer, control, ()) for control in control_grids.build_control_grids((*grid, *kept))
+            )
+
+
+def _collect_axes(composer: "Composer", grid: Sequence[str], typed: Sequence[str]) -> list[list[str]]:
+    """Return the alternatives of each key, a grid's first; a key that is typed replaces the grid's in its place."""
+    axes: dict[str, list[str]] = {}
+    for text in (*grid, *typed):
+        key, alternatives = _expand_axis(composer, text)
+        axes[key.lstrip("+")] = alternatives
+    return list(axes.values())
+
+
+def _expand_axis(composer: "Composer", text: str) -> tuple[str, list[str]]:
+    head = text.partition("=")[0]
+    name = head.lstrip("+~")
+    top = name.split(".")[0]
+    if name.partition("@")[0] in search_path.list_config_groups():
+        if name != head or "@" in name:
+            raise UserError(f"{text}: a group is chosen by {name.partition('@')[0]}=NAME")
+        composer.parse(text)
+        key, alternatives = composer.expand_override(text, lambda value: resolve_option(name, value))
+    elif top not in POINT_KEYS:
+        raise UserError(f"{text}: no such group or key{suggest_nearest(top, [*POINT_KEYS, 'sweep'])}")
+    else:
+        key, alternatives = composer.expand_override(quote_signatures(text))
+    if top in NON_RESULT_GROUPS and len(alternatives) > 1:
+        from convarium.compose.override_quoting import format_quoted_override
+
+        one = format_quoted_override(*text.split("=", 1))
+        raise UserError(f"{text}: {top} decides no result and can't be swept; give one value, a comma quoted: {one}")
+    return key, alternatives
+
+
+def _iterate_point_overrides(
+    composer: "Composer", axes: list[list[str]], unused: dict[str, bool]
+) -> Iterator[tuple[str, ...]]:
+    """Yield the overrides of each point, without the knobs of methods it does not have; note which knobs are used."""
+    seen = set()
+    for combination in itertools.product(*axes):
+        methods = _list_chosen_methods(combination)
+        kept = []
+        for text in combination:
+            knob = _get_knob_method(text)
+            if knob is not None:
+                unused.setdefault(text.partition("=")[0], True)
+            if knob is None or knob in methods or (methods and _has_composed_step(composer, combination, knob)):
+                kept.append(text)
+                unused[text.partition("=")[0]] = False
+        if (overrides := tuple(kept)) not in seen:
+            seen.add(overrides)
+            yield overrides
+
+
+def _get_knob_method(text: str) -> str | None:
+    """Return the method whose knob an override sets."""
+    parts = text.partition("=")[0].lstrip("+~").split(".")
+    return parts[1] if parts[0] == "compression" and len(parts) > 1 else None
+
+
+def _list_chosen_methods(overrides: Sequence[str]) -> set[str]:
+    choice = next((text.partition("=")[2] for text in overrides if text.startswith("compression=")), "none")
+    return {name.rpartition("/")[2] for name in choice.strip("[]").split(",")} - {"none"}
+
+
+def _has_composed_step(composer: "Composer", overrides: Sequence[str], step: str) -> bool:
+    """A file may hold several steps under names of their own."""
+    try:
+        return step in (composer.compose_groups(_select_group_choices(overrides)).get("compression") or {})
+    except UserError:
+        return True
+
+
+def _select_group_choices(overrides: Sequence[str]) -> tuple[str, ...]:
+    groups = search_path.list_config_groups()
+    return tuple(sorted(text for text in overrides if text.partition("=")[0] in groups))
+
+
+def _compose_point(composer: "Composer", overrides: tuple[str, ...]) -> Point:
+    try:
+        config, default = _compose_config(composer, overrides)
+        others = find_references(overrides, config, default, lambda texts: _compose_config(composer, texts)[0])
+    except UserError as error:
+        raise UserError(
+            search_path.add_shadowing_hint(str(error), composer.get_chosen_options(_select_group_choices(overrides)))
+        ) from error
+    return Point(overrides, config, others)
+
+
+def _compose_config(composer: "Composer", overrides: tuple[str, ...]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return a point's config, and the composition of its groups alone."""
+    groups = _select_group_choices(overrides)
+    values = [text for text in overrides if text not in groups]
+    default = composer.compose_groups(groups)
+    return resolve_adopted_weights(check_config(composer.compose_with_values(groups, values), default)), default
+
+
+def _serialise_result_config(config: dict[str, Any]) -> str:
+    return json.dumps({key: value for key, value in config.items() if key not in NON_RESULT_GROUPS}, sort_keys=True)
+
+
+def _check_knobs_used(unused: dict[str, bool], typed_keys: Sequence[str]) -> None:
+    """Refuse a knob that no point uses, unless it is a sweep's own and another compression was typed."""
+    for key, is_unused in unused.items():
+        if is_unused and (key in typed_keys or "compression" not in typed_keys):
+            methods = [name.rpartition("/")[2] for name in search_path.list_group_options("compression")]
+            near = suggest_nearest(key.split(".")[1], methods)
+            hint = near if key.split(".")[1] not in methods else f"; add {key.split('.')[1]} to compression=[…]"
+            raise UserError(f"{key}: no point uses this method{hint}")
+
+
+def _find_settings(points_found: dict[str, Point], composer: "Composer", typed: Sequence[str]) -> dict[str, Any]:
+    """Return the config of any point, as far as it decides no result."""
+    if points_found:
+        return next(iter(points_found.values())).config
+    texts = tuple(text for text in typed if text.lstrip("+").split("=")[0].split(".")[0] in NON_RESULT_GROUPS)
+    return _compose_point(composer, texts).config
+
+
+def _mask_password(point: Point) -> Point:
+    """Return a point as it may be stored and shown: a tracker's address without its password."""
+    tracking = {key: mask_passwords(value) if value else value for key, value in point.config["tracking"].items()}
+    overrides = tuple(mask_passwords(text) for text in point.overrides)
+    return replace(point, overrides=overrides, config={**point.config, "tracking": tracking})

@@ -1,0 +1,104 @@
+"""References: a step that needs another network (a teacher) names it, and gets it as a parent.
+
+A method's YAML lists such knobs under `_references_`; each holds the fields `signature`, `architecture`, `recipe` and
+`seed`, null by default. Either the signature of a stored network is given, or what differs from the asking command:
+the rest is laid under it, without compression, and the network is trained in the same sweep if it is not stored.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from convarium.compose.option_names import resolve_option
+from convarium.config import search_path
+from convarium.config.compression_steps import list_term_names
+from convarium.config.point import Reference
+from convarium.errors import UserError
+
+if TYPE_CHECKING:
+    from convarium.store.store import Store
+
+Json = dict[str, Any]
+
+
+def find_references(
+    overrides: Sequence[str], config: Json, default: Mapping[str, Any], compose: Callable[[tuple[str, ...]], Json]
+) -> tuple[Reference, ...]:
+    """Return the references of all steps of a point.
+
+    Args:
+        overrides: what the point was composed from.
+        default: the same composition before any value was set.
+        compose: makes a checked config of overrides.
+
+    Raises:
+        UserError: a reference is left open, or names what can't be had.
+    """
+    found = []
+    described = (default.get("compression") or {}).items()
+    for position, (step, (key, yaml)) in enumerate(zip(config["compression"], described, strict=True)):
+        for name, fields, is_term in _iterate_references(step, yaml):
+            where = f"compression.{key}.{name}"
+            if "signature" in fields:
+                found.append(
+                    Reference(position, name, node_fields=_load_stored_chain(fields, where, config["runtime"]))
+                )
+            else:
+                laid = _overlay_fields(overrides, fields, where, needed=not is_term)
+                found.append(_build_dense_reference(position, name, compose(laid)))
+    begun = [_build_dense_reference(-1, "weights", config)] if "weights" in config["architecture"] else []
+    return (*begun, *found)
+
+
+def _build_dense_reference(position: int, name: str, config: Json) -> Reference:
+    """Return the reference to a config's dense network: trained by that config, or adopted."""
+    if "weights" not in config["architecture"]:
+        return Reference(position, name, config=config)
+    from convarium.compose.adopted_weights import read_adoption_stages
+
+    return Reference(position, name, node_fields=read_adoption_stages(config))
+
+
+def _iterate_references(step: Json, yaml: Mapping[str, Any]) -> Iterator[tuple[str, Json, bool]]:
+    """Yield name and fields of each reference of a step and of its terms, and whether it is a term's.
+
+    A term that names no network has the step's own dense network.
+    """
+    blocks = [
+        ("", step, yaml),
+        *((f"{term}.", step[term], yaml[term]) for term in list_term_names(yaml) if term in step),
+    ]
+    for prefix, values, described in blocks:
+        for name in described.get("_references_") or ():
+            fields = {field: value for field, value in values[name].items() if value is not None}
+            yield f"{prefix}{name}", fields, "_term_" in described
+
+
+def _overlay_fields(overrides: Sequence[str], fields: Mapping[str, Any], where: str, needed: bool) -> tuple[str, ...]:
+    """Return the asking point's overrides with `fields` laid over them, without compression."""
+    if needed and not fields:
+        raise UserError(f"{where}: which network? set {where}.architecture=NAME or {where}.signature=SIGNATURE")
+    replaced = ("compression", *fields)
+    kept = [text for text in overrides if text.partition("=")[0].split(".")[0] not in replaced]
+    laid = [
+        f"{key}={resolve_option(key, value) if key in search_path.list_config_groups() else value}"
+        for key, value in fields.items()
+    ]
+    return (*kept, *laid)
+
+
+def _load_stored_chain(fields: Mapping[str, Any], where: str, runtime: Mapping[str, Any]) -> tuple[Json, ...]:
+    from convarium.compose.store_access import open_store
+
+    if others := sorted(fields.keys() - {"signature"}):
+        raise UserError(f"{where}.{others[0]} says nothing beside {where}.signature; leave one of them out")
+    store = open_store(runtime)
+    return tuple(_list_chain_stages(store, store.resolve_signature(str(fields["signature"])), where))
+
+
+def _list_chain_stages(store: "Store", signature: str, where: str) -> list[Json]:
+    """Return the stages that made a stored network, as fields of nodes, parents first."""
+    done = store.find_record(signature)
+    if done is None or done["stage"] not in ("train", "adopt", "compress"):
+        raise UserError(f"{where}.signature={signature} is not a stored network")
+    own = {key: done[key] for key in ("stage", "version", "stage_config", "parents", "fingerprint", "name")}
+    return [*(node for parent in done["parents"] for node in _list_chain_stages(store, parent, where)), own]

@@ -1,0 +1,52 @@
+"""The store a command line means."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from convarium.errors import UserError
+
+if TYPE_CHECKING:
+    from convarium.store.store import Store
+
+MAX_ERRORS_SHOWN = 5
+
+
+def print_unreadable(store: "Store") -> None:
+    """Say on stderr what of a store could not be read and was left out."""
+    from convarium.store.disk import format_error
+
+    lines = [format_error(error) for error in store.unreadable.values()]
+    for line in lines[:MAX_ERRORS_SHOWN]:
+        print(f"convarium: {line}; left out here", file=sys.stderr)
+    if len(lines) > MAX_ERRORS_SHOWN:
+        print(f"convarium: and {len(lines) - MAX_ERRORS_SHOWN} more that can't be read", file=sys.stderr)
+
+
+def open_store(runtime: Mapping[str, Any]) -> "Store":
+    """Return the store of a config's runtime group."""
+    from convarium.store.store import Store
+
+    return Store(Path(runtime["store"]))
+
+
+def open_named_store(overrides: Sequence[str]) -> "Store":
+    """Return the store that `runtime.store=…` names, else the default one.
+
+    Raises:
+        UserError: an override of anything but `runtime`, which would decide nothing.
+    """
+    from convarium.compose.points import compose_points
+
+    for text in overrides:
+        if not text.lstrip("+").startswith("runtime."):
+            raise UserError(f"{text}: this command takes runtime.… only, such as runtime.store=FOLDER")
+    return open_store(compose_points(overrides).runtime)
+
+
+def count_workers(runtime: Mapping[str, Any]) -> int:
+    """Return how many workers a config's runtime group asks for; null is one a core."""
+    from convarium.host.provenance import count_cores
+
+    return int(runtime["workers"] or count_cores())

@@ -1,0 +1,1 @@
+"""What a network costs: multiply-accumulates, layer by layer too."""

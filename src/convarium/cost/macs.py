@@ -1,0 +1,24 @@
+"""Multiply-accumulate operations of a forward pass."""
+
+from collections.abc import Sequence
+
+import torch
+import torch._dynamo  # FlopCounterMode imports it when first used: two seconds, once here, else in every forked process
+from torch import nn
+
+from convarium.architectures.unsaved_tensors import copy_to_meta
+from convarium.cost.flop_counter import build_flop_counter
+
+
+def count_macs(network: nn.Module, shape: Sequence[int]) -> int:
+    """Count the multiply-accumulates of one image of `shape` (C, H, W): half of torch's floating-point operations.
+
+    Convolutions, matrix products (of vectors and three factors too) and attention count, zeros in their weights as
+    well: this is the work of a dense executor. Not counted: what is done value by value (norms, activations, outer
+    products), look-ups and sums (embeddings, pooling), distances, Fourier transforms, solvers. Counted on the meta
+    device, where nothing is computed and fused attention is seen.
+    """
+    meta = copy_to_meta(network).eval()
+    with torch.no_grad(), build_flop_counter() as operations:
+        meta(torch.empty(1, *shape, device="meta"))
+    return int(operations.get_total_flops()) // 2

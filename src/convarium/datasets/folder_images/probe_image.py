@@ -1,0 +1,56 @@
+"""Whether a file is a picture, by its first bytes."""
+
+import stat
+import warnings
+from pathlib import Path
+
+from convarium.datasets.folder_images.high_bit_depth import is_high_bit_depth
+
+MAX_IMAGE_PIXELS = (
+    89_478_485  # pixels of a picture; Pillow's own bound against files that are small but unpack to gigabytes
+)
+
+
+class UnreadableImage(Exception):
+    """A file that can't be decoded, and why."""
+
+
+def probe_image(path: Path) -> bool:
+    """Look at the head of a file; return whether its pixels have more than 8 bits a channel.
+
+    Raises:
+        NoPicture: it can't be read, has no format that Pillow knows, or is too large.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise UnreadableImage("is not a regular file")
+        with warnings.catch_warnings(action="ignore"), Image.open(path) as found:
+            check_pixel_count(*found.size)
+            return is_high_bit_depth(found)
+    except Image.DecompressionBombError:
+        raise UnreadableImage(f"is a picture of more than {MAX_IMAGE_PIXELS:,} pixels") from None
+    except UnidentifiedImageError:
+        raise UnreadableImage("is not a picture") from None
+    except OSError as error:
+        raise UnreadableImage(f"can't be read: {error.strerror}" if error.strerror else "is not a picture") from None
+    except UnreadableImage:
+        raise
+    except Exception:
+        raise UnreadableImage("is not a picture") from None
+
+
+def is_image_file(path: Path) -> bool:
+    """Whether the head of a file is that of a picture that may be decoded."""
+    try:
+        probe_image(path)
+    except UnreadableImage:
+        return False
+    return True
+
+
+def check_pixel_count(width: int, height: int) -> None:
+    """Raise NoPicture if a picture has more pixels than may be decoded."""
+    if width * height > MAX_IMAGE_PIXELS:
+        raise UnreadableImage(f"is a picture of {width} x {height} pixels, at most {MAX_IMAGE_PIXELS:,} are read")

@@ -1,0 +1,83 @@
+"""One picture file becomes one square of pixels."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+from PIL.ImageFile import ImageFile
+
+from convarium.datasets.folder_images.high_bit_depth import convert_to_8_bits, is_high_bit_depth
+from convarium.datasets.folder_images.probe_image import MAX_IMAGE_PIXELS, UnreadableImage, check_pixel_count
+
+MODE_OF_CHANNELS = {1: "L", 3: "RGB"}
+RESAMPLING_FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+DECODER_VERSION = 1  # of what `decode_image` computes from a file
+
+
+def decode_image(
+    path: Path,
+    size: int,
+    channels: int,
+    crop: float = 1.0,
+    interpolation: str = "bilinear",
+    value_range: Sequence[float] | None = None,
+) -> NDArray[np.uint8]:
+    """Return the square about the picture's centre, resized, uint8 (size, size, channels).
+
+    EXIF orientation is heeded, transparency becomes white, of an animation the first frame is taken.
+
+    Args:
+        crop: the square's side as a share of the picture's shorter one; what is outside is cut off after resizing.
+        interpolation: "bilinear" or "bicubic".
+        value_range: of a picture of more than 8 bits, the values that become black and white; None takes those of
+            16 bits from 0 to 65535.
+
+    Raises:
+        NoPicture: not a picture, damaged, cut off, too large, or of 32 bits without a `value_range`.
+    """
+    if not path.is_file():
+        raise UnreadableImage("is not a file that can be read")
+    try:
+        with Image.open(path) as stored:
+            check_pixel_count(*stored.size)
+            whole = round(size / crop)
+            image = _load_as_8_bits(stored, (MODE_OF_CHANNELS[channels], (2 * whole, 2 * whole)), value_range).convert(
+                MODE_OF_CHANNELS[channels]
+            )
+            square = ImageOps.fit(image, (whole, whole), RESAMPLING_FILTERS[interpolation])
+    except UnreadableImage:
+        raise
+    except Image.DecompressionBombError:
+        raise UnreadableImage(f"is a picture of more than {MAX_IMAGE_PIXELS:,} pixels") from None
+    except Exception as error:
+        raise UnreadableImage(
+            f"is not a picture ({' '.join(str(error).split())[:100] or type(error).__name__})"
+        ) from None
+    margin = (whole - size) // 2
+    pixels = np.asarray(square, dtype=np.uint8).reshape(whole, whole, channels)
+    return pixels[margin : margin + size, margin : margin + size]
+
+
+def _load_as_8_bits(
+    stored: ImageFile, draft: tuple[str, tuple[int, int]], value_range: Sequence[float] | None
+) -> Image.Image:
+    """Return an opened picture upright, with 8 bits a channel and nothing transparent."""
+    if value_range is not None and is_high_bit_depth(stored):
+        low, high = value_range
+        return convert_to_8_bits(stored, (low, high))
+    if stored.mode in ("I", "F"):
+        raise UnreadableImage("has values of 32 bits, and dataset.value_range says of none which are black and white")
+    stored.draft(*draft)
+    return _remove_transparency(ImageOps.exif_transpose(stored))
+
+
+def _remove_transparency(image: Image.Image) -> Image.Image:
+    """Return the image with 8 bits a channel and nothing transparent."""
+    if image.mode.startswith("I;16"):
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if not image.has_transparency_data:
+        return image
+    colours = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", colours.size, "white"), colours)

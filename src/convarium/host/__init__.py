@@ -1,0 +1,1 @@
+"""The machine and the process that work is done on."""

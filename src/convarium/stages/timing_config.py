@@ -1,0 +1,99 @@
+"""What a time and an execution depend on: the executor with its version, and the host."""
+
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from convarium.errors import UserError
+from convarium.host.provenance import read_cpu_model
+
+Json = dict[str, Any]
+EAGER_EXECUTOR = "eager"
+NVIDIA_DRIVER_FOLDER = Path("/proc/driver/nvidia/gpus")
+EXPORTED_EXECUTORS = ("onnxruntime", "onnxruntime_int8")
+CALIBRATION_IMAGES = 500
+INT8_EXECUTOR = "onnxruntime_int8"
+COARSE_DECIDERS = {"bwn", "kmeans", "levels"}
+
+
+def list_time_settings(config: Json) -> list[Json]:
+    """Return what a point wants timed: executor, batch and threads of each time, in the order of its lists."""
+    measurement = config["measurement"]
+    device = {} if measurement["device"] == "cpu" else {"device": measurement["device"]}
+    return [
+        {"executor": executor, "batch": batch, "threads": measurement["threads"], **device}
+        for executor in measurement["executors"]
+        for batch in measurement["batch_sizes"]
+    ]
+
+
+def select_latency_setting(config: Json) -> Json:
+    """Return the settings that a budget of latency is measured with: the first, eager where none are named."""
+    measurement = config["measurement"]
+    return list_time_settings(
+        {"measurement": {**measurement, "executors": measurement["executors"] or [EAGER_EXECUTOR]}}
+    )[0]
+
+
+def build_time_config(setting: Json) -> Json:
+    """How, and on what, time is measured."""
+    host = _describe_host(setting["executor"])
+    return {"measurement": setting, "host": host | ({"gpu": _read_gpu_name()} if "device" in setting else {})}
+
+
+def build_execute_config(executor: str, dataset: Json, task: Json) -> Json:
+    """On what, and how, the quality under an executor is measured."""
+    own = {"executor": executor, "host": _describe_host(executor), "dataset": dataset, "task": task}
+    return own | ({"calibration_images": CALIBRATION_IMAGES} if executor == INT8_EXECUTOR else {})
+
+
+def find_quantizer(executor: str) -> str | None:
+    """Return whose scales the weights have that an executor runs, None where they are the stored file's own."""
+    return "onnxruntime" if executor == INT8_EXECUTOR else None
+
+
+def check_int8_timing(config: Json) -> None:
+    """Refuse to time, as a network of 8 bits, one whose method gives its weights fewer or other values.
+
+    Raises:
+        UserError: the point has such a method, and asks for the executor that calibrates weights anew.
+    """
+    if INT8_EXECUTOR not in config["measurement"]["executors"]:
+        return
+    for step in config["compression"]:
+        if (deciders := {phase.get("decider") for phase in step["phases"]}) & COARSE_DECIDERS or (
+            "uniform" in deciders and _has_under_8_bits(step)
+        ):
+            raise UserError(
+                f"measurement.executors: {INT8_EXECUTOR} gives weights 8 bits by scales of its own,"
+                " another network than that of"
+                f" {step['method']}; leave one of them out (the other executors run the file's own values)"
+            )
+
+
+def _has_under_8_bits(step: Json) -> bool:
+    """Whether a weight may get fewer than 8 bits; a budget decides so later."""
+    is_open = step.get("budget", {}).get("knob") == "bits"
+    bits: list[int] = [step["bits"], *(step.get("per_site") or {}).values()]
+    return is_open or min(bits) < 8
+
+
+def _read_gpu_name() -> str:
+    """The name of the first GPU, as its driver tells it to everyone.
+
+    Raises:
+        UserError: there is none.
+    """
+    for told in sorted(NVIDIA_DRIVER_FOLDER.glob("*/information")):
+        names = [line.partition(":")[2].strip() for line in told.read_text().splitlines() if line.startswith("Model:")]
+        if names:
+            return names[0]
+    raise UserError("measurement.device=gpu: this machine has no NVIDIA GPU")
+
+
+def _describe_host(executor: str) -> Json:
+    package = "onnxruntime" if executor in EXPORTED_EXECUTORS else "torch"
+    try:
+        return {"cpu": read_cpu_model(), "executor": f"{package} {version(package)}"}
+    except PackageNotFoundError:
+        raise UserError(f"measurement.executors: {executor} needs {package}, which is not installed") from None

@@ -1,0 +1,64 @@
+"""What MLflow's page opens with: a saved view of the experiment that draws accuracy against bytes of every pipeline."""
+
+import json
+from collections.abc import Mapping
+
+VIEW_KEY = "convarium"
+VIEW_NAME = "accuracy against bytes"
+VIEW_TAG = f"mlflow.sharedViewState.{VIEW_KEY}"
+CHART_METRICS = (("file_bytes", "accuracy"), ("ratio", "accuracy"), ("macs", "accuracy"))
+FOLDED_SECTIONS = ("epoch", "bytes", "seconds", "Model metrics", "System metrics")
+MAX_CHART_RUNS = 1000  # as many points as the page draws
+CREATED_AT_MILLISECONDS = 1_700_000_000_000
+
+
+def build_experiment_tags() -> Mapping[str, str]:
+    """Return the tags of an experiment: its kind, and the view, which the page lists under Views."""
+    envelope = {
+        "name": VIEW_NAME,
+        "createdAt": CREATED_AT_MILLISECONDS,
+        "updatedAt": CREATED_AT_MILLISECONDS,
+        "state": json.dumps(_build_view_state()),
+    }
+    return {"mlflow.experimentKind": "custom_model_development", VIEW_TAG: json.dumps(envelope)}
+
+
+def format_view_link(address: str, experiment: str) -> str:
+    """Return where a server shows the view."""
+    return f"{address.rstrip('/')}/#/experiments/{experiment}/runs?viewStateShareKey={VIEW_KEY}&compareRunsMode=CHART"
+
+
+def _build_view_state() -> Mapping[str, object]:
+    """Return the view in the words of MLflow's page: pipelines alone, flat, each shown."""
+    return {
+        "searchFilter": "tags.`convarium.kind` != 'sweep'",
+        "orderByKey": "metrics.`accuracy`",
+        "orderByAsc": False,
+        "runsHiddenMode": "SHOW_ALL",
+        "useGroupedValuesInCharts": False,
+        "compareRunCharts": [_build_chart(x, y) for x, y in CHART_METRICS],
+        "compareRunSections": [
+            _build_section(VIEW_NAME, True),
+            *(_build_section(name, False) for name in FOLDED_SECTIONS),
+        ],
+        "isAccordionReordered": True,
+    }
+
+
+def _build_chart(x: str, y: str) -> Mapping[str, object]:
+    return {
+        **_build_common_fields(f"{y}-{x}"),
+        "type": "SCATTER",
+        "metricSectionId": VIEW_NAME,
+        "xaxis": {"key": x, "type": "METRIC"},
+        "yaxis": {"key": y, "type": "METRIC"},
+        "runsCountToCompare": MAX_CHART_RUNS,
+    }
+
+
+def _build_section(name: str, is_open: bool) -> Mapping[str, object]:
+    return {**_build_common_fields(name), "name": name, "display": is_open, "isReordered": True}
+
+
+def _build_common_fields(name: str) -> dict[str, object]:
+    return {"uuid": name, "deleted": False, "isGenerated": False}

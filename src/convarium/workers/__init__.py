@@ -1,0 +1,1 @@
+"""Who makes results: leases, ready nodes, workers, the controller that launches them, fresh processes."""

@@ -1,0 +1,267 @@
+"""One stage under its lease: run it, publish its files and then its record, or write down why not."""
+
+import copy
+import os
+import shutil
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from convarium import lookup
+from convarium.errors import StageFailed, UserError, is_interrupt
+from convarium.host import provenance
+from convarium.host.process import current_process
+from convarium.planning.plan import Node
+from convarium.store import curves, disk
+from convarium.store.result_record import RECORD_FORMAT, format_repair_hint
+from convarium.store.signature import canonical_json
+from convarium.store.store import Store
+from convarium.workers import owned_files, stage_log
+from convarium.workers.fresh_process import build_fresh_runner
+from convarium.workers.lease import Lease, LeaseLost
+from convarium.workers.output_capture import capture_stage_output
+from convarium.workers.run_file import Run
+from convarium.workers.runtime import Parent, Runtime
+
+MAX_ERROR_LINE_CHARS = 400
+NETWORK_FILE_NAME, DIGEST_BYTES = "network.cvm", 32
+
+
+class WorkerStopped(BaseException):
+    """The controller wants its workers to leave."""
+
+
+class FailureNotRecorded(Exception):
+    """A failure that could not even be written down: the store's disk takes nothing."""
+
+
+@dataclass(frozen=True)
+class StageRun:
+    """A node whose lease a worker holds."""
+
+    node: Node
+    lease: Lease
+    store: Store
+    run: Run
+    threads: int
+
+    @property
+    def folder(self) -> Path:
+        """The node's folder."""
+        return self.lease.folder
+
+    @property
+    def log_file(self) -> Path:
+        """What the stage prints."""
+        return self.folder / stage_log.LOG_FILE_NAME
+
+    def run_and_publish(self) -> str | None:
+        """Run the stage and publish its result; return the failure's line if there was one.
+
+        Raises:
+            Stopped: the worker was told to leave; the lease is released.
+            Unrecorded: the failure could not be written down.
+        """
+        try:
+            stage_log.log_attempt_start(self.log_file, self.lease.number + 1)
+            self._publish(self._run_and_build_record())
+        except LeaseLost:
+            self._release_lease()
+        except BaseException as error:
+            if isinstance(error, WorkerStopped) or is_interrupt(error) or self.run.is_stopped:  # by whatever it fell
+                stage_log.append_log_line(self.log_file, "stopped")
+                self._release_lease()
+                raise WorkerStopped from None
+            trace = "".join(traceback.format_exception(error))
+            line = format_error_line(error) + self._format_parent_repair_hint(str(error))
+            return self.record_failure(line, trace, isinstance(error, UserError), getattr(error, "kind", None))
+        return None
+
+    def record_failure(self, line: str, trace: str = "", mistake: bool = False, kind: str | None = None) -> str | None:
+        """Write `failed.json`, unless the lease is lost; return the line.
+
+        Args:
+            mistake: the user can mend it.
+            kind: of a UserError that is a value in a comparison.
+        """
+        record = {
+            "format": RECORD_FORMAT,
+            "signature": self.node.signature,
+            "stage": self.node.stage,
+            "name": self.node.name,
+            "error": line,
+            "mistake": mistake,
+            "kind": kind,
+            "traceback": trace,
+            "attempts": self._count_attempts() + 1,
+            "run": self.run.id,
+            "host": current_process().host,
+            "ended": _format_now(),
+        }
+        try:
+            self.lease.check()
+            _write_failure(self.folder / "failed.json", record, self.run)
+            stage_log.append_log_line(self.log_file, f"failed: {line}", "" if mistake else trace)
+        except LeaseLost:
+            return None
+        except OSError as error:
+            raise FailureNotRecorded(f"{self.node.stage} {self.node.name}: {line} ({error.strerror})") from error
+        finally:
+            self._release_lease()
+        return line
+
+    def _count_attempts(self) -> int:
+        with suppress(UserError, OSError):
+            return int(
+                (disk.read_json_object(self.folder / "failed.json", {"attempts": int}) or {"attempts": 0})["attempts"]
+            )
+        return 0
+
+    def finish(self) -> None:
+        """Remove all that a finished result does not need."""
+        remove_leftovers(self.folder)
+        self.lease.remove()
+
+    def _run_and_build_record(self) -> dict[str, Any]:
+        own, runtime = copy.deepcopy(self.node.stage_config), self._build_runtime()
+        outside = lookup.allow_packages(self.node.runtime.get("allow", ()))
+        parents = tuple(self._find_parent(signature) for signature in self.node.parents)
+        started, clock = _format_now(), time.monotonic()
+        provenance.reset_peak_memory()
+        with outside, capture_stage_output(self.log_file, whole_process=self.run.controller != current_process()):
+            stage = _load_stage(self.node.stage, self.threads)
+            result = stage(own, parents, runtime)
+        _check_stage_result(result)
+        return {
+            "format": RECORD_FORMAT,
+            "signature": self.node.signature,
+            "stage": self.node.stage,
+            "version": self.node.version,
+            "stage_config": self.node.stage_config,
+            "parents": list(self.node.parents),
+            "fingerprint": self.node.fingerprint,
+            "name": self.node.name,
+            "work": self.node.work,
+            "result": result,
+            "started": started,
+            "seconds": round(time.monotonic() - clock, 3),
+            "device": provenance.read_device_name(),
+            "threads": self.threads,
+            "peak_memory_bytes": provenance.measure_peak_memory_bytes(),
+            **provenance.collect_provenance(),
+        }
+
+    def _build_runtime(self) -> Runtime:
+        work, checkpoints = self.folder / f"work.{self.lease.number}", self.folder / "checkpoints"
+        for left in owned_files.list_work_folders(self.folder):
+            shutil.rmtree(left, ignore_errors=True)
+        work.mkdir()
+        checkpoints.mkdir(exist_ok=True)
+        return Runtime(
+            folder=work,
+            checkpoint_folder=checkpoints,
+            threads=self.threads,
+            accelerator=self.node.runtime.get("accelerator", "auto"),
+            data_root=self.node.runtime.get("root"),
+            report=curves.build_reporter(self.folder / "curves.jsonl"),
+            check_lease=self._check_not_stopped,
+            run_fresh=build_fresh_runner(self.threads, self.log_file),
+            cache_folder=disk.cache_folder_of(self.store.root),
+        )
+
+    def _check_not_stopped(self) -> None:
+        if self.run.is_stopped:
+            raise WorkerStopped
+        self.lease.check()
+        with suppress(OSError):
+            stage_log.limit_log_size(self.log_file)
+
+    def _find_parent(self, signature: str) -> Parent:
+        done, folder = self.store.find_record(signature), self.store.find_folder(signature)
+        if done is None or folder is None:
+            raise StageFailed(f"the result {signature} it starts from is gone")
+        return Parent(signature, folder, done)
+
+    def _publish(self, record: dict[str, Any]) -> None:
+        """Put the files in place, then the record; the first record wins, and equals any other."""
+        self.lease.check()
+        curves.remove_repeated_reports(self.folder / "curves.jsonl")
+        for path in sorted((self.folder / f"work.{self.lease.number}").iterdir()):
+            disk.sync_file(path)
+            path.replace(self.folder / path.name)
+        stage_log.append_log_line(self.log_file, f"done in {record['seconds']} s")
+        disk.sync_folder(self.folder)
+        self.lease.check()
+        disk.publish_json(self.folder / "done.json", record)
+        self.finish()
+
+    def _format_parent_repair_hint(self, line: str) -> str:
+        """What to do where a parent's network, which `line` names, is what went wrong."""
+        folders = [self.store.find_folder(signature) for signature in self.node.parents]
+        files = [folder / NETWORK_FILE_NAME for folder in folders if folder is not None]
+        broken = [file for file in files if str(file) in line and not _is_network_intact(file)]
+        return f"; {format_repair_hint(broken[0].parent)}" if broken else ""
+
+    def _release_lease(self) -> None:
+        shutil.rmtree(self.folder / f"work.{self.lease.number}", ignore_errors=True)
+        self.lease.release()
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove from a finished result's folder what was needed to make it; what refuses stays."""
+    for left in owned_files.list_leftovers(folder):
+        with suppress(OSError):
+            owned_files.remove_path(left)
+
+
+def _write_failure(path: Path, record: dict[str, Any], run: Run) -> None:
+    """Write a failure into its stage's folder; beside the run where that folder alone takes nothing."""
+    try:
+        disk.write_json(path, record)
+    except OSError as error:
+        if error.errno in disk.DISK_WIDE_ERRNOS:
+            raise
+        run.record_failure(record["signature"], record)
+
+
+def _is_network_intact(network: Path) -> bool:
+    """Whether a network's file is there and ends with the digest of all before it."""
+    data = network.read_bytes() if network.is_file() else b""
+    return sha256(data[:-DIGEST_BYTES]).digest() == data[-DIGEST_BYTES:]
+
+
+def format_error_line(error: BaseException) -> str:
+    """Return what went wrong, in one line."""
+    text = str(error).strip()
+    first = text.splitlines()[0] if text else ""
+    if not isinstance(error, UserError | StageFailed | FailureNotRecorded):
+        first = f"{type(error).__name__}: {first}" if first else type(error).__name__
+    return first[:MAX_ERROR_LINE_CHARS]
+
+
+def _load_stage(stage: str, threads: int) -> Callable[..., Any]:
+    function: Callable[..., Any] = lookup.find_by_name("stages", stage)
+    os.environ.setdefault("OMP_NUM_THREADS", str(threads))
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(threads)
+    return function
+
+
+def _check_stage_result(result: Any) -> None:
+    if not isinstance(result, dict) or "metrics" not in result:
+        raise StageFailed("a stage returns a dict with 'metrics'")
+    try:
+        canonical_json(result)
+    except UserError as error:
+        raise StageFailed(f"the result can't be stored: {error}") from None
+
+
+def _format_now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -1,0 +1,64 @@
+import io
+import re
+from pathlib import Path
+
+import pytest
+
+from convarium.store.store import Store
+from convarium.workers import controller
+from convarium.workers.progress import (
+    ProgressLines,
+    ProgressTable,
+    SilentProgress,
+    build_progress_display,
+    format_duration,
+    format_figures,
+)
+from store.fake_run import launch_in_thread, make_fake_node, make_fake_plan
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_without_a_terminal_a_line_tells_of_each_stage(tmp_path: Path) -> None:
+    stream = io.StringIO()
+    good, bad = make_fake_node("good"), make_fake_node("bad", stage="fail", how="stage")
+    controller.run_plan(make_fake_plan(good, bad), Store(tmp_path), launch_in_thread, 1, ProgressLines(stream))
+    lines = stream.getvalue().splitlines()
+    assert lines[0].startswith("2 stages to run with 1 workers, about ")
+    assert sorted(line.split("] ")[1].split(" in ")[0] for line in lines[1:]) == [
+        "store.fake_stage:fail bad failed: the loss is NaN",
+        "store.fake_stage:step good done",
+    ]
+    assert [line.split("]")[0] for line in lines[1:]] == ["[1/2", "[2/2"]
+
+
+def test_on_a_terminal_one_table_tells_what_runs_and_how_far_it_is(tmp_path: Path) -> None:
+    stream = Terminal()
+    slow, bad = make_fake_node("slow", epochs=4, seconds=0.4), make_fake_node("bad", stage="fail", how="stage")
+    controller.run_plan(make_fake_plan(slow, bad), Store(tmp_path), launch_in_thread, 1, ProgressTable(stream))
+    text = stream.getvalue()
+    for word in ("stages left, about", "slow", "failed: the loss is NaN"):
+        assert word in text
+    assert re.search(r"fake +[1-4]/4 +loss [01]", text)
+
+
+def test_what_fits_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stderr", Terminal())
+    assert isinstance(build_progress_display(False), ProgressTable)
+    assert isinstance(build_progress_display(True), SilentProgress)
+    monkeypatch.setattr("sys.stderr", io.StringIO())
+    assert isinstance(build_progress_display(False), ProgressLines)
+
+
+def test_figures_and_times_are_readable() -> None:
+    metrics = {"accuracy": 0.97812, "file_bytes": 43120, "latency_ms": None, "other": 1}
+    assert format_figures(metrics, ("accuracy", "file_bytes", "latency_ms")) == "accuracy 0.9781, file bytes 43,120"
+    assert [format_duration(seconds) for seconds in (0.42, 34.2, 125, 11400)] == [
+        "0.4 s",
+        "34 s",
+        "2 min 5 s",
+        "3 h 10 min",
+    ]

@@ -1,0 +1,239 @@
+import json
+import threading
+import time
+from collections import Counter
+from dataclasses import replace
+from datetime import datetime
+from errno import ENOSPC
+from os import strerror
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from convarium.planning.plan import Plan
+from convarium.store import disk
+from convarium.store.store import Store
+from convarium.workers.lease import LeaseManager
+from convarium.workers.ready_nodes import PlanMonitor
+from convarium.workers.run_file import Run
+from convarium.workers.worker import KILLED_MESSAGE, run_worker
+from store.fake_run import (
+    launch_in_processes,
+    launch_in_thread,
+    make_fake_node,
+    make_fake_plan,
+    make_fake_sweep,
+    read_stored_results,
+    run_plan_silently,
+)
+
+
+def test_every_stage_gets_exactly_what_is_hashed(tmp_path: Path) -> None:
+    one = make_fake_node("echo", stage="echo", journal=tmp_path / "journal")
+    run_plan_silently(make_fake_plan(one), tmp_path, launch_in_processes, workers=1)
+    result = Store(tmp_path).find_record(one.signature)
+    assert result is not None
+    assert result["result"]["stage_config"] == result["stage_config"] == one.stage_config
+
+
+def test_eight_workers_make_the_one_parent_of_all_once(tmp_path: Path) -> None:
+    journal = tmp_path / "journal"
+    parent = make_fake_node("parent", journal=journal, seconds=0.2)
+    children = [make_fake_node(f"child{index}", [parent], journal=journal) for index in range(16)]
+    statuses = run_plan_silently(make_fake_plan(parent, *children), tmp_path / "store", launch_in_processes, workers=8)
+    assert {status.state for status in statuses.values()} == {"done"}
+    made = Counter(line.split()[0] for line in journal.read_text().splitlines())
+    assert made == {"parent": 1, **{f"child{index}": 1 for index in range(16)}}
+
+
+def test_eight_processes_make_the_one_parent_of_all_once(tmp_path: Path) -> None:
+    journal = tmp_path / "journal"
+    parent = make_fake_node("parent", journal=journal, seconds=0.5)
+    run_plan_silently(
+        make_fake_plan(parent, *(make_fake_node(f"c{i}", [parent], journal=journal) for i in range(8))),
+        tmp_path,
+        launch_in_processes,
+        workers=8,
+    )
+    made = Counter(line.split()[0] for line in journal.read_text().splitlines())
+    assert set(made.values()) == {1}
+    assert len(made) == 9
+
+
+def test_three_hundred_stages_are_made_once_each(tmp_path: Path) -> None:
+    journal = tmp_path / "journal"
+    parents = [make_fake_node(f"p{index}", journal=journal) for index in range(20)]
+    children = [make_fake_node(f"c{index}", [parents[index % 20]], journal=journal) for index in range(280)]
+    statuses = run_plan_silently(make_fake_plan(*parents, *children), tmp_path, launch_in_processes, workers=4)
+    assert {status.state for status in statuses.values()} == {"done"}
+    assert len(journal.read_text().splitlines()) == len(statuses) == 300
+
+
+def test_the_longest_path_comes_first_then_parents_of_many() -> None:
+    alone, lean, broad = make_fake_node("alone"), make_fake_node("lean"), make_fake_node("broad")
+    short = [make_fake_node("s", [lean]), *(make_fake_node(f"b{index}", [broad]) for index in range(3))]
+    head = make_fake_node("head")
+    chain = [head, make_fake_node("middle", [head])]
+    chain.append(make_fake_node("tail", [chain[1]]))
+    survey = PlanMonitor(make_fake_plan(alone, lean, broad, *short, *chain)).read_state(Store(Path("nowhere")), "run")
+    assert [ready.name for ready in survey.ready] == ["head", "broad", "lean", "alone"]
+
+
+def test_a_failing_stage_blocks_only_what_comes_after_it(tmp_path: Path) -> None:
+    good, bad = make_fake_node("good"), make_fake_node("bad", stage="fail", how="stage")
+    after_good = make_fake_node("after-good", [good])
+    after_bad = make_fake_node("after-bad", [bad])
+    last = make_fake_node("last", [after_bad, good])
+    statuses = run_plan_silently(make_fake_plan(good, bad, after_good, after_bad, last), tmp_path, launch_in_processes)
+    states = {one.name: statuses[one.signature].state for one in (good, bad, after_good, after_bad, last)}
+    assert states == {"good": "done", "bad": "failed", "after-good": "done", "after-bad": "blocked", "last": "blocked"}
+    assert statuses[last.signature].error == "bad: the loss is NaN"
+
+
+@pytest.mark.parametrize(
+    ("how", "line"),
+    [
+        ("user", "no such thing: take another"),
+        ("stage", "the loss is NaN"),
+        ("else", "ValueError: first line"),
+        ("exit", "SystemExit: 3"),
+        ("nan", "the result can't be stored: metrics.loss: nan is not a number that can be stored"),
+    ],
+)
+def test_a_failure_is_written_down_and_tried_again_by_the_next_run(tmp_path: Path, how: str, line: str) -> None:
+    bad = make_fake_node("bad", stage="fail", how=how, journal=tmp_path / "journal")
+    for attempt in (1, 2):
+        run_plan_silently(make_fake_plan(bad), tmp_path / "store", launch_in_processes)
+        failed = Store(tmp_path / "store").find_failure(bad.signature)
+        assert failed is not None
+        assert (failed["error"], failed["attempts"]) == (line, attempt)
+    assert len((tmp_path / "journal").read_text().splitlines()) == 2, "once in each run, though two workers ran"
+
+
+def test_a_stage_that_kills_its_worker_fails_after_three_workers(tmp_path: Path) -> None:
+    bad = make_fake_node("bad", stage="fail", how="killed", journal=tmp_path / "journal")
+    good = [make_fake_node(f"good{index}", seconds=0.2) for index in range(3)]
+    statuses = run_plan_silently(make_fake_plan(bad, *good), tmp_path, launch_in_processes)
+    assert statuses[bad.signature].error == f"bad: {KILLED_MESSAGE}"
+    assert {statuses[one.signature].state for one in good} == {"done"}
+    assert len((tmp_path / "journal").read_text().splitlines()) == 3
+
+
+@pytest.mark.parametrize("_", range(3))
+def test_a_suspect_runs_alone(_: int, tmp_path: Path) -> None:
+    """What has died twice with others around gets the machine for itself, and others wait for it."""
+    suspect, other = make_fake_node("suspect", seconds=0.3), make_fake_node("other", seconds=0.3)
+    begun = _begin(tmp_path, make_fake_plan(suspect, other), workers=2)
+    folder = Store(begun.store).folder_of(suspect)
+    folder.mkdir(parents=True)
+    for _ in range(2):
+        _die_as_owner(folder, begun.id)
+    workers = [threading.Thread(target=run_worker, args=(begun.file, number)) for number in range(2)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    first, second = sorted(Store(begun.store).read_records(), key=lambda done: str(done["started"]))
+    pause = datetime.fromisoformat(second["started"]) - datetime.fromisoformat(first["started"])
+    assert pause.total_seconds() >= first["seconds"] - 0.01
+
+
+def test_what_takes_the_time_runs_alone(tmp_path: Path) -> None:
+    clock = replace(make_fake_node("clock", seconds=0.3), runtime={"root": None, "alone": True})
+    others = [make_fake_node(f"other{index}", seconds=0.3) for index in range(4)]
+    run_plan_silently(make_fake_plan(clock, *others), tmp_path, launch_in_processes, workers=3)
+    spans = {done["name"]: _span(done) for done in Store(tmp_path).read_records()}
+    start, end = spans.pop("clock")
+    assert all(ended <= start + 0.01 or end <= started + 0.01 for started, ended in spans.values())
+
+
+def _span(done: dict[str, Any]) -> tuple[float, float]:
+    started = datetime.fromisoformat(done["started"]).timestamp()
+    return started, started + done["seconds"]
+
+
+def test_a_failure_that_cant_be_written_down_ends_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, value: object) -> None:
+        if path.name == "failed.json":
+            raise OSError(ENOSPC, strerror(ENOSPC))
+        write_json(path, value)
+
+    write_json = disk.write_json
+    monkeypatch.setattr(disk, "write_json", full)
+    bad = make_fake_node("bad", stage="fail", how="stage")
+    statuses = run_plan_silently(make_fake_plan(bad), tmp_path, launch_in_thread)
+    assert statuses[bad.signature].state == "unfinished"
+    assert statuses[bad.signature].error is not None
+    assert "the loss is NaN (No space left on device)" in statuses[bad.signature].error
+
+
+def test_a_stale_owner_publishes_nothing(tmp_path: Path) -> None:
+    """Its lease is taken over while it computes; it notices at its next checkpoint and leaves no trace."""
+    one = make_fake_node("slow", seconds=0.2, epochs=3, journal=tmp_path / "journal")
+    begun = _begin(tmp_path, make_fake_plan(one), workers=1)
+    folder = Store(begun.store).folder_of(one)
+    worker = threading.Thread(target=run_worker, args=(begun.file, 0))
+    worker.start()
+    while not (folder / "checkpoints" / "state.json").exists():
+        pass
+    (folder / "work.1").mkdir()
+    (folder / "lease.1").write_bytes(_foreign_lease(folder))
+    while (folder / "work.0").exists():
+        time.sleep(0.01)
+    begun.stop()
+    worker.join()
+    assert not (folder / "done.json").exists()
+    assert not (folder / "failed.json").exists()
+    assert json.loads((folder / "checkpoints" / "state.json").read_text())["epoch"] < 3
+    assert (folder / "lease.1").exists(), "the new owner's lease stands"
+    assert (folder / "work.1").exists(), "and so does its work"
+
+
+def test_what_is_resumed_equals_what_was_never_stopped(tmp_path: Path) -> None:
+    one = make_fake_node("long", epochs=6, seconds=0.05)
+    run_plan_silently(make_fake_plan(one), tmp_path / "whole", launch_in_processes)
+    begun = _begin(tmp_path / "parts", make_fake_plan(one), workers=1)
+    worker = threading.Thread(target=run_worker, args=(begun.file, 0))
+    worker.start()
+    checkpoint = Store(begun.store).folder_of(one) / "checkpoints" / "state.json"
+    while not checkpoint.exists():
+        pass
+    begun.stop()
+    worker.join()
+    assert Store(begun.store).find_record(one.signature) is None
+    assert checkpoint.exists()
+    run_plan_silently(make_fake_plan(one), begun.store, launch_in_processes)
+    assert read_stored_results(begun.store) == read_stored_results(tmp_path / "whole")
+    assert not checkpoint.exists()
+
+
+def test_a_finished_folder_holds_results_only(tmp_path: Path) -> None:
+    run_plan_silently(make_fake_sweep(seconds=0.0), tmp_path, launch_in_processes, workers=4)
+    for done in Store(tmp_path).read_records():
+        folder = Store(tmp_path).find_folder(done["signature"])
+        assert folder is not None
+        assert {path.name for path in folder.iterdir()} == {"done.json", "network.cvm", "curves.jsonl", "log.txt"}
+    assert not list((tmp_path / "runs").iterdir())
+
+
+def test_a_worker_of_a_run_that_is_over_leaves_quietly(tmp_path: Path) -> None:
+    assert run_worker(tmp_path / "runs" / "x" / "run.json", 0) == [f"{tmp_path}/runs/x/run.json: the run is over"]
+
+
+def _begin(root: Path, plan: Plan, workers: int) -> Run:
+    store = Store(root)
+    store.prepare()
+    return Run.begin(plan, store, workers)
+
+
+def _foreign_lease(folder: Path) -> bytes:
+    return (folder / "lease.0").read_bytes().replace(b'"host": "', b'"host": "elsewhere-')
+
+
+def _die_as_owner(folder: Path, run: str) -> None:
+    lease = LeaseManager(run).take(folder)
+    assert lease is not None
+    lease._ended.set()
+    path = folder / f"lease.{lease.number}"
+    path.write_bytes(path.read_bytes().replace(b'"start": "', b'"start": "9'))
