@@ -7,13 +7,13 @@ from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from convarium.store.result_folder import ResultFolder
+
 if TYPE_CHECKING:
     from pandas import DataFrame
     from torch import nn
 
     from convarium.store.store import Store
-
-NETWORK_STAGES = ("train", "adopt", "compress")  # the stages that make one
 
 
 def results(*overrides: str, where: tuple[str, ...] = ()) -> DataFrame:
@@ -83,17 +83,16 @@ class StoredResult:
         """
         import pandas
 
-        from convarium.comparison.collect import walk_stage_records
+        from convarium.stages.declaration import makes_network
         from convarium.store.curves import read_reports
 
-        own = self.record["stage"] in NETWORK_STAGES
+        own = makes_network(self.record["stage"])
         network = self.record["signature"] if own else self.record["parents"][0]
         lines = []
-        for stage in [record["signature"] for record in walk_stage_records(network, self.store)][::-1]:
+        for stage in [record["signature"] for record in self.store.walk_chain(network)][::-1]:
             folder = self.store.find_folder(stage)
-            lines += (
-                [{"signature": stage, **report} for report in read_reports(folder / "curves.jsonl")] if folder else []
-            )
+            reports = read_reports(ResultFolder(folder).curves) if folder else []
+            lines += [{"signature": stage, **report} for report in reports]
         return pandas.DataFrame(lines)
 
     def network(self) -> nn.Module:
@@ -104,7 +103,7 @@ class StoredResult:
         """
         from convarium.cvm.container import load_cvm
 
-        return load_cvm(self.path / "network.cvm")
+        return load_cvm(ResultFolder(self.path).network)
 
 
 def _check_is_text(value: object, expected: str) -> None:

@@ -9,7 +9,8 @@ import pytest
 
 from convarium.compose.points import compose_points
 from convarium.planning.plan import Node, Plan
-from convarium.planning.stage_graph import STAGE_VERSIONS, build_plan
+from convarium.planning.stage_graph import build_plan
+from convarium.stages.declaration import find_stages
 from convarium.store.store import Store
 from convarium.upkeep.garbage import find_garbage, remove_garbage
 from convarium.workers.lease import LeaseManager
@@ -185,7 +186,7 @@ def test_what_killed_commands_left_aside_goes_when_it_is_old(left: dict[str, Pat
 
 def test_what_was_finished_meanwhile_stays(left: dict[str, Path]) -> None:
     found = [
-        one for one in find_garbage(Store(Path("outputs/store")), STAGE_VERSIONS, set()) if one.kind == "unfinished"
+        one for one in find_garbage(Store(Path("outputs/store")), find_stages(), set()) if one.kind == "unfinished"
     ]
     assert [one.folder for one in found] == [left["unfinished"]]
     done = (left["outdated"] / "done.json").read_text()

@@ -3,12 +3,14 @@
 import json
 import shlex
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from convarium.cli import result_command
 from convarium.compose.points import compose_points
+from convarium.planning import stage_graph
 from convarium.planning.plan import Plan
 from convarium.planning.stage_graph import build_plan
 from convarium.store.store import Store
@@ -66,9 +68,7 @@ def test_what_no_command_asks_for_any_more_says_so(
     pretend: Pretend, call: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     signature = pretend(LINE).points[0].network
-    monkeypatch.setattr(
-        "convarium.planning.stage_graph.STAGE_VERSIONS", dict.fromkeys(("train", "compress", "measure"), 99)
-    )
+    monkeypatch.setattr(stage_graph, "TRAIN", replace(stage_graph.TRAIN, version=99))
     assert result_command.find_result_command(Store(Path("outputs/store")), signature) is None
     assert "command: no command asks for it any more\n" in call("show", signature)[1]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from convarium.planning.plan import Node, Plan
-from convarium.planning.stage_graph import STAGE_VERSIONS
+from convarium.stages.declaration import find_stages
 from convarium.store.store import Store
 from convarium.upkeep.garbage import find_garbage
 from convarium.workers.lease import LeaseManager
@@ -77,7 +77,7 @@ def test_it_is_never_garbage(said: str, nodes: list[Node], call: Call) -> None:
     lease = LeaseManager("a run that is over").take(folder)
     assert lease is not None
     lease.release()
-    assert folder not in [one.folder for one in find_garbage(Store(Path("outputs/store")), STAGE_VERSIONS, set())]
+    assert folder not in [one.folder for one in find_garbage(Store(Path("outputs/store")), find_stages(), set())]
     call("gc", "--unfinished", "--outdated", "--unreferenced")
     assert (folder / "network.cvm").exists()
 

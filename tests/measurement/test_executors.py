@@ -9,6 +9,7 @@ from convarium.measurement import execution, executor_models, latency
 from convarium.measurement.execution import execute_file
 from convarium.measurement.executors.executor_requirements import require_installed
 from convarium.portable.onnx_session import load_onnx_runner
+from convarium.store.result_folder import ResultFolder
 
 IMAGES = executor_models.make_noise_images([1, 8, 8], 16)
 
@@ -34,9 +35,9 @@ def executed(digits, task, dense_file, tmp_path):
     def run(executor, file=dense_file, images=50):
         folder = tmp_path / executor
         folder.mkdir(exist_ok=True)
-        return execute_file(
-            str(file), executor, digits, task, images, str(folder), None
-        ), folder / executor_models.ONNX_FILE_NAME
+        return execute_file(str(file), executor, digits, task, images, str(folder), None), ResultFolder(
+            folder
+        ).onnx_model
 
     return run
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from convarium.store.result_folder import ResultFolder
 from convarium.store.store import Store
 from convarium.workers import stage_log
 from store.fake_run import (
@@ -59,7 +60,7 @@ def test_a_log_that_grows_too_long_loses_its_middle(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(stage_log, "MAX_LOG_BYTES", 1000)
     monkeypatch.setattr(stage_log, "KEPT_HEAD_BYTES", 100)
     monkeypatch.setattr(stage_log, "KEPT_TAIL_BYTES", 200)
-    path = tmp_path / stage_log.LOG_FILE_NAME
+    path = ResultFolder(tmp_path).log
     with path.open("a", buffering=1) as file:
         for line in range(200):
             file.write(f"line {line}\n")

@@ -11,6 +11,7 @@ from convarium.cli.command_parser import CommandParser
 from convarium.config.paths import parse_path
 from convarium.errors import UserError
 from convarium.lookup import allow_packages, find_named_packages
+from convarium.store.result_folder import ResultFolder
 
 if TYPE_CHECKING:
     from convarium.architectures.weights import Weights
@@ -169,7 +170,7 @@ def _write_staged_weights(store: "Store", adoption: "Node", weights: "Weights") 
     from convarium.store import disk
 
     store.prepare()
-    folder = store.folder_of(adoption) / "checkpoints"
+    folder = ResultFolder(store.folder_of(adoption)).checkpoints
     with disk.translate_write_errors(store.root):
         disk.make_folder(folder)
         draft = folder / f".{STAGED_FILE}.{os.getpid()}"

@@ -74,11 +74,8 @@ class ResultKeys:
         return kept or {"parents": [one["parents"], other["parents"]]}
 
     def _collect_keys(self, result: Record) -> Json:
-        versions: Json = {}
-        record: Record | None = result
-        while record is not None:
-            versions[f"version of {record['stage']}"] = record["version"]
-            record = self._store.find_record(record["parents"][0]) if record["parents"] else None
+        chain = self._store.walk_chain(result["signature"])
+        versions = {f"version of {record['stage']}": record["version"] for record in chain}
         return {
             **self._configs.flatten_config(result),
             **versions,

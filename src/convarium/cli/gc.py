@@ -32,11 +32,11 @@ def main(argv: Sequence[str]) -> int:
     options = parser.parse_overrides(argv)
     from convarium.cli import output
     from convarium.compose.store_access import open_named_store
-    from convarium.planning.stage_graph import STAGE_VERSIONS
+    from convarium.stages.declaration import find_stages
     from convarium.upkeep.garbage import GARBAGE_KINDS, find_garbage, remove_garbage
 
     store = open_named_store(options.overrides).require()
-    found = list(find_garbage(store, STAGE_VERSIONS, _find_wanted_signatures(store, options)))
+    found = list(find_garbage(store, find_stages(), _find_wanted_signatures(store, options)))
     going = [one for one in found if _is_removed(one.kind, options)]
     refused = {} if options.dry_run else remove_garbage(going)
     found, going = ([one for one in some if one not in refused] for some in (found, going))

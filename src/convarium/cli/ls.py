@@ -75,9 +75,9 @@ def _select_rows(store: "Store", options: Namespace, keys: Sequence[str]) -> Ite
 
 def _check_stage(store: "Store", stage: str | None) -> str | None:
     from convarium.config.messages import suggest_nearest
-    from convarium.planning.stage_graph import STAGE_VERSIONS
+    from convarium.stages.declaration import find_stages
 
-    known = {*STAGE_VERSIONS, "adopt", *(folder.parent.name for _, folder in store.list_folders())}
+    known = {*find_stages(), *(folder.parent.name for _, folder in store.list_folders())}
     if stage is not None and stage not in known:
         raise UserError(f"--stage {stage}: no such stage{suggest_nearest(stage, known)}")
     return stage

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from convarium.cli.command_parser import CommandParser
 from convarium.errors import UserError
+from convarium.store.result_folder import ResultFolder
 
 if TYPE_CHECKING:
     from convarium.store.store import Store
@@ -87,9 +88,8 @@ def _read_log(store: "Store", signature: str) -> str:
 
 
 def _find_log_file(folder: Path) -> str | None:
-    from convarium.workers import stage_log
 
-    path = folder / stage_log.LOG_FILE_NAME
+    path = ResultFolder(folder).log
     return str(path) if path.is_file() else None
 
 

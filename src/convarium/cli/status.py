@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from convarium.cli.command_parser import CommandParser
 from convarium.errors import UserError
+from convarium.store.result_folder import ResultFolder
 
 if TYPE_CHECKING:
     from convarium.planning.plan import Node, Plan
@@ -103,8 +104,8 @@ def _describe_running(node: "Node", store: "Store") -> Json | None:
     claim = LeaseManager("").read(folder)
     if claim is None or claim.state != "alive":
         return None
-    lease, work = folder / f"lease.{claim.number}", folder / f"work.{claim.number}"
-    report = curves.read_last_report(folder / "curves.jsonl")
+    lease, work = folder / f"lease.{claim.number}", ResultFolder(folder).draft(claim.number)
+    report = curves.read_last_report(ResultFolder(folder).curves)
     told = {key: report.get(key) for key in ("phase", "epoch", "epochs", "loss", "validation_accuracy")}
     return {
         "signature": node.signature,

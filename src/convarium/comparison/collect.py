@@ -1,6 +1,6 @@
 """Results from a store: those that a plan asks for, or all of them."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -125,7 +125,7 @@ def _add_dense_result(
 
 def _build_provenance(measure_record: StageRecord, point_timings: Sequence[Timing], store: Store) -> Provenance:
     records = [
-        *walk_stage_records(measure_record["parents"][0], store),
+        *store.walk_chain(measure_record["parents"][0]),
         *_list_measurement_records(measure_record, point_timings),
     ]
     first = point_timings[0].time_record if point_timings else None
@@ -151,18 +151,10 @@ def _has_version(record: StageRecord, package: str) -> bool:
     return package in record.get("versions", {})
 
 
-def walk_stage_records(network: str, store: Store) -> Iterator[StageRecord]:
-    """Yield the records of the stages that made a network, last first, as far as they are stored."""
-    done = store.find_record(network)
-    while done is not None:
-        yield done
-        done = store.find_record(done["parents"][0]) if done["stage"] == "compress" else None
-
-
 def _read_config(network: str, store: Store, measure_record: StageRecord) -> dict[str, Any] | None:
     """Read a config off the chain of stages, and off `measure_record`; None where a part of the chain is gone."""
-    chain = list(walk_stage_records(network, store))
-    if not chain or chain[-1]["stage"] == "compress":
+    chain = list(store.walk_chain(network))
+    if not chain or chain[-1]["parents"]:
         return None
     begun = (
         adopted_config.derive_adopted_config(chain, measure_record["stage_config"]["dataset"])

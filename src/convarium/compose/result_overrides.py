@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from convarium.errors import UserError
+from convarium.stages.declaration import makes_network
 
 if TYPE_CHECKING:
     from convarium.store.store import Store
@@ -14,21 +15,14 @@ OMITTED_STEP_KEYS = ("method", "name", "version", "phases", "budget")
 
 def rebuild_overrides(store: "Store", record: Json) -> list[str] | None:
     """Return overrides that compose to the config a result was made from, None where they can't be told."""
-    network = record if record["stage"] in ("train", "compress") else store.find_record(record["parents"][0])
-    chain = list(_iterate_chain(store, network))
-    if not chain or chain[-1]["stage"] == "compress":
+    network = record["signature"] if makes_network(record["stage"]) else record["parents"][0]
+    chain = list(store.walk_chain(network))
+    if not chain or chain[-1]["parents"]:
         return None
     try:
         return _find_shortest_overrides(chain, record)
     except (UserError, KeyError):
         return None
-
-
-def _iterate_chain(store: "Store", record: Json | None) -> Iterator[Json]:
-    """Yield the records that made a network, last first."""
-    while record is not None:
-        yield record
-        record = store.find_record(record["parents"][0]) if record["stage"] == "compress" else None
 
 
 def _find_shortest_overrides(chain: Sequence[Json], record: Json) -> list[str]:

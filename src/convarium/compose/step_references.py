@@ -13,6 +13,7 @@ from convarium.config import search_path
 from convarium.config.compression_steps import list_term_names
 from convarium.config.point import Reference
 from convarium.errors import UserError
+from convarium.stages.declaration import makes_network
 
 if TYPE_CHECKING:
     from convarium.store.store import Store
@@ -98,7 +99,7 @@ def _load_stored_chain(fields: Mapping[str, Any], where: str, runtime: Mapping[s
 def _list_chain_stages(store: "Store", signature: str, where: str) -> list[Json]:
     """Return the stages that made a stored network, as fields of nodes, parents first."""
     done = store.find_record(signature)
-    if done is None or done["stage"] not in ("train", "adopt", "compress"):
+    if done is None or not makes_network(done["stage"]):
         raise UserError(f"{where}.signature={signature} is not a stored network")
     own = {key: done[key] for key in ("stage", "version", "stage_config", "parents", "fingerprint", "name")}
     return [*(node for parent in done["parents"] for node in _list_chain_stages(store, parent, where)), own]

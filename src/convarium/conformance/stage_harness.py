@@ -10,6 +10,7 @@ from convarium import lookup
 from convarium.compose.points import compose_points
 from convarium.planning.plan import Node, Plan
 from convarium.planning.stage_graph import build_plan
+from convarium.store.result_folder import ResultFolder
 from convarium.workers.runtime import Parent, Runtime
 
 
@@ -37,7 +38,7 @@ class StageHarness:
 
     def network_path(self, node: Node) -> Path:
         """Return the network a stage has made."""
-        return self.root / node.signature / "network.cvm"
+        return ResultFolder(self.root / node.signature).network
 
     def checkpoints_path(self, node: Node) -> Path:
         """Return what a killed stage has left."""

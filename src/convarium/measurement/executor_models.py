@@ -11,8 +11,7 @@ from convarium.cvm import container
 from convarium.cvm import header as envelope
 from convarium.lookup import find_by_name
 from convarium.measurement.executors.loaded_model import LoadedModel
-
-ONNX_FILE_NAME = "model.onnx"
+from convarium.store.result_folder import ResultFolder
 
 
 def prepare_model(executor: str, file: Path, images: Tensor, folder: Path) -> Path:
@@ -31,14 +30,14 @@ def prepare_model(executor: str, file: Path, images: Tensor, folder: Path) -> Pa
     read = container.read_cvm(file)
     network, shape = container.materialise_network(read), read.header["input"]["shape"]
     if executor == "onnxruntime":
-        onnx_file.write_onnx(network, shape, folder / ONNX_FILE_NAME)
+        onnx_file.write_onnx(network, shape, ResultFolder(folder).onnx_model)
     else:
         with TemporaryDirectory() as place:
-            onnx_file.write_onnx(network, shape, Path(place) / ONNX_FILE_NAME)
+            onnx_file.write_onnx(network, shape, ResultFolder(Path(place)).onnx_model)
             onnx_int8_file.write_onnx_int8(
-                Path(place) / ONNX_FILE_NAME, images.contiguous().numpy(), folder / ONNX_FILE_NAME
+                ResultFolder(Path(place)).onnx_model, images.contiguous().numpy(), ResultFolder(folder).onnx_model
             )
-    return folder / ONNX_FILE_NAME
+    return ResultFolder(folder).onnx_model
 
 
 def load_model(executor: str, model: Path, threads: int, device: str = "cpu") -> LoadedModel:

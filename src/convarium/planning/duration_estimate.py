@@ -7,11 +7,10 @@ from statistics import median
 from typing import Any
 
 from convarium.planning.plan import Node, Plan
+from convarium.stages.declaration import find_stages
 from convarium.store.store import Store
 
-STAGE_START_SECONDS = 1.0
 DEFAULT_SECONDS_PER_WORK = 2e-4  # LeNet-5, one image of one epoch, one core
-FIXED_STAGE_SECONDS = {"measure": 4.0, "execute": 10.0, "time": 60.0}
 
 Json = dict[str, Any]
 RateKey = tuple[str, ...]
@@ -73,7 +72,8 @@ def read_rates(store: Store) -> Rates:
 
 def estimate_default_seconds(node: Node) -> float:
     """Return a guess without any experience."""
-    return FIXED_STAGE_SECONDS.get(node.stage, STAGE_START_SECONDS) + node.work * DEFAULT_SECONDS_PER_WORK
+    stage = find_stages().get(node.stage)
+    return (stage.fixed_seconds if stage else 1.0) + node.work * DEFAULT_SECONDS_PER_WORK
 
 
 def _count_stages(plan: Plan, done_signatures: set[str]) -> dict[str, dict[str, int]]:
@@ -95,10 +95,8 @@ def _find_node_architecture(node: Node, plan: Plan) -> str:
 
 
 def _find_record_architecture(done: Json, store: Store) -> str:
-    record: Json | None = done
-    while record is not None and "architecture" not in record["stage_config"] and record["parents"]:
-        record = store.find_record(record["parents"][0])
-    return _get_architecture_name(record["stage_config"]) if record else ""
+    configs = (record["stage_config"] for record in store.walk_chain(done["signature"]))
+    return next((_get_architecture_name(config) for config in configs if "architecture" in config), "")
 
 
 def _get_architecture_name(stage_config: Mapping[str, Any]) -> str:

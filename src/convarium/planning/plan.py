@@ -19,7 +19,7 @@ class Node:
     """One stage to run.
 
     Attributes:
-        own: everything the stage reads, and nothing else; hashed.
+        stage_config: everything the stage reads, and nothing else; hashed.
         parents: signatures of the results it starts from; hashed.
         fingerprint: the data's content; hashed.
         name: for people, such as "lenet5-mnist5k-s0".

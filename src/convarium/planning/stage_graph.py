@@ -9,8 +9,16 @@ from convarium.lookup import find_named_packages
 from convarium.planning.plan import Node, Plan, PlannedPoint
 from convarium.seeds import derive_seed
 from convarium.stages import timing_config
+from convarium.stages.compress import STAGE as COMPRESS
+from convarium.stages.compress import CompressConfig
+from convarium.stages.declaration import StageConfig, StageDeclaration, find_stages
+from convarium.stages.execute import STAGE as EXECUTE
+from convarium.stages.measure import STAGE as MEASURE
+from convarium.stages.measure import MeasureConfig
+from convarium.stages.time import STAGE as TIME
+from convarium.stages.train import STAGE as TRAIN
+from convarium.stages.train import TrainConfig
 
-STAGE_VERSIONS = {"train": 2, "compress": 2, "measure": 2, "execute": 1, "time": 3}
 MAIN_KNOBS = ("sparsity", "channels_removed", "rank_fraction", "bits", "quant_max")
 
 Json = dict[str, Any]
@@ -64,12 +72,10 @@ def _add_executions(nodes: dict[str, Node], config: Json, executor: str, parents
     """Add the quality of a network under an executor, and of its dense one where the executor's models are kept."""
     if executor == timing_config.EAGER_EXECUTOR:
         return ()
-    own = _add_node(nodes, _build_execute_node(config, executor, parents[0], config["compression"]))
-    return (
-        (own, _add_node(nodes, _build_execute_node(config, executor, parents[1], ())))
-        if executor in timing_config.EXPORTED_EXECUTORS
-        else (own,)
-    )
+    network = _add_node(nodes, _build_execute_node(config, executor, parents[0], config["compression"]))
+    if executor not in timing_config.EXPORTED_EXECUTORS:
+        return (network,)
+    return network, _add_node(nodes, _build_execute_node(config, executor, parents[1], ()))
 
 
 def _add_node(nodes: dict[str, Node], node: Node) -> str:
@@ -90,10 +96,14 @@ def _add_dense(nodes: dict[str, Node], point: PointLike) -> str:
 
 
 def _build_train_node(config: Json) -> Node:
-    own = {key: config[key] for key in ("architecture", "task", "recipe", "seed")} | {
-        "dataset": _drop_dataset_root(config)
-    }
-    return _build_node("train", config, own, (), config["recipe"]["epochs"], ())
+    stage_config = TrainConfig(
+        architecture=config["architecture"],
+        task=config["task"],
+        recipe=config["recipe"],
+        seed=config["seed"],
+        dataset=_drop_dataset_root(config),
+    )
+    return _build_node(TRAIN, config, stage_config, (), config["recipe"]["epochs"], ())
 
 
 def _add_reference(nodes: dict[str, Node], reference: Reference, config: Json) -> str:
@@ -108,16 +118,16 @@ def _add_reference(nodes: dict[str, Node], reference: Reference, config: Json) -
 
 def _build_compress_node(point: PointLike, position: int, parents: tuple[str, ...]) -> Node:
     config, steps = point.config, point.config["compression"][: position + 1]
-    own = {
-        "step": _strip_unhashed_knobs(point, position),
-        "dataset": _drop_dataset_root(config),
-        "task": config["task"],
-        "recipe": {key: value for key, value in config["recipe"].items() if key != "epochs"},
-        "seed": derive_seed(config["seed"], "step", position),
-        "references": [one.knob for one in _list_references(point, position)],
+    stage_config = CompressConfig(
+        step=_strip_unhashed_knobs(point, position),
+        dataset=_drop_dataset_root(config),
+        task=config["task"],
+        recipe={key: value for key, value in config["recipe"].items() if key != "epochs"},
+        seed=derive_seed(config["seed"], "step", position),
+        references=[one.knob for one in _list_references(point, position)],
         **(_collect_budget_inputs(point, position) if "budget" in steps[-1] else {}),
-    }
-    return _build_node("compress", config, own, parents, count_epochs(steps[-1]), steps)
+    )
+    return _build_node(COMPRESS, config, stage_config, parents, count_epochs(steps[-1]), steps)
 
 
 def _list_references(point: PointLike, position: int) -> list[Reference]:
@@ -135,14 +145,8 @@ def _collect_budget_inputs(point: PointLike, position: int) -> Json:
     steps = point.config["compression"]
     following = [_strip_unhashed_knobs(point, later) for later in range(position + 1, len(steps))]
     timed = steps[position]["budget"]["quantity"] == "latency"
-    return {
-        "following": following,
-        **(
-            {"time": timing_config.build_time_config(timing_config.select_latency_setting(point.config))}
-            if timed
-            else {}
-        ),
-    }
+    setting = timing_config.select_latency_setting(point.config)
+    return {"following": following, "time": timing_config.build_time_config(setting).to_json() if timed else None}
 
 
 def count_epochs(step: Mapping[str, Any]) -> int:
@@ -164,13 +168,13 @@ def _drop_knobs(step: Json, names: Iterable[str]) -> Json:
 
 
 def _build_measure_node(config: Json, parents: tuple[str, ...]) -> Node:
-    own = {"dataset": _drop_dataset_root(config), "task": config["task"]}
-    return _build_node("measure", config, own, parents, 0, config["compression"])
+    stage_config = MeasureConfig(dataset=_drop_dataset_root(config), task=config["task"])
+    return _build_node(MEASURE, config, stage_config, parents, 0, config["compression"])
 
 
 def _build_execute_node(config: Json, executor: str, network: str, steps: Iterable[Mapping[str, Any]]) -> Node:
-    own = timing_config.build_execute_config(executor, _drop_dataset_root(config), config["task"])
-    return _append_to_name(_build_node("execute", config, own, (network,), 0, steps), executor)
+    stage_config = timing_config.build_execute_config(executor, _drop_dataset_root(config), config["task"])
+    return _append_to_name(_build_node(EXECUTE, config, stage_config, (network,), 0, steps), executor)
 
 
 def _build_time_node(
@@ -178,9 +182,8 @@ def _build_time_node(
 ) -> Node:
     """The time of a network, raced against the dense one; of models that were kept, those very ones race."""
     kept = executions[setting["executor"]] if setting["executor"] in timing_config.EXPORTED_EXECUTORS else ()
-    node = _build_node(
-        "time", config, timing_config.build_time_config(setting), (*parents, *kept), 0, config["compression"]
-    )
+    stage_config = timing_config.build_time_config(setting)
+    node = _build_node(TIME, config, stage_config, (*parents, *kept), 0, config["compression"])
     return _append_to_name(node, setting["executor"], f"{setting['batch']}x")
 
 
@@ -189,22 +192,22 @@ def _append_to_name(node: Node, *words: str) -> Node:
 
 
 def _build_node(
-    stage: str,
+    stage: StageDeclaration,
     config: Json,
-    stage_config: Json,
+    stage_config: StageConfig,
     parents: tuple[str, ...],
     epochs: int,
     steps: Iterable[Mapping[str, Any]],
 ) -> Node:
     dataset = config["dataset"]
     return Node(
-        stage=stage,
-        version=STAGE_VERSIONS[stage],
-        stage_config=stage_config,
+        stage=stage.name,
+        version=stage.version,
+        stage_config=stage_config.to_json(),
         parents=parents,
         fingerprint=dataset.get("fingerprint"),
         name=format_node_name(config, steps),
-        runtime=_select_runtime_fields(config, stage),
+        runtime=_select_runtime_fields(config, stage.name),
         work=float(epochs * (dataset.get("train_size") or dataset.get("images", {}).get("train", 1))),
     )
 
@@ -215,7 +218,7 @@ def _select_runtime_fields(config: Json, stage: str) -> Json:
         "root": config["dataset"].get("root"),
         "accelerator": config["runtime"]["accelerator"],
         "threads": config["runtime"]["threads"],
-        "alone": stage == "time",
+        "alone": find_stages()[stage].needs_quiet_host,
     }
 
 

@@ -7,10 +7,11 @@ from typing import Any
 
 from convarium.errors import UserError
 from convarium.lookup import find_named_packages
+from convarium.stages.declaration import makes_network
+from convarium.store.result_folder import NETWORK_FILE, ResultFolder
 from convarium.store.store import Store
 
 DIGEST_BYTES = 32
-MEASUREMENT_STAGES = ("measure", "execute", "time")
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class StoredNetwork:
 
     Attributes:
         signature: of the stage that made it.
-        path: its network.cvm.
+        path: its compressed file.
         allowed_packages: outside packages that its file may name.
     """
 
@@ -38,11 +39,11 @@ def resolve_stored_network(store: Store, prefix: str) -> StoredNetwork:
     done = store.find_record(signature)
     if done is None:
         raise UserError(f"{signature} is not done, there is no network to export")
-    owner = signature if done["stage"] not in MEASUREMENT_STAGES else done["parents"][0]
+    owner = signature if makes_network(done["stage"]) else done["parents"][0]
     folder = store.find_folder(owner)
-    network = folder and folder / "network.cvm"
+    network = folder and ResultFolder(folder).network
     if network is None or not network.is_file():
-        raise UserError(f"{signature} has no network.cvm in {folder}")
+        raise UserError(f"{signature} has no {NETWORK_FILE} in {folder}")
     return StoredNetwork(owner, network, tuple(sorted(_collect_packages(store, owner))))
 
 
@@ -54,7 +55,7 @@ def match_stored_network(store: Store, path: Path) -> StoredNetwork:
     """
     digest = _read_digest(path)
     for signature, folder in store.list_folders():
-        network = folder / "network.cvm"
+        network = ResultFolder(folder).network
         if network.is_file() and _read_digest(network) == digest and store.find_record(signature):
             return resolve_stored_network(store, signature)
     data = path.read_bytes()
@@ -69,11 +70,9 @@ def resolve_dataset_config(store: Store, signature: str) -> dict[str, Any]:
     Raises:
         UserError: none are known.
     """
-    done: dict[str, Any] | None = store.find_record(signature)
-    while done is not None:
-        if "dataset" in done["stage_config"]:
-            return dict(done["stage_config"]["dataset"])
-        done = store.find_record(done["parents"][0]) if done["parents"] else None
+    for record in store.walk_chain(signature):
+        if "dataset" in record["stage_config"]:
+            return dict(record["stage_config"]["dataset"])
     for measured in store.read_records("measure"):
         if measured["parents"][0] == signature:
             return dict(measured["stage_config"]["dataset"])

@@ -1,21 +1,47 @@
 """Take weights from outside as a dense network: the stage stands where training would."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from convarium.planning.plan import Node
+from convarium.stages.declaration import StageConfig, StageDeclaration
 from convarium.workers.runtime import Parent, Runtime
 
-ADOPT_VERSION = 1
 STAGED_FILE = "weights.safetensors"
 
 Json = dict[str, Any]
 
 
-def adopt(stage_config: Mapping[str, Any], parents: tuple[Parent, ...], runtime: Runtime) -> Json:
-    """Write the tensors that were laid into `runtime.checkpoints` as `network.cvm`, trained further if so asked.
+@dataclass(frozen=True)
+class AdoptConfig(StageConfig):
+    """What adopted weights are known by.
 
-    Tensors in `own["fresh"]` are drawn from `own["seed"]`. With a `recipe` all are trained on `own["dataset"]`.
+    Attributes:
+        tensors: the fingerprint of the weights.
+        input: mean and std by which images are normalised, and where they have more than 8 bits the value_range.
+        fresh: names of the network's tensors that are not among the weights; drawn from `seed`.
+        recipe, dataset: of a training, where the weights were trained further.
+    """
+
+    architecture: dict[str, Any]
+    task: dict[str, Any]
+    tensors: str
+    input: dict[str, Any]
+    class_names: list[str] | None = None
+    fresh: list[str] | None = None
+    seed: int | None = None
+    recipe: dict[str, Any] | None = None
+    dataset: dict[str, Any] | None = None
+
+
+STAGE = StageDeclaration("adopt", version=1, config=AdoptConfig, makes_network=True, is_repeatable=False)
+
+
+def adopt(stage_config: Mapping[str, Any], parents: tuple[Parent, ...], runtime: Runtime) -> Json:
+    """Write the tensors that were staged among the checkpoints as `network.cvm`, trained further if so asked.
+
+    Tensors in `stage_config["fresh"]` are drawn from its seed. With a `recipe` all are trained on its dataset.
 
     Raises:
         StageFailed: what lies there is not what was asked for, or the loss is not a number any more.
@@ -46,7 +72,7 @@ def adopt(stage_config: Mapping[str, Any], parents: tuple[Parent, ...], runtime:
     described = build_file_header(
         {"dataset": {key: value for key, value in told.items() if value}, **stage_config}, splits
     )
-    container.write_cvm(runtime.folder / "network.cvm", network, described, {})
+    container.write_cvm(runtime.files.network, network, described, {})
     return {"metrics": {}, "skipped": dict(splits.skipped)}
 
 
@@ -61,16 +87,20 @@ def build_adopt_node(config: Json, tensors: str, fresh: tuple[str, ...], normali
             the value_range by which they are scaled.
         trained: whether all is trained by the point's recipe.
     """
-    own: Json = {key: config[key] for key in ("architecture", "task")} | {"tensors": tensors, "input": normalisation}
-    if names := config["dataset"].get("class_names"):
-        own |= {"class_names": names}
-    if fresh or trained:
-        own |= {"fresh": list(fresh), "seed": config["seed"]}
-    if trained:
-        data = {key: value for key, value in config["dataset"].items() if key != "root"}
-        own |= {"recipe": config["recipe"], "dataset": {**data, **normalisation}}
+    data = {key: value for key, value in config["dataset"].items() if key != "root"}
+    stage_config = AdoptConfig(
+        architecture=config["architecture"],
+        task=config["task"],
+        tensors=tensors,
+        input=normalisation,
+        class_names=config["dataset"].get("class_names") or None,
+        fresh=list(fresh) if fresh or trained else None,
+        seed=config["seed"] if fresh or trained else None,
+        recipe=config["recipe"] if trained else None,
+        dataset={**data, **normalisation} if trained else None,
+    )
     name = f"{config['architecture']['name']}-adopted"
-    return Node(stage="adopt", version=ADOPT_VERSION, stage_config=own, parents=(), fingerprint=tensors, name=name)
+    return Node(STAGE.name, STAGE.version, stage_config.to_json(), parents=(), fingerprint=tensors, name=name)
 
 
 def _load_staged_tensors(runtime: Runtime) -> Any:

@@ -1,15 +1,42 @@
 """Apply one step of a compression chain to the file its parent made."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
+from convarium.stages.declaration import StageConfig, StageDeclaration
 from convarium.workers.runtime import Parent, Runtime
 
 
-def compress(stage_config: Mapping[str, Any], parents: tuple[Parent, ...], runtime: Runtime) -> dict[str, Any]:
-    """Run the phases of `own["step"]` on the parent's `network.cvm`, and write the result in the same format.
+@dataclass(frozen=True)
+class CompressConfig(StageConfig):
+    """What one step of a chain depends on, beside the networks that are its parents.
 
-    Further parents are the networks the step refers to, named by `own["references"]`.
+    Attributes:
+        recipe: without its epochs: phases have their own.
+        seed: of the step, derived from the point's and its position.
+        references: the step's knobs that name further parents, in their order.
+        following: the steps after this one, where a budget is solved.
+        time: how, and on what, time is measured, where the budget is one of latency.
+    """
+
+    step: dict[str, Any]
+    dataset: dict[str, Any]
+    task: dict[str, Any]
+    recipe: dict[str, Any]
+    seed: int
+    references: list[str]
+    following: list[dict[str, Any]] | None = None
+    time: dict[str, Any] | None = None
+
+
+STAGE = StageDeclaration("compress", version=2, config=CompressConfig, makes_network=True)
+
+
+def compress(stage_config: Mapping[str, Any], parents: tuple[Parent, ...], runtime: Runtime) -> dict[str, Any]:
+    """Run the phases of `stage_config["step"]` on the parent's `network.cvm`, and write the result in the same format.
+
+    Further parents are the networks the step refers to, named by `stage_config["references"]`.
 
     Raises:
         StageFailed: the loss is not a number any more.
@@ -18,14 +45,14 @@ def compress(stage_config: Mapping[str, Any], parents: tuple[Parent, ...], runti
     from convarium.compression.run_phases import run_all_phases
     from convarium.cvm import container
 
-    path, *others = (parent.folder / "network.cvm" for parent in parents)
+    path, *others = (parent.files.network for parent in parents)
     file = container.read_cvm(path)
     stage_config = {**stage_config, "dataset": _use_trained_normalisation(stage_config["dataset"], file.header)}
     work = run_all_phases(file, stage_config, runtime, dict(zip(stage_config["references"], others, strict=True)))
     header = {key: file.header[key] for key in ("architecture", "task", "classes", "input")}
-    container.write_cvm(runtime.folder / "network.cvm", work.network, {**header, "surgery": work.surgery}, work.coders)
+    container.write_cvm(runtime.files.network, work.network, {**header, "surgery": work.surgery}, work.coders)
     if work.external_bytes is not None:
-        (runtime.folder / "network.outside").write_bytes(work.external_bytes)
+        runtime.files.external_network.write_bytes(work.external_bytes)
     return {"metrics": {}, "solved": work.solved_knobs}
 
 

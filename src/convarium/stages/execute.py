@@ -1,14 +1,35 @@
 """Run a network by another executor than eager, and measure what comes out."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from convarium.stages.declaration import StageConfig, StageDeclaration
 from convarium.workers.runtime import Parent, Runtime
 
 
+@dataclass(frozen=True)
+class ExecuteConfig(StageConfig):
+    """What quality under an executor depends on, beside the network.
+
+    Attributes:
+        host: the processor and the executor's version.
+        calibration_images: of validation, where the executor quantises.
+    """
+
+    executor: str
+    host: dict[str, Any]
+    dataset: dict[str, Any]
+    task: dict[str, Any]
+    calibration_images: int | None = None
+
+
+STAGE = StageDeclaration("execute", version=1, config=ExecuteConfig, fixed_seconds=10.0)
+
+
 def execute(stage_config: Mapping[str, Any], parents: tuple[Parent, ...], runtime: Runtime) -> dict[str, Any]:
-    """Measure quality under `own["executor"]` in a fresh process; keep the model that it runs, which is timed later.
+    """Measure quality under an executor in a fresh process; keep the model that it runs, which is timed later.
 
     Raises:
         NotInstalled: what the executor needs is not here.
@@ -20,7 +41,7 @@ def execute(stage_config: Mapping[str, Any], parents: tuple[Parent, ...], runtim
     (network,) = parents
     result: dict[str, Any] = runtime.run_fresh(
         "convarium.measurement.execution:execute_file",
-        str(network.folder / "network.cvm"),
+        str(network.files.network),
         stage_config["executor"],
         stage_config["dataset"],
         stage_config["task"],

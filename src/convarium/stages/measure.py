@@ -1,10 +1,23 @@
 """Measure a network from its file."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from convarium.stages.declaration import StageConfig, StageDeclaration
 from convarium.workers.runtime import Parent, Runtime
+
+
+@dataclass(frozen=True)
+class MeasureConfig(StageConfig):
+    """What a measurement depends on, beside the network and its dense one."""
+
+    dataset: dict[str, Any]
+    task: dict[str, Any]
+
+
+STAGE = StageDeclaration("measure", version=2, config=MeasureConfig, fixed_seconds=4.0)
 
 
 def measure(stage_config: Mapping[str, Any], parents: tuple[Parent, ...], runtime: Runtime) -> dict[str, Any]:
@@ -16,14 +29,14 @@ def measure(stage_config: Mapping[str, Any], parents: tuple[Parent, ...], runtim
     network, dense = parents
     result: dict[str, Any] = runtime.run_fresh(
         "convarium.measurement.quality:measure_file",
-        str(network.folder / "network.cvm"),
-        str(dense.folder / "network.cvm"),
+        str(network.files.network),
+        str(dense.files.network),
         stage_config["dataset"],
         stage_config["task"],
         str(Path(runtime.data_root).absolute()) if runtime.data_root else None,
         runtime.threads,
         runtime.accelerator,
-        str(outside) if (outside := network.folder / "network.outside").is_file() else None,
+        str(outside) if (outside := network.files.external_network).is_file() else None,
         str(runtime.cache_folder) if runtime.cache_folder else None,
     )
     return result

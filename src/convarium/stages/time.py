@@ -1,12 +1,25 @@
 """Time a network against its dense one on this host."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
+from convarium.stages.declaration import StageConfig, StageDeclaration
 from convarium.workers.runtime import Parent, Runtime
 
 RACE_PROCESSES = 3
 MAX_RACE_ATTEMPTS = 3
+
+
+@dataclass(frozen=True)
+class TimeConfig(StageConfig):
+    """What a time depends on, beside the networks and models that race: the setting, and the host."""
+
+    measurement: dict[str, Any]
+    host: dict[str, Any]
+
+
+STAGE = StageDeclaration("time", version=3, config=TimeConfig, fixed_seconds=60.0, needs_quiet_host=True)
 
 
 def time(stage_config: Mapping[str, Any], parents: tuple[Parent, ...], runtime: Runtime) -> dict[str, Any]:
@@ -21,7 +34,7 @@ def time(stage_config: Mapping[str, Any], parents: tuple[Parent, ...], runtime: 
     from convarium.measurement.latency import summarise_races
 
     require_installed([stage_config["measurement"]["executor"]])
-    files = [parent.folder / ("network.cvm" if place < 2 else "model.onnx") for place, parent in enumerate(parents)]
+    files = [*(one.files.network for one in parents[:2]), *(one.files.onnx_model for one in parents[2:])]
     paths = [str(file) for file in (*files[-2:], files[0])]
     itself = paths[0] == paths[1]
     result: dict[str, Any] = {"void": True}

@@ -6,6 +6,8 @@ from typing import Any
 
 from convarium.errors import UserError
 from convarium.host.provenance import read_cpu_model
+from convarium.stages.execute import ExecuteConfig
+from convarium.stages.time import TimeConfig
 
 Json = dict[str, Any]
 EAGER_EXECUTOR = "eager"
@@ -35,16 +37,16 @@ def select_latency_setting(config: Json) -> Json:
     )[0]
 
 
-def build_time_config(setting: Json) -> Json:
+def build_time_config(setting: Json) -> TimeConfig:
     """How, and on what, time is measured."""
     host = _describe_host(setting["executor"])
-    return {"measurement": setting, "host": host | ({"gpu": _read_gpu_name()} if "device" in setting else {})}
+    return TimeConfig(setting, host | ({"gpu": _read_gpu_name()} if "device" in setting else {}))
 
 
-def build_execute_config(executor: str, dataset: Json, task: Json) -> Json:
+def build_execute_config(executor: str, dataset: Json, task: Json) -> ExecuteConfig:
     """On what, and how, the quality under an executor is measured."""
-    own = {"executor": executor, "host": _describe_host(executor), "dataset": dataset, "task": task}
-    return own | ({"calibration_images": CALIBRATION_IMAGES} if executor == INT8_EXECUTOR else {})
+    images = CALIBRATION_IMAGES if executor == INT8_EXECUTOR else None
+    return ExecuteConfig(executor, _describe_host(executor), dataset, task, images)
 
 
 def find_quantizer(executor: str) -> str | None:

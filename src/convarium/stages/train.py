@@ -1,13 +1,29 @@
 """Train a dense network from its seed."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
+from convarium.stages.declaration import StageConfig, StageDeclaration
 from convarium.workers.runtime import Parent, Runtime
 
 
+@dataclass(frozen=True)
+class TrainConfig(StageConfig):
+    """What a training depends on."""
+
+    architecture: dict[str, Any]
+    task: dict[str, Any]
+    recipe: dict[str, Any]
+    seed: int
+    dataset: dict[str, Any]
+
+
+STAGE = StageDeclaration("train", version=2, config=TrainConfig, makes_network=True)
+
+
 def train(stage_config: Mapping[str, Any], parents: tuple[Parent, ...], runtime: Runtime) -> dict[str, Any]:
-    """Train `own["architecture"]` on `own["dataset"]` by `own["recipe"]` and write it as `network.cvm`.
+    """Train an architecture on a dataset by a recipe and write it as `network.cvm` (see `TrainConfig`).
 
     One that condenses while it is trained is written as it is delivered.
     A `pretrained` one begins with the library's weights, and its images are normalised as theirs were.
@@ -37,7 +53,7 @@ def train(stage_config: Mapping[str, Any], parents: tuple[Parent, ...], runtime:
             network.build_condensed(),
             {**stage_config, "architecture": factory.condense_architecture(stage_config["architecture"])},
         )
-    container.write_cvm(runtime.folder / "network.cvm", network, build_file_header(stage_config, splits), {})
+    container.write_cvm(runtime.files.network, network, build_file_header(stage_config, splits), {})
     return {"metrics": {}, "skipped": dict(splits.skipped)}
 
 
@@ -53,7 +69,7 @@ def _load_pretrained_weights(network: Any, architecture: Mapping[str, Any]) -> d
 
 
 def train_by_recipe(network: Any, splits: Any, stage_config: Mapping[str, Any], runtime: Runtime) -> None:
-    """Train a plain network by `own["recipe"]`, from where an earlier owner was stopped."""
+    """Train a plain network by `stage_config["recipe"]`, from where an earlier owner was stopped."""
     from convarium.architectures.condensing import Condensing
     from convarium.tasks.fit import fit_network
 

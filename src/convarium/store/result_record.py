@@ -5,6 +5,7 @@ from typing import Any
 
 from convarium.errors import UserError
 from convarium.store import disk
+from convarium.store.result_folder import ResultFolder
 
 RECORD_FORMAT = 2
 RECORD_SHAPE: disk.JsonShape = {
@@ -28,7 +29,7 @@ def read_record(folder: Path) -> dict[str, Any] | None:
     Raises:
         UserError: it is damaged; the line says what to do.
     """
-    path = folder / "done.json"
+    path = ResultFolder(folder).record
     try:
         record = disk.read_json_object(path, RECORD_SHAPE)
         if record is not None:

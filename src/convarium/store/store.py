@@ -12,6 +12,7 @@ from uuid import uuid4
 from convarium.errors import BudgetNotReachable, UserError
 from convarium.planning.plan import Node
 from convarium.store import disk, result_record
+from convarium.store.result_folder import RECORD_FILE, ResultFolder
 from convarium.store.signature import SIGNATURE_LENGTH
 
 STORE_FORMAT = 2
@@ -109,6 +110,13 @@ class Store:
             self._find_known_record(signature) if self.find_folder(signature) else None
         )
 
+    def walk_chain(self, signature: str) -> Iterator[Json]:
+        """Yield the record at a signature and those of its first parents, last first, as far as they are stored."""
+        record = self.find_record(signature)
+        while record is not None:
+            yield record
+            record = self.find_record(record["parents"][0]) if record["parents"] else None
+
     def find_failure(self, signature: str) -> Json | None:
         """Return the record of the last failure of a result that is not there, or can't be read."""
         folder = self.find_folder(signature)
@@ -203,7 +211,7 @@ class Store:
         for name in sorted(os.listdir(place)):
             match = RESULT_FOLDER_PATTERN.fullmatch(name)
             known = self._folders.get(match[1]) if match else None
-            if match and (known is None or (known.name != name and os.path.exists(place / name / "done.json"))):  # noqa: PTH110, raises nothing
+            if match and (known is None or (known.name != name and os.path.exists(place / name / RECORD_FILE))):  # noqa: PTH110, raises nothing
                 self._folders[match[1]] = place / name
 
     def _list_unreadable_failures(self) -> dict[str, Json]:
@@ -222,7 +230,7 @@ class Store:
 def _read_failure(folder: Path) -> Json | None:
     """Return the record of a failure; where that can't be read, this is one."""
     try:
-        return disk.read_json_object(folder / "failed.json", {"error": str})
+        return disk.read_json_object(ResultFolder(folder).failure, {"error": str})
     except UserError as error:
         return _build_unreadable_failure(UserError(f"{error}; remove the file"))
     except OSError as error:

@@ -8,11 +8,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from convarium.store.result_folder import LOG_FILE, ResultFolder
 from convarium.store.store import Store
 from convarium.tracking import svg_plots
 from convarium.tracking.run_content import EPOCH_PREFIX, NetworkEntry, RunContent
 
-LOG_FILE_NAMES = ("log.txt", "log")
+LOG_FILE_NAMES = (LOG_FILE, "log")
 PLOTTED_METRICS = ("loss", "validation_accuracy")
 RECORD_FILE = "result.json"
 
@@ -21,8 +22,8 @@ def find_store_files(entry: NetworkEntry, store: Store) -> dict[str, Path]:
     """Return what lies in the store, by its name in the tracker: the network's file and the log of each stage."""
     found: dict[str, Path] = {}
     network = store.find_folder(entry.signature)
-    if network is not None and (network / "network.cvm").is_file():
-        found["network.cvm"] = network / "network.cvm"
+    if network is not None and (file := ResultFolder(network).network).is_file():
+        found[file.name] = file
     for number, signature in enumerate(entry.stage_signatures, 1):
         record, folder = store.find_record(signature), store.find_folder(signature)
         log = next((folder / name for name in LOG_FILE_NAMES if (folder / name).is_file()), None) if folder else None

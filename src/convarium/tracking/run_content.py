@@ -16,6 +16,7 @@ from convarium.comparison import labels
 from convarium.comparison.report import row_details
 from convarium.comparison.result import NetworkResult
 from convarium.store import curves
+from convarium.store.result_folder import ResultFolder
 from convarium.store.signature import canonical_json
 from convarium.store.store import Store
 
@@ -171,7 +172,7 @@ def _read_epoch_metrics(records: Sequence[Json], store: Store) -> tuple[list[Met
     epoch, phase = 0, None
     for record in records:
         folder, clock = store.find_folder(record["signature"]), float(_get_start_ms(record))
-        for report in curves.read_reports(folder / "curves.jsonl") if folder else []:
+        for report in curves.read_reports(ResultFolder(folder).curves) if folder else []:
             if "epoch" in report:
                 if report.get("phase") != phase:
                     phase = report.get("phase")

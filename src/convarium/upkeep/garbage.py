@@ -9,9 +9,11 @@ from pathlib import Path
 from uuid import uuid4
 
 from convarium.planning.plan import Plan
+from convarium.stages.declaration import StageDeclaration
 from convarium.store import disk
+from convarium.store.result_folder import ResultFolder
 from convarium.store.store import Store, sanitize_name
-from convarium.workers import owned_files, stage_log
+from convarium.workers import owned_files
 from convarium.workers.lease import LeaseManager
 from convarium.workers.run_file import find_dead_runs, find_living_runs, is_run_folder, read_run_plan
 
@@ -42,15 +44,15 @@ class Garbage:
     stays: tuple[str, ...] = ()
 
 
-def find_garbage(store: Store, versions: Mapping[str, int], wanted: Set[str]) -> Iterator[Garbage]:
+def find_garbage(store: Store, declared: Mapping[str, StageDeclaration], wanted: Set[str]) -> Iterator[Garbage]:
     """Yield what is garbage: what a store wrote, in this place; a stage that has a living owner never.
 
     Args:
-        versions: of the stages, as they are now; results of a stage that is not named are kept.
+        declared: the stages as they are now; results of a stage that is not among them are kept.
         wanted: signatures that somebody wants; adopted weights stay anyhow, since nothing here makes them again.
     """
-    leases, stale = LeaseManager(""), OutdatedResults(store, versions)
-    stages = {sanitize_name(stage) for stage in (*versions, "adopt")}
+    leases, stale = LeaseManager(""), OutdatedResults(store, declared)
+    stages = {sanitize_name(stage) for stage in declared}
     for signature, folder in store.list_folders():
         with suppress(OSError):  # what can't be looked into may be anything
             kind = _classify_folder(store, signature, folder, stale, wanted, leases, stages)
@@ -119,7 +121,7 @@ def _remove_one(one: Garbage, leases: LeaseManager) -> None:
     elif one.kind not in ("failed", "unfinished"):
         remove_result_folder(one.folder)
     elif lease := leases.take(one.folder):
-        is_done = (one.folder / "done.json").exists()
+        is_done = ResultFolder(one.folder).record.exists()
         if not is_done and one.kind == "failed" and _has_checkpoints(one.folder):
             for path in _list_failure_files(one.folder):
                 path.unlink()
@@ -138,8 +140,8 @@ def _remove_empty_folders(*folders: Path) -> None:
 class OutdatedResults:
     """Tells results that no command asks for: of another version of a stage, or made from such ones."""
 
-    def __init__(self, store: Store, versions: Mapping[str, int]) -> None:
-        self._store, self._versions = store, versions
+    def __init__(self, store: Store, declared: Mapping[str, StageDeclaration]) -> None:
+        self._store, self._declared = store, declared
         self._outdated: dict[str, bool] = {}
 
     def is_outdated(self, signature: str) -> bool:
@@ -147,10 +149,16 @@ class OutdatedResults:
         if signature not in self._outdated:
             done = self._store.find_record(signature)
             self._outdated[signature] = done is not None and (
-                self._versions.get(done["stage"], done["version"]) != done["version"]
-                or any(map(self.is_outdated, done["parents"]))
+                self._is_old_version(done["stage"], done["version"]) or any(map(self.is_outdated, done["parents"]))
             )
         return self._outdated[signature]
+
+    def _is_old_version(self, stage: str, version: int) -> bool:
+        return stage in self._declared and self._declared[stage].version != version
+
+    def is_repeatable(self, stage: str) -> bool:
+        """Whether results of a stage can be made again from their configs."""
+        return stage not in self._declared or self._declared[stage].is_repeatable
 
 
 def _classify_folder(
@@ -169,19 +177,19 @@ def _classify_folder(
             return None  # somebody moved it where no stage puts its results
         if outdated.is_outdated(signature):
             return "outdated"
-        return "unreferenced" if signature not in wanted and done["stage"] != "adopt" else None
+        return "unreferenced" if signature not in wanted and outdated.is_repeatable(done["stage"]) else None
     claim = leases.read(folder)
     if folder.parent.name not in stages or (claim is not None and claim.state == "alive"):
         return None
-    return "failed" if (folder / "failed.json").exists() else "unfinished"
+    return "failed" if ResultFolder(folder).failure.exists() else "unfinished"
 
 
 def _has_checkpoints(folder: Path) -> bool:
-    return any((folder / "checkpoints").glob("*"))
+    return any(ResultFolder(folder).checkpoints.glob("*"))
 
 
 def _list_failure_files(folder: Path) -> list[Path]:
-    return [path for name in ("failed.json", stage_log.LOG_FILE_NAME) if (path := folder / name).exists()]
+    return [path for path in (ResultFolder(folder).failure, ResultFolder(folder).log) if path.exists()]
 
 
 def _find_abandoned_folders(store: Store, stages: Set[str]) -> Iterator[Path]:

@@ -11,19 +11,26 @@ from uuid import uuid4
 
 from convarium.errors import UserError
 from convarium.store import disk
+from convarium.store.result_folder import (
+    CHECKPOINT_FOLDER,
+    CURVES_FILE,
+    FAILURE_FILE,
+    LOG_FILE,
+    RECORD_FILE,
+    ResultFolder,
+)
 from convarium.store.signature import compute_signature
 from convarium.store.store import Store
-from convarium.workers import stage_log
 from convarium.workers.lease import Lease, LeaseManager
 from convarium.workers.reuse import format_record_inputs
 from convarium.workers.run_stage import remove_leftovers
 
 MERGED_FOLDER_NAMES = ("plans", "checks")
 APPENDED_FILE_NAMES = (
-    "curves.jsonl",
-    stage_log.LOG_FILE_NAME,
+    CURVES_FILE,
+    LOG_FILE,
 )  # by a stage that is begun again after a kill: they must not be another's
-SKIPPED_NAME_PREFIXES = ("lease.", "work.", "checkpoints", "failed.json", ".")
+SKIPPED_NAME_PREFIXES = ("lease.", "work.", CHECKPOINT_FOLDER, FAILURE_FILE, ".")
 
 
 @dataclass
@@ -154,9 +161,9 @@ def _copy_result(files: list[Path], target_folder: Path, leases: LeaseManager) -
     if lease is None:
         return None
     try:
-        return 0 if (target_folder / "done.json").exists() else _copy_into_folder(files, target_folder, lease)
+        return 0 if ResultFolder(target_folder).record.exists() else _copy_into_folder(files, target_folder, lease)
     finally:
-        lease.remove() if (target_folder / "done.json").exists() else lease.release()
+        lease.remove() if ResultFolder(target_folder).record.exists() else lease.release()
 
 
 def _copy_as_new_folder(files: list[Path], target_folder: Path) -> int | None:
@@ -179,12 +186,12 @@ def _copy_into_folder(files: list[Path], target_folder: Path, lease: Lease) -> i
     work.mkdir()
     copied = sum(_link_or_copy(path, work / path.name, path.name not in APPENDED_FILE_NAMES) for path in files)
     for path in sorted(work.iterdir()):
-        if path.name != "done.json":
+        if path.name != RECORD_FILE:
             path.replace(target_folder / path.name)
     disk.sync_folder(target_folder)
     lease.check()
     with suppress(FileExistsError):
-        os.link(work / "done.json", target_folder / "done.json")
+        os.link(work / RECORD_FILE, target_folder / RECORD_FILE)
     disk.sync_folder(target_folder)
     remove_leftovers(target_folder)
     return copied

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from convarium.errors import UserError
 from convarium.planning.plan import Plan
+from convarium.store.result_folder import ResultFolder
 from convarium.store.store import Store
 from convarium.workers import reuse
 from convarium.workers.fresh_process import kill_fresh_processes
@@ -207,7 +208,7 @@ def _remove_worker_leftovers(store: Store, plan_state: PlanState) -> None:
     for signature in plan_state.done:
         if (folder := store.find_folder(signature)) is not None:
             with suppress(OSError):
-                is_left = find_lease_number(folder) is not None or (folder / "checkpoints").exists()
+                is_left = find_lease_number(folder) is not None or ResultFolder(folder).checkpoints.exists()
                 if is_left and is_made_by_store(folder, signature):
                     remove_leases(folder)
                     remove_leftovers(folder)

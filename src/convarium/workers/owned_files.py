@@ -12,17 +12,9 @@ from pathlib import Path
 
 from convarium.errors import UserError
 from convarium.store import disk
+from convarium.store.result_folder import FAILURE_FILE, FILE_NAMES, RECORD_FILE
 from convarium.workers.lease import is_leased
 
-OWNED_FILE_NAMES = (
-    "done.json",
-    "failed.json",
-    "curves.jsonl",
-    "log.txt",
-    "network.cvm",
-    "network.outside",
-    "model.onnx",
-)
 LEASE_PATTERN = re.compile(r"lease\.\d+")
 WORK_FOLDER_PATTERN = re.compile(r"checkpoints|work\.\d+")
 DRAFT_PATTERN = re.compile(r"\.(lease|done\.json|failed\.json)\.[0-9a-f]{32}|\.curves\.jsonl")
@@ -36,12 +28,12 @@ def is_made_by_store(folder: Path, signature: str) -> bool:
     """Whether a stage's folder, done or not, was made by a store, and in this place: links lead elsewhere."""
     if folder.is_symlink() or folder.parent.is_symlink():
         return False
-    return any(_has_signature(folder / name, signature) for name in ("done.json", "failed.json")) or is_leased(folder)
+    return any(_has_signature(folder / name, signature) for name in (RECORD_FILE, FAILURE_FILE)) or is_leased(folder)
 
 
 def list_owned(folder: Path) -> list[Path]:
     """Return what is ours in a stage's folder, its record first."""
-    return sorted((path for path in folder.iterdir() if _is_owned(path)), key=lambda path: path.name != "done.json")
+    return sorted((path for path in folder.iterdir() if _is_owned(path)), key=lambda path: path.name != RECORD_FILE)
 
 
 def list_foreign(folder: Path) -> list[Path]:
@@ -54,7 +46,7 @@ def list_leftovers(folder: Path) -> list[Path]:
     return [
         path
         for path in list_owned(folder)
-        if path.name == "failed.json" or _matches_any(path, WORK_FOLDER_PATTERN, DRAFT_PATTERN)
+        if path.name == FAILURE_FILE or _matches_any(path, WORK_FOLDER_PATTERN, DRAFT_PATTERN)
     ]
 
 
@@ -101,7 +93,7 @@ def _list_without_links(folder: Path) -> list[Path]:
 def _is_owned(path: Path) -> bool:
     if path.is_dir() and not path.is_symlink():
         return _matches_any(path, WORK_FOLDER_PATTERN)
-    return path.name in OWNED_FILE_NAMES or _matches_any(path, LEASE_PATTERN, DRAFT_PATTERN)
+    return path.name in FILE_NAMES or _matches_any(path, LEASE_PATTERN, DRAFT_PATTERN)
 
 
 def _matches_any(path: Path, *patterns: re.Pattern[str]) -> bool:

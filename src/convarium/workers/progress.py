@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from convarium.planning.duration_estimate import estimate_plan_seconds
 from convarium.planning.plan import Node, Plan
 from convarium.store import curves
+from convarium.store.result_folder import ResultFolder
 from convarium.store.store import Store
 from convarium.workers.controller import ProgressDisplay
 from convarium.workers.lease import LeaseManager
@@ -131,7 +132,7 @@ class ProgressTable:
         name, told = (Column(heading, overflow="fold") for heading in ("name", "figures"))
         table = Table("stage", name, "phase", "epoch", told, "since", box=None)
         for node in running[:MAX_TABLE_ROWS]:
-            report = curves.read_last_report(self._store.folder_of(node) / "curves.jsonl")
+            report = curves.read_last_report(ResultFolder(self._store.folder_of(node)).curves)
             epoch = f"{report['epoch']}/{report.get('epochs', '?')}" if "epoch" in report else ""
             since = format_duration(self._drawn_at - self._first_seen_at.setdefault(node.signature, self._drawn_at))
             table.add_row(

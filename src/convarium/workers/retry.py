@@ -6,6 +6,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from convarium.planning.plan import Plan
+from convarium.store.result_folder import ResultFolder
 from convarium.store.store import Store
 from convarium.upkeep.garbage import remove_result_folder
 from convarium.workers.lease import Lease, LeaseManager
@@ -31,7 +32,7 @@ def _remove_failures(plan: Plan, store: Store) -> int:
         if store.find_failure(signature) is not None and (folder := store.find_folder(signature)):
             with suppress(OSError):  # what can't be forgotten stays a failure, and is told as one
                 for _ in _hold_lease(folder):
-                    (folder / "failed.json").unlink(missing_ok=True)
+                    ResultFolder(folder).failure.unlink(missing_ok=True)
                     forgotten += 1
     return forgotten
 

@@ -20,6 +20,7 @@ from convarium.host import provenance
 from convarium.host.process import current_process
 from convarium.planning.plan import Node
 from convarium.store import curves, disk
+from convarium.store.result_folder import ResultFolder
 from convarium.store.result_record import RECORD_FORMAT, format_repair_hint
 from convarium.store.signature import canonical_json
 from convarium.store.store import Store
@@ -31,7 +32,7 @@ from convarium.workers.run_file import Run
 from convarium.workers.runtime import Parent, Runtime
 
 MAX_ERROR_LINE_CHARS = 400
-NETWORK_FILE_NAME, DIGEST_BYTES = "network.cvm", 32
+DIGEST_BYTES = 32
 
 
 class WorkerStopped(BaseException):
@@ -58,9 +59,9 @@ class StageRun:
         return self.lease.folder
 
     @property
-    def log_file(self) -> Path:
-        """What the stage prints."""
-        return self.folder / stage_log.LOG_FILE_NAME
+    def files(self) -> ResultFolder:
+        """The files in it."""
+        return ResultFolder(self.folder)
 
     def run_and_publish(self) -> str | None:
         """Run the stage and publish its result; return the failure's line if there was one.
@@ -70,13 +71,13 @@ class StageRun:
             Unrecorded: the failure could not be written down.
         """
         try:
-            stage_log.log_attempt_start(self.log_file, self.lease.number + 1)
+            stage_log.log_attempt_start(self.files.log, self.lease.number + 1)
             self._publish(self._run_and_build_record())
         except LeaseLost:
             self._release_lease()
         except BaseException as error:
             if isinstance(error, WorkerStopped) or is_interrupt(error) or self.run.is_stopped:  # by whatever it fell
-                stage_log.append_log_line(self.log_file, "stopped")
+                stage_log.append_log_line(self.files.log, "stopped")
                 self._release_lease()
                 raise WorkerStopped from None
             trace = "".join(traceback.format_exception(error))
@@ -107,8 +108,8 @@ class StageRun:
         }
         try:
             self.lease.check()
-            _write_failure(self.folder / "failed.json", record, self.run)
-            stage_log.append_log_line(self.log_file, f"failed: {line}", "" if mistake else trace)
+            _write_failure(self.files.failure, record, self.run)
+            stage_log.append_log_line(self.files.log, f"failed: {line}", "" if mistake else trace)
         except LeaseLost:
             return None
         except OSError as error:
@@ -119,9 +120,7 @@ class StageRun:
 
     def _count_attempts(self) -> int:
         with suppress(UserError, OSError):
-            return int(
-                (disk.read_json_object(self.folder / "failed.json", {"attempts": int}) or {"attempts": 0})["attempts"]
-            )
+            return int((disk.read_json_object(self.files.failure, {"attempts": int}) or {"attempts": 0})["attempts"])
         return 0
 
     def finish(self) -> None:
@@ -135,7 +134,7 @@ class StageRun:
         parents = tuple(self._find_parent(signature) for signature in self.node.parents)
         started, clock = _format_now(), time.monotonic()
         provenance.reset_peak_memory()
-        with outside, capture_stage_output(self.log_file, whole_process=self.run.controller != current_process()):
+        with outside, capture_stage_output(self.files.log, whole_process=self.run.controller != current_process()):
             stage = _load_stage(self.node.stage, self.threads)
             result = stage(own, parents, runtime)
         _check_stage_result(result)
@@ -159,7 +158,7 @@ class StageRun:
         }
 
     def _build_runtime(self) -> Runtime:
-        work, checkpoints = self.folder / f"work.{self.lease.number}", self.folder / "checkpoints"
+        work, checkpoints = self.files.draft(self.lease.number), self.files.checkpoints
         for left in owned_files.list_work_folders(self.folder):
             shutil.rmtree(left, ignore_errors=True)
         work.mkdir()
@@ -170,9 +169,9 @@ class StageRun:
             threads=self.threads,
             accelerator=self.node.runtime.get("accelerator", "auto"),
             data_root=self.node.runtime.get("root"),
-            report=curves.build_reporter(self.folder / "curves.jsonl"),
+            report=curves.build_reporter(self.files.curves),
             check_lease=self._check_not_stopped,
-            run_fresh=build_fresh_runner(self.threads, self.log_file),
+            run_fresh=build_fresh_runner(self.threads, self.files.log),
             cache_folder=disk.cache_folder_of(self.store.root),
         )
 
@@ -181,7 +180,7 @@ class StageRun:
             raise WorkerStopped
         self.lease.check()
         with suppress(OSError):
-            stage_log.limit_log_size(self.log_file)
+            stage_log.limit_log_size(self.files.log)
 
     def _find_parent(self, signature: str) -> Parent:
         done, folder = self.store.find_record(signature), self.store.find_folder(signature)
@@ -192,25 +191,25 @@ class StageRun:
     def _publish(self, record: dict[str, Any]) -> None:
         """Put the files in place, then the record; the first record wins, and equals any other."""
         self.lease.check()
-        curves.remove_repeated_reports(self.folder / "curves.jsonl")
-        for path in sorted((self.folder / f"work.{self.lease.number}").iterdir()):
+        curves.remove_repeated_reports(self.files.curves)
+        for path in sorted(self.files.draft(self.lease.number).iterdir()):
             disk.sync_file(path)
             path.replace(self.folder / path.name)
-        stage_log.append_log_line(self.log_file, f"done in {record['seconds']} s")
+        stage_log.append_log_line(self.files.log, f"done in {record['seconds']} s")
         disk.sync_folder(self.folder)
         self.lease.check()
-        disk.publish_json(self.folder / "done.json", record)
+        disk.publish_json(self.files.record, record)
         self.finish()
 
     def _format_parent_repair_hint(self, line: str) -> str:
         """What to do where a parent's network, which `line` names, is what went wrong."""
         folders = [self.store.find_folder(signature) for signature in self.node.parents]
-        files = [folder / NETWORK_FILE_NAME for folder in folders if folder is not None]
+        files = [ResultFolder(folder).network for folder in folders if folder is not None]
         broken = [file for file in files if str(file) in line and not _is_network_intact(file)]
         return f"; {format_repair_hint(broken[0].parent)}" if broken else ""
 
     def _release_lease(self) -> None:
-        shutil.rmtree(self.folder / f"work.{self.lease.number}", ignore_errors=True)
+        shutil.rmtree(self.files.draft(self.lease.number), ignore_errors=True)
         self.lease.release()
 
 

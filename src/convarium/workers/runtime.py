@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from convarium.store.result_folder import ResultFolder
+
 
 @dataclass(frozen=True)
 class Parent:
@@ -13,6 +15,11 @@ class Parent:
     signature: str
     folder: Path
     record: dict[str, Any]
+
+    @property
+    def files(self) -> ResultFolder:
+        """The files in its folder."""
+        return ResultFolder(self.folder)
 
 
 @dataclass(frozen=True)
@@ -39,3 +46,8 @@ class Runtime:
     check_lease: Callable[[], None]
     run_fresh: Callable[..., Any]
     cache_folder: Path | None = None
+
+    @property
+    def files(self) -> ResultFolder:
+        """The files to write."""
+        return ResultFolder(self.folder)

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from convarium.host.process import current_process
+from convarium.store.result_folder import ResultFolder
 
-LOG_FILE_NAME = "log.txt"
 MAX_LOG_BYTES = 1 << 20
 KEPT_HEAD_BYTES, KEPT_TAIL_BYTES = 1 << 17, 1 << 19
 
@@ -49,6 +49,6 @@ def limit_log_size(path: Path) -> None:
 def read_log(folder: Path) -> str | None:
     """Return the log of a stage's folder, None if there is none."""
     try:
-        return (folder / LOG_FILE_NAME).read_text(encoding="utf-8", errors="replace")
+        return ResultFolder(folder).log.read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
         return None

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from convarium.comparison.collect import walk_stage_records
 from convarium.comparison.result import NetworkResult
 from convarium.errors import UserError
 from convarium.store import curves, disk
+from convarium.store.result_folder import ResultFolder
 from convarium.store.store import Store
 
 Json = dict[str, Any]
@@ -30,7 +30,7 @@ def average_bytes_by_kind(results: Iterable[NetworkResult], store: Store) -> dic
 
 def list_stage_signatures(result: NetworkResult, store: Store) -> list[str]:
     """Return the signatures of the stages that made and measured a network, training first, as far as stored."""
-    made = [record["signature"] for record in walk_stage_records(result.signature, store)]
+    made = [record["signature"] for record in store.walk_chain(result.signature)]
     return made[::-1] + [record["signature"] for record in _read_measurement_records(result, store)]
 
 
@@ -38,7 +38,7 @@ def read_stage_details(signature: str, store: Store) -> Json:
     """Return a stage's name, time and curves; of a curve `epoch` counts within its phase."""
     done, folder = store.find_record(signature) or {}, store.find_folder(signature)
     told = {key: done.get(key) for key in ("stage", "name", "started", "seconds", "device", "threads")}
-    return {**told, "curves": _split_phases(curves.read_reports(folder / "curves.jsonl") if folder else [])}
+    return {**told, "curves": _split_phases(curves.read_reports(ResultFolder(folder).curves) if folder else [])}
 
 
 def read_stage_setting(signature: str, store: Store) -> Json:
