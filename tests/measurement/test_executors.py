@@ -56,7 +56,7 @@ def test_onnxruntime_computes_what_eager_does(dense_file, eager, tmp_path):
     model = executor_models.prepare_model("onnxruntime", dense_file, IMAGES, tmp_path)
     loaded = executor_models.load_model("onnxruntime", model, 1)
     assert model == tmp_path / "model.onnx"
-    assert torch.allclose(loaded.compute_logits(IMAGES), eager.logits(IMAGES), atol=1e-5)
+    assert torch.allclose(loaded.compute_logits(IMAGES), eager.compute_logits(IMAGES), atol=1e-5)
     assert torch.equal(torch.from_numpy(loaded.make_forward_pass(IMAGES)()), loaded.compute_logits(IMAGES))
     assert loaded.count_model_bytes() == model.stat().st_size
     assert loaded.measure_peak_bytes(IMAGES) is None
@@ -64,7 +64,7 @@ def test_onnxruntime_computes_what_eager_does(dense_file, eager, tmp_path):
 
 def test_what_is_compiled_computes_what_eager_does(dense_file, eager):
     loaded = executor_models.load_model("compiled", dense_file, 1)
-    assert torch.allclose(loaded.compute_logits(IMAGES), eager.logits(IMAGES), atol=1e-4)
+    assert torch.allclose(loaded.compute_logits(IMAGES), eager.compute_logits(IMAGES), atol=1e-4)
     assert loaded.count_model_bytes() == 4 * (64 * 32 + 32 + 32 * 10 + 10)
     assert loaded.measure_peak_bytes(IMAGES) >= loaded.count_model_bytes() + 4 * 16 * 10
 
@@ -84,7 +84,7 @@ def test_a_share_is_known_under_an_executor_that_exports(dense_file, short_turns
 def test_quality_under_eight_bits_is_what_onnxruntime_computes_of_the_kept_model(executed, test_images, eager):
     result, model = executed("onnxruntime_int8")
     logits = torch.from_numpy(load_onnx_runner(model, 1)(test_images.images.contiguous().numpy()))
-    usual = eager.logits(test_images.images)
+    usual = eager.compute_logits(test_images.images)
     assert 1e-4 < (logits - usual).abs().max() < 0.5
     answers, usual = logits.argmax(1), usual.argmax(1)
     metrics = result["metrics"]
@@ -98,7 +98,7 @@ def test_quality_under_eight_bits_is_what_onnxruntime_computes_of_the_kept_model
 
 def test_float32_in_onnxruntime_is_as_good_as_eager(executed, test_images, eager):
     result, _ = executed("onnxruntime")
-    usual = eager.logits(test_images.images)
+    usual = eager.compute_logits(test_images.images)
     assert result["metrics"]["agreement"] == 1.0
     assert result["metrics"]["loss"] == pytest.approx(
         torch.nn.functional.cross_entropy(usual, test_images.labels).item(), rel=1e-5

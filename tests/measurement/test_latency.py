@@ -77,8 +77,8 @@ def test_a_network_that_differs_from_itself_says_that_the_machine_was_too_busy()
 def test_the_stage_knows_when_a_network_races_itself(parents, runtime):
     answers = [race(speedup=1.06)] * 3
     both = (parents[1], parents[1])
-    assert time({"measurement": SETTINGS}, both, replace(runtime, fresh=lambda *_: answers[0]))["void"] is True
-    assert time({"measurement": SETTINGS}, parents, replace(runtime, fresh=lambda *_: answers[0]))["void"] is False
+    assert time({"measurement": SETTINGS}, both, replace(runtime, run_fresh=lambda *_: answers[0]))["void"] is True
+    assert time({"measurement": SETTINGS}, parents, replace(runtime, run_fresh=lambda *_: answers[0]))["void"] is False
 
 
 def test_peak_memory_is_weights_and_the_activations_held_at_once():
@@ -99,7 +99,7 @@ def test_peak_memory_is_weights_and_the_activations_held_at_once():
 
 
 def test_the_stage_races_in_three_fresh_processes(parents, runtime, monkeypatch):
-    monkeypatch.setattr(stage, "ATTEMPTS", 1)
+    monkeypatch.setattr(stage, "MAX_RACE_ATTEMPTS", 1)
     asked = []
 
     class Counting:
@@ -107,7 +107,7 @@ def test_the_stage_races_in_three_fresh_processes(parents, runtime, monkeypatch)
             asked.append(target)
             return runtime.fresh(target, *arguments)
 
-    found = time({"measurement": SETTINGS, "host": {}}, parents, replace(runtime, fresh=Counting()))
+    found = time({"measurement": SETTINGS, "host": {}}, parents, replace(runtime, run_fresh=Counting()))
     assert asked == ["convarium.measurement.latency:race_models"] * 3
     assert len(found["races"]) == 3
     assert found["metrics"]["latency_ms"] > 0
@@ -116,10 +116,10 @@ def test_the_stage_races_in_three_fresh_processes(parents, runtime, monkeypatch)
 
 def test_a_void_race_is_run_again_and_at_last_stored_as_void(parents, runtime):
     answers = iter([race(spread=9)] * 3 + [race()] * 3)
-    found = time({"measurement": SETTINGS}, parents, replace(runtime, fresh=lambda *_: next(answers)))
+    found = time({"measurement": SETTINGS}, parents, replace(runtime, run_fresh=lambda *_: next(answers)))
     assert found["void"] is False
     assert next(answers, None) is None
-    found = time({"measurement": SETTINGS}, parents, replace(runtime, fresh=lambda *_: race(spread=9)))
+    found = time({"measurement": SETTINGS}, parents, replace(runtime, run_fresh=lambda *_: race(spread=9)))
     assert found["void"] is True
 
 

@@ -186,7 +186,7 @@ def test_a_lost_lease_leaves_the_checkpoint_of_the_epoch_before(splits: Splits, 
 
 
 def test_a_finished_fit_returns_at_once_with_the_same_random_state(splits: Splits, tmp_path: Path) -> None:
-    run = Run(splits, tmp_path / "a.ckpt", keep="best")
+    run = Run(splits, tmp_path / "a.ckpt", final_weights="best")
     first, after = run(plain()), torch.rand(3)
     count = len(run.reports)
     assert equal(run(kill_at(plain(), 0)), first)
@@ -195,7 +195,7 @@ def test_a_finished_fit_returns_at_once_with_the_same_random_state(splits: Split
 
 
 def test_best_is_the_network_of_the_best_epoch(splits: Splits, tmp_path: Path) -> None:
-    run = Run(splits, tmp_path / "a.ckpt", keep="best", lr=0.2, schedule="constant")
+    run = Run(splits, tmp_path / "a.ckpt", final_weights="best", lr=0.2, schedule="constant")
     network = run(plain(), epochs=6)
     accuracies = [row["validation_accuracy"] for row in run.reports]
     assert accuracies[-1] < max(accuracies), "this recipe must overshoot, or the test shows nothing"
@@ -293,7 +293,7 @@ def test_without_validation_images_training_works_but_nothing_can_be_chosen(spli
     run(plain(), epochs=1)
     assert run.reports[0]["validation_accuracy"] is None
     with pytest.raises(UserError, match="need validation images"):
-        Run(blind, tmp_path / "b.ckpt", keep="best")(plain())
+        Run(blind, tmp_path / "b.ckpt", final_weights="best")(plain())
 
 
 def test_an_interrupt_stays_one_and_the_next_is_heard_too(splits: Splits, tmp_path: Path) -> None:

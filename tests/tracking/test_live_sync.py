@@ -77,13 +77,13 @@ def test_a_run_that_is_killed_leaves_a_complete_tracker(tmp_path: Path, empty: s
     code = f"""
         import os, signal
         from pathlib import Path
-        from tracking import made_up
+        from tracking import fake_store
         from convarium.store.store import Store
         from convarium.tracking.live_sync import sync_during_run
 
         root = Path({str(tmp_path / "store")!r})
-        with sync_during_run({tracking(empty)!r}, made_up.planned(root, {POINT!r}), Store(root), None):
-            made_up.sweep(root, {POINT!r})
+        with sync_during_run({tracking(empty)!r}, fake_store.plan_sweep(root, {POINT!r}), Store(root), None):
+            fake_store.store_fake_sweep(root, {POINT!r})
             os.kill(os.getpid(), signal.SIGKILL)
     """
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}

@@ -194,8 +194,8 @@ class Controller:
         return self._read_state()
 
     def _explain_unfinished(self, error: BaseException | None) -> str:
-        complaints = [format_error_line(error)] if error else self.run.read_worker_errors()
-        return complaints[0] if complaints else "its workers ended without it"
+        lines = [format_error_line(error)] if error else self.run.read_worker_errors()
+        return lines[0] if lines else "its workers ended without it"
 
     def _build_jobs(self, plan_state: PlanState) -> list[list[str]]:
         open_nodes = len(self.plan.select_needed(plan_state.done))

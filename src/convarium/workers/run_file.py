@@ -89,11 +89,11 @@ class Run:
     def record_worker_errors(self, worker_number: int, lines: list[str]) -> None:
         """Leave word of what went wrong with worker number `worker_number`, if it can be written."""
         with suppress(OSError):
-            disk.write_json(self.folder / f"complaint.{worker_number}.json", lines)
+            disk.write_json(self.folder / f"error.{worker_number}.json", lines)
 
     def read_worker_errors(self) -> list[str]:
         """Return what workers left word of."""
-        return [line for file in sorted(self.folder.glob("complaint.*.json")) for line in disk.read_json(file) or []]
+        return [line for file in sorted(self.folder.glob("error.*.json")) for line in disk.read_json(file) or []]
 
     def record_failure(self, signature: str, record: dict[str, Any]) -> None:
         """Write down here why a stage failed whose own folder takes nothing."""
