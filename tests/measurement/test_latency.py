@@ -105,7 +105,7 @@ def test_the_stage_races_in_three_fresh_processes(parents, runtime, monkeypatch)
     class Counting:
         def __call__(self, target, *arguments):
             asked.append(target)
-            return runtime.fresh(target, *arguments)
+            return runtime.run_fresh(target, *arguments)
 
     found = time({"measurement": SETTINGS, "host": {}}, parents, replace(runtime, run_fresh=Counting()))
     assert asked == ["convarium.measurement.latency:race_models"] * 3
