@@ -11,9 +11,9 @@ from convarium.conformance import MethodSuite
 FOLDER = find_builtin_folder("conf") / "compression"
 BRIEF = {"epochs": 1, "round_epochs": 1, "rounds": 2, "max_iterations": 5}
 NEEDED = {"transfer/kd": ("compression.kd.teacher.architecture=lenet300_100",)}
-ELSEWHERE = ("none", "control/nncodec")  # nothing; a program of its own (tests/compression/outside)
-CONTROLS = {"must_work": ()}
-CODING = {"needs": ("pruning/magnitude",), "before": (), "after": ()}
+ELSEWHERE = ("none", "control/nncodec")  # nothing; a program of its own (tests/compression/external_coders)
+CONTROLS = {"must_work_on": ()}
+CODING = {"required_methods": ("pruning/magnitude",), "methods_before": (), "methods_after": ()}
 
 
 def overrides(method: str) -> tuple[str, ...]:
