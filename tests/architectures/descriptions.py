@@ -38,13 +38,13 @@ def can_memorise(
     side, labels = described["img_size"], torch.arange(8) % described["num_classes"]
     images = functional.interpolate(torch.randn(8, described["in_chans"], 4, 4), size=(side, side), mode="bilinear")
     optimizer = torch.optim.Adam(network.parameters(), lr)
-    for _ in range(steps):
-        loss = functional.cross_entropy(network(images), labels)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        if bool((network(images).argmax(1) == labels).all()):
+    for _ in range(steps + 1):
+        logits = network(images)
+        if bool((logits.argmax(1) == labels).all()):
             return True
+        optimizer.zero_grad()
+        functional.cross_entropy(logits, labels).backward()
+        optimizer.step()
     return False
 
 
