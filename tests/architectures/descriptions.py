@@ -1,13 +1,26 @@
 """Descriptions of networks of ours, as a config holds them, and what is asked of every family."""
 
+from functools import cache
 from typing import Any
 
+import pytest
 import torch
 from torch import nn
 from torch.nn import functional
 
 from convarium.architectures import factory
+from convarium.catalogue.network_counts import NetworkCounts, count_network
+from convarium.catalogue.rows import read_catalogue_rows
 from convarium.cost.macs import count_macs
+
+uses_counts_of_rows = pytest.mark.xdist_group("counts")  # each row is counted once
+
+
+@cache
+def count_row(row_id: str) -> NetworkCounts:
+    """Count the network of a row of the catalogue; tests that do are marked `uses_counts_of_rows`."""
+    (row,) = [row for row in read_catalogue_rows() if row.network and row.config and row.id == row_id]
+    return count_network(row)
 
 
 def describe_own(name: str, channels: int = 3, side: int = 224, classes: int = 1000, **others: Any) -> dict[str, Any]:
