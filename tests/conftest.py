@@ -3,7 +3,8 @@
 import json
 import logging
 import os
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -14,11 +15,30 @@ from convarium.host.provenance import hash_source
 from convarium.planning.plan import Node, Plan
 from convarium.planning.stage_graph import build_plan
 from convarium.store.store import Store
+from convarium.workers.worker import THREAD_VARIABLES
 
 CliResult = tuple[int, str, str]
 StoreFakeResults = Callable[..., Plan]
 
 logging.raiseExceptions = False  # libraries keep log handlers on streams that pytest closes after a test
+
+
+def pytest_configure() -> None:
+    """One thread for each process: on the small tensors of tests, threads spend their time waiting for one another."""
+    _use_one_thread()
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """A command that ran in the tests' own process leaves its number of threads to no other test."""
+    yield
+    _use_one_thread()
+
+
+def _use_one_thread() -> None:
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
 
 
 @pytest.fixture(autouse=True)

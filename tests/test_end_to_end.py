@@ -55,7 +55,6 @@ class Command:
 
 @pytest.fixture(scope="module")
 def command(tmp_path_factory: pytest.TempPathFactory) -> Command:
-    torch.set_num_threads(1)
     return Command(tmp_path_factory.mktemp("end_to_end") / "store")
 
 

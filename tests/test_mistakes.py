@@ -40,7 +40,6 @@ Json = dict[str, Any]
 def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
     """Call convarium in an empty folder; returns exit code, stdout, stderr."""
     monkeypatch.chdir(tmp_path)
-    torch.set_num_threads(1)
 
     def called(*arguments: str) -> Called:
         code = main(arguments)

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import torch
 
 from convarium.cli import main
 
@@ -102,7 +101,6 @@ root: null
 @pytest.fixture
 def told(write: Callable[[str, str], Path], capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[..., str]]:
     """Run with an option file that names code of a module in the current folder; return the line."""
-    torch.set_num_threads(1)
 
     def run(option: str, template: str, name: str, *line: str) -> str:
         write("breaking.py", MODULE)

@@ -1,13 +1,26 @@
 """Descriptions of networks of ours, as a config holds them, and what is asked of every family."""
 
+from functools import cache
 from typing import Any
 
+import pytest
 import torch
 from torch import nn
 from torch.nn import functional
 
 from convarium.architectures import factory
+from convarium.catalogue.network_counts import NetworkCounts, count_network
+from convarium.catalogue.rows import read_catalogue_rows
 from convarium.cost.macs import count_macs
+
+uses_counts_of_rows = pytest.mark.xdist_group("counts")  # each row is counted once
+
+
+@cache
+def count_row(row_id: str) -> NetworkCounts:
+    """Count the network of a row of the catalogue; tests that do are marked `uses_counts_of_rows`."""
+    (row,) = [row for row in read_catalogue_rows() if row.network and row.config and row.id == row_id]
+    return count_network(row)
 
 
 def describe_own(name: str, channels: int = 3, side: int = 224, classes: int = 1000, **others: Any) -> dict[str, Any]:
@@ -38,13 +51,13 @@ def can_memorise(
     side, labels = described["img_size"], torch.arange(8) % described["num_classes"]
     images = functional.interpolate(torch.randn(8, described["in_chans"], 4, 4), size=(side, side), mode="bilinear")
     optimizer = torch.optim.Adam(network.parameters(), lr)
-    for _ in range(steps):
-        loss = functional.cross_entropy(network(images), labels)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        if bool((network(images).argmax(1) == labels).all()):
+    for _ in range(steps + 1):
+        logits = network(images)
+        if bool((logits.argmax(1) == labels).all()):
             return True
+        optimizer.zero_grad()
+        functional.cross_entropy(logits, labels).backward()
+        optimizer.step()
     return False
 
 

@@ -2,16 +2,17 @@
 
 import pytest
 
-from convarium.catalogue.network_counts import count_network
+from architectures.descriptions import count_row, uses_counts_of_rows
 from convarium.catalogue.rows import CatalogueRow, read_catalogue_rows
 
 NETWORKS = [row for row in read_catalogue_rows() if row.network and row.config]
 
 
+@uses_counts_of_rows
 @pytest.mark.parametrize("row", NETWORKS, ids=lambda row: str(row.id))
 def test_a_network_is_the_paper_s(row: CatalogueRow) -> None:
     """A row whose figures are missing fails too: `benchmarks/architectures.py` fills them in."""
-    found = count_network(row)
+    found = count_row(row.id)
     assert (found.parameters, found.macs, found.input_size) == (row.parameters, row.macs, str(row.input))
 
 

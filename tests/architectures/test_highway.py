@@ -8,9 +8,10 @@ from torch import nn
 
 from architectures.descriptions import (
     can_memorise,
-    count_parameters_and_macs,
+    count_row,
     describe_own,
     find_parameters_without_gradient,
+    uses_counts_of_rows,
 )
 from convarium.architectures import factory
 from convarium.architectures.cross_layer.highway import Highway
@@ -20,18 +21,19 @@ DIGIT: dict[str, Any] = {"channels": 1, "side": 28, "classes": 10}
 CIFAR: dict[str, Any] = {"side": 32, "classes": 10}
 
 
+@uses_counts_of_rows
 @pytest.mark.parametrize(
-    ("described", "expected"),
+    ("row", "expected"),
     [
-        (describe_own("highway_mnist_fc", **DIGIT), (284_560, 279_700)),
-        (describe_own("highway_mnist", **DIGIT), (38_986, 8_028_576)),
-        (describe_own("highway_mnist_32", **DIGIT), (151_690, 31_650_624)),
-        (describe_own("highway_cifar", **CIFAR), (2_256_838, 330_826_728)),
+        ("highway_mnist_fc", (284_560, 279_700)),
+        ("highway_mnist_conv16", (38_986, 8_028_576)),
+        ("highway_mnist_conv32", (151_690, 31_650_624)),
+        ("highway_cifar19", (2_256_838, 330_826_728)),
     ],
-    ids=lambda given: given["name"] if isinstance(given, dict) else "",
 )
-def test_sizes_are_those_of_the_paper(described: dict[str, Any], expected: tuple[int, int]) -> None:
-    assert count_parameters_and_macs(described) == expected
+def test_sizes_are_those_of_the_paper(row: str, expected: tuple[int, int]) -> None:
+    found = count_row(row)
+    assert (found.parameters, found.macs) == expected
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,11 @@
 from typing import Any
 
 import pytest
+import torch
+from torch import Tensor, nn
 
-from architectures.descriptions import can_memorise, find_parameters_without_gradient
+from architectures.descriptions import can_memorise, describe_own, find_parameters_without_gradient
+from convarium.architectures import factory
 from convarium.conformance.small_architectures import describe_small_form, find_architecture_files
 from convarium.errors import UserError
 
@@ -42,3 +45,21 @@ def test_a_network_s_small_form_learns_by_every_parameter_and_memorises_eight_im
     eased = {**described, **WITHOUT_DROPOUT.get(name, {})}
     begun = {"seed": SEEDS.get(name, 0), "drawn_anew": name in DRAWN_ANEW}
     assert name in NOT_IN_50_STEPS or any(can_memorise(eased, lr=lr, **begun) for lr in (3e-4, 1e-3))
+
+
+class Blind(nn.Module):
+    """Answers for all images alike."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.randn(10))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.bias.expand(len(images), -1)
+
+
+def test_a_network_that_can_t_learn_memorises_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    described = describe_own("mlp", 1, 28, 10)
+    assert not can_memorise(described, lr=0.0)
+    monkeypatch.setattr(factory, "build_architecture", lambda described: Blind())
+    assert not can_memorise(described)

@@ -10,7 +10,6 @@ from typing import Any
 
 import onnx
 import pytest
-import torch
 from safetensors.torch import load_file, save_file
 
 from convarium.cli import main
@@ -61,7 +60,6 @@ class Command:
 
 @pytest.fixture(scope="module")
 def command(tmp_path_factory: pytest.TempPathFactory) -> Command:
-    torch.set_num_threads(1)
     return Command(tmp_path_factory.mktemp("export"))
 
 

@@ -39,7 +39,6 @@ def told(call: Call, *arguments: str) -> Json:
 @pytest.fixture(scope="module")
 def stored(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
     """A trained network whose filters are cut, pruned and shared: its store and its signature."""
-    torch.set_num_threads(1)
     root = tmp_path_factory.mktemp("stored")
     steps = ("compression=[filter_l1,magnitude,kmeans,huffman]", "compression.filter_l1.epochs=0",
              "compression.magnitude.epochs=0", "compression.kmeans.epochs=0")  # fmt: skip

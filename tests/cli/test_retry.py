@@ -4,13 +4,18 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
+from conftest import StoreFakeResults
 from convarium.compose.points import compose_points
 from convarium.planning.stage_graph import build_plan
+from convarium.stages import time
 from convarium.store.store import Store
 
 Call = Callable[..., tuple[int, str, str]]
 SMALL = ("architecture=mlp", "dataset=digits", "dataset.train_size=200", "recipe.epochs=1")
 HERE = ("runtime.workers=1", "runtime.threads=1", "hydra/launcher=basic")
+RECORDED_RACE = {"latency_ms": 1.0, "dense_ms": 1.0, "speedup": 1.0, "spread": 1.1, "peak_memory_bytes": 100}
 BUDGET = (*SMALL, "compression=kmeans", "budget.bytes=250")
 
 
@@ -26,18 +31,24 @@ def test_what_was_not_reachable_is_tried_again(call: Call) -> None:
     assert again["started"] > row["started"]
 
 
-def test_void_times_are_taken_again(call: Call) -> None:
+def test_void_times_are_taken_again(call: Call, pretend: StoreFakeResults, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Networks stay as they are stored; the race is a recorded one, as how long it takes is no matter here."""
     line = (*SMALL, "measurement.executors=[eager]")
-    assert call("run", *line, *HERE)[0] == 0
-    (point,) = build_plan(compose_points(line).check_points()).points
-    file = Store(Path("outputs/store")).find_folder(point.times[0])
-    assert file is not None
-    record = json.loads((file / "done.json").read_text())
-    void = {**record, "result": {**record["result"], "void": True}}
-    (file / "done.json").write_text(json.dumps(void))
+    asked, store = pretend(line), Store(Path("outputs/store"))
+    records = {name: store.folder_of(node) / "done.json" for name, node in asked.nodes.items()}
+    file, raced = records[asked.points[0].times[0]], []
+    void = json.loads(file.read_text())
+    file.write_text(json.dumps({**void, "result": {**void["result"], "void": True}}))
+    before = {name: record.read_text() for name, record in records.items()}
+    monkeypatch.setattr(time, "_run_race", lambda paths, *_: raced.append(paths) or RECORDED_RACE)
     *_, error = call("run", "--json", "--retry", "void", *line, *HERE)
     assert error.splitlines()[0] == "--retry void: 1 forgotten"
-    assert json.loads((file / "done.json").read_text())["started"] > record["started"]
+    assert len(raced) == time.RACE_PROCESSES
+    found = json.loads(file.read_text())
+    assert found["started"] > void["started"]
+    assert (found["result"]["void"], found["result"]["metrics"]["latency_ms"]) == (False, 1.0)
+    changed = {name for name, record in records.items() if record.read_text() != before[name]}
+    assert changed == {asked.points[0].times[0]}
 
 
 def test_another_word_is_one_line_and_runs_nothing(call: Call) -> None:

@@ -4,7 +4,6 @@ import math
 from pathlib import Path
 
 import pytest
-import torch
 
 from convarium.compression import budget
 from convarium.errors import BudgetNotReachable
@@ -47,7 +46,6 @@ def test_what_can_t_be_reached_tells_what_can() -> None:
 
 @pytest.mark.parametrize("chain", ["magnitude", "[magnitude,kmeans,huffman]", "global_gradual"])
 def test_a_chain_s_file_keeps_to_its_budget(chain: str, tmp_path: Path) -> None:
-    torch.set_num_threads(1)
     bench, size = StageHarness(tmp_path), 0
     for node in plan_command_nodes(*TINY_TRAINING, f"compression={chain}", "budget.bytes=1000")[:-1]:
         size = len(bench.run_stage(node))

@@ -29,7 +29,6 @@ RESNET = (
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[tuple[str, ...]], tuple[StageHarness, list[Node]]]:
     """Return the undisturbed train, magnitude and kmeans stages of a command line; made once."""
-    torch.set_num_threads(1)
     known: dict[tuple[str, ...], tuple[StageHarness, list[Node]]] = {}
 
     def of(overrides: tuple[str, ...]) -> tuple[StageHarness, list[Node]]:

@@ -1,7 +1,6 @@
 """The smallest network of each family is pruned, shared and factored into a smaller file, or refused in one line."""
 
 import pytest
-import torch
 
 from convarium.conformance.compression_trial import TRIED_METHODS, try_compression
 from convarium.conformance.small_architectures import describe_small_form
@@ -19,7 +18,6 @@ REFUSED = {
 @pytest.mark.parametrize("method", TRIED_METHODS)
 @pytest.mark.parametrize("option", [*WORKS, *(pytest.param(option, marks=pytest.mark.nightly) for option in LARGER)])
 def test_a_method_makes_a_smaller_file_of_the_same_logits(option: str, method: str) -> None:
-    torch.set_num_threads(1)
     found = try_compression(describe_small_form(option), method)
     assert found.refusal is None
     assert found.decodes_exactly

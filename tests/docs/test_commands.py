@@ -76,7 +76,6 @@ def _concerns(override: str, command: str, arguments: list[str]) -> bool:
 @pytest.mark.usefixtures("here")
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_every_command_of_a_page_works(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    torch.set_num_threads(1)
     prepare(page.stem)
     signature, ran = "", 0
     for name, language, text in blocks(page):

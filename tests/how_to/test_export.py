@@ -25,7 +25,6 @@ def block(language: str) -> str:
 
 @pytest.mark.usefixtures("here")
 def test_every_command_of_the_page_works(capsys: pytest.CaptureFixture[str]) -> None:
-    torch.set_num_threads(1)
     signature = ""
     for line in block("sh").splitlines():
         command, *arguments = shlex.split(line)[1:]

@@ -5,7 +5,6 @@ import shlex
 from pathlib import Path
 
 import pytest
-import torch
 
 from convarium.cli import main
 from convarium.cvm import container
@@ -26,7 +25,6 @@ def commands() -> list[list[str]]:
 
 @pytest.mark.usefixtures("here")
 def test_every_command_of_the_page_works(capsys: pytest.CaptureFixture[str]) -> None:
-    torch.set_num_threads(1)
     write_photo_folder(Path("my_pictures"), 12)
     signature = ""
     for command, *arguments in commands():

@@ -37,7 +37,6 @@ def digits() -> dict[str, Any]:
 
 @pytest.fixture
 def network() -> nn.Module:
-    torch.set_num_threads(1)
     torch.manual_seed(0)
     return factory.build_architecture(ARCHITECTURE)
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from convarium.cvm import container
 from convarium.errors import StageFailed, UserError
@@ -40,7 +39,6 @@ class Only(dict[str, Any]):
 
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> StageHarness:
-    torch.set_num_threads(1)
     return StageHarness(tmp_path_factory.mktemp("stages"))
 
 

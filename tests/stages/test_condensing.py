@@ -29,11 +29,6 @@ def described(*overrides: str) -> dict[str, Any]:
     return found
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 def test_the_file_holds_the_grouped_network_alone(tmp_path: Path) -> None:
     train, *_ = plan_command_nodes(*TINY)
     bench = StageHarness(tmp_path)

@@ -24,7 +24,6 @@ MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
 def published(monkeypatch: pytest.MonkeyPatch) -> dict[str, torch.Tensor]:
     """Weights for a thousand classes, in place of a download."""
     torch.manual_seed(7)
-    torch.set_num_threads(1)
     described = compose_points([*NETWORK, *DATA]).check_points()[0].config["architecture"]
     tensors = factory.build_architecture({**described, "num_classes": 1000}).state_dict()
     monkeypatch.setattr(factory, "fetch_pretrained", lambda _: Weights(dict(tensors), mean=MEAN, std=STD))

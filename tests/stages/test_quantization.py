@@ -27,7 +27,6 @@ Made = Callable[..., tuple[StageHarness, Node]]
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     """Return the last network that a command line makes, undisturbed; each stage is made once."""
-    torch.set_num_threads(1)
     bench = StageHarness(tmp_path_factory.mktemp("made"))
 
     def of(*overrides: str) -> tuple[StageHarness, Node]:

@@ -28,7 +28,6 @@ METHODS = {
 
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> StageHarness:
-    torch.set_num_threads(1)
     return StageHarness(tmp_path_factory.mktemp("surgery"))
 
 

@@ -55,7 +55,6 @@ Made = tuple[Path, Tensor]
 
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> StageHarness:
-    torch.set_num_threads(1)
     return StageHarness(tmp_path_factory.mktemp("ties"))
 
 

@@ -39,6 +39,7 @@ class MethodSuite:
         method: as it is typed, such as "pruning/magnitude".
         overrides: knobs that train for little time, and those that the method can't do without.
         networks: what it is tried on; those it can't work on it must refuse in one line.
+        nightly_networks: names of those that only a run of the tests marked `nightly` tries it on.
         must_work_on: names of the networks that it may not refuse.
         training_overrides: dataset and recipe.
         required_methods: methods without which it has nothing to work on.
@@ -48,6 +49,7 @@ class MethodSuite:
     method: ClassVar[str]
     overrides: ClassVar[tuple[str, ...]] = ()
     networks: ClassVar[Mapping[str, tuple[str, ...]]] = TRIED_NETWORKS
+    nightly_networks: ClassVar[tuple[str, ...]] = ()
     must_work_on: ClassVar[tuple[str, ...]] = ("lenet5",)
     training_overrides: ClassVar[tuple[str, ...]] = SMALL_TRAINING
     required_methods: ClassVar[tuple[str, ...]] = ()
@@ -55,7 +57,9 @@ class MethodSuite:
     methods_after: ClassVar[tuple[str, ...]] = ("quantization/kmeans", "coding/huffman")
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        parametrize_cases(metafunc, network=self.networks, other={name: name for name in self._list_other_methods()})
+        nightly = {name: pytest.param(self.networks[name], marks=pytest.mark.nightly) for name in self.nightly_networks}
+        others = {name: name for name in self._list_other_methods()}
+        parametrize_cases(metafunc, network={**self.networks, **nightly}, other=others)
 
     def _list_other_methods(self) -> tuple[str, ...]:
         return tuple(
@@ -76,11 +80,16 @@ class MethodSuite:
         return (*network, *self.training_overrides, f"compression=[{','.join(methods)}]", *self.overrides, *others)
 
     def _try_or_skip(self, network: tuple[str, ...]) -> "MethodTrial":
-        """Return what came of the method, or skip the test where it was refused."""
+        """Return what came of the method, or skip the test where it was refused and may be."""
         trial = try_method(self._build_command_line(network))
         if trial.refusal is not None:
+            self._check_may_refuse(network, trial.refusal)
             pytest.skip(f"refused: {trial.refusal}")
         return trial
+
+    def _check_may_refuse(self, network: tuple[str, ...], refusal: str) -> None:
+        must_work = network in [self.networks[name] for name in self.must_work_on]
+        assert not must_work, f"{self.method} must work on {network}: {refusal}"
 
     def test_it_works_or_is_refused_in_one_line(self, network: tuple[str, ...]) -> None:
         trial = try_method(self._build_command_line(network))
@@ -89,7 +98,7 @@ class MethodSuite:
         else:
             assert trial.refusal
             assert "\n" not in trial.refusal
-            assert network not in [self.networks[name] for name in self.must_work_on]
+            self._check_may_refuse(network, trial.refusal)
 
     def test_what_is_in_the_file_is_what_was_trained(self, network: tuple[str, ...]) -> None:
         trial = self._try_or_skip(network)

@@ -40,7 +40,6 @@ def _refuse_data() -> Splits:
 @pytest.fixture(scope="session")
 def view() -> Callable[..., NetworkView]:
     """Return `view(weights, represented, progress, seed, **knobs)`."""
-    torch.set_num_threads(1)
     return make_view
 
 

@@ -43,7 +43,6 @@ def view(network: nn.Module, architecture: dict[str, object]) -> NetworkView:
 @pytest.fixture
 def lenet() -> nn.Module:
     torch.manual_seed(0)
-    torch.set_num_threads(1)
     return factory.build_architecture(LENET)
 
 

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
 
 from convarium.cli import main
 from convarium.compose.points import compose_points
@@ -41,7 +40,6 @@ def split(root: Path, *tops: str, classes: tuple[str, ...] = ("cat", "dog"), cou
 
 @pytest.fixture
 def call(here: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Called]:
-    torch.set_num_threads(1)
     return lambda *arguments: (main(arguments), *capsys.readouterr())
 
 

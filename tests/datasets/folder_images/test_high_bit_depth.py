@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -197,7 +196,6 @@ ASKED = (*SIZE, "dataset.root=mine", "architecture=mlp", "architecture.kwargs.hi
 
 @pytest.fixture
 def call(here: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Called]:
-    torch.set_num_threads(1)
     return lambda *arguments: (main(arguments), *capsys.readouterr())
 
 

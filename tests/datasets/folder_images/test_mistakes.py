@@ -5,7 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
 
 from convarium.cli import main
 from real_images import build_png_bomb, write_digit_folder
@@ -18,7 +17,6 @@ Called = tuple[int, str, str]
 
 @pytest.fixture
 def call(here: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Called]:
-    torch.set_num_threads(1)
     return lambda *arguments: (main(arguments), *capsys.readouterr())
 
 

@@ -54,7 +54,6 @@ def test_a_network_of_more_classes_is_adopted_and_compressed_but_not_trained(
 ) -> None:
     from convarium.cli import main
 
-    torch.set_num_threads(1)
     kwargs = {"hidden": [8], "activation": "relu"}
     described = {"source": "own", "name": "mlp", "in_chans": 1, "num_classes": 5, "img_size": 8, "stem": "native"}
     torch.save(factory.build_architecture({**described, "kwargs": kwargs}).state_dict(), "net.pth")
