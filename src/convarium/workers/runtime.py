@@ -1,7 +1,8 @@
 """What a stage is given besides what it hashes: where to write, how to run, whom to tell."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,3 +40,7 @@ class Runtime:
     check_lease: Callable[[], None]
     run_fresh: Callable[..., Any]
     cache_folder: Path | None = None
+
+    def name_phase(self, phase: str) -> "Runtime":
+        """Return the same, but for `phase=…` in every line that is reported."""
+        return replace(self, report=partial(self.report, phase=phase))
