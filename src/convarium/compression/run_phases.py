@@ -36,27 +36,27 @@ def check_compression_step(network: nn.Module, step: Json) -> None:
         UserError: a phase names a decider, a term, a coder or a knob that is not there, or the sites don't fit the
             network, or the decider (its module's `check_step(network, step)`, if it has one) refuses it.
     """
-    for phase in step["phases"]:
-        _check_phase_names(step, phase)
+    for entry in step["phases"]:
+        _check_entry_names(step, entry)
     sites.check_sites(network, step)
-    for phase in step["phases"]:
-        if phase.get("decider"):
-            decider = lookup.find_by_name("compression.deciders", phase["decider"])
+    for entry in step["phases"]:
+        if entry.get("decider"):
+            decider = lookup.find_by_name("compression.deciders", entry["decider"])
             check_step = lookup.find_companion(decider, "check_step")
             if check_step is not None:
                 check_step(network, step)
 
 
-def _check_phase_names(step: Json, phase: Json) -> None:
-    """Look up the knobs, terms and coder that a phase of the YAML names."""
+def _check_entry_names(step: Json, entry: Json) -> None:
+    """Look up the knobs, terms and coder that an entry of the YAML's phases names."""
     for key in ("repeat", "epochs", "terms"):
-        entry = phase.get(key)
-        if isinstance(entry, str) and entry not in step:
-            raise UserError(f"{step['method']}: its phases name a knob '{entry}' that it does not have")
-    for term in resolve_phase_value(step, phase.get("terms", ())):
+        value = entry.get(key)
+        if isinstance(value, str) and value not in step:
+            raise UserError(f"{step['method']}: its phases name a knob '{value}' that it does not have")
+    for term in resolve_phase_value(step, entry.get("terms", ())):
         lookup.find_by_name("compression.terms", term)
-    if phase.get("coder"):
-        site_streams.find_coder(phase["coder"])
+    if entry.get("coder"):
+        site_streams.find_coder(entry["coder"])
 
 
 def run_all_phases(

@@ -7,7 +7,7 @@ from convarium.workers.runtime import Parent, Runtime
 
 
 def train(stage_config: Mapping[str, Any], parents: tuple[Parent, ...], runtime: Runtime) -> dict[str, Any]:
-    """Train `own["architecture"]` on `own["dataset"]` by `own["recipe"]` and write it as `network.cvm`.
+    """Train `stage_config["architecture"]` on its dataset by its recipe and write it as `network.cvm`.
 
     One that condenses while it is trained is written as it is delivered.
     A `pretrained` one begins with the library's weights, and its images are normalised as theirs were.
