@@ -25,6 +25,8 @@ from convarium.architectures.factory import build_architecture
 from convarium.datasets.splits import LabelledImages, Splits, to_channels_last
 from convarium.datasets.train_batches import BatchSampler
 from convarium.tasks.fit import fit_network
+from convarium.tasks.fit_job import FitJob
+from convarium.workers.runtime import Runtime
 
 RECIPE: dict[str, Any] = {
     "optimizer": "sgd", "lr": 0.01, "momentum": 0.9, "weight_decay": 5e-4, "schedule": "cosine", "warmup_epochs": 0,
@@ -78,12 +80,14 @@ def ours(name: str, train: LabelledImages, epochs: int, clock: Callable[[], floa
     channels, _, batch_size = CASES[name]
     model, splits = network(name), Splits(train, None, None, (0.0,) * channels, (1.0,) * channels)
     with tempfile.TemporaryDirectory() as folder:
-        began = clock()
-        fit_network(
-            model, splits, {"name": "classification"}, {**RECIPE, "batch_size": batch_size}, epochs=epochs, lr=0.01,
-            seed=0, checkpoint=Path(folder) / "c.ckpt", structure={}, report=lambda **_: None, before_save=lambda: None,
-            threads=1, accelerator="cpu",
+        recipe = {**RECIPE, "batch_size": batch_size, "epochs": epochs}
+        job = FitJob({"name": "classification"}, Path(folder) / "c.ckpt", structure={}, seed=0)
+        runtime = Runtime(
+            folder=Path(folder), checkpoint_folder=Path(folder), threads=1, accelerator="cpu", data_root=None,
+            report=lambda **_: None, check_lease=lambda: None, run_fresh=lambda *_: None,
         )  # fmt: skip
+        began = clock()
+        fit_network(model, splits, recipe, job, runtime)
         return len(train) * epochs / (clock() - began)
 
 

@@ -125,6 +125,19 @@ def test_a_finished_phase_is_not_trained_again(made: Made, tmp_path: Path) -> No
     assert told == [("pruning/magnitude 2", 2)]
 
 
+def test_a_fit_goes_by_the_learning_rate_of_its_step_and_the_schedule_of_its_phase(tmp_path: Path) -> None:
+    gradual = "compression.global_gradual"
+    knobs = (f"{gradual}.lr=0.003", f"{gradual}.rounds=2", f"{gradual}.epochs=2", "recipe.schedule=cosine")
+    rates: dict[str, list[float]] = {}
+    bench = StageHarness(tmp_path, report=lambda **row: rates.setdefault(row["phase"], []).append(row["lr"]))
+    for node in plan_command_nodes(*TINY_TRAINING, "compression=global_gradual", *knobs)[:2]:
+        bench.run_stage(node)
+    training, first_round, second_round, retraining = rates.values()
+    assert first_round == second_round == [0.003]
+    assert len(training) == len(retraining) == 2
+    assert 0.003 >= retraining[0] > retraining[1]
+
+
 def test_a_damaged_checkpoint_is_as_good_as_none(made: Made, tmp_path: Path) -> None:
     bench, (_, magnitude, _) = made((*TINY_TRAINING, *CHAIN))
     mine = beside(bench, magnitude, tmp_path)

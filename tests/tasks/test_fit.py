@@ -14,9 +14,11 @@ from convarium.datasets.splits import LabelledImages, Splits
 from convarium.errors import StageFailed, UserError
 from convarium.seeds import derive_seed
 from convarium.tasks import checkpoint as checkpoints
-from convarium.tasks.batch import Batch
+from convarium.tasks.batch import Batch, Term
 from convarium.tasks.evaluate import evaluate_network
 from convarium.tasks.fit import fit_network
+from convarium.tasks.fit_job import FitJob
+from convarium.workers.runtime import Runtime
 
 RECIPE: dict[str, Any] = {
     "optimizer": "sgd", "lr": 0.05, "momentum": 0.9, "weight_decay": 5e-4, "schedule": "cosine", "warmup_epochs": 1,
@@ -68,7 +70,7 @@ def splits() -> Splits:
 
 
 class Run:
-    """Calls `fit` with a recipe of small changes and remembers what it reported."""
+    """Fits by a recipe of small changes and remembers what was reported."""
 
     def __init__(self, splits: Splits, checkpoint: Path, **changes: Any) -> None:
         self.splits, self.checkpoint, self.recipe = splits, checkpoint, {**RECIPE, **changes}
@@ -78,15 +80,17 @@ class Run:
         self,
         network: nn.Module,
         epochs: int = EPOCHS,
-        terms: tuple[Callable[[nn.Module], Tensor], ...] = (),
+        terms: tuple[Term, ...] = (),
         check: Callable[[], None] = lambda: None,
         structure: dict[str, Any] | None = None,
     ) -> nn.Module:
-        fit_network(
-            network, self.splits, {"name": "classification"}, self.recipe, epochs=epochs, lr=self.recipe["lr"], seed=7,
-            checkpoint=self.checkpoint, structure=structure or {}, report=lambda **row: self.reports.append(row),
-            before_save=check, threads=1, accelerator="cpu", terms=terms,
+        job = FitJob({"name": "classification"}, self.checkpoint, structure or {}, seed=7, terms=terms)
+        folder = self.checkpoint.parent
+        runtime = Runtime(
+            folder=folder, checkpoint_folder=folder, threads=1, accelerator="cpu", data_root=None,
+            report=lambda **row: self.reports.append(row), check_lease=check, run_fresh=lambda *_: None,
         )  # fmt: skip
+        fit_network(network, self.splits, {**self.recipe, "epochs": epochs}, job, runtime)
         return network
 
 
@@ -254,7 +258,7 @@ def test_a_checkpoint_for_which_memory_does_not_suffice_stays(
 def test_nan_ends_with_one_line_and_keeps_the_last_good_checkpoint(splits: Splits, tmp_path: Path) -> None:
     calls = [0]
 
-    def breaks(network: nn.Module) -> Tensor:
+    def breaks(batch: Batch) -> Tensor:
         calls[0] += 1
         return torch.tensor(float("nan") if calls[0] > 20 else 0.0)
 

@@ -8,12 +8,13 @@ from torch import nn
 
 from convarium.tasks.recipe import build_lr_schedule, build_optimizer
 
-RECIPE: dict[str, Any] = {"optimizer": "sgd", "momentum": 0.9, "weight_decay": 0.1, "schedule": "cosine"}
+RECIPE: dict[str, Any] = {"optimizer": "sgd", "lr": 0.1, "momentum": 0.9, "weight_decay": 0.1, "schedule": "cosine"}
 
 
 def rates(name: str, warmup: int, steps_per_epoch: int = 4, epochs: int = 3) -> list[float]:
-    plan = build_lr_schedule({"schedule": name, "warmup_epochs": warmup}, 0.1, steps_per_epoch, epochs)
-    return [plan.compute_lr(step) for step in range(steps_per_epoch * epochs)]
+    recipe = {"schedule": name, "lr": 0.1, "epochs": epochs, "warmup_epochs": warmup}
+    schedule = build_lr_schedule(recipe, steps_per_epoch)
+    return [schedule.compute_lr(step) for step in range(steps_per_epoch * epochs)]
 
 
 def test_constant_stays() -> None:
@@ -36,7 +37,7 @@ def test_warmup_rises_evenly_to_the_full_rate() -> None:
 def test_frozen_parameters_are_not_the_optimisers() -> None:
     network = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
     network[0].requires_grad_(False)
-    (group,) = build_optimizer(RECIPE, network.parameters(), lr=0.1).param_groups
+    (group,) = build_optimizer(RECIPE, network.parameters()).param_groups
     assert [id(parameter) for parameter in group["params"]] == [id(p) for p in network[1].parameters()]
-    assert (group["momentum"], group["weight_decay"]) == (0.9, 0.1)
-    assert isinstance(build_optimizer({**RECIPE, "optimizer": "adamw"}, network.parameters(), 0.1), torch.optim.Adam)
+    assert (group["lr"], group["momentum"], group["weight_decay"]) == (0.1, 0.9, 0.1)
+    assert isinstance(build_optimizer({**RECIPE, "optimizer": "adamw"}, network.parameters()), torch.optim.Adam)

@@ -1,4 +1,4 @@
-"""Try a chain without training it, to solve a step's knob for a budget."""
+"""Trials of a budget: a chain run without training on a copy of the network, to solve a step's knob."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -23,39 +23,54 @@ HEADER_KEYS = ("architecture", "task", "classes", "input")
 def solve_budget_knob(state: StepState, phase: Phase, context: StepContext) -> dict[str, Any]:
     """Return the step's knob, solved for its budget, as if all rounds were done at once on the weights of now.
 
-    A round before the last solves it EARLY_ROUND_TOLERANCE only: the weights change until the last one.
+    A round before the last solves it to EARLY_ROUND_TOLERANCE only: the weights change until the last one.
 
     Raises:
-        NotReachable: no value of the knob meets the budget.
+        BudgetNotReachable: no value of the knob meets the budget.
     """
     step = context.stage_config["step"]
-    order = step["budget"] if phase.progress == 1.0 else {**step["budget"], "close": EARLY_ROUND_TOLERANCE}
+    budget_spec, knob = step["budget"], step["budget"]["knob"]
+    if phase.progress < 1.0:
+        budget_spec = {**budget_spec, "close": EARLY_ROUND_TOLERANCE}
 
-    def cost(value: Any) -> float:
-        return _measure_cost(_try_chain(state, {**step, order["knob"]: value}, phase, context), order, context)
+    def measure_cost(value: Any) -> float:
+        tried_state = _try_chain(state, {**step, knob: value}, phase, context)
+        return _measure_state_cost(tried_state, budget_spec["quantity"], context)
 
+    limit = budget.compute_cost_limit(budget_spec, context.header)
     try:
-        value = budget.solve_knob(order, cost, budget.compute_cost_limit(order, context.header))
+        solved_value = budget.solve_knob(budget_spec, measure_cost, limit)
     except BudgetNotReachable as error:
-        raise BudgetNotReachable(f"budget.{order['quantity']}={order['value']:g} is {error}") from None
-    return {order["knob"]: value}
+        raise BudgetNotReachable(f"budget.{budget_spec['quantity']}={budget_spec['value']:g} is {error}") from None
+    return {knob: solved_value}
 
 
 def _try_chain(state: StepState, step: Json, phase: Phase, context: StepContext) -> StepState:
     """What the chain makes of a copy of `state` from `phase` on, without training."""
-    copied = copy_step_state(state, context)
-    run_decider(copied, step, replace(phase, progress=1.0), context)
-    following = [one for one in unroll_phases(step)[phase.index + 1 :] if one.progress == 1.0]
-    for own, todo in [(step, following), *((one, unroll_phases(one)) for one in context.stage_config["following"])]:
-        for one in todo:
-            if one.decider and one.decider != phase.decider and one.progress == 1.0:
-                run_decider(copied, own, one, context)
-        assign_coders(copied, todo)
-    return copied
+    trial = copy_step_state(state, context)
+    run_decider(trial, step, replace(phase, progress=1.0), context)
+    remaining_phases = unroll_phases(step)[phase.index + 1 :]
+    _try_phases(trial, step, remaining_phases, phase, context)
+    for next_step in context.stage_config["following"]:
+        _try_phases(trial, next_step, unroll_phases(next_step), phase, context)
+    return trial
+
+
+def _try_phases(
+    trial: StepState, step: Json, phases: tuple[Phase, ...], solved_phase: Phase, context: StepContext
+) -> None:
+    """Run the deciders and coders of a step's phases; of many rounds only the last, which decides for all."""
+    last_rounds = [phase for phase in phases if phase.progress == 1.0]
+    for phase in last_rounds:
+        # The decider that is solved has run to its end already.
+        if phase.decider and phase.decider != solved_phase.decider:
+            run_decider(trial, step, phase, context)
+    assign_coders(trial, last_rounds)
 
 
 def copy_step_state(state: StepState, context: StepContext) -> StepState:
-    """The same network again, built anew: copies of parametrised modules share their class."""
+    """Return a state with a network of its own, equal to this one's."""
+    # Built anew, not deep-copied: copies of parametrised modules share their class with the original.
     network = factory.build_architecture(context.header["architecture"])
     edits.apply_surgery(network, state.surgery)
     parametrization.restore_representations(network, parametrization.describe_representations(state.network))
@@ -63,25 +78,30 @@ def copy_step_state(state: StepState, context: StepContext) -> StepState:
     return replace(state, network=network, surgery=list(state.surgery), coders=dict(state.coders))
 
 
-def _measure_cost(state: StepState, budget_spec: Json, context: StepContext) -> float:
-    quantity = budget_spec["quantity"]
+def _measure_state_cost(state: StepState, quantity: str, context: StepContext) -> float:
+    """The cost of the state's network, in the unit of `budget.compute_cost_limit`."""
     if quantity == "bytes":
-        header = {key: context.header[key] for key in HEADER_KEYS}
-        return budget.measure_file_bytes(state.network, state.surgery, header, state.coders)
+        return budget.measure_file_bytes(state.network, state.surgery, _select_header(context), state.coders)
     if quantity == "latency":
         return _measure_latency_share(state, context)
-    return budget.count_structural_cost(
-        state.network, "parameters" if quantity == "sparsity" else quantity, context.header
-    )
+    counted_quantity = "parameters" if quantity == "sparsity" else quantity
+    return budget.count_structural_cost(state.network, counted_quantity, context.header)
 
 
 def _measure_latency_share(state: StepState, context: StepContext) -> float:
     """Time of a pass as a share of the dense network's, in turns in this process."""
     from convarium.measurement.latency import measure_time_share
 
-    header = {key: context.header[key] for key in HEADER_KEYS}
+    header = _select_header(context)
+    dense_network = factory.build_architecture(header["architecture"])
     with TemporaryDirectory() as folder:
-        file, dense = Path(folder) / "network.cvm", Path(folder) / "dense.cvm"
-        container.write_cvm(file, state.network, {**header, "surgery": list(state.surgery)}, {})
-        container.write_cvm(dense, factory.build_architecture(header["architecture"]), {**header, "surgery": []}, {})
-        return measure_time_share(file, dense, header["input"]["shape"], context.stage_config["time"]["measurement"])
+        trial_file, dense_file = Path(folder) / "network.cvm", Path(folder) / "dense.cvm"
+        container.write_cvm(trial_file, state.network, {**header, "surgery": list(state.surgery)}, {})
+        container.write_cvm(dense_file, dense_network, {**header, "surgery": []}, {})
+        settings = context.stage_config["time"]["measurement"]
+        return measure_time_share(trial_file, dense_file, header["input"]["shape"], settings)
+
+
+def _select_header(context: StepContext) -> dict[str, Any]:
+    """What a network's file says of it, but for its surgery."""
+    return {key: context.header[key] for key in HEADER_KEYS}

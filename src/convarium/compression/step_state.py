@@ -1,4 +1,4 @@
-"""A network between its parent's file and its own: what deciders see of it and make of it."""
+"""The state of a step: a network between its parent's file and its own, what deciders see of it and make of it."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -51,7 +51,15 @@ class StepState:
 
 @dataclass(frozen=True)
 class StepContext:
-    """What all phases of a step work with."""
+    """What all phases of a step work with.
+
+    Attributes:
+        header: of the parent's file.
+        stage_config: what the stage hashes: the step, and what its fits need.
+        runtime: the stage's.
+        references: files of the networks that the step refers to, by the knobs' names.
+        load_splits: loads the training and validation images, once.
+    """
 
     header: Json
     stage_config: Json
@@ -60,36 +68,40 @@ class StepContext:
     load_splits: Callable[[], Splits]
 
 
-def assign_coders(state: StepState, todo: Iterable[Phase]) -> None:
+def assign_coders(state: StepState, phases: Iterable[Phase]) -> None:
     """Note the coders that phases name: of represented sites, or of all tensors if it codes values."""
-    for phase in todo:
-        if phase.coder:
-            every = site_streams.find_coder(phase.coder).codes_values
-            state.coders |= dict.fromkeys(
-                (parametrization.collect_stored_tensors if every else parametrization.describe_representations)(
-                    state.network
-                ),
-                phase.coder,
-            )
+    for phase in phases:
+        if not phase.coder:
+            continue
+        names: Iterable[str]
+        if site_streams.find_coder(phase.coder).codes_values:
+            names = parametrization.collect_stored_tensors(state.network)
+        else:
+            names = parametrization.describe_representations(state.network)
+        state.coders |= dict.fromkeys(names, phase.coder)
 
 
 def run_decider(state: StepState, step: Json, phase: Phase, context: StepContext) -> None:
-    """Let the phase's decider choose with the knobs of `step`."""
+    """Let the phase's decider choose with the knobs of `step`, and change the state by its decision.
+
+    Raises:
+        UserError: the decider refuses, or what it returns is no decision or does not fit the network.
+    """
     assert phase.decider is not None
-    decided = lookup.find_by_name("compression.deciders", phase.decider)(
-        _build_network_view(state.network, step, phase, context)
-    )
-    decision = decisions.apply_decision(state.network, decision_checks.check_decision(decided, phase.decider))
+    decider = lookup.find_by_name("compression.deciders", phase.decider)
+    answer = decider(_build_network_view(state.network, step, phase, context))
+    decision = decision_checks.check_decision(answer, phase.decider)
+    decisions.apply_decision(state.network, decision)
     state.surgery += decision.edits
     state.external_bytes = decision.external_bytes
 
 
 def _build_network_view(network: nn.Module, step: Json, phase: Phase, context: StepContext) -> NetworkView:
     """What a decider sees of `network`."""
-    chosen = sites.resolve_sites(network, step) if "sites" in step else ()
+    step_sites = sites.resolve_sites(network, step) if "sites" in step else ()
     return NetworkView(
-        sites=chosen,
-        weights={site.name: parametrization.materialise_site(network, site.name) for site in chosen},
+        sites=step_sites,
+        weights={site.name: parametrization.materialise_site(network, site.name) for site in step_sites},
         representations=parametrization.collect_representations_with_aliases(network),
         step=step,
         progress=phase.progress,

@@ -72,24 +72,16 @@ def train_by_recipe(network: Any, splits: Any, stage_config: Mapping[str, Any], 
     """Train a plain network by `stage_config["recipe"]`, from where an earlier owner was stopped."""
     from convarium.architectures.condensing import Condensing
     from convarium.tasks.fit import fit_network
+    from convarium.tasks.fit_job import FitJob
 
-    recipe = stage_config["recipe"]
-    fit_network(
-        network,
-        splits,
-        stage_config["task"],
-        recipe,
-        epochs=recipe["epochs"],
-        lr=recipe["lr"],
-        seed=stage_config["seed"],
+    job = FitJob(
+        task=stage_config["task"],
         checkpoint=runtime.checkpoint_folder / "train.ckpt",
         structure={},
-        report=lambda **figures: runtime.report(phase="train", **figures),
-        before_save=runtime.check_lease,
-        threads=runtime.threads,
-        accelerator=runtime.accelerator,
+        seed=stage_config["seed"],
         terms=[lambda batch: network.penalty()] if isinstance(network, Condensing) else [],
     )
+    fit_network(network, splits, stage_config["recipe"], job, runtime.name_phase("train"))
 
 
 def build_file_header(stage_config: Mapping[str, Any], splits: Any) -> dict[str, Any]:

@@ -1,9 +1,9 @@
-"""What training needs to go on as if it had never stopped, in one file, replaced whole at the end of an epoch."""
+"""Checkpoints of a fit: what it needs to go on as if it had never stopped, in one file, replaced at an epoch's end."""
 
 import json
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,14 +11,28 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from convarium.tasks.fit_job import FitJob
+from convarium.workers.runtime import Runtime
+
 logger = logging.getLogger(__name__)
 MAX_REASON_CHARS = 120
-OUT_OF_MEMORY_TEXT = "allocate memory"  # what torch says, in a RuntimeError
+OUT_OF_MEMORY_TEXT = "allocate memory"  # torch raises a plain RuntimeError with this text
 
 
 @dataclass(frozen=True)
 class FitState:
-    """`epoch` epochs are done; `best` holds the best network so far where the recipe keeps it."""
+    """A fit at the end of an epoch.
+
+    Attributes:
+        structure: the job's, as JSON text.
+        epoch: how many epochs are done.
+        finished: whether the fit is.
+        network: its state dict, on the CPU.
+        optimizer: its state dict.
+        best: the best network so far, where the recipe keeps it.
+        best_accuracy: on the validation images; below 0 where there was none yet.
+        best_epoch: the one that patience counts from.
+    """
 
     structure: str
     epoch: int
@@ -42,14 +56,17 @@ def save_state(path: Path, state: FitState) -> None:
 
 
 def read_state(path: Path) -> FitState | None:
-    """Return the state in `path`, None without a file; a damaged one is told and removed: anew gives the same.
+    """Return the state in `path`, None without a file.
+
+    A damaged one is warned of and removed, and there is none: training anew gives the same.
 
     Raises:
         OSError, MemoryError, RuntimeError: the disk refuses the file, or memory does not suffice; the file stays.
     """
     if not path.is_file():
         return None
-    with path.open("rb") as file:  # what the disk refuses is not damaged
+    # What the disk refuses is not damaged: this read raises OSError, the one below whatever broken bytes lead to.
+    with path.open("rb") as file:
         file.read(1)
     try:
         return FitState(**torch.load(path, map_location="cpu", weights_only=True))
@@ -63,61 +80,84 @@ def read_state(path: Path) -> FitState | None:
 
 
 def read_structure(path: Path) -> Any:
-    """Return the structure (JSON value) in `path`, to be attached to a bare network before `fit`; None without file."""
+    """Return the structure (a JSON value) that a bare network is given before the fit; None without a sound file."""
     state = read_state(path)
     return None if state is None else json.loads(state.structure)
 
 
 class Checkpointer:
-    """Follows the epochs of one phase: keeps the last state in a file, the best network, and knows when to stop."""
+    """The course of a fit over its epochs: its last state, in memory and in a file, and whether it is finished.
 
-    def __init__(
-        self,
-        path: Path,
-        structure: str,
-        recipe: Mapping[str, Any],
-        epochs: int,
-        report: Callable[..., None],
-        before_save: Callable[[], None],
-        state: FitState | None,
-    ) -> None:
-        self.path, self.structure, self.recipe, self.epochs = path, structure, recipe, epochs
-        self.report, self.before_save, self.state = report, before_save, state
+    Attributes:
+        state: after the last whole epoch; None before the first.
+    """
+
+    def __init__(self, recipe: Mapping[str, Any], job: FitJob, runtime: Runtime, state: FitState | None) -> None:
+        self.recipe, self.job, self.runtime, self.state = recipe, job, runtime, state
 
     @property
     def epochs_done(self) -> int:
-        """Epochs done."""
+        """Epochs done, by whoever ran them."""
         return self.state.epoch if self.state else 0
+
+    @property
+    def epochs_left(self) -> int:
+        """Epochs of the recipe that are not done."""
+        return int(self.recipe["epochs"]) - self.epochs_done
 
     @property
     def is_finished(self) -> bool:
         """Whether all epochs are done or validation has not improved for long enough."""
         return self.state is not None and self.state.finished
 
-    def record_epoch(
-        self, network: nn.Module, optimizer: torch.optim.Optimizer, accuracy: float | None, settled: bool = True
-    ) -> None:
-        """Take in an epoch's end: `check()`, then write the state.
+    def report_epoch(self, **figures: float | None) -> None:
+        """Report the figures of the epoch that has just ended and is not recorded yet."""
+        self.runtime.report(epoch=self.epochs_done + 1, epochs=self.recipe["epochs"], **figures)
 
-        A network that is not `settled` will still lose connections: it can't be the best, and patience begins after it.
+    def record_epoch(
+        self, network: nn.Module, optimizer: torch.optim.Optimizer, accuracy: float | None, is_settled: bool
+    ) -> None:
+        """Take in an epoch's end: look whether the lease still holds, then write the state.
+
+        Args:
+            network: as it is after the epoch, on any device.
+            optimizer: likewise.
+            accuracy: on the validation images; None without them.
+            is_settled: a network that is not will still lose connections: it can't be the best, and patience begins
+                after it.
         """
-        epoch, last = self.epochs_done + 1, self.state
+        epoch = self.epochs_done + 1
         weights = {name: tensor.detach().cpu() for name, tensor in network.state_dict().items()}
-        best, best_accuracy, best_epoch = (last.best, last.best_accuracy, last.best_epoch) if last else (None, -1.0, 0)
-        if not settled:
-            best_epoch = epoch
-        elif accuracy is not None and accuracy > best_accuracy:
-            best_accuracy, best_epoch = accuracy, epoch
-            best = (
-                {name: tensor.clone() for name, tensor in weights.items()}
-                if self.recipe["final_weights"] == "best"
-                else None
-            )
+        best, best_accuracy, best_epoch = self._select_best(weights, accuracy, is_settled)
         patience = self.recipe["early_stop"]
-        finished = epoch >= self.epochs or bool(patience and epoch - best_epoch >= patience)
+        is_out_of_patience = bool(patience and epoch - best_epoch >= patience)
         state = FitState(
-            self.structure, epoch, finished, weights, optimizer.state_dict(), best, best_accuracy, best_epoch
+            structure=self.job.structure_text,
+            epoch=epoch,
+            finished=epoch >= self.recipe["epochs"] or is_out_of_patience,
+            network=weights,
+            optimizer=optimizer.state_dict(),
+            best=best,
+            best_accuracy=best_accuracy,
+            best_epoch=best_epoch,
         )
-        self.before_save()
-        save_state(self.path, state)
+        self.runtime.check_lease()
+        save_state(self.job.checkpoint, state)
         self.state = state
+
+    def _select_best(
+        self, weights: dict[str, Tensor], accuracy: float | None, is_settled: bool
+    ) -> tuple[dict[str, Tensor] | None, float, int]:
+        """Return the best weights (where the recipe keeps them), their accuracy and epoch, with the one just ended."""
+        best, best_accuracy, best_epoch = None, -1.0, 0
+        if self.state is not None:
+            best, best_accuracy, best_epoch = self.state.best, self.state.best_accuracy, self.state.best_epoch
+        epoch = self.epochs_done + 1
+        if not is_settled:
+            return best, best_accuracy, epoch
+        if accuracy is None or accuracy <= best_accuracy:
+            return best, best_accuracy, best_epoch
+        if self.recipe["final_weights"] != "best":
+            return None, accuracy, epoch
+        # On the CPU `weights` are the network's own tensors, which the next epoch changes.
+        return {name: tensor.clone() for name, tensor in weights.items()}, accuracy, epoch

@@ -1,7 +1,6 @@
-"""Image classification: cross-entropy, accuracy."""
+"""Image classification: training by cross-entropy, accuracy on the validation images."""
 
 import math
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -23,7 +22,7 @@ from convarium.tasks.recipe import LrSchedule
 
 
 class Classification(LightningModule):
-    """Trains a network on chunks of batches with manual optimisation, and looks at validation after each epoch.
+    """Training of a classifier on chunks of batches, with manual optimisation.
 
     At every step the learning rate and torch's random state are set from the step's number, so a step depends on
     nothing but weights, optimiser state and its number.
@@ -43,25 +42,26 @@ class Classification(LightningModule):
         self.automatic_optimization = False
         self.network, self.recipe, self.optimizer, self.schedule = network, recipe, optimizer, schedule
         self.seed, self.validation, self.terms = seed, validation, tuple(terms)
-        self.advance = network.drop_due_connections if isinstance(network, Condensing) else None
+        self.drop_due_connections = network.drop_due_connections if isinstance(network, Condensing) else None
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Return the optimiser made before (its state may come from a checkpoint)."""
         return self.optimizer
 
     def on_train_epoch_start(self) -> None:
-        """Start the epoch's sums; Lightning has moved parameters and buffers only."""
-        move_network(self.network, self.device)
-        self.start_time, self.loss_sum, self.image_count = time.perf_counter(), 0.0, 0
+        """Set the network to train, and the epoch's sums to zero."""
+        move_network(self.network, self.device)  # Lightning has moved parameters and buffers only
+        self.loss_sum, self.image_count = 0.0, 0
         self.network.train()
 
     def training_step(self, chunk: BatchChunk, index: int) -> None:
         """Take all steps of a chunk."""
-        total = torch.zeros((), device=self.device)
+        # Summed on the device: every look at a loss from here would wait for the step to end.
+        chunk_loss = torch.zeros((), device=self.device)
         for position in range(len(chunk.indices)):
-            total += self.train_batch(chunk, position)
-        self.loss_sum += float(total)
-        self.image_count += sum(map(len, chunk.indices))
+            chunk_loss += self.train_batch(chunk, position)
+        self.loss_sum += float(chunk_loss)
+        self.image_count += sum(len(indices) for indices in chunk.indices)
         if not math.isfinite(self.loss_sum):
             self._raise_diverged(chunk)
 
@@ -71,26 +71,34 @@ class Classification(LightningModule):
         self.reseed(derive_seed(self.seed, "step", step))
         for group in self.optimizer.param_groups:
             group["lr"] = self.schedule.compute_lr(step)
-        if self.advance is not None:
-            self.advance(step / self.schedule.steps)
+        if self.drop_due_connections is not None:
+            self.drop_due_connections(step / self.schedule.steps)
         images, labels = chunk.load_batch(position)
         loss = self.compute_loss(images, labels, chunk.indices[position])
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        if self.recipe["gradient_clip"] is not None:
-            nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe["gradient_clip"])
+        max_norm = self.recipe["gradient_clip"]
+        if max_norm is not None:
+            nn.utils.clip_grad_norm_(self.network.parameters(), max_norm)
         self.optimizer.step()
         return loss.detach() * len(labels)
 
     def reseed(self, seed: int) -> None:
-        """Set the random state that this step draws from; on the CPU without a tenth of a millisecond of ceremony."""
+        """Set the random state that this step draws from."""
         if self.device.type == "cpu":
+            # torch.manual_seed seeds every device's state, which takes a tenth of a millisecond at each step.
             torch.default_generator.manual_seed(seed)
         else:
             torch.manual_seed(seed)
 
     def compute_loss(self, images: Tensor, labels: Tensor, indices: Tensor) -> Tensor:
-        """Return mean cross-entropy (label smoothing as the recipe says) plus the terms."""
+        """Return the mean cross-entropy of a batch (label smoothing as the recipe says) plus the terms, a scalar.
+
+        Args:
+            images: (N, C, H, W), normalised and augmented.
+            labels: int64 (N,).
+            indices: places of the images among all training images, int64 (N,).
+        """
         with self._autocast():
             logits = self.network(images)
             loss = functional.cross_entropy(logits, labels, label_smoothing=self.recipe["label_smoothing"])
@@ -103,7 +111,8 @@ class Classification(LightningModule):
         """Return the accuracy on the validation images, None where there are none."""
         if self.validation is None:
             return None
-        return evaluate_network(self.network, self.validation)[0].double().mean().item()
+        is_correct, _ = evaluate_network(self.network, self.validation)
+        return is_correct.double().mean().item()
 
     def _autocast(self) -> AbstractContextManager[Any]:
         if self.recipe["precision"] == "bf16":
@@ -111,10 +120,10 @@ class Classification(LightningModule):
         return nullcontext()
 
     def _raise_diverged(self, chunk: BatchChunk) -> None:
-        what = "NaN" if math.isnan(self.loss_sum) else "infinite"
+        value = "NaN" if math.isnan(self.loss_sum) else "infinite"
         first, last = chunk.first_step + 1, chunk.first_step + len(chunk.indices)
         raise StageFailed(
-            f"loss became {what} in epoch {chunk.epoch + 1} (steps {first} to {last}):"
+            f"loss became {value} in epoch {chunk.epoch + 1} (steps {first} to {last}):"
             f" lower the learning rate (now {self.schedule.lr:g})"
         )
 

@@ -1,4 +1,4 @@
-"""How good a classifier is on a set of images."""
+"""Evaluation of a classifier: which images it gets right, and its loss."""
 
 import torch
 from torch import Tensor, nn
@@ -14,16 +14,17 @@ def evaluate_network(network: nn.Module, data: LabelledImages, batch_size: int =
         Which images are classified correctly, bool (N,) on the CPU, and the mean cross-entropy in nats.
     """
     device = next((parameter.device for parameter in network.parameters()), torch.device("cpu"))
-    modes = {module: module.training for module in network.modules()}
+    # Each module's own: a part of a network may stand in eval mode while the rest trains.
+    training_modes = {module: module.training for module in network.modules()}
     network.eval()
-    correct, total = [], 0.0
+    correct_parts, loss_sum = [], 0.0
     with torch.no_grad():
         for start in range(0, len(data), batch_size):
-            part = slice(start, start + batch_size)
-            labels = data.labels[part].to(device)
-            logits = network(data.images[part].to(device))
-            correct.append((logits.argmax(1) == labels).cpu())
-            total += functional.cross_entropy(logits, labels, reduction="sum").item()
-    for module, mode in modes.items():
-        module.training = mode
-    return torch.cat(correct), total / len(data)
+            batch = slice(start, start + batch_size)
+            labels = data.labels[batch].to(device)
+            logits = network(data.images[batch].to(device))
+            correct_parts.append((logits.argmax(1) == labels).cpu())
+            loss_sum += functional.cross_entropy(logits, labels, reduction="sum").item()
+    for module, is_training in training_modes.items():
+        module.training = is_training
+    return torch.cat(correct_parts), loss_sum / len(data)

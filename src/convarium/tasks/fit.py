@@ -1,8 +1,6 @@
-"""One phase of training: one Lightning fit that goes on where a checkpoint left it, bit for bit."""
+"""One fit: a network trained for the epochs of its recipe, going on where a checkpoint left it, bit for bit."""
 
-import json
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -12,60 +10,41 @@ from convarium.datasets.splits import Splits
 from convarium.errors import StageFailed, UserError
 from convarium.seeds import derive_seed
 from convarium.tasks import checkpoint as checkpoints
-from convarium.tasks.batch import Term
+from convarium.tasks.fit_job import FitJob
+from convarium.workers.runtime import Runtime
 
 
-def fit_network(
-    network: nn.Module,
-    splits: Splits,
-    task: Mapping[str, Any],
-    recipe: Mapping[str, Any],
-    *,
-    epochs: int,
-    lr: float,
-    seed: int,
-    checkpoint: Path,
-    structure: Mapping[str, Any],
-    report: Callable[..., None],
-    before_save: Callable[[], None],
-    threads: int,
-    accelerator: str,
-    terms: Sequence[Term] = (),
-) -> None:
-    """Train `network` in place for `epochs`; it ends on the CPU with its last or best weights (`recipe.final_weights`).
+def fit_network(network: nn.Module, splits: Splits, recipe: Mapping[str, Any], job: FitJob, runtime: Runtime) -> None:
+    """Train `network` in place; it ends on the CPU with its last or best weights (`recipe.final_weights`).
 
     Args:
-        network: with Representations attached as `structure` says; only parameters that require gradients are trained.
-        splits: train, and validation where it is reported or decides (early_stop, keep=best).
-        checkpoint: written after each epoch; if it exists training continues from it, a finished one is just loaded.
-        structure: JSON, kept in the checkpoint.
-        report: called after each epoch with epoch, epochs, loss, lr, validation_accuracy, seconds.
-        before_save: called before each checkpoint; may raise.
-        terms: added to the loss.
+        network: with Representations attached as `job.structure` says; only parameters that require gradients are
+            trained.
+        splits: train, and validation where it is reported or decides (early_stop, final_weights=best).
+        recipe: as it holds for this fit: a phase's own lr, epochs and schedule are in it.
+        job: a finished checkpoint of it is just loaded.
+        runtime: its `report` is called after each epoch with epoch, epochs, loss, lr, validation_accuracy, seconds;
+            its `check_lease` before each checkpoint, and may raise.
 
     Raises:
         StageFailed: the loss became NaN or infinite (the checkpoint of the last good epoch stays), nothing to train,
-            a checkpoint damaged or of another structure.
-        UserError: the recipe needs validation images and there are none.
+            a checkpoint of another structure.
+        UserError: the recipe needs images that are not there.
     """
-    torch.set_num_threads(threads)
+    torch.set_num_threads(runtime.threads)
     _check_fit_inputs(network, splits, recipe)
-    text = json.dumps(structure, sort_keys=True)
-    state = checkpoints.read_state(checkpoint)
-    if state is not None and state.structure != text:
-        raise StageFailed(f"{checkpoint} holds another network structure: remove it to train this phase anew")
-    if epochs > 0 and (state is None or not state.finished):
-        from convarium.tasks.lightning_fit import (
-            run_lightning_fit,
-        )  # Lightning takes seconds to import; a finished phase needs none of it
+    state = checkpoints.read_state(job.checkpoint)
+    if state is not None and state.structure != job.structure_text:
+        raise StageFailed(f"{job.checkpoint} holds another network structure: remove it to train this phase anew")
+    if recipe["epochs"] > 0 and (state is None or not state.finished):
+        # Lightning takes seconds to import; a finished fit needs none of it.
+        from convarium.tasks.lightning_fit import run_lightning_fit
 
-        keeper = checkpoints.Checkpointer(checkpoint, text, recipe, epochs, report, before_save, state)
-        state = run_lightning_fit(
-            network, splits, task, recipe, keeper, lr=lr, seed=seed, terms=terms, accelerator=accelerator
-        )
+        state = run_lightning_fit(network, splits, recipe, job, runtime, state)
     if state is not None:
         network.load_state_dict(state.network if state.best is None else state.best)
-    torch.manual_seed(derive_seed(seed, "after"))
+    # What comes next must not depend on whether epochs ran here or were only loaded.
+    torch.manual_seed(derive_seed(job.seed, "after"))
 
 
 def _check_fit_inputs(network: nn.Module, splits: Splits, recipe: Mapping[str, Any]) -> None:
@@ -73,5 +52,6 @@ def _check_fit_inputs(network: nn.Module, splits: Splits, recipe: Mapping[str, A
         raise StageFailed("nothing to train: no parameter of the network requires gradients")
     if splits.train is None or len(splits.train) == 0:
         raise UserError("training needs training images")
-    if splits.validation is None and (recipe["early_stop"] or recipe["final_weights"] == "best"):
+    needs_validation = recipe["early_stop"] or recipe["final_weights"] == "best"
+    if splits.validation is None and needs_validation:
         raise UserError("recipe.early_stop and recipe.final_weights=best need validation images")

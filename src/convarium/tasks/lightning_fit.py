@@ -1,11 +1,11 @@
-"""The Lightning side of a phase: the trainer, bare of all that costs time, and what happens at an epoch's end."""
+"""The Lightning side of a fit: the trainer, bare of all that costs time, and what happens at an epoch's end."""
 
 import logging
 import signal
 import threading
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -20,38 +20,35 @@ from convarium.datasets.splits import Splits
 from convarium.datasets.train_batches import BatchSampler, TrainDataModule
 from convarium.errors import StageFailed
 from convarium.lookup import find_by_name
-from convarium.tasks.batch import Term
 from convarium.tasks.checkpoint import Checkpointer, FitState
-from convarium.tasks.recipe import build_lr_schedule as make_schedule
-from convarium.tasks.recipe import build_optimizer as make_optimizer
+from convarium.tasks.fit_job import FitJob
+from convarium.tasks.recipe import build_lr_schedule, build_optimizer
+from convarium.workers.runtime import Runtime
 
 
 def run_lightning_fit(
     network: nn.Module,
     splits: Splits,
-    task: Mapping[str, Any],
     recipe: Mapping[str, Any],
-    checkpointer: Checkpointer,
-    *,
-    lr: float,
-    seed: int,
-    terms: Sequence[Term],
-    accelerator: str,
+    job: FitJob,
+    runtime: Runtime,
+    state: FitState | None,
 ) -> FitState | None:
-    """Train from the keeper's state to the end; return the last state."""
+    """Train from `state` (None: from the network as it is) to the end; return the last state."""
     assert splits.train is not None
-    sampler = BatchSampler(len(splits.train), recipe["batch_size"], seed)
-    optimizer = make_optimizer(recipe, network.parameters(), lr)
-    if checkpointer.state is not None:
-        network.load_state_dict(checkpointer.state.network)
-        optimizer.load_state_dict(checkpointer.state.optimizer)
-    plan = make_schedule(recipe, lr, sampler.steps_per_epoch, checkpointer.epochs)
-    module = find_by_name("tasks", task["name"])(network, recipe, optimizer, plan, seed, splits.validation, terms)
+    checkpointer = Checkpointer(recipe, job, runtime, state)
+    sampler = BatchSampler(len(splits.train), recipe["batch_size"], job.seed)
+    optimizer = build_optimizer(recipe, network.parameters())
+    if state is not None:
+        network.load_state_dict(state.network)
+        optimizer.load_state_dict(state.optimizer)
+    schedule = build_lr_schedule(recipe, sampler.steps_per_epoch)
+    build_module = find_by_name("tasks", job.task["name"])
+    module = build_module(network, recipe, optimizer, schedule, job.seed, splits.validation, job.terms)
     data = TrainDataModule(splits, sampler, recipe["augmentation"], checkpointer.epochs_done)
+    # cuDNN's fastest algorithms differ from run to run, in speed and in the last bits.
     with _silence_lightning(), torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
-        trainer = _build_trainer(
-            accelerator, checkpointer.epochs - checkpointer.epochs_done, EpochEndCallback(checkpointer)
-        )
+        trainer = _build_trainer(runtime.accelerator, checkpointer.epochs_left, EpochEndCallback(checkpointer))
         try:
             with _restore_interrupts():
                 trainer.fit(module, data)
@@ -61,7 +58,7 @@ def run_lightning_fit(
 
 
 class EpochEndCallback(Callback):
-    """Measures, reports and keeps the state after each epoch."""
+    """What happens at an epoch's end: a look at the weights and at validation, then report and checkpoint."""
 
     def __init__(self, checkpointer: Checkpointer) -> None:
         self.checkpointer = checkpointer
@@ -71,25 +68,21 @@ class EpochEndCallback(Callback):
         self.start_time = time.perf_counter()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Refuse broken weights, then let the keeper report and write the checkpoint."""
+        """Refuse broken weights; then report the epoch, write the checkpoint, and stop where the fit is finished."""
         module: Any = pl_module
         network, optimizer = module.network, module.optimizer
         if not all(bool(torch.isfinite(parameter).all()) for parameter in network.parameters()):
-            raise StageFailed(
-                f"weights became NaN or infinite in epoch {self.checkpointer.epochs_done + 1}: lower the rate"
-            )
+            epoch = self.checkpointer.epochs_done + 1
+            raise StageFailed(f"weights became NaN or infinite in epoch {epoch}: lower the rate")
         accuracy = module.measure_validation_accuracy()
-        self.checkpointer.report(
-            epoch=self.checkpointer.epochs_done + 1,
-            epochs=self.checkpointer.epochs,
+        self.checkpointer.report_epoch(
             loss=module.loss_sum / module.image_count,
             lr=optimizer.param_groups[0]["lr"],
             validation_accuracy=accuracy,
             seconds=time.perf_counter() - self.start_time,
         )
-        self.checkpointer.record_epoch(
-            network, optimizer, accuracy, settled=not isinstance(network, Condensing) or network.is_condensed
-        )
+        is_settled = not isinstance(network, Condensing) or network.is_condensed
+        self.checkpointer.record_epoch(network, optimizer, accuracy, is_settled)
         trainer.should_stop = self.checkpointer.is_finished
 
 
@@ -100,32 +93,35 @@ def _build_trainer(accelerator: str, epochs: int, callback: Callback) -> Trainer
         max_epochs=epochs,
         min_epochs=0,
         callbacks=[callback],
-        plugins=[LightningEnvironment()],
+        plugins=[LightningEnvironment()],  # else a scheduler's variables are taken for an order to train distributed
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
-        limit_val_batches=0,
+        limit_val_batches=0,  # the callback measures on the validation images
         use_distributed_sampler=False,
     )
 
 
 @contextmanager
 def _restore_interrupts() -> Iterator[None]:
-    """Lightning answers Ctrl-C with exit(1) and a process deaf to the next one: undo both."""
+    """Let Ctrl-C be a KeyboardInterrupt, this time and the next.
+
+    Lightning answers it with exit(1) and leaves a process that is deaf to it.
+    """
     handler = signal.getsignal(signal.SIGINT)
     try:
         yield
     except SystemExit:
-        if threading.current_thread() is threading.main_thread():
+        if threading.current_thread() is threading.main_thread():  # no other may set a handler
             signal.signal(signal.SIGINT, handler)
         raise KeyboardInterrupt from None
 
 
 @contextmanager
 def _silence_lightning() -> Iterator[None]:
-    """Silence Lightning's banners and hints about loaders it does not see through."""
+    """Silence Lightning's banners, and its hints about loaders that it does not see through."""
     loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:

@@ -1,7 +1,8 @@
 """What a stage is given besides what it hashes: where to write, how to run, whom to tell."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -51,3 +52,7 @@ class Runtime:
     def files(self) -> ResultFolder:
         """The files to write."""
         return ResultFolder(self.folder)
+
+    def name_phase(self, phase: str) -> "Runtime":
+        """Return the same, but for `phase=…` in every line that is reported."""
+        return replace(self, report=partial(self.report, phase=phase))
