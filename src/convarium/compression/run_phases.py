@@ -14,6 +14,7 @@ from convarium import edits, lookup
 from convarium.architectures import factory
 from convarium.coding import site_streams
 from convarium.compression import budget_trials, sites
+from convarium.compression.deciders import find_decider
 from convarium.compression.phases import Phase, resolve_phase_value, unroll_phases
 from convarium.compression.step_state import StepContext, StepState, assign_coders, run_decider
 from convarium.compression.terms.context import TermContext
@@ -49,7 +50,7 @@ def check_compression_step(network: nn.Module, step: Json) -> None:
     sites.check_sites(network, step)
     for phase in step["phases"]:
         if phase.get("decider"):
-            decider = lookup.find_by_name("compression.deciders", phase["decider"])
+            decider = find_decider(phase["decider"])
             refuse = lookup.find_companion(decider, "check_step")
             if refuse is not None:
                 refuse(network, step)

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from convarium import lookup
 from convarium.coding import site_streams
 from convarium.compression import decision_checks, decisions, sites
+from convarium.compression.deciders import find_decider
 from convarium.compression.deciders.interface import NetworkView
 from convarium.compression.phases import Phase
 from convarium.datasets.splits import Splits
@@ -76,9 +76,7 @@ def assign_coders(state: StepState, todo: Iterable[Phase]) -> None:
 def run_decider(state: StepState, step: Json, phase: Phase, context: StepContext) -> None:
     """Let the phase's decider choose with the knobs of `step`."""
     assert phase.decider is not None
-    decided = lookup.find_by_name("compression.deciders", phase.decider)(
-        _build_network_view(state.network, step, phase, context)
-    )
+    decided = find_decider(phase.decider)(_build_network_view(state.network, step, phase, context))
     decision = decisions.apply_decision(state.network, decision_checks.check_decision(decided, phase.decider))
     state.surgery += decision.edits
     state.external_bytes = decision.external_bytes
