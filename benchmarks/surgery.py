@@ -19,8 +19,8 @@ from torch import nn
 
 from convarium.architectures import factory
 from convarium.compression import decisions
-from convarium.compression.deciders.filter_l1 import filter_l1
 from convarium.compression.deciders.interface import NetworkView
+from convarium.compression.deciders.pruning.filter_l1 import filter_l1
 from convarium.compression.sites import resolve_sites
 from convarium.compression.structure import channel_groups, cuttable_groups
 from convarium.cost.macs import count_macs

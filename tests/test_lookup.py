@@ -9,22 +9,22 @@ from convarium.lookup import allow_packages, find_allowed, find_by_name, find_na
 
 
 def test_a_plain_name_is_the_module_of_that_name() -> None:
-    from convarium.compression.deciders.magnitude import magnitude
+    from convarium.compression.terms.kd import kd
 
-    assert find_by_name("compression.deciders", "magnitude") is magnitude
+    assert find_by_name("compression.terms", "kd") is kd
 
 
 def test_a_dotted_name_is_an_outside_one() -> None:
-    assert find_by_name("compression.deciders", "os.path:join")("a", "b") == str(Path("a") / "b")
+    assert find_by_name("compression.terms", "os.path:join")("a", "b") == str(Path("a") / "b")
 
 
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("magnitud", "compression.deciders has no 'magnitud'"),
-        ("", "compression.deciders has no ''"),
-        ("interface", "has no attribute 'interface'"),
-        ("no_such_package.deciders:mine", "compression.deciders has no 'no_such_package.deciders:mine'"),
+        ("kdd", "compression.terms has no 'kdd'"),
+        ("", "compression.terms has no ''"),
+        ("context", "has no attribute 'context'"),
+        ("no_such_package.deciders:mine", "compression.terms has no 'no_such_package.deciders:mine'"),
         ("os.path:no_such", "module os.path has no attribute 'no_such'"),
         ("os.path", "write a name of ours, or package.module:attribute"),
         ("..sites:check", "write a name of ours, or package.module:attribute"),
@@ -32,7 +32,7 @@ def test_a_dotted_name_is_an_outside_one() -> None:
 )
 def test_a_name_that_is_not_there_is_one_line(name: str, said: str) -> None:
     with pytest.raises(UserError) as error:
-        find_by_name("compression.deciders", name)
+        find_by_name("compression.terms", name)
     assert said in str(error.value)
     assert "\n" not in str(error.value)
 
@@ -47,23 +47,23 @@ def test_a_bug_of_an_outside_module_is_not_mistaken_for_a_wrong_name(
     (tmp_path / "outside/broken.py").write_text(bug)
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(Exception, match=r"a bug|no_such_package") as error:
-        find_by_name("compression.deciders", "outside.broken:mine")
+        find_by_name("compression.terms", "outside.broken:mine")
     assert not isinstance(error.value, UserError)
 
 
 def test_what_a_file_names_is_found_only_where_its_package_is_allowed() -> None:
     with allow_packages(["os"]), allow_packages(["json"]):
         assert list_allowed_packages() == ["json", "os"]
-        assert find_allowed("compression.deciders", "os.path:join")("a", "b") == str(Path("a") / "b")
+        assert find_allowed("compression.terms", "os.path:join")("a", "b") == str(Path("a") / "b")
         with pytest.raises(UserError, match="shutil:rmtree: package shutil is not allowed here"):
-            find_allowed("compression.deciders", "shutil:rmtree")
+            find_allowed("compression.terms", "shutil:rmtree")
     assert list_allowed_packages() == []
 
 
 @pytest.mark.parametrize("name", ["os.path", "..os:x", "os:", ":x", "os:a.b", "os.path:join\n", "a" * 300 + ":x"])
 def test_what_is_no_import_path_is_refused_in_one_line(name: str) -> None:
     with pytest.raises(UserError, match="write a name of ours") as error:
-        find_allowed("compression.deciders", name)
+        find_allowed("compression.terms", name)
     assert str(error.value).isprintable()
 
 

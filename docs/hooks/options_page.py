@@ -123,9 +123,11 @@ def _shown(default: Any) -> str:
 def _notes(values: Mapping[str, Any]) -> Iterator[str]:
     for knob, budgets in (values.get("_budget_knobs_") or {}).items():
         yield f"`{knob}` is what a budget of {', '.join(budgets)} solves for."
-    if refused := values.get("_refuse_after_"):
-        yield f"Not after: {', '.join(refused)}."
-    if needed := values.get("_needs_before_"):
-        yield f"Only after one of: {', '.join(needed)}."
+    if left := values.get("_leaves_"):
+        yield f"Leaves the network {', '.join(left)}."
+    if refused := values.get("_refuses_"):
+        yield f"Not on one that is {' or '.join(refused)}."
+    if needed := values.get("_needs_"):
+        yield f"Only on one that is {' or '.join(needed)}."
     if values.get("_only_step_"):
         yield "A control of the dense network, in company of no other."

@@ -29,8 +29,8 @@ def find_by_name(subpackage: str, name: str) -> Any:
     Raises:
         UserError: there is no such module or attribute.
     """
-    is_outside = "." in name or ":" in name
-    module, _, attribute = name.partition(":") if is_outside else (f"convarium.{subpackage}.{name}", "", name)
+    ours = (f"convarium.{subpackage}.{name}", "", name)
+    module, _, attribute = name.partition(":") if is_outside_name(name) else ours
     if module.startswith(".") or not module or not attribute:
         raise UserError(f"{subpackage} has no '{name}': write a name of ours, or package.module:attribute")
     try:
@@ -42,6 +42,11 @@ def find_by_name(subpackage: str, name: str) -> Any:
     if not hasattr(found, attribute):
         raise UserError(f"'{name}': module {module} has no attribute '{attribute}'")
     return getattr(found, attribute)
+
+
+def is_outside_name(name: str) -> bool:
+    """Whether `name` is an import path of an outside package, not the name of a noun of ours."""
+    return "." in name or ":" in name
 
 
 @contextmanager

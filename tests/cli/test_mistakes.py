@@ -53,7 +53,10 @@ MISTAKES = {
     "a knob of no method": (["compression=kmeans", "compression.kmean.bits=5"], "(did you mean kmeans?)"),
     "added step": (["compression=kmeans", "+compression.foo.x=1"], "compression.foo.x: no point uses this method"),
     "method twice": (["compression=[magnitude,pruning/magnitude]"], "pruning/magnitude is there twice"),
-    "refused order": (["compression=[kmeans,magnitude]"], "pruning/magnitude can't come after quantization/kmeans"),
+    "refused order": (
+        ["compression=[kmeans,magnitude]"],
+        "pruning/magnitude can't come after quantization/kmeans, which",
+    ),
     "none in a list": (["compression=[none,magnitude]"], "none stands alone"),
     "a group added": (["+compression/pruning=magnitude"], "+compression/pruning=magnitude: no such group or key"),
     "a group removed": (["~compression"], "a group is chosen by compression=NAME"),

@@ -7,9 +7,15 @@ import pytest
 from convarium.config.compression_steps import check_method_names, parse_steps
 from convarium.errors import UserError
 
-PRUNE = {"method": "pruning/magnitude", "sparsity": 0.9, "_check_": {"sparsity": "0..1"}, "_refuse_after_": ["coding"]}
-SHARE = {"method": "quantization/kmeans", "bits": 5, "_refuse_after_": ["quantization/kmeans"]}
-CODE = {"method": "coding/huffman", "tables": {"most": 15}}
+PRUNE = {
+    "method": "pruning/magnitude",
+    "sparsity": 0.9,
+    "_check_": {"sparsity": "0..1"},
+    "_leaves_": ["sparse"],
+    "_refuses_": ["coded"],
+}
+SHARE = {"method": "quantization/kmeans", "bits": 5, "_leaves_": ["shared"], "_refuses_": ["shared"]}
+CODE = {"method": "coding/huffman", "tables": {"most": 15}, "_leaves_": ["coded"]}
 YAML = {"magnitude": PRUNE, "kmeans": SHARE, "huffman": CODE}
 
 
@@ -32,12 +38,6 @@ def test_nothing_is_a_list_without_steps() -> None:
 def test_a_method_twice_or_two_with_one_last_name_are_refused(names: list[str]) -> None:
     with pytest.raises(UserError, match=r"twice|share the knobs"):
         check_method_names(names)
-
-
-def test_a_method_after_one_that_it_refuses_is_told_where_to_go() -> None:
-    assert told({"huffman": CODE, "magnitude": PRUNE}) == (
-        "compression: pruning/magnitude can't come after coding/huffman; put it before"
-    )
 
 
 def test_a_step_without_method_names_the_knob() -> None:

@@ -21,7 +21,7 @@ from convarium.architectures.tied_tensors import find_memory_overlap
 from convarium.architectures.unsaved_tensors import move_network
 from convarium.architectures.weights import Weights
 from convarium.errors import UserError
-from convarium.lookup import find_allowed
+from convarium.lookup import find_allowed, is_outside_name
 
 KEY_RULES = {
     "source": one_of("own", "torchvision", "timm"),
@@ -79,7 +79,7 @@ def condense_architecture(architecture: Mapping[str, Any]) -> dict[str, Any]:
     if architecture["source"] != "own" or not isinstance(architecture["kwargs"], Mapping):
         return dict(architecture)
     name = architecture["name"]
-    builder = _find_outside_builder(name) if _is_outside_name(name) else _collect_builders().get(name)
+    builder = _find_outside_builder(name) if is_outside_name(name) else _collect_builders().get(name)
     return {**architecture, "kwargs": {**architecture["kwargs"], **(builder.condensed_kwargs if builder else {})}}
 
 
@@ -226,7 +226,7 @@ def _collect_builders() -> dict[str, Builder]:
 
 def _build_own(architecture: Mapping[str, Any]) -> nn.Module:
     name = architecture["name"]
-    if _is_outside_name(name):
+    if is_outside_name(name):
         return _build_outside(architecture)
     if name not in _collect_builders():
         raise _build_unknown_name_error("own", name)
@@ -255,10 +255,6 @@ def _build_outside(architecture: Mapping[str, Any]) -> nn.Module:
     if not isinstance(network, nn.Module):
         raise UserError(f"architecture {name} is {type(network).__name__}, its builder must return a torch.nn.Module")
     return network
-
-
-def _is_outside_name(name: str) -> bool:
-    return ":" in name or "." in name
 
 
 def _find_outside_builder(name: str) -> Builder:

@@ -11,6 +11,7 @@ from convarium import edits, lookup
 from convarium.architectures import factory
 from convarium.coding import site_streams
 from convarium.compression import budget_trials, sites
+from convarium.compression.deciders import find_decider
 from convarium.compression.phases import Phase, resolve_phase_value, unroll_phases
 from convarium.compression.step_state import StepContext, StepState, assign_coders, run_decider
 from convarium.compression.terms.context import TermContext
@@ -41,7 +42,7 @@ def check_compression_step(network: nn.Module, step: Json) -> None:
     sites.check_sites(network, step)
     for entry in step["phases"]:
         if entry.get("decider"):
-            decider = lookup.find_by_name("compression.deciders", entry["decider"])
+            decider = find_decider(entry["decider"])
             check_step = lookup.find_companion(decider, "check_step")
             if check_step is not None:
                 check_step(network, step)

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from convarium import lookup
 from convarium.coding import site_streams
 from convarium.compression import decision_checks, decisions, sites
+from convarium.compression.deciders import find_decider
 from convarium.compression.deciders.interface import NetworkView
 from convarium.compression.phases import Phase
 from convarium.datasets.splits import Splits
@@ -88,7 +88,7 @@ def run_decider(state: StepState, step: Json, phase: Phase, context: StepContext
         UserError: the decider refuses, or what it returns is no decision or does not fit the network.
     """
     assert phase.decider is not None
-    decider = lookup.find_by_name("compression.deciders", phase.decider)
+    decider = find_decider(phase.decider)
     answer = decider(_build_network_view(state.network, step, phase, context))
     decision = decision_checks.check_decision(answer, phase.decider)
     decisions.apply_decision(state.network, decision)

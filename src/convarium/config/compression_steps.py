@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from convarium.config.checker import check_open_set
+from convarium.config.step_order import check_step_order, list_left_properties
 from convarium.errors import UserError
 
 
@@ -33,12 +34,14 @@ def parse_steps(values: Any, default: Mapping[str, Any]) -> list[dict[str, Any]]
         UserError: a step without a method, a knob's mistake, or an order that a method refuses.
     """
     result: list[dict[str, Any]] = []
+    left_by: dict[str, str] = {}
     for name, step in (values or {}).items():
         if name not in (default or {}) or not isinstance(step, Mapping) or "method" not in step:
             raise UserError(f"compression.{name}: this point has no method '{name}'; add it to compression=[…]")
         checked = _drop_unlisted_terms(check_open_set(step, default[name], f"compression.{name}"), default[name], name)
-        _check_order(checked["method"], default[name].get("_refuse_after_") or [], result)
-        _check_needed_methods(checked["method"], default[name].get("_needs_before_") or [], result)
+        check_step_order(checked["method"], default[name], left_by)
+        for left in list_left_properties(checked["method"], default[name]):
+            left_by.setdefault(left, checked["method"])
         result.append(checked)
         if default[name].get("_only_step_") and len(values) > 1:
             raise UserError(f"compression: {checked['method']} is a control of the dense network; give it no company")
@@ -61,18 +64,3 @@ def _drop_unlisted_terms(step: dict[str, Any], default: Mapping[str, Any], name:
 def list_term_names(default: Mapping[str, Any]) -> list[str]:
     """Return the names of the terms that a method's YAML offers."""
     return [key for key, value in default.items() if isinstance(value, Mapping) and "_term_" in value]
-
-
-def _check_order(method: str, refused: Sequence[str], before: Sequence[Mapping[str, Any]]) -> None:
-    for step in before:
-        if _is_one_of(step["method"], refused):
-            raise UserError(f"compression: {method} can't come after {step['method']}; put it before")
-
-
-def _check_needed_methods(method: str, needed: Sequence[str], before: Sequence[Mapping[str, Any]]) -> None:
-    if needed and not any(_is_one_of(step["method"], needed) for step in before):
-        raise UserError(f"compression: {method} has nothing to work on; put {' or '.join(needed)} before it")
-
-
-def _is_one_of(method: str, names: Sequence[str]) -> bool:
-    return method in names or method.partition("/")[0] in names

@@ -4,7 +4,7 @@ import torch
 
 from compression.deciders.structural_views import LENET, build_seeded, describe_architecture, make_network_view
 from convarium.compression import decisions
-from convarium.compression.deciders.small_dense import small_dense
+from convarium.compression.deciders.control.small_dense import small_dense
 
 STEP = {"method": "control/small_dense", "channels_removed": 0.5}
 

@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from convarium.compression.deciders import filter_l1
 from convarium.compression.deciders.interface import Decision, NetworkView
+from convarium.compression.deciders.pruning import filter_l1
 from convarium.compression.structure.channel_groups import ChannelGroup
 
 

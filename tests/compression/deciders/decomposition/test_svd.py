@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from compression.deciders.structural_views import LENET, build_seeded, describe_architecture, make_network_view
 from convarium.compression import decisions
-from convarium.compression.deciders.svd import check_step, svd
+from convarium.compression.deciders.decomposition.svd import check_step, svd
 from convarium.errors import UserError
 
 STEP = {

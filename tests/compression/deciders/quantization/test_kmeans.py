@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from convarium.compression.deciders.interface import NetworkView
-from convarium.compression.deciders.kmeans import kmeans
-from convarium.compression.deciders.magnitude import magnitude
+from convarium.compression.deciders.pruning.magnitude import magnitude
+from convarium.compression.deciders.quantization.kmeans import kmeans
 from convarium.errors import UserError
 from convarium.representations.shared import Shared
 from convarium.representations.sparse import Sparse

@@ -3,8 +3,8 @@
 from math import ceil
 
 from convarium.compression import sites
-from convarium.compression.deciders import scale_search
 from convarium.compression.deciders.interface import NetworkView
+from convarium.compression.deciders.quantization import scale_search
 from convarium.compression.sites import Site, get_site_knob
 from convarium.representations.base import Representation
 from convarium.representations.levels import Levels

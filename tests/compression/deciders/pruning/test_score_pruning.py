@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from convarium.compression.deciders.interface import NetworkView
-from convarium.compression.deciders.magnitude import magnitude
-from convarium.compression.deciders.random import random
+from convarium.compression.deciders.pruning.magnitude import magnitude
+from convarium.compression.deciders.pruning.random import random
 from convarium.representations.base import Representation
 from convarium.representations.sparse import Sparse
 

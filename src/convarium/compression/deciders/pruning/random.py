@@ -3,7 +3,7 @@
 import torch
 
 from convarium.compression.deciders.interface import NetworkView
-from convarium.compression.deciders.score_pruning import keep_highest_scores
+from convarium.compression.deciders.pruning.score_pruning import keep_highest_scores
 from convarium.representations.base import Representation
 
 

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from convarium.compression.deciders.interface import NetworkView
-from convarium.compression.deciders.score_pruning import keep_highest_across_sites
+from convarium.compression.deciders.pruning.score_pruning import keep_highest_across_sites
 from convarium.representations.base import Representation
 
 

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from convarium.compression.deciders.global_gradual import compute_lamp_scores, global_gradual
 from convarium.compression.deciders.interface import NetworkView
+from convarium.compression.deciders.pruning.global_gradual import compute_lamp_scores, global_gradual
 from convarium.representations.sparse import Sparse
 
 

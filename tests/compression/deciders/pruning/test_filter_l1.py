@@ -7,8 +7,8 @@ from torch import nn
 from compression.deciders.structural_views import LENET, build_seeded, describe_architecture, make_network_view
 from convarium.architectures import factory
 from convarium.compression import decisions
-from convarium.compression.deciders.filter_l1 import check_step, filter_l1
-from convarium.compression.deciders.random_filters import random_filters
+from convarium.compression.deciders.pruning.filter_l1 import check_step, filter_l1
+from convarium.compression.deciders.pruning.random_filters import random_filters
 from convarium.errors import UserError
 from convarium.representations import parametrization
 from convarium.representations.sparse import Sparse

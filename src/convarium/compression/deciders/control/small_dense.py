@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from convarium.architectures import factory
-from convarium.compression.deciders import filter_l1
 from convarium.compression.deciders.interface import Decision, Json, NetworkView
+from convarium.compression.deciders.pruning import filter_l1
 from convarium.compression.structure import cuttable_groups, filter_pruning
 from convarium.compression.structure.channel_groups import ChannelGroup
 from convarium.compression.structure.channel_removal import cut_channels, expand_to_blocks, plan_removals

@@ -1,7 +1,7 @@
 """Keep the largest weights (Han et al. 2015, "Learning both Weights and Connections", section 3)."""
 
 from convarium.compression.deciders.interface import NetworkView
-from convarium.compression.deciders.score_pruning import keep_highest_scores
+from convarium.compression.deciders.pruning.score_pruning import keep_highest_scores
 from convarium.representations.base import Representation
 
 

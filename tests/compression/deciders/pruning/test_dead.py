@@ -12,8 +12,8 @@ from torch.nn import functional
 from convarium import edits
 from convarium.architectures import factory
 from convarium.compression import decisions
-from convarium.compression.deciders.dead import dead
 from convarium.compression.deciders.interface import NetworkView
+from convarium.compression.deciders.pruning.dead import dead
 from convarium.compression.sites import resolve_sites
 from convarium.compression.structure import cuttable_groups
 

@@ -10,12 +10,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from convarium.compression.deciders import scale_search
-from convarium.compression.deciders.bwn import bwn, check_step
 from convarium.compression.deciders.interface import NetworkView
-from convarium.compression.deciders.levels import levels
-from convarium.compression.deciders.magnitude import magnitude
-from convarium.compression.deciders.uniform import uniform
+from convarium.compression.deciders.pruning.magnitude import magnitude
+from convarium.compression.deciders.quantization import scale_search
+from convarium.compression.deciders.quantization.bwn import bwn, check_step
+from convarium.compression.deciders.quantization.levels import levels
+from convarium.compression.deciders.quantization.uniform import uniform
 from convarium.errors import UserError
 from convarium.representations import parametrization
 from convarium.representations.base import Representation

@@ -1,8 +1,8 @@
 """Round weights to k bits, symmetric around zero, and train them so (Jacob et al. 2018; Esser et al. 2020)."""
 
 from convarium.compression import sites
-from convarium.compression.deciders import scale_search
 from convarium.compression.deciders.interface import NetworkView
+from convarium.compression.deciders.quantization import scale_search
 from convarium.compression.sites import Site, get_site_knob
 from convarium.errors import UserError
 from convarium.representations.base import Representation

@@ -1,0 +1,1 @@
+"""Layers become several whose product they were."""

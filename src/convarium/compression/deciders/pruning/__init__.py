@@ -1,0 +1,1 @@
+"""Which weights or filters go, and what nothing reads any more."""

@@ -1,0 +1,1 @@
+"""Weights share values, or lie on a grid of levels."""
