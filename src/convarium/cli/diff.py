@@ -58,7 +58,7 @@ class ResultKeys:
     """Tells what a result follows from: its config by the keys that are typed, and the versions of its stages."""
 
     def __init__(self, store: "Store") -> None:
-        from convarium.cli.conditions import ResultConfigs
+        from convarium.cli.result_configs import ResultConfigs
 
         self._store, self._configs = store, ResultConfigs(store)
 

@@ -54,7 +54,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _select_rows(store: "Store", options: Namespace, keys: Sequence[str]) -> Iterator[Json]:
-    from convarium.cli.conditions import is_name_match, parse_since, select_records
+    from convarium.cli.record_selection import is_name_match, parse_since, select_records
 
     stage = _check_stage(store, options.stage)
     if options.failed and (options.where or keys):
