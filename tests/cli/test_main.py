@@ -17,18 +17,29 @@ HEAVY = ("hydra", "omegaconf", "torch", "numpy", "rich", "yaml")
 
 @pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["compare", "--help"]])
 def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
+    assert "usage: convarium" in check_imports_nothing_heavy([arguments])
+
+
+def test_completion_of_options_imports_nothing_heavy() -> None:
+    lines = [["--complete", f"convarium {name} --"] for name in COMMANDS]
+    assert check_imports_nothing_heavy(lines).count("--debug") == len(COMMANDS)
+
+
+def check_imports_nothing_heavy(lines: list[list[str]]) -> str:
+    """Run command lines in a process of their own; return what they print."""
     code = f"""
 import sys
 from convarium.cli import main
-try:
-    main({arguments!r})
-except SystemExit as end:
-    assert end.code == 0
+for arguments in {lines!r}:
+    try:
+        assert main(arguments) == 0
+    except SystemExit as end:
+        assert end.code == 0
 print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stderr == "[]\n"
-    assert "usage: convarium" in done.stdout
+    return done.stdout
 
 
 def test_every_command_has_a_module_with_help(capsys: pytest.CaptureFixture[str]) -> None:

@@ -27,6 +27,8 @@ def names(document):
         ("file_bytes <= 2e4", ["magnitude 0.9", "magnitude 0.95"]),
         ("ratio>=5", ["magnitude 0.9", "magnitude 0.95"]),
         ("file_bytes==60000", ["magnitude 0.5"]),
+        ("file_bytes=60000", ["magnitude 0.5"]),
+        ("label = magnitude 0.9", ["magnitude 0.9"]),
         ("label!=dense", ["magnitude 0.5", "magnitude 0.9", "magnitude 0.95"]),
         ("file_bytes<1", []),
     ],
@@ -47,9 +49,11 @@ def test_all_conditions_must_be_met(document):
         ("file_byte<5", "did you mean file_bytes"),
         ("latency_ms<5", r"latency_ms was not measured in any row; measurement.executors=\[eager\] measures it"),
         ("file_bytes<small", "'small' is not a number"),
-        ("file_bytes", "write a metric"),
-        ("file_bytes=5", "write a metric"),
+        ("file_bytes<nan", "'nan' is not a number"),
+        ("file_bytes", "'file_bytes': write a figure or key, one of <= .* and a value"),
+        ("file_bytes=<5", "'<5' is not a number"),
         ("dataset<5", "dataset is a name"),
+        ("label>small", "label is a name"),
     ],
 )
 def test_a_mistake_is_told_in_one_line(document, condition, told):

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from types import ModuleType
 
 from convarium.child_process import complete_import_path
 from convarium.cli.interrupts import INTERRUPT_EXIT_CODE, handle_interrupts
@@ -94,8 +95,13 @@ def _dispatch_command(arguments: list[str]) -> int:
 
         raise UserError(f"{name}: no such command{suggest_nearest(name, COMMANDS)}")
     complete_import_path()  # of a user's own modules, named in a YAML of ./conf
-    code: int = import_module(f"convarium.cli.{name.replace('-', '_')}").main(rest)
+    code: int = import_command(name).main(rest)
     return code
+
+
+def import_command(name: str) -> ModuleType:
+    """Return the module of a command: `build_parser()` says what it takes, `main(argv)` does it."""
+    return import_module(f"convarium.cli.{name}")
 
 
 def _print_completion(option: str, text: str = "") -> int:

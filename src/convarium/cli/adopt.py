@@ -34,15 +34,20 @@ torchvision: the library fetches its own weights).
 Json = dict[str, Any]
 
 
-def main(argv: Sequence[str]) -> int:
-    """Store and measure the weights; exit code 2 if they do not fit, 1 if something failed while running."""
+def build_parser() -> CommandParser:
+    """Return the parser of the command's options."""
     parser = CommandParser("adopt", DESCRIPTION)
     parser.add_argument("--json", action="store_true", help="one JSON document")
     parser.add_argument("--from", dest="key", metavar="KEY", help="which state dict of a checkpoint that holds several")
     parser.add_argument("--new-head", action="store_true", help="begin with a fresh classifier where theirs is another")
     parser.add_argument("--by-order", action="store_true", help="go by the order of the tensors where names differ")
     parser.add_argument("--train", action="store_true", help="then train all of it by the recipe")
-    options, source = parser.parse_with_word("weights", argv)
+    return parser
+
+
+def main(argv: Sequence[str]) -> int:
+    """Store and measure the weights; exit code 2 if they do not fit, 1 if something failed while running."""
+    options, source = build_parser().parse_with_word("weights", argv)
     from convarium.cli import output, run
 
     with output.redirect_to_stderr():

@@ -14,15 +14,20 @@ Json = dict[str, Any]
 CHECK_SWEEP_PREFIX = "checks/"
 
 
-def main(argv: Sequence[str]) -> int:
-    """Print the rows that were asked for, or run one row's check; a check that fails ends with 1."""
+def build_parser() -> CommandParser:
+    """Return the parser of the command's options."""
     parser = CommandParser("catalogue", "List every system of the review: section, command, published figure, ours.")
     parser.epilog = "published: [A] agrees with the paper's abstract, [R] as the review states it, [M] not checked"
     parser.add_argument("--section", metavar="N", help="of the review, with its subsections, such as 4.1")
     parser.add_argument("--built", action="store_true", help="only what a command here runs")
     parser.add_argument("--check", metavar="ROW", help="run a row's check, then print the row")
     parser.add_argument("--json", action="store_true", help="one JSON document")
-    options = parser.parse_overrides(argv)
+    return parser
+
+
+def main(argv: Sequence[str]) -> int:
+    """Print the rows that were asked for, or run one row's check; a check that fails ends with 1."""
+    options = build_parser().parse_overrides(argv)
     given = _select_store_overrides(options)
     from convarium.catalogue.catalogue_document import build_catalogue_row
     from convarium.catalogue.rows import is_in_section, read_catalogue_rows

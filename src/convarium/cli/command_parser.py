@@ -33,6 +33,10 @@ class CommandParser(ArgumentParser):
             )
         return super().format_help()
 
+    def list_options(self) -> list[str]:
+        """Return the long options, as the help lists them."""
+        return [name for action in self._actions for name in action.option_strings if name.startswith("--")]
+
     def error(self, message: str) -> NoReturn:
         """Raise UserError instead of printing the usage."""
         raise UserError(f"{self.prog}: {message}; see {self.prog} --help")

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 DEFAULT_MARGIN_PP = 0.2
 
 
-def main(argv: Sequence[str]) -> int:
-    """Print the comparison of a command line's points; without overrides, of everything stored."""
+def build_parser() -> CommandParser:
+    """Return the parser of the command's options."""
     parser = CommandParser("compare", "Compare what is stored; without overrides, all of it.", takes_points=True)
     parser.add_argument("--json", action="store_true", help="one JSON document")
     parser.add_argument("--where", action="append", default=[], metavar="EXPR", help="such as 'file_bytes<50000'")
@@ -30,7 +30,12 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--margin", type=float, default=DEFAULT_MARGIN_PP, metavar="POINTS", help="of accuracy that may be lost"
     )
-    options = parser.parse_overrides(argv)
+    return parser
+
+
+def main(argv: Sequence[str]) -> int:
+    """Print the comparison of a command line's points; without overrides, of everything stored."""
+    options = build_parser().parse_overrides(argv)
     if not 0 < options.margin < 100:
         raise UserError(
             f"--margin {options.margin:g}: expected percentage points of accuracy, more than 0 and less than 100"

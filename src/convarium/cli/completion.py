@@ -1,12 +1,13 @@
 """Completion: sub-commands, options, keys, group options with their sub-folders, and the inside of [..] lists.
 
-`eval "$(convarium --completion bash)"` (zsh: after `autoload bashcompinit && bashcompinit`). It lists folders and reads
-the first letters of lines; nothing is composed.
+`eval "$(convarium --completion bash)"` (zsh: after `autoload bashcompinit && bashcompinit`). It asks the
+commands' parsers for their options, lists folders and reads the first letters of lines; nothing is composed.
 """
 
 import re
 from dataclasses import fields
 
+from convarium.cli import COMMANDS, import_command
 from convarium.config.schema import CLOSED_GROUPS, ArchitectureConfig, DatasetConfig
 from convarium.config.search_path import list_config_groups, list_config_names, list_group_options, list_search_folders
 
@@ -20,25 +21,6 @@ BASH_SCRIPT = r"""_convarium() {
 }
 complete -o nospace -o default -F _convarium convarium
 """
-COMMAND_OPTIONS = {
-    "run": ["--json", "--cfg", "--retry"],
-    "adopt": ["--json", "--new-head", "--by-order", "--from", "--train"],
-    "plan": ["--json", "--fast"],
-    "status": ["--json"],
-    "compare": ["--json", "--where", "--best", "--html", "--csv", "--margin"],
-    "measure": ["--json"],
-    "inspect": ["--json", "--table", "--deconvnet", "--layer", "--maps", "--images"],
-    "export": ["--json", "--format", "--output"],
-    "verify": ["--json"],
-    "show": ["--json", "--log"],
-    "diff": ["--json"],
-    "ls": ["--json", "--stage", "--name", "--where", "--failed", "--newest", "--since"],
-    "ui": ["--uri", "--host", "--port"],
-    "sync": ["--uri", "--json"],
-    "gc": ["--json", "--dry-run", "--outdated", "--unfinished", "--cache", "--unreferenced", "--keep"],
-    "store": ["--json", "--dry-run"],
-    "catalogue": ["--json", "--section", "--built", "--check"],
-}
 KNOB_LINE = re.compile(r"^([a-z]\w*):", re.MULTILINE)
 
 
@@ -50,14 +32,22 @@ def complete_line(line: str) -> list[str]:
     if "=" in word:
         return _complete_value(*word.split("=", 1))
     if not words:
-        found = [f"{name} " for name in (*COMMAND_OPTIONS, "--help", "--version", "--completion")]
+        found = [f"{name} " for name in (*COMMANDS, "--help", "--version", "--completion")]
     elif word.startswith("-"):
-        found = [f"{name} " for name in (*COMMAND_OPTIONS.get(words[0], []), "--help", "--debug")]
+        found = [f"{name} " for name in _list_options(words[0])]
     elif words == ["store"]:
         found = ["merge "]
     else:
         found = [f"{name}=" for name in (*list_config_groups(), "seed", "sweep")] + _list_override_keys(words)
     return sorted(name for name in found if name.startswith(word))
+
+
+def _list_options(command: str) -> list[str]:
+    """Return the options that a command's own parser takes."""
+    if command not in COMMANDS:
+        return []
+    options: list[str] = import_command(command).build_parser().list_options()
+    return options
 
 
 def _complete_value(key: str, typed: str) -> list[str]:

@@ -14,15 +14,20 @@ Json = dict[str, Any]
 Record = Mapping[str, Any]
 
 
-@pause_gc()
-def main(argv: Sequence[str]) -> int:
-    """Print the keys in which a stored result differs from another, those of what they were made from included."""
+def build_parser() -> CommandParser:
+    """Return the parser of the command's options."""
     parser = CommandParser(
         "diff", "Print what makes a result another one than its nearest of the same stage, or than OTHER."
     )
     parser.usage = "convarium diff SIGNATURE [OTHER] [key=value ...] [options]"
     parser.add_argument("--json", action="store_true", help="one JSON document")
-    options, prefix = parser.parse_with_word("signature", argv, further=1)
+    return parser
+
+
+@pause_gc()
+def main(argv: Sequence[str]) -> int:
+    """Print the keys in which a stored result differs from another, those of what they were made from included."""
+    options, prefix = build_parser().parse_with_word("signature", argv, further=1)
     from convarium.cli import output
     from convarium.compose.store_access import open_named_store
 
@@ -58,7 +63,7 @@ class ResultKeys:
     """Tells what a result follows from: its config by the keys that are typed, and the versions of its stages."""
 
     def __init__(self, store: "Store") -> None:
-        from convarium.cli.conditions import ResultConfigs
+        from convarium.cli.result_configs import ResultConfigs
 
         self._store, self._configs = store, ResultConfigs(store)
 

@@ -32,14 +32,19 @@ exit code: 0 written (onnx_int8 also where the row says no), 1 a float32 file th
 """
 
 
-def main(argv: Sequence[str]) -> int:
-    """Write the network at a signature (of the stage that made, measured or timed it) to a file."""
+def build_parser() -> CommandParser:
+    """Return the parser of the command's options."""
     parser = CommandParser("export", DESCRIPTION)
     formats = "; ".join(f"{name}: {text}" for name, text in FORMAT_HELP.items())
     parser.add_argument("--format", choices=list(FORMAT_HELP), help=f"{formats}; else by FILE's suffix")
     parser.add_argument("-o", "--output", type=parse_path, required=True, metavar="FILE", help="where to write it")
     parser.add_argument("--json", action="store_true", help="one JSON document")
-    options, prefix = parser.parse_with_word("signature", argv)
+    return parser
+
+
+def main(argv: Sequence[str]) -> int:
+    """Write the network at a signature (of the stage that made, measured or timed it) to a file."""
+    options, prefix = build_parser().parse_with_word("signature", argv)
     from convarium.cli import output, parity_report
 
     with output.redirect_to_stderr():

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 MAX_NAMES_SHOWN = 3
 
 
-def main(argv: Sequence[str]) -> int:
-    """Remove failures, and where asked to results, unfinished work and caches; or only say what would go."""
+def build_parser() -> CommandParser:
+    """Return the parser of the command's options."""
     parser = CommandParser("gc", "Remove what no command asks for; runtime.store=… names another store.")
     parser.add_argument("--dry-run", action="store_true", help="only say what would be removed")
     parser.add_argument("--outdated", action="store_true", help="also results of other versions of the stages")
@@ -29,7 +29,12 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--unfinished", action="store_true", help="also work that the same command would continue")
     parser.add_argument("--cache", action="store_true", help="also what can be made again, beside the store")
     parser.add_argument("--json", action="store_true", help="one JSON document")
-    options = parser.parse_overrides(argv)
+    return parser
+
+
+def main(argv: Sequence[str]) -> int:
+    """Remove failures, and where asked to results, unfinished work and caches; or only say what would go."""
+    options = build_parser().parse_overrides(argv)
     from convarium.cli import output
     from convarium.compose.store_access import open_named_store
     from convarium.stages.declaration import find_stages

@@ -24,8 +24,8 @@ COLUMN_RANK = ("parameters", "MACs", "bytes", "type", "output", "nonzeros", "cal
 Json = dict[str, Any]
 
 
-def main(argv: Sequence[str]) -> int:
-    """Print what a network is made of; write the pictures of its maps if they are asked for."""
+def build_parser() -> CommandParser:
+    """Return the parser of the command's options."""
     parser = CommandParser("inspect", DESCRIPTION)
     parser.usage = "convarium inspect [SIGNATURE | FILE.cvm] [architecture=NAME] [key=value ...] [options]"
     parser.add_argument("--table", action="store_true", help="a row a layer: shape, parameters, MACs")
@@ -36,7 +36,12 @@ def main(argv: Sequence[str]) -> int:
         "--images", type=parse_path, metavar="PATH", help="a picture or a folder; else the validation images"
     )
     parser.add_argument("--json", action="store_true", help="one JSON document")
-    options, word = parser.parse_with_optional_word(argv)
+    return parser
+
+
+def main(argv: Sequence[str]) -> int:
+    """Print what a network is made of; write the pictures of its maps if they are asked for."""
+    options, word = build_parser().parse_with_optional_word(argv)
     deconvnet_figure.check_deconvnet_options(options)
     from convarium.cli import output
     from convarium.cli.inspected_network import resolve_network

@@ -22,9 +22,8 @@ DESCRIPTION = """List the stored results, oldest first; runtime.store=… names 
 """
 
 
-@pause_gc()
-def main(argv: Sequence[str]) -> int:
-    """List the stored results, or failures, that meet all conditions, oldest first."""
+def build_parser() -> CommandParser:
+    """Return the parser of the command's options."""
     parser = CommandParser("ls", DESCRIPTION)
     parser.usage = "convarium ls [key=value ...] [options]"
     parser.add_argument("--json", action="store_true", help="one JSON document")
@@ -36,7 +35,13 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--failed", action="store_true", help="what failed and is not done")
     parser.add_argument("--newest", type=int, metavar="N", help="the last N only")
     parser.add_argument("--since", metavar="WHEN", help="a date such as 2026-05-01, or an age: 90m, 12h, 7d")
-    options = parser.parse_overrides(argv)
+    return parser
+
+
+@pause_gc()
+def main(argv: Sequence[str]) -> int:
+    """List the stored results, or failures, that meet all conditions, oldest first."""
+    options = build_parser().parse_overrides(argv)
     from convarium.cli import output
     from convarium.compose.store_access import open_named_store, print_unreadable
 
@@ -54,7 +59,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _select_rows(store: "Store", options: Namespace, keys: Sequence[str]) -> Iterator[Json]:
-    from convarium.cli.conditions import is_name_match, parse_since, select_records
+    from convarium.cli.record_selection import is_name_match, parse_since, select_records
 
     stage = _check_stage(store, options.stage)
     if options.failed and (options.where or keys):

@@ -8,11 +8,16 @@ from convarium.cli.command_parser import CommandParser
 from convarium.config.paths import parse_path
 
 
-def main(argv: Sequence[str]) -> int:
-    """Print the quality, bytes and MACs of a network file on a dataset."""
+def build_parser() -> CommandParser:
+    """Return the parser of the command's options."""
     parser = CommandParser("measure", "Measure a network file: convarium measure net.cvm dataset=mnist5k")
     parser.add_argument("--json", action="store_true", help="one JSON document")
-    options, file = parser.parse_with_word("file", argv)
+    return parser
+
+
+def main(argv: Sequence[str]) -> int:
+    """Print the quality, bytes and MACs of a network file on a dataset."""
+    options, file = build_parser().parse_with_word("file", argv)
     from convarium.cli import output
     from convarium.compose.points import compose_points
     from convarium.errors import UserError

@@ -11,12 +11,17 @@ if TYPE_CHECKING:
     from convarium.compose.points import PointRequest
 
 
-def main(argv: Sequence[str]) -> int:
-    """Print the plan of a command line; exit code 2 if it has invalid points that may not be skipped."""
+def build_parser() -> CommandParser:
+    """Return the parser of the command's options."""
     parser = CommandParser("plan", "Show what is stored, what would run, and what it would cost.", takes_points=True)
     parser.add_argument("--json", action="store_true", help="one JSON document")
     parser.add_argument("--fast", action="store_true", help="check names, keys and ranges only, build no network")
-    options = parser.parse_overrides(argv)
+    return parser
+
+
+def main(argv: Sequence[str]) -> int:
+    """Print the plan of a command line; exit code 2 if it has invalid points that may not be skipped."""
+    options = build_parser().parse_overrides(argv)
     from convarium.cli import output
     from convarium.compose.points import compose_points
 

@@ -20,13 +20,18 @@ RUN_METRICS = (
 )  # fmt: skip
 
 
-def main(argv: Sequence[str]) -> int:
-    """Run the points of a command line; exit code 1 if one failed, 2 if what failed is the user's to mend."""
+def build_parser() -> CommandParser:
+    """Return the parser of the command's options."""
     parser = CommandParser("run", "Train, compress and measure every point that is not stored yet.", takes_points=True)
     parser.add_argument("--json", action="store_true", help="one JSON document")
     parser.add_argument("--cfg", choices=["job"], help="print the composed config of each point, run nothing")
     parser.add_argument("--retry", choices=["failed", "void"], help="first forget remembered failures, or void times")
-    options = parser.parse_overrides(argv)
+    return parser
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the points of a command line; exit code 1 if one failed, 2 if what failed is the user's to mend."""
+    options = build_parser().parse_overrides(argv)
     from convarium.cli import output
     from convarium.cli.dataset_summary import summarise_datasets
     from convarium.compose.points import compose_points

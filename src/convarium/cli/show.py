@@ -18,12 +18,17 @@ YAML_LINE_CHARS = 1 << 20
 LONG_RESULT_KEYS = ("correct", "per_class", "metrics", "coverage", "uncovered")
 
 
-def main(argv: Sequence[str]) -> int:
-    """Print what a stage made at a signature, from what, by which command, where and how fast; or its log."""
+def build_parser() -> CommandParser:
+    """Return the parser of the command's options."""
     parser = CommandParser("show", "Print what is stored at a signature (any unique prefix).")
     parser.add_argument("--json", action="store_true", help="one JSON document")
     parser.add_argument("--log", action="store_true", help="what it printed, and nothing else")
-    options, prefix = parser.parse_with_word("signature", argv)
+    return parser
+
+
+def main(argv: Sequence[str]) -> int:
+    """Print what a stage made at a signature, from what, by which command, where and how fast; or its log."""
+    options, prefix = build_parser().parse_with_word("signature", argv)
     from convarium.cli import output
     from convarium.compose.store_access import open_named_store
 

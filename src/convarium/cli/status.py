@@ -17,17 +17,22 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 
-def main(argv: Sequence[str]) -> int:
-    """Print points done, time left, a line for each stage that runs, and the failures of what is not done.
-
-    Asked for nothing, it tells of all that runs in the store at the moment.
-    """
+def build_parser() -> CommandParser:
+    """Return the parser of the command's options."""
     parser = CommandParser(
         "status", "Show how far a sweep, or all that runs, is, what runs where, and what failed.", takes_points=True
     )
     parser.usage = "convarium status [NAME] [key=value ...] [options]"
     parser.add_argument("--json", action="store_true", help="one JSON document")
-    options = parser.parse_overrides([f"sweep={text}" if _is_sweep_name(text) else text for text in argv])
+    return parser
+
+
+def main(argv: Sequence[str]) -> int:
+    """Print points done, time left, a line for each stage that runs, and the failures of what is not done.
+
+    Asked for nothing, it tells of all that runs in the store at the moment.
+    """
+    options = build_parser().parse_overrides([f"sweep={text}" if _is_sweep_name(text) else text for text in argv])
     from convarium.cli import output
     from convarium.compose.points import compose_points
     from convarium.compose.store_access import open_store, print_unreadable

@@ -14,22 +14,28 @@ from convarium.errors import UserError
 if TYPE_CHECKING:
     from convarium.upkeep.merge import MergeReport
 
+USAGE = "convarium store merge OTHER [runtime.store=…] [options]"
 ACTIONS = ("merge",)
+
+
+def build_parser() -> CommandParser:
+    """Return the parser of the command's options."""
+    parser = CommandParser(
+        "store", "Bring what another store holds and this one lacks; runtime.store=… names this one."
+    )
+    parser.usage = USAGE
+    parser.add_argument("--dry-run", action="store_true", help="only say what would be brought")
+    parser.add_argument("--json", action="store_true", help="one JSON document")
+    return parser
 
 
 def main(argv: Sequence[str]) -> int:
     """Bring the finished results, plans and verdicts of another store that are missing here."""
-    parser = CommandParser(
-        "store", "Bring what another store holds and this one lacks; runtime.store=… names this one."
-    )
-    parser.usage = "convarium store merge OTHER [runtime.store=…] [options]"
-    parser.add_argument("--dry-run", action="store_true", help="only say what would be brought")
-    parser.add_argument("--json", action="store_true", help="one JSON document")
-    options, action = parser.parse_with_word("action", argv, further=1)
+    options, action = build_parser().parse_with_word("action", argv, further=1)
     if action not in ACTIONS:
         raise UserError(f"convarium store {action}: no such action{suggest_nearest(action, ACTIONS)}")
     if not "".join(options.further).strip():
-        raise UserError(f"convarium store merge: which store? usage: {parser.usage}")
+        raise UserError(f"convarium store merge: which store? usage: {USAGE}")
     from convarium.cli import output
     from convarium.compose.store_access import open_named_store
     from convarium.upkeep.merge import merge_stores, open_other_store

@@ -12,14 +12,19 @@ if TYPE_CHECKING:
 PROGRESS_EVERY_RUNS = 100
 
 
-def main(argv: Sequence[str]) -> int:
-    """Write what a tracker lacks of what is stored, or of a command line's points; twice changes nothing."""
+def build_parser() -> CommandParser:
+    """Return the parser of the command's options."""
     parser = CommandParser(
         "sync", "Make a tracker (MLflow) say what is stored; twice changes nothing.", takes_points=True
     )
     parser.add_argument("--uri", help="sqlite:///FILE, postgresql://…, http://…; else a file beside the store")
     parser.add_argument("--json", action="store_true", help="one JSON document")
-    options = parser.parse_overrides(argv)
+    return parser
+
+
+def main(argv: Sequence[str]) -> int:
+    """Write what a tracker lacks of what is stored, or of a command line's points; twice changes nothing."""
+    options = build_parser().parse_overrides(argv)
     from convarium.cli import output
     from convarium.compose.store_access import print_unreadable
     from convarium.tracking.tracker_address import mask_passwords

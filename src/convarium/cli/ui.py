@@ -17,15 +17,20 @@ if TYPE_CHECKING:
 PAUSE_SECONDS, REST_FACTOR = 3.0, 20.0
 
 
-def main(argv: Sequence[str]) -> int:
-    """Sync, serve MLflow's page and follow the store, until Ctrl-C."""
+def build_parser() -> CommandParser:
+    """Return the parser of the command's options."""
     parser = CommandParser(
         "ui", "MLflow's page on what is stored, kept up to date while it is open.", takes_points=True
     )
     parser.add_argument("--uri", help="sqlite:///FILE, postgresql://…, http://…; else a file beside the store")
     parser.add_argument("--host", default="127.0.0.1", help="where to listen")
     parser.add_argument("--port", type=int, default=5000, help="where to listen")
-    options = parser.parse_overrides(argv)
+    return parser
+
+
+def main(argv: Sequence[str]) -> int:
+    """Sync, serve MLflow's page and follow the store, until Ctrl-C."""
+    options = build_parser().parse_overrides(argv)
     from convarium.cli.sync import build_sync
     from convarium.tracking.mlflow_server import check_port_free
     from convarium.tracking.tracker_connection import is_server_address

@@ -21,11 +21,16 @@ exit code: 0 parity, 1 no parity, 2 a file that is damaged or not ours, and othe
 """
 
 
-def main(argv: Sequence[str]) -> int:
-    """Compare a file of any format with the stored network."""
+def build_parser() -> CommandParser:
+    """Return the parser of the command's options."""
     parser = CommandParser("verify", DESCRIPTION)
     parser.add_argument("--json", action="store_true", help="one JSON document")
-    options = parser.parse_intermixed_args(argv)
+    return parser
+
+
+def main(argv: Sequence[str]) -> int:
+    """Compare a file of any format with the stored network."""
+    options = build_parser().parse_intermixed_args(argv)
     path, prefix, overrides = _split_words(options.overrides)
     from convarium.cli import output, parity_report
 

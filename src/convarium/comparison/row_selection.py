@@ -1,23 +1,18 @@
 """Choosing rows of a comparison: by conditions on their means, and the best one."""
 
-import operator
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from convarium.comparison import audit, timings
 from convarium.comparison.pareto import SELECTION_METRICS
 from convarium.comparison.result import HIGHER_IS_BETTER, METRICS, TEST_METRICS
+from convarium.config.conditions import Condition, parse_condition
 from convarium.config.messages import suggest_nearest
 from convarium.errors import UserError
 
 Json = dict[str, Any]
 NAME_KEYS = ("architecture", "dataset", "label")
 EXECUTOR_NAMES = ("eager", "compiled", "onnxruntime", "onnxruntime_int8")
-COMPARISON_OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
-    "<=": operator.le, ">=": operator.ge, "==": operator.eq, "!=": operator.ne, "<": operator.lt, ">": operator.gt,
-}  # fmt: skip
-CONDITION_PATTERN = re.compile(r"\s*([\w.]+)\s*(<=|>=|==|!=|<|>)\s*(.+?)\s*")
 
 
 def select_rows(document: Mapping[str, Any], conditions: Sequence[str]) -> Json:
@@ -32,12 +27,10 @@ def select_rows(document: Mapping[str, Any], conditions: Sequence[str]) -> Json:
         UserError: a condition that can't be read, a metric that is unknown, or that no row has.
     """
     rows = list(document["rows"])
-    for condition in conditions:
-        key, compare, value = _parse_condition(condition)
-        _check_metric_is_measured(document["rows"], key, f"--where '{condition}'")
-        rows = [
-            _mark_selection_on_test(row, key) for row in rows if _is_condition_met(_get_value(row, key), compare, value)
-        ]
+    for text in conditions:
+        condition = _check_condition(parse_condition(text))
+        _check_metric_is_measured(document["rows"], condition.key, f"'{text}'")
+        rows = [_mark_selection_on_test(row, condition.key) for row in rows if _is_condition_met(condition, row)]
     return _replace_rows(document, rows)
 
 
@@ -74,23 +67,18 @@ def _get_sort_key(row: Json, metric: str, sign: int) -> float:
     return float("inf") if value is None else sign * value
 
 
-def _parse_condition(condition: str) -> tuple[str, Callable[[Any, Any], bool], Any]:
-    match = CONDITION_PATTERN.fullmatch(condition)
-    if not match:
-        raise UserError(f"--where '{condition}': write a metric, one of {' '.join(COMPARISON_OPERATORS)}, and a number")
-    key, sign, text = match.groups()
+def _check_condition(condition: Condition) -> Condition:
+    """Refuse a metric that does not exist, and a comparison that its values do not know."""
+    key, quoted = condition.key, f"'{condition.text}'"
     if "." in key:
-        _check_executor_metric(key, f"--where '{condition}'")
+        _check_executor_metric(key, quoted)
     else:
-        _check_metric_name(key, (*METRICS, *NAME_KEYS), f"--where '{condition}'")
-    if key in NAME_KEYS:
-        if sign not in ("==", "!="):
-            raise UserError(f"--where '{condition}': {key} is a name; compare it with == or !=")
-        return key, COMPARISON_OPERATORS[sign], text
-    try:
-        return key, COMPARISON_OPERATORS[sign], float(text)
-    except ValueError:
-        raise UserError(f"--where '{condition}': '{text}' is not a number") from None
+        _check_metric_name(key, (*METRICS, *NAME_KEYS), quoted)
+    if key not in NAME_KEYS:
+        condition.check_number()
+    elif condition.is_ordering:
+        raise UserError(f"{quoted}: {key} is a name; compare it with == or !=")
+    return condition
 
 
 def _check_executor_metric(key: str, option: str) -> None:
@@ -133,5 +121,7 @@ def _format_measuring_hint(key: str) -> str:
     return f"; measurement.executors=[{executor or 'eager'}]{batch} measures it"
 
 
-def _is_condition_met(value: Any, compare: Callable[[Any, Any], bool], limit: Any) -> bool:
-    return value is not None and compare(value, limit)
+def _is_condition_met(condition: Condition, row: Json) -> bool:
+    value = _get_value(row, condition.key)
+    limit = condition.value if condition.key in NAME_KEYS else condition.number
+    return value is not None and condition.compare(value, limit)

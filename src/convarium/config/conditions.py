@@ -1,0 +1,70 @@
+"""Conditions, as `--where` and the checks of the catalogue state them: a key, an operator and a value."""
+
+import operator
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import isnan
+from typing import Any
+
+from convarium.errors import UserError
+
+OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
+    "<=": operator.le, ">=": operator.ge, "==": operator.eq, "!=": operator.ne, "<": operator.lt, ">": operator.gt,
+    "=": operator.eq,
+}  # fmt: skip
+EQUALITY_OPERATORS = ("=", "==", "!=")
+CONDITION_PATTERN = re.compile(rf"\s*([\w.]+)\s*({'|'.join(OPERATORS)})\s*(.+?)\s*")
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A key, an operator, and a value; `text` is what was typed, as messages quote it."""
+
+    key: str
+    operator: str
+    value: str
+    text: str
+
+    @property
+    def number(self) -> float | None:
+        """The value as a number, None where it is none."""
+        try:
+            return float(self.value)
+        except ValueError:
+            return None
+
+    @property
+    def is_ordering(self) -> bool:
+        """Whether it asks for less or more, as only numbers can be."""
+        return self.operator not in EQUALITY_OPERATORS
+
+    def check_number(self) -> float:
+        """Return the value as a number.
+
+        Raises:
+            UserError: it is none.
+        """
+        number = self.number
+        if number is None:
+            raise UserError(f"'{self.text}': '{self.value}' is not a number")
+        return number
+
+    def compare(self, left: Any, right: Any) -> bool:
+        """Whether the operator holds between two values."""
+        return OPERATORS[self.operator](left, right)
+
+
+def parse_condition(text: str) -> Condition:
+    """Return the condition that a text such as "accuracy>0.97" states; spaces around its three parts count for nothing.
+
+    Raises:
+        UserError: it has not three parts, or its value is NaN, which no value is equal to, less or more than.
+    """
+    match = CONDITION_PATTERN.fullmatch(text)
+    if not match:
+        raise UserError(f"'{text}': write a figure or key, one of {' '.join(OPERATORS)}, and a value")
+    condition = Condition(match[1], match[2], match[3], text)
+    if condition.number is not None and isnan(condition.number):
+        raise UserError(f"'{text}': '{condition.value}' is not a number")
+    return condition
