@@ -203,7 +203,7 @@ def test_every_row_has_the_command_that_makes_it_again(window: Window) -> None:
         " seed=0,1,2"
     )
     window.click("#command-list button")
-    assert window.one("#command-list button").text == "Copied"
+    WebDriverWait(window, 10, 0.05).until(lambda seen: seen.one("#command-list button").text == "Copied")
 
 
 def test_light_and_dark_follow_the_system_and_the_button(window: Window, report: Path) -> None:
