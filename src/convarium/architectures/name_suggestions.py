@@ -3,8 +3,6 @@
 from collections.abc import Iterable
 from difflib import SequenceMatcher, get_close_matches
 
-LIBRARIES = ("torchvision", "timm")
-
 
 def suggest_architecture(wrong: str, source: str, known: Iterable[str]) -> str:
     """Return "; did you mean …?" for the name nearest to `wrong`, or nothing.
@@ -14,12 +12,13 @@ def suggest_architecture(wrong: str, source: str, known: Iterable[str]) -> str:
         source: where it was looked for: own, torchvision or timm.
         known: the names there are; those of torchvision and timm are looked through after them.
     """
-    from convarium.architectures import factory
+    from convarium.architectures import from_timm, from_torchvision
 
+    names = {"torchvision": from_torchvision.list_names, "timm": from_timm.list_names}
     found = [(source, name) for name in get_close_matches(wrong, list(known), n=1)]
-    for other in LIBRARIES:
+    for other, list_names in names.items():
         if other != source:
-            found += [(other, name) for name in get_close_matches(wrong, factory.list_architecture_names(other), n=1)]
+            found += [(other, name) for name in get_close_matches(wrong, list_names(), n=1)]
     if not found:
         return ""
     place, name = max(found, key=lambda one: SequenceMatcher(None, one[1], wrong).ratio())

@@ -32,7 +32,8 @@ def main(argv: Sequence[str]) -> int:
     from convarium.catalogue.catalogue_document import build_catalogue_row
     from convarium.catalogue.rows import is_in_section, read_catalogue_rows
     from convarium.cli import catalogue_table, output
-    from convarium.compose.store_access import open_named_store, print_unreadable
+    from convarium.compose.named_store import open_named_store
+    from convarium.compose.store_access import print_unreadable
 
     chosen = [row for row in read_catalogue_rows() if options.section is None or is_in_section(row, options.section)]
     if not chosen:

@@ -29,7 +29,7 @@ def main(argv: Sequence[str]) -> int:
     """Print the keys in which a stored result differs from another, those of what they were made from included."""
     options, prefix = build_parser().parse_with_word("signature", argv, further=1)
     from convarium.cli import output
-    from convarium.compose.store_access import open_named_store
+    from convarium.compose.named_store import open_named_store
 
     store = open_named_store(options.overrides)
     done = _read_record(store, prefix)

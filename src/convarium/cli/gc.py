@@ -36,7 +36,7 @@ def main(argv: Sequence[str]) -> int:
     """Remove failures, and where asked to results, unfinished work and caches; or only say what would go."""
     options = build_parser().parse_overrides(argv)
     from convarium.cli import output
-    from convarium.compose.store_access import open_named_store
+    from convarium.compose.named_store import open_named_store
     from convarium.stages.declaration import find_stages
     from convarium.upkeep.garbage import GARBAGE_KINDS, find_garbage, remove_garbage
 

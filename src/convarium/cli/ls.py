@@ -43,7 +43,8 @@ def main(argv: Sequence[str]) -> int:
     """List the stored results, or failures, that meet all conditions, oldest first."""
     options = build_parser().parse_overrides(argv)
     from convarium.cli import output
-    from convarium.compose.store_access import open_named_store, print_unreadable
+    from convarium.compose.named_store import open_named_store
+    from convarium.compose.store_access import print_unreadable
 
     if options.newest is not None and options.newest < 1:
         raise UserError(f"--newest {options.newest}: expected int of at least 1")

@@ -30,7 +30,7 @@ def main(argv: Sequence[str]) -> int:
     """Print what a stage made at a signature, from what, by which command, where and how fast; or its log."""
     options, prefix = build_parser().parse_with_word("signature", argv)
     from convarium.cli import output
-    from convarium.compose.store_access import open_named_store
+    from convarium.compose.named_store import open_named_store
 
     store = open_named_store(options.overrides)
     signature = store.resolve_signature(prefix)

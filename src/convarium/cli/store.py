@@ -37,7 +37,7 @@ def main(argv: Sequence[str]) -> int:
     if not "".join(options.further).strip():
         raise UserError(f"convarium store merge: which store? usage: {USAGE}")
     from convarium.cli import output
-    from convarium.compose.store_access import open_named_store
+    from convarium.compose.named_store import open_named_store
     from convarium.upkeep.merge import merge_stores, open_other_store
 
     target = open_named_store(options.overrides)

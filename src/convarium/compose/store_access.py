@@ -1,11 +1,9 @@
 """The store a command line means."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from convarium.errors import UserError
 
 if TYPE_CHECKING:
     from convarium.store.store import Store
@@ -29,20 +27,6 @@ def open_store(runtime: Mapping[str, Any]) -> "Store":
     from convarium.store.store import Store
 
     return Store(Path(runtime["store"]))
-
-
-def open_named_store(overrides: Sequence[str]) -> "Store":
-    """Return the store that `runtime.store=…` names, else the default one.
-
-    Raises:
-        UserError: an override of anything but `runtime`, which would decide nothing.
-    """
-    from convarium.compose.points import compose_points
-
-    for text in overrides:
-        if not text.lstrip("+").startswith("runtime."):
-            raise UserError(f"{text}: this command takes runtime.… only, such as runtime.store=FOLDER")
-    return open_store(compose_points(overrides).runtime)
 
 
 def count_workers(runtime: Mapping[str, Any]) -> int:
