@@ -1,1 +1,1 @@
-"""Networks: ours, a file a family, and those of torchvision and timm through `library.build_architecture`."""
+"""Networks: ours, a file a family, and those of torchvision and timm through `factory.build_architecture`."""

@@ -1,7 +1,7 @@
 """Adaptive binary arithmetic coding of kept places, signed whole numbers and ids (`kernels`, `range_coder`).
 
-A piece is a varint and a stream. The varint is the lag (`density.find_lag`) times four, and for a map whether rows (1)
-and columns (2) that hold nothing are told first and left out. Symbols and integers use the places they lie at.
+A piece is a varint and a stream. The varint is the lag (`density_contexts.find_lag`) times four, and for a map whether
+rows (1) and columns (2) that hold nothing are told first and left out. Symbols and integers use the places they lie at.
 """
 
 from collections.abc import Sequence

@@ -16,7 +16,7 @@ from convarium.representations import parametrization
 
 
 def check_hidden_reads(network: nn.Module, name: str) -> None:
-    """Give a network that was tried on the meta device (`library.dry_run_architecture`) other tensors, and run it once
+    """Give a network that was tried on the meta device (`factory.dry_run_architecture`) other tensors, and run it once
     more.
 
     Raises:

@@ -134,7 +134,7 @@ def format_canonical_json(value: Any) -> bytes:
 
 
 def check_header(header: Any) -> None:
-    """Check keys and types of everything but the architecture, which `architectures.library` checks.
+    """Check keys and types of everything but the architecture, which `architectures.factory` checks.
 
     Raises:
         UserError: a key too many or too few, a value of another type or out of bounds.

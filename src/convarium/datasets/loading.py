@@ -52,7 +52,7 @@ def match_value_range(header: Mapping[str, Any], dataset: Mapping[str, Any]) -> 
     """Return a dataset whose pictures of more than 8 bits are scaled as those that a file's network was trained on.
 
     Args:
-        header: of the file (`compression.file.header`).
+        header: of the file (`cvm.header`).
     """
     given = header["input"].get("value_range")
     return {**dataset, "value_range": given} if given and dataset.get("value_range") else {**dataset}

@@ -1,6 +1,6 @@
 """What a network is worth under an executor: its quality again, as the executor computes it, and the executor's model.
 
-`execute_file` runs in a fresh process (`runtime.fresh`) and is told paths, never objects.
+`execute_file` runs in a fresh process (`runtime.run_fresh`) and is told paths, never objects.
 """
 
 from collections.abc import Callable, Mapping

@@ -1,6 +1,6 @@
 """What a compressed network is worth: its quality and its bytes, from the file alone.
 
-`measure_file` runs in a fresh process (`runtime.fresh`) and is told paths, never objects.
+`measure_file` runs in a fresh process (`runtime.run_fresh`) and is told paths, never objects.
 """
 
 import lzma

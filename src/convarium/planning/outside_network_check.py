@@ -34,7 +34,7 @@ def dry_run_network(architecture: Json, bare: nn.Module) -> None:
     """Refuse a network that would fail, or become another one, after its training.
 
     Args:
-        bare: what `library.dry_run_architecture` gives, on the meta device; left as it is.
+        bare: what `factory.dry_run_architecture` gives, on the meta device; left as it is.
 
     Raises:
         UserError: tensors that a file can't hold, values that change from one build to the next, images that are

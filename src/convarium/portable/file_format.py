@@ -36,7 +36,7 @@ def detect_format(path: Path) -> str:
 
 
 def read_metadata(path: Path) -> dict[str, str]:
-    """Return what a file says of itself (`portable.card`); of a `.cvm`, or a file of others, that is nothing.
+    """Return what a file says of itself (`portable.model_card`); of a `.cvm`, or a file of others, that is nothing.
 
     Raises:
         UserError: it is damaged, or what reads such files is not installed.

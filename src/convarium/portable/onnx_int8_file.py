@@ -23,7 +23,7 @@ PRODUCT_OPERATORS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 
 
 def write_onnx_int8(float_path: Path, images: NDArray[np.float32], path: Path) -> None:
-    """Write the int8 form of a float32 ONNX file (`portable.onnx.write_onnx`).
+    """Write the int8 form of a float32 ONNX file (`portable.onnx_file.write_onnx`).
 
     Args:
         images: (N, C, H, W), normalised, of validation: the range of each activation is that of these images.

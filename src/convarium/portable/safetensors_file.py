@@ -1,7 +1,7 @@
 """A plain network's state dict as safetensors; the header's metadata says what it is the state of.
 
-https://huggingface.co/docs/safetensors. The metadata are a card (`portable.card`), with "format": "pt" as others expect
-under the name `format`, so that the card's own is implied.
+https://huggingface.co/docs/safetensors. The metadata are a card (`portable.model_card`), with "format": "pt" as others
+expect under the name `format`, so that the card's own is implied.
 """
 
 from collections.abc import Iterable, Mapping

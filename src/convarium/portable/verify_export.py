@@ -1,6 +1,6 @@
 """Whether a file says what the stored network says, on real images.
 
-Both are loaded from their files, in a process that saw neither being made (`store.fresh`).
+Both are loaded from their files, in a process that saw neither being made (`workers.fresh_process`).
 """
 
 from collections.abc import Mapping
@@ -40,7 +40,7 @@ def compare_with_stored(
     """Run a file and a stored network on the images of validation and test, at most MAX_IMAGES_PER_SPLIT of each.
 
     Args:
-        path: the file, in any format that `portable.served` knows.
+        path: the file, in any format that `portable.loaders` knows.
         stored: a `.cvm`.
         dataset, root: which images, and where they lie.
         cache: the folder in which decoded pictures are kept.

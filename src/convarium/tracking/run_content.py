@@ -101,7 +101,7 @@ def name_networks(results: Sequence[NetworkResult]) -> dict[str, str]:
 
 
 def build_content(entry: NetworkEntry, store: Store, planned_overrides: PlannedOverrides) -> RunContent:
-    """Return all that is told of an entry; `planned_overrides` as `evidence.read_planned_overrides` returns them."""
+    """Return all that is told of an entry; `planned_overrides` as `row_details.read_planned_overrides` returns them."""
     records = [record for signature in entry.stage_signatures if (record := store.find_record(signature))]
     begun, ended = _get_start_ms(records[0]), max(_get_end_ms(record) for record in records)
     seconds = _sum_stage_seconds(records)

@@ -35,7 +35,7 @@ class Runtime:
             A line with the same words and whole numbers as an earlier one replaces it (an epoch done twice).
         check_lease: raises LeaseLost when another worker owns the stage by now; call it before each checkpoint.
         cache_folder: a folder beside the store for what can be made again at any time, such as decoded pictures.
-        run_fresh: `fresh("module:function", *json)` runs a function in a process that never saw this one's objects.
+        run_fresh: `run_fresh("module:function", *json)` runs a function in a process that never saw this one's objects.
     """
 
     folder: Path

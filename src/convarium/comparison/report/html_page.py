@@ -12,7 +12,7 @@ SCRIPT_ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u
 
 
 def build_html_page(document: Mapping[str, Any]) -> str:
-    """Return the page that shows a report's document (`document.build_report`).
+    """Return the page that shows a report's document (`report_document.build_report`).
 
     It fetches nothing: a content security policy in its head forbids it.
     """

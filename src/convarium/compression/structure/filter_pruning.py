@@ -22,7 +22,7 @@ def find_prunable_groups(view: NetworkView, network: nn.Module) -> list[ChannelG
     """Return the groups that can be cut and all of whose filters are among the view's sites.
 
     Args:
-        network: `sound.copy_plain_network` of the view's.
+        network: `cuttable_groups.copy_plain_network` of the view's.
 
     Raises:
         UserError: there is none.

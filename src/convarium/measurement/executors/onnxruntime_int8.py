@@ -1,4 +1,4 @@
-"""onnxruntime on the CPU, with weights and activations of 8 bits (`portable.quantized`)."""
+"""onnxruntime on the CPU, with weights and activations of 8 bits (`portable.onnx_int8_file`)."""
 
 from convarium.measurement.executors.onnxruntime import onnxruntime as onnxruntime_int8
 
