@@ -153,12 +153,14 @@ def main(store: Path) -> None:
     print(HEAD)
     print("\n".join(against_itself(points["LeNet-5"][0], Store(store))))
     print("\nAgainst the dense network under the same executor:\n")
-    print("| network | executor | test % | as eager % | faster, 1 image | faster, 16 images |")
+    print("| network | executor | test acc % | as eager % | speed-up, 1 image | speed-up, 16 images |")
     print("|---|---|---|---|---|---|")
     for name in NETWORKS:
         print("\n".join(rows(name, store)))
     print("\nThe int8 model against the float32 one, both in onnxruntime:\n")
-    print("| network | points | model's bytes less | faster, 1 image | faster, 16 images |\n|---|---|---|---|---|")
+    print(
+        "| network | Δ acc (pp) | model's bytes less | speed-up, 1 image | speed-up, 16 images |\n|---|---|---|---|---|"
+    )
     for name in NETWORKS:
         labels = [row["label"] for row in compare_command_line(arguments(name, store))["rows"]]
         print("\n".join(eight_bits(name, points[name], labels, Store(store))))

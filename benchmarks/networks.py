@@ -73,7 +73,7 @@ def cheapest(rows: Sequence[Row], cost: str) -> Iterator[Row]:
 
 def table(rows: Sequence[Row]) -> str:
     """Return the rows as Markdown, the best first."""
-    lines = ["| network | test % | parameters | MACs | bytes | latency, ms |", "|---|---|---|---|---|---|"]
+    lines = ["| network | test acc % | parameters | MACs | bytes | latency, ms |", "|---|---|---|---|---|---|"]
     for row in sorted(rows, key=lambda row: -number(row, ACCURACY)):
         whole = (figure(row, key, "{:,.0f}") for key in ("parameters_count", "macs_per_image_count", "file_bytes"))
         cells = [row["architecture"], figure(row, ACCURACY, "{:.2f}"), *whole, figure(row, "latency_ms", "{:.2f}")]

@@ -70,3 +70,9 @@ def test_dense_is_what_no_step_leaves_and_none_can_refuse(key: str) -> None:
 
 def test_the_properties_are_no_part_of_a_step() -> None:
     assert parse_steps({"own": PRUNE}, {"own": PRUNE}) == [{"method": "pruning/own"}]
+
+
+def test_a_key_that_nothing_reads_loses_no_rule_in_silence() -> None:
+    """Such as the one that said the order before properties did."""
+    line = told({**PRUNE, "_refuse_after_": ["quantization"]})
+    assert line.startswith("compression.step_0._refuse_after_: no such key (did you mean _refuses_?")

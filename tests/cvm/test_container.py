@@ -83,15 +83,15 @@ def test_a_compressed_network_comes_back_bit_for_bit(architecture, coder, tmp_pa
     coders = dict.fromkeys(compress(network), coder)
     container.write_cvm(tmp_path / "net.cvm", network, header(architecture), coders)
     file = container.read_cvm(tmp_path / "net.cvm")
-    plain, hosted = container.materialise_network(file), container.build_parametrized_network(file)
-    assert parametrization.describe_representations(hosted) == parametrization.describe_representations(network)
+    plain, parametrized = container.materialise_network(file), container.build_parametrized_network(file)
+    assert parametrization.describe_representations(parametrized) == parametrization.describe_representations(network)
     assert not parametrization.collect_representations(plain)
     for site in parametrization.collect_stored_tensors(network):
         assert torch.equal(
             parametrization.materialise_site(plain, site), parametrization.materialise_site(network, site)
         )
         assert torch.equal(
-            parametrization.materialise_site(hosted, site), parametrization.materialise_site(network, site)
+            parametrization.materialise_site(parametrized, site), parametrization.materialise_site(network, site)
         )
     given = images(architecture)
     assert torch.equal(plain(given), network.eval()(given))
@@ -111,11 +111,11 @@ def test_a_hosted_network_trains_and_leaves_the_file_alone(tmp_path: Path) -> No
     network = built(LENET)
     container.write_cvm(tmp_path / "a", network, header(LENET), compress(network))
     file = container.read_cvm(tmp_path / "a")
-    hosted = container.build_parametrized_network(file)
-    assert hosted.training
-    hosted(images(LENET)).square().sum().backward()
-    torch.optim.SGD(hosted.parameters(), lr=0.1).step()
-    assert not torch.equal(hosted.fc1.weight, network.fc1.weight)
+    parametrized = container.build_parametrized_network(file)
+    assert parametrized.training
+    parametrized(images(LENET)).square().sum().backward()
+    torch.optim.SGD(parametrized.parameters(), lr=0.1).step()
+    assert not torch.equal(parametrized.fc1.weight, network.fc1.weight)
     container.write_cvm(tmp_path / "b", container.build_parametrized_network(file), file.header, file.coders)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 

@@ -25,7 +25,7 @@ def test_peak_memory_is_that_of_the_stage_not_of_its_predecessors() -> None:
 
 
 def test_the_workers_import_no_torch() -> None:
-    modules = "controller fresh_process progress reuse run_stage"
+    modules = "controller fresh_process progress stored_inputs run_stage"
     code = f"import sys; from convarium.workers import {', '.join(modules.split())}; print('torch' in sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", code], env=SUBPROCESS_ENVIRONMENT, capture_output=True, text=True, check=True

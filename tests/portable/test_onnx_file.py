@@ -119,11 +119,11 @@ def test_int8_of_nothing_to_quantise_is_refused(images: Tensor, tmp_path: Path) 
 
 
 def test_a_network_with_representations_attached_is_not_exported(tmp_path: Path) -> None:
-    hosted = container.build_parametrized_network(
+    parametrized = container.build_parametrized_network(
         container.read_cvm(write_network_file(tmp_path / "net.cvm", "shared"))
     )
     with pytest.raises(UserError, match="fc1 has representations attached"):
-        written_onnx.write_onnx(hosted, (1, 8, 8), tmp_path / "net.onnx")
+        written_onnx.write_onnx(parametrized, (1, 8, 8), tmp_path / "net.onnx")
 
 
 @pytest.mark.parametrize("content", [b"\x08\x08\x12", b"no model at all"])

@@ -45,7 +45,7 @@ class Command:
         return self.process.pid
 
     def worker(self) -> int | None:
-        pids = [process.pid for process in self.crew()]
+        pids = [process.pid for process in self.workers()]
         return pids[0] if pids else None
 
     def child(self) -> int | None:
@@ -53,7 +53,7 @@ class Command:
         children = [int(line.split()[1]) for line in lines if line.startswith("child")]
         return children[-1] if children else None
 
-    def crew(self) -> list:  # type: ignore[type-arg]
+    def workers(self) -> list:  # type: ignore[type-arg]
         return [process for run in _runs(self.store) for process in run.find_living_workers()]
 
     def states(self) -> list[str]:
@@ -82,11 +82,11 @@ def test_nothing_is_lost_by_a_kill_at_a_random_moment(tmp_path: Path, undisturbe
     command, victim = Command(tmp_path), getattr(Command, who)
     _wait_for(lambda: victim(command) is not None and command.journal.exists())
     time.sleep(random.Random(f"{who} {seed}").uniform(0.0, 1.0))
-    crew, pid = command.crew(), victim(command)
+    workers, pid = command.workers(), victim(command)
     _kill(pid)
     states = command.states()
     if who == "controller":
-        _wait_for(lambda: not any(is_on_this_host(process) and is_process_alive(process) for process in crew))
+        _wait_for(lambda: not any(is_on_this_host(process) and is_process_alive(process) for process in workers))
     if who == "worker":
         assert set(states) == {"done"}, "the controller launched another"
     assert set(_again(command, seed)) == {"done"}
@@ -95,20 +95,20 @@ def test_nothing_is_lost_by_a_kill_at_a_random_moment(tmp_path: Path, undisturbe
 
 def test_workers_die_with_their_controller(tmp_path: Path) -> None:
     command = Command(tmp_path)
-    _wait_for(lambda: len(command.crew()) == 2)
-    crew = command.crew()
+    _wait_for(lambda: len(command.workers()) == 2)
+    workers = command.workers()
     _kill(command.process.pid)
     command.process.wait()
-    _wait_for(lambda: not any(is_process_alive(process) for process in crew), 3)
+    _wait_for(lambda: not any(is_process_alive(process) for process in workers), 3)
 
 
 def test_an_interrupt_stops_all_workers_and_loses_nothing(tmp_path: Path, undisturbed: Path) -> None:
     command = Command(tmp_path)
-    _wait_for(lambda: len(command.crew()) == 2 and command.journal.exists())
-    crew = command.crew()
+    _wait_for(lambda: len(command.workers()) == 2 and command.journal.exists())
+    workers = command.workers()
     command.process.send_signal(signal.SIGINT)
     assert command.process.wait(timeout=20) != 0
-    _wait_for(lambda: not any(is_process_alive(process) for process in crew), 3)
+    _wait_for(lambda: not any(is_process_alive(process) for process in workers), 3)
     assert not list((command.store / "runs").iterdir())
     assert set(_again(command, 1)) == {"done"}
     assert read_stored_results(command.store) == read_stored_results(undisturbed)

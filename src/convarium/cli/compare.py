@@ -28,7 +28,11 @@ def build_parser() -> CommandParser:
     parser.add_argument("--csv", type=parse_path, metavar="FILE", help="a table to work on")
     parser.add_argument("--best", metavar="METRIC", help="the best row only; accuracy is selected on validation")
     parser.add_argument(
-        "--margin", type=float, default=DEFAULT_MARGIN_PP, metavar="POINTS", help="of accuracy that may be lost"
+        "--margin",
+        type=float,
+        default=DEFAULT_MARGIN_PP,
+        metavar="PP",
+        help="accuracy that may be lost, in percentage points",
     )
     return parser
 

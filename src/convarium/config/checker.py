@@ -8,6 +8,19 @@ from typing import Any, get_type_hints
 from convarium.config.rules import Rule, check_known_keys, check_value, parse_knob_rule, parse_type_hint
 from convarium.errors import UserError
 
+KEYS_ABOUT_A_YAML = (
+    "_check_",
+    "_leaves_",
+    "_refuses_",
+    "_needs_",
+    "_budget_knobs_",
+    "_only_step_",
+    "_references_",
+    "_inspect_folder_",
+    "_class_names_",
+    "_term_",
+)
+
 
 @cache
 def derive_field_rules(group: type) -> dict[str, Rule]:
@@ -39,9 +52,12 @@ def check_open_set(values: Any, default: Mapping[str, Any], where: str) -> dict[
     """Return `values` checked against the YAML they came from: `default`, with its `_check_`; `_x_` keys are left out.
 
     Raises:
-        UserError: a key the YAML does not have, or a value that is not of its default's type, range or choices.
+        UserError: a key the YAML does not have, an `_x_` key that nothing reads, or a value that is not of its
+            default's type, range or choices.
     """
     values = _check_mapping(values, where)
+    # One that nothing reads would lose what its author meant by it without a word.
+    check_known_keys({key: None for key in default if _is_private_key(key)}, KEYS_ABOUT_A_YAML, where)
     entries = _check_mapping(default.get("_check_") or {}, f"{where}._check_")
     names = [key for key in default if not _is_private_key(key)]
     check_known_keys(entries, names, f"{where}._check_")

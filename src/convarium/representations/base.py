@@ -14,7 +14,7 @@ Shape = tuple[int, ...]
 
 
 class Representation(nn.Module):
-    """A stored form, hosted by `torch.nn.utils.parametrize`.
+    """A stored form, attached by `torch.nn.utils.parametrize`.
 
     Structure (positions, ids) lives in buffers. Trainable tensors live in `stored_tensors` until the representation is
     attached to a network; from then on they are the originals of the parametrization, and `forward` takes them.

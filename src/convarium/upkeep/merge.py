@@ -22,8 +22,8 @@ from convarium.store.result_folder import (
 from convarium.store.signature import compute_signature
 from convarium.store.store import Store
 from convarium.workers.lease import Lease, LeaseManager
-from convarium.workers.reuse import format_record_inputs
 from convarium.workers.run_stage import remove_leftovers
+from convarium.workers.stored_inputs import format_record_inputs
 
 MERGED_FOLDER_NAMES = ("plans", "checks")
 APPENDED_FILE_NAMES = (

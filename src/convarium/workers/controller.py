@@ -15,7 +15,7 @@ from convarium.errors import UserError
 from convarium.planning.plan import Plan
 from convarium.store.result_folder import ResultFolder
 from convarium.store.store import Store
-from convarium.workers import reuse
+from convarium.workers import stored_inputs
 from convarium.workers.fresh_process import kill_fresh_processes
 from convarium.workers.lease import LeaseManager, find_lease_number, remove_leases
 from convarium.workers.owned_files import is_made_by_store
@@ -73,8 +73,8 @@ def run_plan(
     """
     schedule = PlanMonitor(plan)
     survey = schedule.read_state(store, "")
-    reuse.check_stored_inputs(plan, store, survey.done)
-    reuse.print_source_warning(store, survey.done)
+    stored_inputs.check_stored_inputs(plan, store, survey.done)
+    stored_inputs.print_source_warning(store, survey.done)
     if store.is_created:
         remove_dead_runs(store)
         _remove_worker_leftovers(store, survey)
@@ -149,7 +149,7 @@ class Controller:
                 settled = len(survey.done) + len(survey.failed)
                 if vain >= MAX_FRUITLESS_LAUNCHES:
                     return _build_statuses(self.plan, survey, self._explain_unfinished(error))
-        reuse.check_stored_inputs(self.plan, self.store, survey.done)
+        stored_inputs.check_stored_inputs(self.plan, self.store, survey.done)
         return _build_statuses(self.plan, survey, "")
 
     def stop(self) -> None:
