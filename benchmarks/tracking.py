@@ -1,7 +1,7 @@
 """MLflow as a view of the store: how long a sync takes, how soon the page shows it, what is lost, what it costs.
 
 usage: python benchmarks/tracking.py            the figures
-       python benchmarks/tracking.py FILE STORE  a picture of the page on a store
+       python benchmarks/tracking.py FILE STORE  an image of the page on a store
 
 A thousand pipelines (stored as if they had run: 24 epochs of curves, 46 parameters, files of 1.2 kB) are synced to
 SQLite, twice (asked: 120 s). MLflow's page on them is opened in chromium until it lists runs, its server warm (asked:
@@ -180,8 +180,8 @@ def trained(store: Path, *tracking: str) -> tuple[float, float]:
     return stages, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def picture(file: Path, store: Path) -> None:
-    """Keep a picture of the page's chart on a store."""
+def image(file: Path, store: Path) -> None:
+    """Keep an image of the page's chart on a store."""
     with (
         tempfile.TemporaryDirectory() as folder,
         served(store, f"sqlite:///{folder}/mlflow.db") as address,
@@ -197,9 +197,9 @@ def picture(file: Path, store: Path) -> None:
 
 
 def main() -> None:
-    """Print the table, or keep a picture."""
+    """Print the table, or keep an image."""
     if len(sys.argv) == 3:
-        picture(Path(sys.argv[1]), Path(sys.argv[2]))
+        image(Path(sys.argv[1]), Path(sys.argv[2]))
         return
     print("| figure | asked | measured |\n|---|---|---|")
     parts: list[Callable[[Path], Iterator[tuple[str, str, str]]]] = [thousand, at_once, cost]

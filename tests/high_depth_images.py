@@ -1,4 +1,4 @@
-"""Pictures as instruments store them, written byte by byte: 16-bit PNG of any channels, TIFF of any type and order."""
+"""Images as instruments store them, written byte by byte: 16-bit PNG of any channels, TIFF of any type and order."""
 
 import struct
 import zlib

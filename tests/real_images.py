@@ -1,4 +1,4 @@
-"""Folders of real pictures: handwritten digits and crops of two photographs, both inside scikit-learn."""
+"""Folders of real images: handwritten digits and crops of two photographs, both inside scikit-learn."""
 
 import struct
 import zlib
@@ -14,7 +14,7 @@ from sklearn.datasets import load_digits
 
 @cache
 def load_digit_images(label: int) -> list[Image.Image]:
-    """Return all pictures of a digit, 8x8, grey."""
+    """Return all images of a digit, 8x8, grey."""
     found = load_digits()
     chosen = found.images[found.target == label]
     return [Image.fromarray(np.round(image * (255 / 16)).astype(np.uint8)) for image in chosen]

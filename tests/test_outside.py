@@ -85,7 +85,7 @@ stem: native
 weights: null
 kwargs: {{}}
 """
-PICTURES = """name: '{}'
+IMAGES = """name: '{}'
 channels: 1
 classes: 10
 native_size: 8
@@ -156,4 +156,4 @@ def test_an_architecture(builder: str, said: str, told: Callable[..., str]) -> N
     ],
 )
 def test_a_dataset(reader: str, said: str, told: Callable[..., str]) -> None:
-    assert said in told("dataset/broken", PICTURES, reader, "dataset=broken")
+    assert said in told("dataset/broken", IMAGES, reader, "dataset=broken")

@@ -39,7 +39,7 @@ def count_parameters_and_macs(described: dict[str, Any]) -> tuple[int, int]:
 def can_memorise(
     described: dict[str, Any], steps: int = 50, lr: float = 1e-3, seed: int = 0, drawn_anew: bool = False
 ) -> bool:
-    """Whether eight pictures are told apart after some steps of Adam on all of them; smooth ones, as pictures are.
+    """Whether eight images are told apart after some steps of Adam on all of them; smooth ones, as images are.
 
     Args:
         drawn_anew: begin with weights drawn as He et al. 2015 did.

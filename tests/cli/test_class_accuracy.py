@@ -33,7 +33,7 @@ def measurement(dataset: dict[str, Any], started: str = "1", right: int = 9) -> 
     }  # fmt: skip
 
 
-def test_names_are_those_of_the_pictures_folders() -> None:
+def test_names_are_those_of_the_images_folders() -> None:
     found = measurement({"name": "image_folder", "classes": 2, "class_names": ["cat", "dog"]})
     assert format_class_accuracies(count_right_by_class(found, Kept())) == {
         "cat": "90.00 % (9 of 10)",
@@ -66,5 +66,5 @@ def test_what_was_left_out_is_said_once(names: int) -> None:
     store = Kept(*(measurement(data, str(place)) for place in range(names)))
     nodes = {f"m{place}": Node("measure", 1, {"dataset": data}, (), "0", "n") for place in range(names)}
     assert format_skipped_files(Plan(nodes, ()), store) == [
-        "dataset image_folder: 2 files are not pictures and were left out (test 2)"
+        "dataset image_folder: 2 files are not images and were left out (test 2)"
     ]

@@ -1,4 +1,4 @@
-"""`inspect` shows a network by its name, its signature or its file, and the pictures of its maps."""
+"""`inspect` shows a network by its name, its signature or its file, and the figure of its maps."""
 
 import json
 from collections.abc import Callable
@@ -49,7 +49,7 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
 
 @pytest.fixture
 def zfnet(here: Path) -> Path:
-    """A network for colour pictures in a file; its weights are drawn by lot."""
+    """A network for colour images in a file; its weights are drawn by lot."""
     torch.manual_seed(0)
     header = {"architecture": ZFNET, "task": "classification", "classes": 2, "surgery": [],
               "input": {"shape": [3, 61, 61], "mean": [0.5, 0.4, 0.3], "std": [0.2, 0.2, 0.2]}}  # fmt: skip
@@ -183,25 +183,25 @@ def test_a_stored_network_is_shown_as_its_file_holds_it(stored: tuple[str, str],
     assert f"surgery       {found['edits']} edits" in out
 
 
-def test_the_picture_of_a_stored_network_s_maps(stored: tuple[str, str], call: Call) -> None:
+def test_the_figure_of_a_stored_network_s_maps(stored: tuple[str, str], call: Call) -> None:
     store, signature = stored
     found = told(call, signature, store, "--deconvnet", "maps.png", "--layer", "conv1", "--maps", "2")["deconvnet"]
     assert (found["file"], found["layer"], len(found["maps"])) == ("maps.png", "conv1", 2)
     assert found["images"] == "200 validation images of digits"
     assert found["maps"][0]["activation"] >= found["maps"][1]["activation"] > 0
     first = Path("maps.png").read_bytes()
-    with Image.open("maps.png") as picture:
-        assert picture.format == "PNG"
-        assert min(picture.size) > 200
-        assert len(np.unique(np.asarray(picture.convert("L")))) > 20
+    with Image.open("maps.png") as image:
+        assert image.format == "PNG"
+        assert min(image.size) > 200
+        assert len(np.unique(np.asarray(image.convert("L")))) > 20
     code, out, _ = call("inspect", signature, store, "--deconvnet", "maps.png", "--layer", "conv1", "--maps", "2")
     assert code == 0
     assert "maps.png: layer conv1, maps " in out
     assert Path("maps.png").read_bytes() == first
 
 
-def test_a_picture_that_was_not_drawn_here_is_not_overwritten(zfnet: Path, call: Call) -> None:
-    photo = next(write_photo_folder(Path("my_pictures"), 1).rglob("*.jpg")).rename("photo.png")
+def test_a_file_that_was_not_drawn_here_is_not_overwritten(zfnet: Path, call: Call) -> None:
+    photo = next(write_photo_folder(Path("my_images"), 1).rglob("*.jpg")).rename("photo.png")
     before = photo.read_bytes()
     code, _, error = call("inspect", "net.cvm", "--deconvnet", "photo.png")
     assert code == 2
@@ -210,35 +210,35 @@ def test_a_picture_that_was_not_drawn_here_is_not_overwritten(zfnet: Path, call:
     assert photo.read_bytes() == before
 
 
-def test_a_file_takes_pictures_or_a_typed_dataset(zfnet: Path, call: Call) -> None:
-    folder = write_photo_folder(Path("my_pictures"), 3)
-    found = told(call, "net.cvm", "--deconvnet", "maps.png", "--images", "my_pictures")["deconvnet"]
-    assert (found["layer"], found["images"]) == ("conv5", "6 pictures")
+def test_a_file_takes_images_or_a_typed_dataset(zfnet: Path, call: Call) -> None:
+    folder = write_photo_folder(Path("my_images"), 3)
+    found = told(call, "net.cvm", "--deconvnet", "maps.png", "--images", "my_images")["deconvnet"]
+    assert (found["layer"], found["images"]) == ("conv5", "6 images")
     assert len(found["maps"]) == 9
     assert {one["image"] for one in found["maps"]} <= {str(path) for path in folder.rglob("*.jpg")}
     (one,) = {
         row["image"]
         for row in told(call, "net.cvm", "--deconvnet", "one.png", "--layer", "conv1", "--images",
-                        "my_pictures/china/000.jpg")["deconvnet"]["maps"]
+                        "my_images/china/000.jpg")["deconvnet"]["maps"]
     }  # fmt: skip
-    assert one == "my_pictures/china/000.jpg"
+    assert one == "my_images/china/000.jpg"
 
 
-def test_files_of_a_folder_that_are_no_pictures_are_passed_over(zfnet: Path, call: Call) -> None:
-    photos = sorted(write_photo_folder(Path("my_pictures"), 1).rglob("*.jpg"))
-    Path("my_pictures/notes.txt").write_text("no picture")
-    Path("my_pictures/.DS_Store").write_bytes(bytes(9))
-    Path("my_pictures/.hidden.jpg").write_bytes(photos[0].read_bytes())
-    photos[0].rename("my_pictures/no_suffix")
-    found = told(call, "net.cvm", "--deconvnet", "maps.png", "--layer", "conv1", "--images", "my_pictures")["deconvnet"]
-    assert found["images"] == "2 pictures"
-    assert {one["image"] for one in found["maps"]} <= {"my_pictures/no_suffix", str(photos[1])}
+def test_files_of_a_folder_that_are_no_images_are_passed_over(zfnet: Path, call: Call) -> None:
+    photos = sorted(write_photo_folder(Path("my_images"), 1).rglob("*.jpg"))
+    Path("my_images/notes.txt").write_text("no image")
+    Path("my_images/.DS_Store").write_bytes(bytes(9))
+    Path("my_images/.hidden.jpg").write_bytes(photos[0].read_bytes())
+    photos[0].rename("my_images/no_suffix")
+    found = told(call, "net.cvm", "--deconvnet", "maps.png", "--layer", "conv1", "--images", "my_images")["deconvnet"]
+    assert found["images"] == "2 images"
+    assert {one["image"] for one in found["maps"]} <= {"my_images/no_suffix", str(photos[1])}
 
 
-def test_a_picture_of_a_folder_that_is_cut_off_is_refused(zfnet: Path, call: Call) -> None:
-    photo = next(write_photo_folder(Path("my_pictures"), 1).rglob("*.jpg"))
+def test_an_image_of_a_folder_that_is_cut_off_is_refused(zfnet: Path, call: Call) -> None:
+    photo = next(write_photo_folder(Path("my_images"), 1).rglob("*.jpg"))
     photo.write_bytes(photo.read_bytes()[:-100])
-    code, _, error = call("inspect", "net.cvm", "--deconvnet", "maps.png", "--images", "my_pictures")
+    code, _, error = call("inspect", "net.cvm", "--deconvnet", "maps.png", "--images", "my_images")
     assert code == 2
     assert f"--images {photo}: " in error
 
@@ -271,9 +271,9 @@ MISTAKES = [
     (("net.cvm", "--deconvnet", "maps.png"), "doesn't say where its images are: add dataset=NAME, or --images FOLDER"),
     (("net.cvm", "--deconvnet", "maps.png", "--layer", "conv9"), "--layer conv9: the network has no such layer (did"),
     (("net.cvm", "--deconvnet", "maps.png", "--layer", "fc1"), "is not a chain: flatten (Flatten) is not a plain"),
-    (("net.cvm", "--deconvnet", "maps.png", "--images", "notes.txt"), "--images notes.txt: is not a picture"),
-    (("net.cvm", "--deconvnet", "maps.png", "--images", "empty"), "--images empty: holds no pictures"),
-    (("net.cvm", "--deconvnet", "maps.png", "--images", "words"), "--images words: holds no pictures"),
+    (("net.cvm", "--deconvnet", "maps.png", "--images", "notes.txt"), "--images notes.txt: is not an image"),
+    (("net.cvm", "--deconvnet", "maps.png", "--images", "empty"), "--images empty: holds no images"),
+    (("net.cvm", "--deconvnet", "maps.png", "--images", "words"), "--images words: holds no images"),
     (("net.cvm", "--deconvnet", "maps.png", "--images", "none"), "--images none: is not a file that can be read"),
     (("net.cvm", "--deconvnet", "no/maps.png"), "--deconvnet no/maps.png: can't be written: No such file"),
 ]  # fmt: skip
@@ -282,10 +282,10 @@ MISTAKES = [
 @pytest.mark.usefixtures("zfnet")
 @pytest.mark.parametrize(("arguments", "said"), MISTAKES, ids=lambda value: " ".join(value)[:50])
 def test_a_mistake_is_one_line_and_leaves_nothing(arguments: tuple[str, ...], said: str, call: Call) -> None:
-    Path("notes.txt").write_text("no picture")
+    Path("notes.txt").write_text("no image")
     Path("empty").mkdir()
     Path("words").mkdir()
-    Path("words/notes.txt").write_text("no picture")
+    Path("words/notes.txt").write_text("no image")
     code, out, error = call("inspect", *arguments)
     assert (code, out) == (2, "")
     assert error.count("\n") == 1

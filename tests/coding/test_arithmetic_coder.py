@@ -79,12 +79,12 @@ def test_of_kept_float_values_sign_and_exponent_are_coded() -> None:
 
 
 def test_what_repeats_at_a_distance_is_found() -> None:
-    """As in a layer over flattened pictures: the pixel above is `width` columns before."""
+    """As in a layer over flattened images: the pixel above is `width` columns before."""
     drawn = np.random.default_rng(0)
-    picture = np.repeat(drawn.integers(-1, 2, (40, 7, 28)), 4, axis=1)
-    shuffled = picture[:, drawn.permutation(28)].reshape(40, 784)
-    picture = picture.reshape(40, 784)
-    assert len(coded(picture, 1)["whole"]) < 0.8 * len(coded(shuffled, 1)["whole"])
+    image = np.repeat(drawn.integers(-1, 2, (40, 7, 28)), 4, axis=1)
+    shuffled = image[:, drawn.permutation(28)].reshape(40, 784)
+    image = image.reshape(40, 784)
+    assert len(coded(image, 1)["whole"]) < 0.8 * len(coded(shuffled, 1)["whole"])
 
 
 def test_the_format_stays_what_it_is() -> None:

@@ -1,4 +1,4 @@
-"""Any picture becomes a square of pixels; what is none is told why."""
+"""Any image becomes a square of pixels; what is none is told why."""
 
 from pathlib import Path
 
@@ -12,8 +12,8 @@ from real_images import build_png_bomb, load_digit_images, write_photo_folder
 
 
 @pytest.fixture
-def picture(tmp_path: Path) -> Path:
-    return tmp_path / "picture.png"
+def image(tmp_path: Path) -> Path:
+    return tmp_path / "image.png"
 
 
 def test_a_real_photograph_is_cut_to_its_middle(tmp_path: Path) -> None:
@@ -33,28 +33,28 @@ def test_a_crop_keeps_the_middle_of_what_is_resized(tmp_path: Path) -> None:
     assert not np.array_equal(middle, decode_image(path, 224, 3, 0.875))
 
 
-def test_a_digit_keeps_its_pixels_in_grey_and_in_colour(picture: Path) -> None:
-    load_digit_images(3)[0].save(picture)
+def test_a_digit_keeps_its_pixels_in_grey_and_in_colour(image: Path) -> None:
+    load_digit_images(3)[0].save(image)
     grey = np.asarray(load_digit_images(3)[0])
-    assert np.array_equal(decode_image(picture, 8, 1)[:, :, 0], grey)
-    assert np.array_equal(decode_image(picture, 8, 3), np.stack([grey] * 3, axis=2))
+    assert np.array_equal(decode_image(image, 8, 1)[:, :, 0], grey)
+    assert np.array_equal(decode_image(image, 8, 3), np.stack([grey] * 3, axis=2))
 
 
 @pytest.mark.parametrize(("channels", "size"), [(1, 16), (3, 5)])
-def test_every_size_and_shape_becomes_a_square(channels: int, size: int, picture: Path) -> None:
+def test_every_size_and_shape_becomes_a_square(channels: int, size: int, image: Path) -> None:
     for shape in ((1, 1), (3, 200), (64, 2)):
-        Image.new("RGB", shape, "red").save(picture)
-        assert decode_image(picture, size, channels).shape == (size, size, channels)
+        Image.new("RGB", shape, "red").save(image)
+        assert decode_image(image, size, channels).shape == (size, size, channels)
 
 
-def test_16_bits_are_scaled_down(picture: Path) -> None:
-    Image.fromarray(np.full((4, 4), 40_000, dtype=np.uint16)).save(picture)
-    assert set(decode_image(picture, 4, 1).flat) == {40_000 >> 8}
+def test_16_bits_are_scaled_down(image: Path) -> None:
+    Image.fromarray(np.full((4, 4), 40_000, dtype=np.uint16)).save(image)
+    assert set(decode_image(image, 4, 1).flat) == {40_000 >> 8}
 
 
-def test_what_is_transparent_is_white(picture: Path) -> None:
-    Image.new("RGBA", (4, 4), (10, 20, 30, 0)).save(picture)
-    assert set(decode_image(picture, 4, 3).flat) == {255}
+def test_what_is_transparent_is_white(image: Path) -> None:
+    Image.new("RGBA", (4, 4), (10, 20, 30, 0)).save(image)
+    assert set(decode_image(image, 4, 3).flat) == {255}
 
 
 def test_a_photograph_stands_upright_as_its_exif_says(tmp_path: Path) -> None:
@@ -69,34 +69,34 @@ def test_a_photograph_stands_upright_as_its_exif_says(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"", "is not a picture"),
-        (b"\0" * 99, "is not a picture"),
-        (b"a list of pictures", "is not a picture"),
-        (b"\xff\xd8\xff\xe0 cut off", "is not a picture"),
-        (build_png_bomb(10_000, 10_000), "is a picture of 10000 x 10000 pixels, at most 89,478,485 are read"),
-        (build_png_bomb(50_000, 50_000), "is a picture of more than 89,478,485 pixels"),
-        (build_png_bomb(8, 8), "is not a picture"),
+        (b"", "is not an image"),
+        (b"\0" * 99, "is not an image"),
+        (b"a list of images", "is not an image"),
+        (b"\xff\xd8\xff\xe0 cut off", "is not an image"),
+        (build_png_bomb(10_000, 10_000), "is an image of 10000 x 10000 pixels, at most 89,478,485 are read"),
+        (build_png_bomb(50_000, 50_000), "is an image of more than 89,478,485 pixels"),
+        (build_png_bomb(8, 8), "is not an image"),
     ],
 )
-def test_what_is_no_picture_is_told_why(content: bytes, said: str, picture: Path) -> None:
-    picture.write_bytes(content)
+def test_what_is_no_image_is_told_why(content: bytes, said: str, image: Path) -> None:
+    image.write_bytes(content)
     with pytest.raises(UnreadableImage, match=said) as error:
-        decode_image(picture, 8, 3)
+        decode_image(image, 8, 3)
     assert "\n" not in str(error.value)
 
 
-def test_the_head_of_a_file_is_enough_to_tell_most(picture: Path) -> None:
-    picture.write_bytes(build_png_bomb(8, 8))
-    probe_image(picture)
-    picture.write_bytes(build_png_bomb(10_000, 10_000))
+def test_the_head_of_a_file_is_enough_to_tell_most(image: Path) -> None:
+    image.write_bytes(build_png_bomb(8, 8))
+    probe_image(image)
+    image.write_bytes(build_png_bomb(10_000, 10_000))
     with pytest.raises(UnreadableImage, match="10000 x 10000"):
-        probe_image(picture)
+        probe_image(image)
 
 
-def test_a_photograph_that_is_cut_off_is_no_picture(tmp_path: Path) -> None:
+def test_a_photograph_that_is_cut_off_is_no_image(tmp_path: Path) -> None:
     path = write_photo_folder(tmp_path, 1) / "flower" / "000.jpg"
     path.write_bytes(path.read_bytes()[:-400])
-    with pytest.raises(UnreadableImage, match="is not a picture"):
+    with pytest.raises(UnreadableImage, match="is not an image"):
         decode_image(path, 32, 3)
 
 

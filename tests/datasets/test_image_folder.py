@@ -1,4 +1,4 @@
-"""The user's own pictures become splits: decoded once, in grey or colour, what is not a picture named or left out."""
+"""The user's own images become splits: decoded once, in grey or colour, what is not an image named or left out."""
 
 import json
 import os
@@ -31,7 +31,7 @@ def root(tmp_path: Path) -> Path:
     return write_digit_folder(tmp_path / "digits", {"nought": 40, "one": 20})
 
 
-def test_parts_are_normalised_by_their_training_pictures(root: Path) -> None:
+def test_parts_are_normalised_by_their_training_images(root: Path) -> None:
     splits = load_splits(config(root), str(root))
     assert [len(part) for part in (splits.train, splits.validation, splits.test) if part] == [42, 6, 12]
     assert splits.train is not None
@@ -42,7 +42,7 @@ def test_parts_are_normalised_by_their_training_pictures(root: Path) -> None:
     assert splits.train.labels.bincount().tolist() == [28, 14]
 
 
-def test_without_training_pictures_nothing_is_normalised(root: Path) -> None:
+def test_without_training_images_nothing_is_normalised(root: Path) -> None:
     splits = load_splits(config(root), str(root), ("test",))
     assert splits.test is not None
     assert (splits.mean, splits.std) == ((0.0,), (1.0,))
@@ -50,7 +50,7 @@ def test_without_training_pictures_nothing_is_normalised(root: Path) -> None:
     assert splits.test.images[:].max() == 1
 
 
-def test_colour_pictures_of_any_size(tmp_path: Path) -> None:
+def test_colour_images_of_any_size(tmp_path: Path) -> None:
     root = write_photo_folder(tmp_path / "photos", 10)
     splits = load_splits(config(root, channels=3, img_size=24), str(root))
     assert splits.train is not None
@@ -66,7 +66,7 @@ def test_smaller_training_sets_lie_inside_larger_ones(root: Path) -> None:
     assert small.labels.bincount().tolist() == [6, 3]
 
 
-def test_pictures_are_decoded_once_and_kept_by_content(
+def test_images_are_decoded_once_and_kept_by_content(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     described, cache = config(root), tmp_path / "cache"
@@ -103,16 +103,16 @@ def test_a_kept_part_is_never_seen_half_written(root: Path, tmp_path: Path, monk
     assert load_splits(described, str(root), ("test",), cache).test is not None
 
 
-def test_a_file_that_is_no_picture_is_named(root: Path) -> None:
+def test_a_file_that_is_no_image_is_named(root: Path) -> None:
     for path in (root / "one").iterdir():
         path.write_bytes(path.read_bytes()[:-40])
-    with pytest.raises(UserError, match=r"png is not a picture \(.*\); remove it, or set dataset.on_error=skip"):
+    with pytest.raises(UserError, match=r"png is not an image \(.*\); remove it, or set dataset.on_error=skip"):
         load_splits(config(root), str(root))
 
 
-def test_files_that_are_no_pictures_are_left_out_and_counted(root: Path, tmp_path: Path) -> None:
+def test_files_that_are_no_images_are_left_out_and_counted(root: Path, tmp_path: Path) -> None:
     for place in range(10):
-        (root / "one" / f"{place}.txt").write_text(f"not a picture {place}")
+        (root / "one" / f"{place}.txt").write_text(f"not an image {place}")
     (root / "one" / "gone.png").symlink_to(root / "nowhere.png")
     whole = (root / "nought" / "000.png").read_bytes()
     (root / "nought" / "cut off.png").write_bytes(whole[:-40])
@@ -128,17 +128,17 @@ def test_files_that_are_no_pictures_are_left_out_and_counted(root: Path, tmp_pat
 def test_a_class_of_which_nothing_is_left_is_named(root: Path) -> None:
     for path in (root / "one").iterdir():
         path.write_bytes(path.read_bytes()[:-40])
-    with pytest.raises(UserError, match="no file of the class 'one' for train is a picture"):
+    with pytest.raises(UserError, match="no file of the class 'one' for train is an image"):
         load_splits(config(root, on_error="skip"), str(root))
 
 
-def test_pictures_that_changed_since_the_plan_are_refused(root: Path) -> None:
+def test_images_that_changed_since_the_plan_are_refused(root: Path) -> None:
     described = {**config(root), "fingerprint": "0" * 16}
-    with pytest.raises(UserError, match=r"dataset.fingerprint is 0000000000000000, the pictures in .* have"):
+    with pytest.raises(UserError, match=r"dataset.fingerprint is 0000000000000000, the images in .* have"):
         load_splits(described, str(root))
 
 
-def test_pictures_of_one_colour_are_no_reason_to_divide_by_nought(tmp_path: Path) -> None:
+def test_images_of_one_colour_are_no_reason_to_divide_by_nought(tmp_path: Path) -> None:
     from PIL import Image
 
     for name, grey in (("a", 10), ("b", 10)):

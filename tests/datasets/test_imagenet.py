@@ -43,8 +43,8 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         write_photo_folder(tmp_path / part, count)
         for (wnid, _), name in zip(SYNSETS, ("china", "flower"), strict=True):
             (tmp_path / part / name).rename(tmp_path / part / wnid)
-            for picture in (tmp_path / part / wnid).iterdir():
-                picture.rename(picture.with_suffix(".JPEG"))
+            for image in (tmp_path / part / wnid).iterdir():
+                image.rename(image.with_suffix(".JPEG"))
     return tmp_path
 
 
@@ -62,7 +62,7 @@ def test_val_is_the_test_and_validation_comes_from_train(root: Path) -> None:
     assert splits.mean == (0.485, 0.456, 0.406)
 
 
-def test_pictures_are_decoded_once(root: Path) -> None:
+def test_images_are_decoded_once(root: Path) -> None:
     first = load_splits(config(), str(root), ("test",), root / "cache").test
     for part in ("train", "val"):
         (root / part).rename(root / f"{part}-gone")
@@ -75,7 +75,7 @@ def test_pictures_are_decoded_once(root: Path) -> None:
 
 
 def test_a_part_of_imagenet_is_told_apart_from_the_whole(root: Path) -> None:
-    with pytest.raises(UserError, match=r"val has 10 pictures of 2 classes, imagenet 50,000 of 1,000: .*image_folder"):
+    with pytest.raises(UserError, match=r"val has 10 images of 2 classes, imagenet 50,000 of 1,000: .*image_folder"):
         load_splits({**CONFIG, "img_size": 32}, str(root), ("test",))
 
 

@@ -43,9 +43,9 @@ def commands(text: str) -> list[list[str]]:
 def prepare(page: str) -> None:
     """Lay out what a page says its reader has."""
     if page == "inspect":
-        write_photo_folder(Path("my_pictures"), 3)
+        write_photo_folder(Path("my_images"), 3)
     if page == "adopt":
-        write_photo_folder(Path("my_pictures"), 12)
+        write_photo_folder(Path("my_images"), 12)
         config = {"source": "timm", "name": "mobilenetv3_small_050", "in_chans": 3, "num_classes": 2, "img_size": 32}
         torch.manual_seed(0)
         save_file(

@@ -58,7 +58,7 @@ def test_its_tests_pass(outside: Outside) -> None:
     assert "passed" in told.splitlines()[-1]
 
 
-def test_a_run_with_its_network_its_pictures_and_its_method(outside: Outside, tmp_path: Path) -> None:
+def test_a_run_with_its_network_its_images_and_its_method(outside: Outside, tmp_path: Path) -> None:
     signature = ""
     for _, *arguments in commands()[2:]:
         given = [signature if text == "SIGNATURE" else text for text in arguments]

@@ -34,7 +34,7 @@ class Weights:
         notes: what had to be done to get at them, in words.
         fresh_names: names of the network's tensors that are not among them.
         mean, std: per channel of pixels in 0..1, by which their images are normalised, where their source tells.
-        value_range: the values that are 0 and 1 before, of pictures of more than 8 bits, where their source tells.
+        value_range: the values that are 0 and 1 before, of images of more than 8 bits, where their source tells.
     """
 
     tensors: Tensors

@@ -1,4 +1,4 @@
-"""What a look at the folders of pictures found, said before anything is made of it."""
+"""What a look at the folders of images found, said before anything is made of it."""
 
 import sys
 from collections.abc import Iterable, Mapping
@@ -46,12 +46,12 @@ def _find_nearly_constant(dataset: Mapping[str, Any], store_folder: str) -> list
 
 
 def print_dataset_summaries(found: Iterable[Json]) -> None:
-    """Print a line for each dataset on stderr, and one of its pictures that are nearly constant."""
+    """Print a line for each dataset on stderr, and one of its images that are nearly constant."""
     for one in found:
         print(_format_dataset(one), file=sys.stderr)
         if flat := one.get("nearly_constant"):
             advice = "dataset.value_range=[BLACK,WHITE] sets another range"
-            told = f"{len(flat):,} pictures are nearly constant in this range, such as {flat[0]}"
+            told = f"{len(flat):,} images are nearly constant in this range, such as {flat[0]}"
             print(f"{_format_dataset_name(one)}: {told}; {advice}", file=sys.stderr)
 
 

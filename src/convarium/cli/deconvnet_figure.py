@@ -1,4 +1,4 @@
-"""What `inspect --deconvnet` does: the images, the pictures of a layer's strongest maps, and where they are written."""
+"""What `inspect --deconvnet` does: the images, the figure of a layer's strongest maps, and where they are written."""
 
 from argparse import Namespace
 from collections.abc import Sequence
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from convarium.measurement.deconvnet.projection import Peak
 
 Json = dict[str, Any]
-DRAWN_BY_MARK = "convarium inspect"  # written into each picture
-MARK_SEARCH_BYTES = 1024  # bytes of a picture in which that stands
+DRAWN_BY_MARK = "convarium inspect"  # written into each figure
+MARK_SEARCH_BYTES = 1024  # bytes of a figure in which that stands
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +64,7 @@ def _is_own_figure(figure_path: Path) -> bool:
 
 
 def write_deconvnet_figure(subject: "InspectedNetwork", options: Namespace) -> Json:
-    """Write the picture; return what it shows.
+    """Draw the figure; return what it shows.
 
     Raises:
         UserError: the network is not trained, its layer no chain of convolutions, the images or the file can't be had.
@@ -166,7 +166,7 @@ def _load_validation_images(stored: "InspectedFile") -> LabelledImages:
 
 
 def _list_image_files(folder: Path) -> list[Path]:
-    """Return the pictures in a folder and below, told by their bytes as a dataset of pictures tells them.
+    """Return the images in a folder and below, told by their bytes as a dataset of images tells them.
 
     Raises:
         UserError: there are none, or a folder can't be read.
@@ -175,12 +175,12 @@ def _list_image_files(folder: Path) -> list[Path]:
     from convarium.datasets.folder_images.probe_image import is_image_file
 
     if not (found := [path for path in walk_files(folder) if is_image_file(path)]):
-        raise UserError(f"--images {folder}: holds no pictures")
+        raise UserError(f"--images {folder}: holds no images")
     return found
 
 
 def _load_image_files(stored: "InspectedFile", file_or_folder: Path) -> LabelledImages:
-    """One picture, or all in a folder and below, cut square and resized as those of a folder of pictures are."""
+    """One image, or all in a folder and below, cut square and resized as those of a folder of images are."""
     import numpy as np
     import torch
 
@@ -191,7 +191,7 @@ def _load_image_files(stored: "InspectedFile", file_or_folder: Path) -> Labelled
     told = stored.file.header["input"]
     channels, side, _ = told["shape"]
     if channels not in MODE_OF_CHANNELS:
-        raise UserError(f"--images: the network takes images of {channels} channels, pictures have 1 or 3")
+        raise UserError(f"--images: the network takes images of {channels} channels, files are read as 1 or 3")
     files = _list_image_files(file_or_folder) if file_or_folder.is_dir() else [file_or_folder]
     pixels = []
     for path in files:
@@ -202,5 +202,5 @@ def _load_image_files(stored: "InspectedFile", file_or_folder: Path) -> Labelled
     stacked = torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2)
     images = LazyImages(stacked, ImagePreparation(255, side, channels, tuple(told["mean"]), tuple(told["std"])))
     return LabelledImages(
-        images, f"{len(files)} pictures" if len(files) > 1 else files[0].name, [str(path) for path in files]
+        images, f"{len(files)} images" if len(files) > 1 else files[0].name, [str(path) for path in files]
     )

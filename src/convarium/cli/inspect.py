@@ -15,7 +15,7 @@ DESCRIPTION = """A network: its size, its layers (--table), and what its maps re
 
   convarium inspect architecture=resnet18 --table                  # at its paper's input; dataset=NAME for another's
   convarium inspect SIGNATURE --table                              # a stored network, as compressed
-  convarium inspect net.cvm --deconvnet maps.png --images FOLDER   # pictures of Zeiler and Fergus 2014
+  convarium inspect net.cvm --deconvnet maps.png --images FOLDER   # figures of Zeiler and Fergus 2014
 """
 MACS_DEFINITION = "multiply-accumulates of convolutions and matrix products, one image"
 BYTES_PER_PARAMETER = 4
@@ -33,14 +33,14 @@ def build_parser() -> CommandParser:
     parser.add_argument("--layer", metavar="NAME", help="its layer; else the last convolution that a chain leads to")
     parser.add_argument("--maps", type=int, metavar="N", help="how many maps; else 9")
     parser.add_argument(
-        "--images", type=parse_path, metavar="PATH", help="a picture or a folder; else the validation images"
+        "--images", type=parse_path, metavar="PATH", help="an image or a folder; else the validation images"
     )
     parser.add_argument("--json", action="store_true", help="one JSON document")
     return parser
 
 
 def main(argv: Sequence[str]) -> int:
-    """Print what a network is made of; write the pictures of its maps if they are asked for."""
+    """Print what a network is made of; draw its maps if asked to."""
     options, word = build_parser().parse_with_optional_word(argv)
     deconvnet_figure.check_deconvnet_options(options)
     from convarium.cli import output
@@ -49,11 +49,11 @@ def main(argv: Sequence[str]) -> int:
 
     with output.redirect_to_stderr():
         found = resolve_network(word, options.overrides)
-        pictures = {"deconvnet": deconvnet_figure.write_deconvnet_figure(found, options)} if options.deconvnet else {}
+        figure = {"deconvnet": deconvnet_figure.write_deconvnet_figure(found, options)} if options.deconvnet else {}
         document = {
             **summarise_network(found),
             **({"layers": build_layer_rows(found)} if options.table else {}),
-            **pictures,
+            **figure,
         }
     output.print_json(document) if options.json else _print_summary(document)
     return 0

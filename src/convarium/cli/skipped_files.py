@@ -16,7 +16,7 @@ def format_skipped_files(graph: "Plan", store: "Store") -> list[str]:
             data = node.stage_config["dataset"]
             counts.setdefault((data["name"], str(data["fingerprint"])), {}).update(done["result"]["skipped"])
     return [
-        f"dataset {name}: {sum(parts.values())} files are not pictures and were left out"
+        f"dataset {name}: {sum(parts.values())} files are not images and were left out"
         f" ({', '.join(f'{part} {count}' for part, count in parts.items())})"
         for (name, _), parts in counts.items()
     ]

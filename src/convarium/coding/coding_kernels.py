@@ -22,7 +22,7 @@ class MapTables(NamedTuple):
 
     Attributes:
         rows: their numbers; `columns` likewise.
-        width: columns of the tensor; lag: how far to the left the row above lies in a flattened picture.
+        width: columns of the tensor; lag: how far to the left the row above lies in a flattened image.
         column_hit_levels: what so many hits of a column weigh; hit_row likewise.
         column_due_levels: what is due in a column after so many rows; due_row likewise.
         first_contexts: the first context of each sum of these.

@@ -72,7 +72,7 @@ def estimate_initial_odds(count: int, cells: int) -> list[int]:
 def find_lag(marks: Numbers, min_sigmas: int) -> int:
     """The distance (3 to 255 columns) at which rows are most like themselves; 0 where none stands out.
 
-    In a layer over flattened pictures it is the width of a picture, in one of kernels that of a kernel.
+    In a layer over flattened images it is the width of an image, in one of kernels that of a kernel.
 
     Args:
         marks: -1, 0 or 1 for each place, in rows.

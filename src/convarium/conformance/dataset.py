@@ -26,7 +26,7 @@ class DatasetSuite:
         overrides: further ones, such as "dataset.root=data".
         nested_train_sizes: two sizes of the training part, the smaller one first.
         max_duplicate_share: the share of test and validation images that may also be among those of another part:
-            genuine sets hold some pictures twice.
+            genuine sets hold some images twice.
         normalisation_tolerance: of mean 0 and deviation 1 of the training images.
     """
 

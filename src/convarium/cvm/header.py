@@ -184,7 +184,7 @@ def _check_input(given: Any, architecture: Mapping[str, Any]) -> None:
 
 
 def _check_value_range(given: Any) -> None:
-    """The values, of pictures of more than 8 bits, that became black and white."""
+    """The values, of images of more than 8 bits, that became black and white."""
     numbers = isinstance(given, list) and len(given) == 2 and all(type(one) is float and isfinite(one) for one in given)
     if not numbers or given[0] > given[1]:
         raise UserError("input.value_range is not two numbers, the lesser first")

@@ -1,4 +1,4 @@
-"""CIFAR-100 (Krizhevsky 2009): 60,000 colour pictures of 100 classes, 32x32; split 45,000 / 5,000 / its own 10,000."""
+"""CIFAR-100 (Krizhevsky 2009): 60,000 colour images of 100 classes, 32x32; split 45,000 / 5,000 / its own 10,000."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""One picture file becomes one square of pixels."""
+"""One image file becomes one square of pixels."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,18 +24,18 @@ def decode_image(
     interpolation: str = "bilinear",
     value_range: Sequence[float] | None = None,
 ) -> NDArray[np.uint8]:
-    """Return the square about the picture's centre, resized, uint8 (size, size, channels).
+    """Return the square about the image's centre, resized, uint8 (size, size, channels).
 
     EXIF orientation is heeded, transparency becomes white, of an animation the first frame is taken.
 
     Args:
-        crop: the square's side as a share of the picture's shorter one; what is outside is cut off after resizing.
+        crop: the square's side as a share of the image's shorter one; what is outside is cut off after resizing.
         interpolation: "bilinear" or "bicubic".
-        value_range: of a picture of more than 8 bits, the values that become black and white; None takes those of
+        value_range: of an image of more than 8 bits, the values that become black and white; None takes those of
             16 bits from 0 to 65535.
 
     Raises:
-        NoPicture: not a picture, damaged, cut off, too large, or of 32 bits without a `value_range`.
+        UnreadableImage: not an image, damaged, cut off, too large, or of 32 bits without a `value_range`.
     """
     if not path.is_file():
         raise UnreadableImage("is not a file that can be read")
@@ -50,10 +50,10 @@ def decode_image(
     except UnreadableImage:
         raise
     except Image.DecompressionBombError:
-        raise UnreadableImage(f"is a picture of more than {MAX_IMAGE_PIXELS:,} pixels") from None
+        raise UnreadableImage(f"is an image of more than {MAX_IMAGE_PIXELS:,} pixels") from None
     except Exception as error:
         raise UnreadableImage(
-            f"is not a picture ({' '.join(str(error).split())[:100] or type(error).__name__})"
+            f"is not an image ({' '.join(str(error).split())[:100] or type(error).__name__})"
         ) from None
     margin = (whole - size) // 2
     pixels = np.asarray(square, dtype=np.uint8).reshape(whole, whole, channels)
@@ -63,7 +63,7 @@ def decode_image(
 def _load_as_8_bits(
     stored: ImageFile, draft: tuple[str, tuple[int, int]], value_range: Sequence[float] | None
 ) -> Image.Image:
-    """Return an opened picture upright, with 8 bits a channel and nothing transparent."""
+    """Return an opened image upright, with 8 bits a channel and nothing transparent."""
     if value_range is not None and is_high_bit_depth(stored):
         low, high = value_range
         return convert_to_8_bits(stored, (low, high))

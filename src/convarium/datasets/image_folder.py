@@ -12,21 +12,19 @@ from convarium.errors import UserError
 
 
 def image_folder(dataset: Mapping[str, Any], root: Path | None, parts: tuple[str, ...]) -> dict[str, ImagePaths]:
-    """Name the files of each part; what is not a picture belongs to none, and is counted with train.
+    """Name the files of each part; what is not an image belongs to none, and is counted with train.
 
     Raises:
-        UserError: no such folder, or other pictures than those the fingerprint tells of.
+        UserError: no such folder, or other images than those the fingerprint tells of.
     """
     if root is None:
-        raise UserError("dataset.root must be set: the folder of your pictures")
+        raise UserError("dataset.root must be set: the folder of your images")
     found = list_folder_images(root, dataset["on_error"], class_names=dataset["class_names"])
     if dataset["fingerprint"] != found.fingerprint:
         declared = dataset["fingerprint"] or "missing"
-        raise UserError(f"dataset.fingerprint is {declared}, the pictures in {root} have {found.fingerprint} now")
+        raise UserError(f"dataset.fingerprint is {declared}, the images in {root} have {found.fingerprint} now")
     if "train" in parts and not found.parts["train"]:
-        raise UserError(
-            f"dataset.root={root} holds no train: nothing can be trained on it, or decided from its pictures"
-        )
+        raise UserError(f"dataset.root={root} holds no train: nothing can be trained on it, or decided from its images")
     labels = {part: torch.tensor([one.label for one in found.parts[part]]) for part in parts}
     skipped = {"train": found.skipped}
     return {

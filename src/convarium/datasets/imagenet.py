@@ -56,7 +56,7 @@ def _list_split_paths(root: Path, split: str, dataset: Mapping[str, Any]) -> Ima
     classes, images = dataset["classes"], sizes["test"] if split == "val" else sizes["train"] + sizes["validation"]
     if (len(stored.classes), len(stored.samples)) != (classes, images):
         raise UserError(
-            f"{root / split} has {len(stored.samples):,} pictures of {len(stored.classes):,} classes, imagenet"
+            f"{root / split} has {len(stored.samples):,} images of {len(stored.classes):,} classes, imagenet"
             f" {images:,} of {classes:,}: a part of it is a set of its own, dataset=image_folder"
         )
     return ImagePaths(tuple(Path(path) for path, _ in stored.samples), torch.tensor(stored.targets))

@@ -34,7 +34,7 @@ def load_splits(
         dataset: its config: name, channels, img_size, train_size, fingerprint, mean, std.
         root: the folder that holds `MNIST/raw` and the like, for the sets that are not embedded.
         parts: of train, validation, test.
-        cache: the folder in which decoded pictures are kept.
+        cache: the folder in which decoded images are kept.
 
     Raises:
         UserError: data missing or damaged, or a train_size that is not there.
@@ -49,7 +49,7 @@ def load_splits(
 
 
 def match_value_range(header: Mapping[str, Any], dataset: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a dataset whose pictures of more than 8 bits are scaled as those that a file's network was trained on.
+    """Return a dataset whose images of more than 8 bits are scaled as those that a file's network was trained on.
 
     Args:
         header: of the file (`cvm.header`).

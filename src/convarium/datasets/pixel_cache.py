@@ -1,4 +1,4 @@
-"""Picture files become pixels once: decoded in order into one file beside the store, which is mapped into memory."""
+"""Image files become pixels once: decoded in order into one file beside the store, which is mapped into memory."""
 
 import fcntl
 import json
@@ -48,7 +48,7 @@ def decode_files(files: ImagePaths, dataset: Mapping[str, Any], part: str, cache
     """Decode a part's files to squares of `dataset.img_size`; without `cache` the pixels live as long as this process.
 
     Raises:
-        UserError: a file is not a picture and `dataset.on_error` is not "skip", or it leaves a class without pictures.
+        UserError: a file is not an image and `dataset.on_error` is not "skip", or it leaves a class without images.
         OSError: no room for the pixels.
     """
     folder = _find_cache_folder(dataset, part, cache)
@@ -110,8 +110,8 @@ def _write_decoded(folder: Path, files: ImagePaths, dataset: Mapping[str, Any], 
     labels = []
     with (folder / PIXELS_FILE).open("wb") as stream:
         crop, interpolation = dataset.get("crop", 1.0), dataset.get("interpolation", "bilinear")
-        pictures = _decode_in_order(files.paths, (size, channels, crop, interpolation, dataset.get("value_range")))
-        for path, label, found in zip(files.paths, files.labels.tolist(), pictures, strict=True):
+        images = _decode_in_order(files.paths, (size, channels, crop, interpolation, dataset.get("value_range")))
+        for path, label, found in zip(files.paths, files.labels.tolist(), images, strict=True):
             if not isinstance(found, UnreadableImage):
                 stream.write(found.tobytes())
                 labels.append(label)
@@ -119,7 +119,7 @@ def _write_decoded(folder: Path, files: ImagePaths, dataset: Mapping[str, Any], 
                 raise UserError(f"{path} {found}; remove it, or set dataset.on_error=skip")
     if bare := sorted(set(files.labels.tolist()) - set(labels)):
         names = dataset.get("class_names") or {}
-        raise UserError(f"no file of the class {names[bare[0]] if names else bare[0]!r} for {part} is a picture")
+        raise UserError(f"no file of the class {names[bare[0]] if names else bare[0]!r} for {part} is an image")
     np.save(folder / LABELS_FILE, np.array(labels, dtype=np.int64))
     about = {"shape": [len(labels), size, size, channels], "skipped": files.skipped + len(files.paths) - len(labels)}
     (folder / ABOUT_FILE).write_text(json.dumps(about))

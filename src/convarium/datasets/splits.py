@@ -46,7 +46,7 @@ class RawImages:
 
 @dataclass(frozen=True)
 class ImagePaths:
-    """What a reader returns instead for a part that lies in a file a picture: paths, and labels int64 (N,).
+    """What a reader returns instead for a part that lies in one file per image: paths, and labels int64 (N,).
 
     `skipped` counts files that the reader itself has left out.
     """
@@ -75,7 +75,7 @@ class LabelledImages:
 class Splits:
     """The parts asked for (others None); mean and std per channel of pixels in 0..1, by which they are normalised.
 
-    `skipped` counts, by part, the files that are not pictures and were left out (`dataset.on_error=skip`).
+    `skipped` counts, by part, the files that are not images and were left out (`dataset.on_error=skip`).
     """
 
     train: LabelledImages | None

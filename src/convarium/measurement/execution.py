@@ -38,7 +38,7 @@ def execute_file(
     Args:
         calibration_images: of validation, evenly spread, by which activations of 8 bits are calibrated.
         root: where the data lie.
-        cache: the folder in which decoded pictures are kept.
+        cache: the folder in which decoded images are kept.
 
     Returns:
         `metrics` (accuracy and loss on test; agreement, the share of test images that are classified as eager does;

@@ -46,7 +46,7 @@ def measure_file(
             float32 file, and leaves `xz_bytes` None.
         root: where the data lie.
         outside: the same network in the file of another coder: its bytes count, all of them as weights.
-        cache: the folder in which decoded pictures are kept.
+        cache: the folder in which decoded images are kept.
 
     Returns:
         `metrics` (accuracy and loss on test; loss in nats; sizes in bytes; MACs of one image), `correct` (hex of

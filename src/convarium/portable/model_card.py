@@ -2,7 +2,7 @@
 
 Texts by name, inside the file: metadata properties in ONNX, the metadata of safetensors' header, an extra file of a
 .pt2. `signature`, `format` and `task` are words; `architecture`, `surgery`, `classes` (a number, or names), `shape`
-(channels, height, width), `mean` and `std` (by channel, of pixels in 0..1) are JSON_KEYS, and of a network for pictures
+(channels, height, width), `mean` and `std` (by channel, of pixels in 0..1) are JSON_KEYS, and of a network for images
 of more than 8 bits `value_range` (the values that are 0 and 1 before mean and std are applied). No path is among them.
 """
 

@@ -43,7 +43,7 @@ def compare_with_stored(
         path: the file, in any format that `portable.loaders` knows.
         stored: a `.cvm`.
         dataset, root: which images, and where they lie.
-        cache: the folder in which decoded pictures are kept.
+        cache: the folder in which decoded images are kept.
 
     Returns:
         `difference`: max |a - b| over all images and classes, a and b the logits of file and stored network;

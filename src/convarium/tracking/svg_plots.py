@@ -1,4 +1,4 @@
-"""Small pictures of a run as SVG: MLflow's page shows them as they are, and they cost no plotting library."""
+"""Small plots of a run as SVG: MLflow's page shows them as they are, and they cost no plotting library."""
 
 from collections.abc import Mapping, Sequence
 from html import escape

@@ -23,7 +23,7 @@ GARBAGE_KINDS = {
     "outdated": "results of another version of a stage, and what was made from them: named by signature only",
     "unreferenced": "results that nothing asks for any more, of all that is stored or of what --keep names",
     "unfinished": "checkpoints of stages that were stopped or failed: the same command would go on from them",
-    "cache": "decoded pictures and the like beside the store: made again when they are needed",
+    "cache": "decoded images and the like beside the store: made again when they are needed",
 }
 ALWAYS_REMOVED_KINDS = ("failed", "left")
 ABANDONED_AFTER_SECONDS = 86400

@@ -34,7 +34,7 @@ class Runtime:
         report: `report(phase="train", epoch=1, loss=0.3, ...)` appends a line to the curves and feeds the progress.
             A line with the same words and whole numbers as an earlier one replaces it (an epoch done twice).
         check_lease: raises LeaseLost when another worker owns the stage by now; call it before each checkpoint.
-        cache_folder: a folder beside the store for what can be made again at any time, such as decoded pictures.
+        cache_folder: a folder beside the store for what can be made again at any time, such as decoded images.
         run_fresh: `run_fresh("module:function", *json)` runs a function in a process that never saw this one's objects.
     """
 

@@ -1,4 +1,4 @@
-"""Which folders are pictures by class, and what is said of those that are not."""
+"""Which folders are images by class, and what is said of those that are not."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -37,7 +37,7 @@ def test_train_beside_other_folders_is_a_class(tmp_path: Path) -> None:
     assert read_folder_layout(touch(tmp_path, "train/1.jpg", "car/1.jpg")).classes == ("car", "train")
 
 
-def test_names_that_computers_leave_are_no_pictures(tmp_path: Path) -> None:
+def test_names_that_computers_leave_are_no_images(tmp_path: Path) -> None:
     touch(tmp_path, "cat/Thumbs.db", "cat/.DS_Store", "cat/desktop.ini", "cat/1.jpg")
     assert [path.name for path in walk_class_files(tmp_path / "cat", tmp_path)] == ["1.jpg"]
 
@@ -50,9 +50,9 @@ def test_links_are_followed(tmp_path: Path) -> None:
 
 MISTAKES: dict[str, tuple[Callable[[Path], object], str]] = {
     "not there": (lambda root: root.rmdir(), "is not there"),
-    "a file": (lambda root: (root.rmdir(), root.write_text("x")), "is not a folder: put pictures into <root>/<class>/"),
-    "empty": (lambda root: None, "holds no folders: put pictures into <root>/<class>/"),
-    "pictures without classes": (lambda root: touch(root, "1.jpg", "2.jpg"), "holds no folders"),
+    "a file": (lambda root: (root.rmdir(), root.write_text("x")), "is not a folder: put images into <root>/<class>/"),
+    "empty": (lambda root: None, "holds no folders: put images into <root>/<class>/"),
+    "images without classes": (lambda root: touch(root, "1.jpg", "2.jpg"), "holds no folders"),
     "one class": (lambda root: touch(root, "cat/1.jpg"), "holds one class only, 'cat': a classifier needs two"),
     "no class": (lambda root: touch(root, "train/1.jpg"), "holds no class: a classifier needs two"),
     "no train": (lambda root: touch(root, "test/cat/1.jpg", "val/cat/1.jpg"), "holds test and val, but no train"),
@@ -73,7 +73,7 @@ MISTAKES: dict[str, tuple[Callable[[Path], object], str]] = {
 
 
 @pytest.mark.parametrize("kind", MISTAKES)
-def test_what_is_no_folder_of_pictures_is_said_in_one_line(kind: str, tmp_path: Path) -> None:
+def test_what_is_no_folder_of_images_is_said_in_one_line(kind: str, tmp_path: Path) -> None:
     prepare, said = MISTAKES[kind]
     root = tmp_path / "set"
     root.mkdir()

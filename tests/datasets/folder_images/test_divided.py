@@ -22,7 +22,7 @@ Called = tuple[int, str, str]
 
 
 def grey(path: Path, level: int) -> None:
-    """A picture whose bytes no library decides."""
+    """An image whose bytes no library decides."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(b"P5 4 4 255\n" + bytes([level] * 16))
 
@@ -82,7 +82,7 @@ def test_one_such_name_among_others_is_a_class(names: tuple[str, ...], tmp_path:
     assert {home.part for home in found.class_folders} == {""}
 
 
-def test_a_named_class_is_a_class_where_its_folder_holds_pictures(tmp_path: Path) -> None:
+def test_a_named_class_is_a_class_where_its_folder_holds_images(tmp_path: Path) -> None:
     found = read_folder_layout(folders(tmp_path / "a", "valid"), ("invalid", "valid"))
     assert [(home.part, home.label) for home in found.class_folders] == [("", 1)]
     divided = read_folder_layout(split(tmp_path / "b", "train", classes=("train", "car")), ("car", "train"))

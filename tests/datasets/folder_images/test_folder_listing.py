@@ -1,4 +1,4 @@
-"""The split goes by content: no name, place or order of files matters, and adding a picture moves few others."""
+"""The split goes by content: no name, place or order of files matters, and adding an image moves few others."""
 
 import json
 import os
@@ -17,7 +17,7 @@ PARTS = ("train", "validation", "test")
 
 
 def content(text: str) -> bytes:
-    """A picture of which there is no other with the same content."""
+    """An image of which there is no other with the same content."""
     file = BytesIO()
     load_digit_images(7)[0].save(file, "png")
     return file.getvalue() + text.encode()
@@ -72,7 +72,7 @@ def test_content_and_class_names_matter(tmp_path: Path) -> None:
     assert len(fingerprints) == 3
 
 
-def test_adding_a_picture_moves_few_others(tmp_path: Path) -> None:
+def test_adding_an_image_moves_few_others(tmp_path: Path) -> None:
     root = write(tmp_path, {"cat": 200, "dog": 200})
     before = places(list_folder_images(root, "fail"))
     write(root, {"cat": 1}, prefix="new")
@@ -80,7 +80,7 @@ def test_adding_a_picture_moves_few_others(tmp_path: Path) -> None:
     assert sum(after[digest] != part for digest, part in before.items()) <= 2
 
 
-def test_equal_pictures_stay_together(tmp_path: Path) -> None:
+def test_equal_images_stay_together(tmp_path: Path) -> None:
     root = write(tmp_path, {"cat": 20, "dog": 20})
     for place in range(20):
         (root / "cat" / f"copy {place}.jpg").write_bytes(content(f"cat {place}"))
@@ -113,15 +113,15 @@ def test_the_users_own_parts_are_kept_and_the_rest_is_taken_from_train(tmp_path:
             assert (texts, sizes) == ({"train": {"tr"}, "validation": {"va"}, "test": {"te"}}, [20, 20, 20])
 
 
-def test_a_class_with_too_few_pictures_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"the class 'dog' has 2 different pictures, at least 3 are needed"):
+def test_a_class_with_too_few_images_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"the class 'dog' has 2 different images, at least 3 are needed"):
         list_folder_images(write(tmp_path, {"cat": 10, "dog": 2}), "fail")
 
 
-def test_a_class_without_pictures_is_named(tmp_path: Path) -> None:
+def test_a_class_without_images_is_named(tmp_path: Path) -> None:
     for part in ("train", "val", "test"):
         write(tmp_path / part, {"cat": 3, "dog": 0 if part == "test" else 3})
-    with pytest.raises(UserError, match=r"the class 'dog' has no pictures for test"):
+    with pytest.raises(UserError, match=r"the class 'dog' has no images for test"):
         list_folder_images(tmp_path, "fail")
 
 
@@ -132,13 +132,13 @@ def gone(root: Path) -> None:
 OTHERS = {
     "gone": (gone, "can't be read: No such file"),
     "a pipe": (lambda root: os.mkfifo(root / "cat" / "odd"), "is not a regular file"),
-    "a text": (lambda root: (root / "cat" / "odd").write_text("a list of cats"), "is not a picture"),
-    "empty": (lambda root: (root / "cat" / "odd").touch(), "is not a picture"),
+    "a text": (lambda root: (root / "cat" / "odd").write_text("a list of cats"), "is not an image"),
+    "empty": (lambda root: (root / "cat" / "odd").touch(), "is not an image"),
 }
 
 
 @pytest.mark.parametrize("kind", OTHERS)
-def test_a_file_that_is_no_picture_is_named_or_left_out_and_counted(kind: str, tmp_path: Path) -> None:
+def test_a_file_that_is_no_image_is_named_or_left_out_and_counted(kind: str, tmp_path: Path) -> None:
     root = write(tmp_path, {"cat": 9, "dog": 9})
     before = list_folder_images(root, "fail")
     make, said = OTHERS[kind]
@@ -162,7 +162,7 @@ def test_contents_are_read_once_and_again_when_they_change(tmp_path: Path, monke
         assert read_image_contents(paths, root, keep) == first
     paths[0].write_bytes(content("another content"))
     assert read_image_contents(paths, root, keep)[0] != first[0]
-    paths[0].write_text("no picture any more")
+    paths[0].write_text("no image any more")
     assert isinstance(read_image_contents(paths, root, keep)[0], UnreadableImage)
     file.write_text("{")
     assert read_image_contents(paths[1:], root, keep) == first[1:]

@@ -1,4 +1,4 @@
-"""Pictures of more than 8 bits keep their content: their values are scaled by the range of the training pictures."""
+"""Images of more than 8 bits keep their content: their values are scaled by the range of the training images."""
 
 import json
 import os
@@ -78,7 +78,7 @@ def scaled(samples: Samples, low: float, high: float) -> NDArray[np.int64]:
 
 
 @pytest.mark.parametrize("kind", WIDE)
-def test_values_become_grey_levels_by_the_range_of_the_training_pictures(kind: str, tmp_path: Path) -> None:
+def test_values_become_grey_levels_by_the_range_of_the_training_images(kind: str, tmp_path: Path) -> None:
     write, suffix, samples = WIDE[kind]
     for name in ("cat", "dog"):
         (tmp_path / name).mkdir()
@@ -122,7 +122,7 @@ def test_what_is_no_number_is_black_and_counts_for_no_range(tmp_path: Path) -> N
     ]
 
 
-def test_a_wide_picture_stands_upright(tmp_path: Path) -> None:
+def test_a_wide_image_stands_upright(tmp_path: Path) -> None:
     samples = ramp(0, 4095, np.uint16)
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -132,7 +132,7 @@ def test_a_wide_picture_stands_upright(tmp_path: Path) -> None:
         assert np.array_equal(pixels, scaled(np.rot90(samples, -1), 0, 4095)), name
 
 
-def test_only_training_pictures_make_the_range(tmp_path: Path) -> None:
+def test_only_training_images_make_the_range(tmp_path: Path) -> None:
     for part, most in (("train", 1000), ("val", 2000), ("test", 4000)):
         for name in ("cat", "dog"):
             (tmp_path / part / name).mkdir(parents=True)
@@ -143,7 +143,7 @@ def test_only_training_pictures_make_the_range(tmp_path: Path) -> None:
     assert decode_image(tmp_path / "test/cat/0.png", SIDE, 1, value_range=found.value_range).max() == 255
 
 
-def test_a_picture_of_32_bits_is_not_taken_without_a_range(tmp_path: Path) -> None:
+def test_an_image_of_32_bits_is_not_taken_without_a_range(tmp_path: Path) -> None:
     write_tiff(tmp_path / "a.tif", ramp(0, 1, np.float32))
     with pytest.raises(UnreadableImage, match=r"has values of 32 bits, and dataset.value_range says of none"):
         decode_image(tmp_path / "a.tif", SIDE, 1)
@@ -155,7 +155,7 @@ EIGHT_BITS = {
 
 
 @pytest.mark.parametrize("mode", EIGHT_BITS)
-def test_pictures_of_8_bits_are_read_as_ever_and_only_their_heads_are_looked_at(
+def test_images_of_8_bits_are_read_as_ever_and_only_their_heads_are_looked_at(
     mode: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("convarium.datasets.folder_images.manifest.find_pixel_extent", lambda _: pytest.fail("decoded"))
@@ -172,14 +172,14 @@ def test_pictures_of_8_bits_are_read_as_ever_and_only_their_heads_are_looked_at(
     assert len(set(decode_image(path, SIDE, 1).flat)) > (1 if mode == "1" else 60)
 
 
-def test_of_a_stack_the_first_picture_counts(tmp_path: Path) -> None:
+def test_of_a_stack_the_first_image_counts(tmp_path: Path) -> None:
     pages = [Image.fromarray(ramp(0, most, np.uint16)) for most in (1000, 4000)]
     pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:])
     assert decode_image(tmp_path / "a.tif", SIDE, 1, value_range=(0, 1000)).max() == 255
 
 
 def wide_folder(root: Path, most: float, count: int = 12) -> Path:
-    """Float pictures from 0 to `most`: one class grows brighter downwards, the other to the right."""
+    """Float images from 0 to `most`: one class grows brighter downwards, the other to the right."""
     for label, name in enumerate(("down", "right")):
         (root / name).mkdir(parents=True)
         for place in range(count):
@@ -199,7 +199,7 @@ def call(here: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Called
     return lambda *arguments: (main(arguments), *capsys.readouterr())
 
 
-def test_a_network_keeps_the_range_and_other_pictures_are_scaled_by_it(here: Path, call: Callable[..., Called]) -> None:
+def test_a_network_keeps_the_range_and_other_images_are_scaled_by_it(here: Path, call: Callable[..., Called]) -> None:
     wide_folder(here / "mine", 1)
     wide_folder(here / "brighter", 20)
     code, out, error = call("run", "--json", *ASKED, *HERE, "compression=[magnitude]", "compression.magnitude.epochs=1")
@@ -239,10 +239,10 @@ def test_a_range_that_is_typed_is_another_result(here: Path, call: Callable[...,
     assert len({text[text.index("fingerprint") :].partition("\n")[0] for text in seen}) == 1
 
 
-def test_nearly_constant_pictures_are_told(here: Path, call: Callable[..., Called]) -> None:
+def test_nearly_constant_images_are_told(here: Path, call: Callable[..., Called]) -> None:
     wide_folder(here / "mine", 1)
     write_tiff(here / "mine/down/0.tif", ramp(0, 1000, np.float32))
-    line = "23 pictures are nearly constant in this range, such as mine/"
+    line = "23 images are nearly constant in this range, such as mine/"
     for command in ("plan", "run"):
         code, out, error = call(command, "--json", *ASKED, *HERE, "dataset.value_range=[0,1000]")
         assert (code, error.count(line)) == (0, 1), error
@@ -271,7 +271,7 @@ def test_a_range_where_nothing_is_scaled_is_refused(here: Path, call: Callable[.
         for place in range(3):
             Image.new("L", (4, 4), place + 3 * (name == "dog")).save(here / "mine" / name / f"{place}.png")
     code, _, error = call("plan", *ASKED, *HERE, "dataset.value_range=[0,1]")
-    assert (code, "the pictures in mine have 8 bits, nothing is scaled" in error) == (2, True)
+    assert (code, "the images in mine have 8 bits, nothing is scaled" in error) == (2, True)
 
 
 def test_values_are_looked_at_once_and_without_torch(here: Path) -> None:

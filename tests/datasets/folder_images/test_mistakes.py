@@ -1,4 +1,4 @@
-"""A folder of pictures that can't be used ends in one line, exit code 2, and nothing stored."""
+"""A folder of images that can't be used ends in one line, exit code 2, and nothing stored."""
 
 import json
 from collections.abc import Callable
@@ -43,25 +43,25 @@ BEFORE: dict[str, tuple[Callable[[Path], object], tuple[str, ...], str]] = {
     "no root": (lambda root: None, ("~dataset.root",), "dataset.root must be set"),
     "empty": (lambda root: [path.rename(f"away {path.name}") for path in root.iterdir()], (), "holds no folders"),
     "one class": (single, (), "mine holds one class only, 'nought'"),
-    "too few": (few, (), "mine: the class 'one' has 2 different pictures, at least 3 are needed"),
+    "too few": (few, (), "mine: the class 'one' has 2 different images, at least 3 are needed"),
     "links in a circle": (circle, (), "mine/one/back leads back to a folder that it lies in: links in a circle"),
     "unreadable": (lambda root: (root / "one/gone").symlink_to("nowhere"), (), "mine/one/gone can't be read: No such"),
-    "no picture": (
+    "no image": (
         lambda root: (root / "one/a.txt").write_text("a"),
         (),
-        "mine/one/a.txt is not a picture; remove it, or",
+        "mine/one/a.txt is not an image; remove it, or",
     ),
     "too large": (
         lambda root: (root / "one/a").write_bytes(build_png_bomb(99_999, 99_999)),
         (),
         "more than 89,478,485 pixels",
     ),
-    "two channels": (lambda root: None, ("dataset.channels=2",), "dataset.channels=2: pictures are read as 1 (grey)"),
-    "other classes": (lambda root: None, ("dataset.classes=3",), "dataset.classes=3: the pictures in mine have 2"),
-    "other pictures": (
+    "two channels": (lambda root: None, ("dataset.channels=2",), "dataset.channels=2: images are read as 1 (grey)"),
+    "other classes": (lambda root: None, ("dataset.classes=3",), "dataset.classes=3: the images in mine have 2"),
+    "other images": (
         lambda root: None,
         ("dataset.fingerprint=abc",),
-        "dataset.fingerprint=abc: the pictures in mine",
+        "dataset.fingerprint=abc: the images in mine",
     ),
     "no such way": (
         lambda root: None,
@@ -85,24 +85,24 @@ def test_a_folder_that_can_t_be_used_is_refused_before_anything_is_stored(
     assert not Path("store").exists()
 
 
-def test_a_picture_that_is_cut_off_fails_its_point_in_one_line(mine: Path, call: Callable[..., Called]) -> None:
+def test_an_image_that_is_cut_off_fails_its_point_in_one_line(mine: Path, call: Callable[..., Called]) -> None:
     for path in (mine / "one").iterdir():
         path.write_bytes(path.read_bytes()[:-40])
     code, out, _ = call("run", "--json", *ASKED, *SHORT, *HERE)
     (one,) = json.loads(out)["runs"]
     assert (code, one["status"]) == (2, "failed")
-    assert "is not a picture (" in one["error"]
+    assert "is not an image (" in one["error"]
     assert "set dataset.on_error=skip" in one["error"]
     assert "\n" not in one["error"]
 
 
 def test_skipped_files_are_counted_once_and_in_the_record(mine: Path, call: Callable[..., Called]) -> None:
     for place in range(6):
-        (mine / "one" / f"{place}.txt").write_text(f"no picture {place}")
+        (mine / "one" / f"{place}.txt").write_text(f"no image {place}")
     asked = (*ASKED, *SHORT, *HERE, f"dataset.root={mine}")
     code, out, error = call("run", "--json", *asked, "dataset.on_error=skip")
     assert code == 0
-    assert error.count("dataset image_folder: 6 files are not pictures and were left out") == 1
+    assert error.count("dataset image_folder: 6 files are not images and were left out") == 1
     record = json.loads((Path(json.loads(out)["runs"][0]["path"]) / "done.json").read_text())
     assert sum(record["result"]["skipped"].values()) > 0
     assert record["stage_config"]["dataset"]["class_names"] == ["nought", "one"]

@@ -1,4 +1,4 @@
-"""A network of many classes judged on pictures of some: `dataset.class_names` gives the labels, not the folder."""
+"""A network of many classes judged on images of some: `dataset.class_names` gives the labels, not the folder."""
 
 import json
 from collections.abc import Callable
@@ -19,7 +19,7 @@ Called = tuple[int, str, str]
 
 @pytest.fixture
 def photos(here: Path) -> Path:
-    """Pictures of two of five classes for validation and test, none to train on."""
+    """Images of two of five classes for validation and test, none to train on."""
     for part, count in (("val", 3), ("test", 9)):
         write_digit_folder(here / "photos" / part, {"nought": count, "one": count})
     (here / "names.txt").write_text("\n".join(NAMES) + "\n")

@@ -1,7 +1,7 @@
 """Convolutions of the review's section 2, by name, all with "same" padding.
 
 Grouped and pointwise convolutions are `groups` and `kernel` of any of them; torch.nn.ConvTranspose2d is the transposed
-one, which makes maps larger and so has its place in decoders (and in the pictures of DeconvNet).
+one, which makes maps larger and so has its place in decoders (and in the figures of DeconvNet).
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Where the pictures lie: `<root>/<class>/…`, or divided as `<root>/{train,val,test}/<class>/…`, however spelt."""
+"""Where the images lie: `<root>/<class>/…`, or divided as `<root>/{train,val,test}/<class>/…`, however spelt."""
 
 import os
 import re
@@ -16,7 +16,7 @@ PART_SPELLINGS = {
 PART_OF_SPELLING = {spelling: part for part, spellings in PART_SPELLINGS.items() for spelling in spellings}
 PART_NAME_SUFFIX = re.compile(r"[\W_]*(set|split|data|images|pictures)$")  # "training_set", "Test Images", "trainset"
 IGNORED_FILES = ("thumbs.db", "desktop.ini")
-LAYOUT_HINT = "put pictures into <root>/<class>/ or <root>/{train,val,test}/<class>/"
+LAYOUT_HINT = "put images into <root>/<class>/ or <root>/{train,val,test}/<class>/"
 
 FolderId = tuple[int, int]
 
@@ -85,7 +85,7 @@ def _has_parts(root: Path, tops: list[str]) -> bool:
 
 
 def _check_undivided(class_folder: Path) -> None:
-    """Refuse a class whose folder is divided into parts: its pictures would be mixed and split anew."""
+    """Refuse a class whose folder is divided into parts: its images would be mixed and split anew."""
     parts = {part: name for name in _list_folders(class_folder) if (part := parse_part_name(name))}
     if len(parts) > 1:
         told = " and ".join(sorted(parts.values()))

@@ -1,4 +1,4 @@
-"""What a config leaves to the folder: its classes, how many pictures, and their fingerprint."""
+"""What a config leaves to the folder: its classes, how many images, and their fingerprint."""
 
 from collections.abc import Mapping
 from math import isfinite
@@ -16,7 +16,7 @@ ALLOWED_CHANNELS = (1, 3)
 def fill_from_folder(dataset: Mapping[str, Any], cache: Path) -> dict[str, Any]:
     """Return the dataset's config with classes, class_names, images and fingerprint filled in.
 
-    Where pictures have more than 8 bits, `value_range` is the range of the training pictures' values, unless it is set;
+    Where images have more than 8 bits, `value_range` is the range of the training images' values, unless it is set;
     where none has, the config is without it.
 
     Args:
@@ -24,13 +24,13 @@ def fill_from_folder(dataset: Mapping[str, Any], cache: Path) -> dict[str, Any]:
         cache: the folder beside the store; digests of the files are kept there.
 
     Raises:
-        UserError: the folder is not a folder of pictures by class, or not the one that the config describes.
+        UserError: the folder is not a folder of images by class, or not the one that the config describes.
     """
     root = dataset["root"]
     if not root:
-        raise UserError("dataset.root must be set: the folder of your pictures")
+        raise UserError("dataset.root must be set: the folder of your images")
     if dataset["channels"] not in ALLOWED_CHANNELS:
-        raise UserError(f"dataset.channels={dataset['channels']}: pictures are read as 1 (grey) or 3 (colour) channels")
+        raise UserError(f"dataset.channels={dataset['channels']}: images are read as 1 (grey) or 3 (colour) channels")
     dataset = {**dataset, "class_names": _read_class_names(dataset["class_names"])}
     found = list_folder_images(Path(root), dataset["on_error"], cache / "manifests", dataset["class_names"])
     told = {
@@ -42,7 +42,7 @@ def fill_from_folder(dataset: Mapping[str, Any], cache: Path) -> dict[str, Any]:
     for key, value in told.items():
         if dataset[key] not in (None, value):
             raise UserError(
-                f"dataset.{key}={format_value(dataset[key])}: the pictures in {root} have {format_value(value)}"
+                f"dataset.{key}={format_value(dataset[key])}: the images in {root} have {format_value(value)}"
             )
     given = dataset.pop("value_range", None)
     return {**dataset, **told, **_check_value_range(given, found.value_range, root)}
@@ -58,7 +58,7 @@ def _check_value_range(given: Any, found: tuple[float, float] | None, root: str)
         )
     if found is None:
         raise UserError(
-            f"dataset.value_range={format_value(given)}: the pictures in {root} have 8 bits, nothing is scaled"
+            f"dataset.value_range={format_value(given)}: the images in {root} have 8 bits, nothing is scaled"
         )
     return {"value_range": numbers}
 

@@ -28,15 +28,15 @@ class ListedImage:
 
 @dataclass(frozen=True)
 class FolderListing:
-    """A folder of pictures.
+    """A folder of images.
 
     Attributes:
         classes: names in the order of labels.
         parts: train, validation and test; each in an order of which every prefix is stratified.
         fingerprint: of class names, contents and the user's own division, 16 hexadecimal digits.
-        skipped: files that are not pictures.
-        value_range: of the training pictures of more than 8 bits, or where none is among them of all such; None where
-            all pictures have 8 bits.
+        skipped: files that are not images.
+        value_range: of the training images of more than 8 bits, or where none is among them of all such; None where
+            all images have 8 bits.
     """
 
     classes: tuple[str, ...]
@@ -52,13 +52,13 @@ def list_folder_images(
     """Look through `root`; within one process again only where a class's folder has changed.
 
     Args:
-        on_error: "skip" leaves out files that are not pictures or can't be read.
+        on_error: "skip" leaves out files that are not images or can't be read.
         manifest_folder: the folder in which digests are kept.
         class_names: of the classes in the order of labels; the folder need not hold all of them. None: its folders'
             names.
 
     Raises:
-        UserError: a folder that holds no classes, files that are not pictures, too few pictures of a class.
+        UserError: a folder that holds no classes, files that are not images, too few images of a class.
     """
     found = read_folder_layout(root, None if class_names is None else tuple(class_names))
     return _list_layout_images(
@@ -94,8 +94,8 @@ def _list_layout_images(
 
 
 def _find_value_range(parts: Mapping[str, Sequence[ListedImage]]) -> tuple[float, float] | None:
-    for pictures in (parts["train"], [one for part in parts.values() for one in part]):
-        extents = [one.extent for one in pictures if one.extent is not None]
+    for images in (parts["train"], [one for part in parts.values() for one in part]):
+        extents = [one.extent for one in images if one.extent is not None]
         if values := [value for extent in extents for value in extent]:
             return min(values), max(values)
     return (0.0, 1.0) if extents else None
@@ -104,14 +104,14 @@ def _find_value_range(parts: Mapping[str, Sequence[ListedImage]]) -> tuple[float
 def _divide_into_parts(
     given: Mapping[str, list[ListedImage]], found: FolderLayout
 ) -> dict[str, tuple[ListedImage, ...]]:
-    """Take from the training pictures what the user has not set apart; his only other part is the test."""
+    """Take from the training images what the user has not set apart; his only other part is the test."""
     parts = dict(given)
     train = _group_by_class(parts.pop("", []) or parts.pop("train", []))
     if "test" not in parts and "validation" in parts:
         parts["test"] = parts.pop("validation")
     wanted = {part: share for part, share in PART_SHARES.items() if part not in parts}
     present = {home.label for home in found.class_folders}
-    there = {part: _group_by_class(pictures) for part, pictures in parts.items()}
+    there = {part: _group_by_class(images) for part, images in parts.items()}
     cut: dict[str, list[ListedImage]] = {part: [] for part in ("train", *wanted)}
     for label, name in enumerate(found.classes):
         if found.is_partial and (label not in present or not (wanted or train.get(label))):
@@ -119,13 +119,13 @@ def _divide_into_parts(
         for part, chosen in _split_class(train.get(label, []), wanted, f"{found.root}: the class {name!r}").items():
             cut[part] += chosen
         if lacking := [part for part in parts if label not in there[part] and not found.is_partial]:
-            raise UserError(f"{found.root}: the class {name!r} has no pictures for {lacking[0]}")
-    return {part: _interleave_classes(pictures) for part, pictures in {**parts, **cut}.items()}
+            raise UserError(f"{found.root}: the class {name!r} has no images for {lacking[0]}")
+    return {part: _interleave_classes(images) for part, images in {**parts, **cut}.items()}
 
 
-def _group_by_class(pictures: Sequence[ListedImage]) -> dict[int, list[ListedImage]]:
+def _group_by_class(images: Sequence[ListedImage]) -> dict[int, list[ListedImage]]:
     found: dict[int, list[ListedImage]] = {}
-    for one in pictures:
+    for one in images:
         found.setdefault(one.label, []).append(one)
     return found
 
@@ -133,10 +133,10 @@ def _group_by_class(pictures: Sequence[ListedImage]) -> dict[int, list[ListedIma
 def _split_class(
     members: Sequence[ListedImage], shares: Mapping[str, float], whose: str
 ) -> dict[str, list[ListedImage]]:
-    """Slice a class, ordered by digest; equal pictures stay together."""
+    """Slice a class, ordered by digest; equal images stay together."""
     order = sorted({one.digest for one in members})
     if len(order) <= len(shares):
-        raise UserError(f"{whose} has {len(order)} different pictures, at least {len(shares) + 1} are needed")
+        raise UserError(f"{whose} has {len(order)} different images, at least {len(shares) + 1} are needed")
     part_of, start = dict.fromkeys(order, "train"), 0
     for part, share in shares.items():
         end = start + max(1, round(share * len(order)))
@@ -148,10 +148,10 @@ def _split_class(
     return result
 
 
-def _interleave_classes(pictures: Sequence[ListedImage]) -> tuple[ListedImage, ...]:
+def _interleave_classes(images: Sequence[ListedImage]) -> tuple[ListedImage, ...]:
     """Order by digest within a class and interleave the classes evenly."""
     placed = []
-    for label, members in _group_by_class(pictures).items():
+    for label, members in _group_by_class(images).items():
         ordered = sorted(members, key=lambda one: (one.digest, one.path))
         placed += [((rank + 0.5) / len(members), label, one) for rank, one in enumerate(ordered)]
     return tuple(one for _, _, one in sorted(placed, key=lambda entry: entry[:2]))

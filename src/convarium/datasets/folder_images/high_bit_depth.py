@@ -1,4 +1,4 @@
-"""Pictures whose pixels have more than 8 bits: the values that are stored, and how they become 0..255."""
+"""Images whose pixels have more than 8 bits: the values that are stored, and how they become 0..255."""
 
 import re
 import sys
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile
 
 NEARLY_CONSTANT_DIVISOR = (
-    16  # a picture that spans less than this part of the range has fewer than 16 of the 256 levels left
+    16  # an image that spans less than this part of the range has fewer than 16 of the 256 levels left
 )
 EXIF_ORIENTATION_TAG = 0x0112
 HIGH_BIT_COLOUR_MODE = re.compile(
@@ -28,12 +28,12 @@ PixelExtent = tuple[float, ...]  # the least and the largest finite value; empty
 
 
 def is_high_bit_depth(image: "ImageFile") -> bool:
-    """Whether an opened picture, not loaded yet, stores more than 8 bits a channel that can be read."""
+    """Whether an opened image, not loaded yet, stores more than 8 bits a channel that can be read."""
     return image.mode in ("I", "F") or image.mode.startswith("I;16") or _is_high_bit_colour(image)
 
 
 def find_pixel_extent(path: Path) -> PixelExtent:
-    """Return the least and the largest finite value that can be seen in a picture; none where it can't be decoded."""
+    """Return the least and the largest finite value that can be seen in an image; none where it can't be decoded."""
     from PIL import Image
 
     try:
@@ -47,7 +47,7 @@ def find_pixel_extent(path: Path) -> PixelExtent:
 
 
 def is_nearly_constant(extent: PixelExtent, value_range: tuple[float, float]) -> bool:
-    """Whether a picture is nearly constant after its values were scaled."""
+    """Whether an image is nearly constant after its values were scaled."""
     low, high = value_range
     if not extent:
         return True
@@ -55,7 +55,7 @@ def is_nearly_constant(extent: PixelExtent, value_range: tuple[float, float]) ->
 
 
 def convert_to_8_bits(image: "ImageFile", value_range: tuple[float, float]) -> "Image.Image":
-    """Return an opened wide picture with 8 bits a channel, grey or RGB, upright as its EXIF data say.
+    """Return an opened wide image with 8 bits a channel, grey or RGB, upright as its EXIF data say.
 
     What is at most `value_range[0]` becomes 0, what is at least `value_range[1]` 255, linearly between; NaN becomes 0,
     what is transparent 255.
@@ -76,10 +76,10 @@ def convert_to_8_bits(image: "ImageFile", value_range: tuple[float, float]) -> "
 
 
 def read_pixel_values(image: "ImageFile") -> tuple["NDArray[Any]", "NDArray[Any] | None"]:
-    """Load an opened wide picture.
+    """Load an opened wide image.
 
     Returns:
-        Its values as float64 (H, W), or (H, W, 3) of a colour picture; its opacity in 0..1 as float64 (H, W), or None.
+        Its values as float64 (H, W), or (H, W, 3) of a colour image; its opacity in 0..1 as float64 (H, W), or None.
     """
     import numpy as np
 

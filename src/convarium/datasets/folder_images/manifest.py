@@ -18,7 +18,7 @@ MIN_AGE_NANOSECONDS = 2_000_000_000  # nanoseconds; a younger file might change 
 
 @dataclass(frozen=True)
 class ImageContent:
-    """The sha256 of a picture, and where its pixels have more than 8 bits the range of their values."""
+    """The sha256 of an image, and where its pixels have more than 8 bits the range of their values."""
 
     digest: str
     extent: PixelExtent | None

@@ -1,4 +1,4 @@
-"""Whether a file is a picture, by its first bytes."""
+"""Whether a file is an image, by its first bytes."""
 
 import stat
 import warnings
@@ -7,7 +7,7 @@ from pathlib import Path
 from convarium.datasets.folder_images.high_bit_depth import is_high_bit_depth
 
 MAX_IMAGE_PIXELS = (
-    89_478_485  # pixels of a picture; Pillow's own bound against files that are small but unpack to gigabytes
+    89_478_485  # pixels of an image; Pillow's own bound against files that are small but unpack to gigabytes
 )
 
 
@@ -19,7 +19,7 @@ def probe_image(path: Path) -> bool:
     """Look at the head of a file; return whether its pixels have more than 8 bits a channel.
 
     Raises:
-        NoPicture: it can't be read, has no format that Pillow knows, or is too large.
+        UnreadableImage: it can't be read, has no format that Pillow knows, or is too large.
     """
     from PIL import Image, UnidentifiedImageError
 
@@ -30,19 +30,19 @@ def probe_image(path: Path) -> bool:
             check_pixel_count(*found.size)
             return is_high_bit_depth(found)
     except Image.DecompressionBombError:
-        raise UnreadableImage(f"is a picture of more than {MAX_IMAGE_PIXELS:,} pixels") from None
+        raise UnreadableImage(f"is an image of more than {MAX_IMAGE_PIXELS:,} pixels") from None
     except UnidentifiedImageError:
-        raise UnreadableImage("is not a picture") from None
+        raise UnreadableImage("is not an image") from None
     except OSError as error:
-        raise UnreadableImage(f"can't be read: {error.strerror}" if error.strerror else "is not a picture") from None
+        raise UnreadableImage(f"can't be read: {error.strerror}" if error.strerror else "is not an image") from None
     except UnreadableImage:
         raise
     except Exception:
-        raise UnreadableImage("is not a picture") from None
+        raise UnreadableImage("is not an image") from None
 
 
 def is_image_file(path: Path) -> bool:
-    """Whether the head of a file is that of a picture that may be decoded."""
+    """Whether the head of a file is that of an image that may be decoded."""
     try:
         probe_image(path)
     except UnreadableImage:
@@ -51,6 +51,6 @@ def is_image_file(path: Path) -> bool:
 
 
 def check_pixel_count(width: int, height: int) -> None:
-    """Raise NoPicture if a picture has more pixels than may be decoded."""
+    """Raise UnreadableImage if an image has more pixels than may be decoded."""
     if width * height > MAX_IMAGE_PIXELS:
-        raise UnreadableImage(f"is a picture of {width} x {height} pixels, at most {MAX_IMAGE_PIXELS:,} are read")
+        raise UnreadableImage(f"is an image of {width} x {height} pixels, at most {MAX_IMAGE_PIXELS:,} are read")

@@ -1,4 +1,4 @@
-"""Projections as one picture: each beside the image that it comes from."""
+"""Projections as one figure: each beside the image that it comes from."""
 
 from collections.abc import Sequence
 from pathlib import Path

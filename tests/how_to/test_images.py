@@ -1,4 +1,4 @@
-"""docs/how-to/pictures.md, command by command, on a folder of real photographs."""
+"""docs/how-to/images.md, command by command, on a folder of real photographs."""
 
 import json
 import shlex
@@ -10,7 +10,7 @@ from convarium.cli import main
 from convarium.cvm import container
 from real_images import write_photo_folder
 
-PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "pictures.md"
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "images.md"
 HERE = ("hydra/launcher=basic", "runtime.workers=1", "runtime.threads=1")
 SMALL = (
     "recipe.epochs=2", "recipe.batch_size=8", "recipe.warmup_epochs=0", "compression.magnitude.rounds=1",
@@ -25,7 +25,7 @@ def commands() -> list[list[str]]:
 
 @pytest.mark.usefixtures("here")
 def test_every_command_of_the_page_works(capsys: pytest.CaptureFixture[str]) -> None:
-    write_photo_folder(Path("my_pictures"), 12)
+    write_photo_folder(Path("my_images"), 12)
     signature = ""
     for command, *arguments in commands():
         given = [signature if text == "SIGNATURE" else text for text in arguments]
@@ -42,7 +42,7 @@ def test_every_command_of_the_page_works(capsys: pytest.CaptureFixture[str]) -> 
         assert command != "show" or ("china: " in out and "accuracy_by_class" in out)
         assert command != "compare" or "magnitude 0.9" in out
         assert command != "measure" or "balanced_accuracy" in out
-    assert container.read_cvm(Path("pictures.cvm")).header["classes"] == ["china", "flower"]
+    assert container.read_cvm(Path("images.cvm")).header["classes"] == ["china", "flower"]
     assert Path("outputs/store.cache").is_dir()
 
 
