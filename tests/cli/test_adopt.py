@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from convarium.architectures import factory
 from convarium.compose.adopted_weights import quote_signatures
 from convarium.compose.points import compose_points
+from convarium.config.override import Override
 from convarium.cvm import container
 from convarium.planning.plan import Node
 from convarium.planning.stage_graph import build_plan
@@ -172,7 +173,7 @@ def test_comparing_adopted_weights_with_training_differs_in_the_weights(adopt: C
     ],
 )
 def test_a_signature_that_looks_like_a_number_is_none(typed: str, read: str) -> None:
-    assert quote_signatures(typed) == read
+    assert quote_signatures(Override(typed)) == read
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from PIL import Image
 from convarium.architectures import factory
 from convarium.catalogue.rows import CatalogueRow, read_catalogue_rows
 from convarium.cli import main
+from convarium.cli.command_parser import parse_overrides
 from convarium.cli.inspect import summarise_network
 from convarium.cli.inspected_network import resolve_network
 from convarium.cvm import container
@@ -80,7 +81,8 @@ def test_a_network_of_the_catalogue_stands_at_its_paper_s_images(call: Call) -> 
 )
 def test_a_network_by_its_name_has_the_figures_of_its_row(row: CatalogueRow) -> None:
     """Those of T2T-ViT with the fixed tables, of which the row's line says that it counts them."""
-    found = summarise_network(resolve_network(None, (row.config or "").split()))
+    overrides = parse_overrides((row.config or "").split())
+    found = summarise_network(resolve_network(None, overrides))
     assert found["catalogue"]["id"] == row.id
     assert found["changed"] == []
     tables = found["buffers"] if found["catalogue"]["counts_tables"] else 0

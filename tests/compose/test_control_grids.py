@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from convarium.compose.control_grids import build_control_grids
 from convarium.compose.points import compose_points
+from convarium.config.override import Override
 
 Write = Callable[[str, str], object]
 SWEEP = """
@@ -40,4 +41,4 @@ def test_a_compression_that_is_typed_has_the_same_controls(write: Write) -> None
 
 
 def test_a_grid_without_budget_has_the_free_controls_only() -> None:
-    assert len(build_control_grids(("dataset=digits", "compression=pruning/magnitude"))) == 1
+    assert len(build_control_grids((Override("dataset=digits"), Override("compression=pruning/magnitude")))) == 1

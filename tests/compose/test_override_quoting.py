@@ -11,6 +11,7 @@ from convarium.cli.command_parser import CommandParser
 from convarium.compose.hydra_adapter import Composer
 from convarium.compose.points import compose_points
 from convarium.config import search_path
+from convarium.config.override import Override
 from convarium.errors import UserError
 from convarium.store.store import Store
 
@@ -30,16 +31,16 @@ def composer() -> Composer:
 @pytest.mark.parametrize("typed", ODD)
 def test_a_path_is_taken_as_it_is_typed(composer: Composer, typed: str) -> None:
     for key in TEXTS:
-        name, (text,) = composer.expand_override(f"{key}={typed}")
-        assert (name, composer.parse(text).value()) == (key, typed)
-        assert composer.expand_override(text) == (key, [text]), "what a plan keeps is read as the same"
+        (text,) = composer.expand_override(Override(f"{key}={typed}"))
+        assert (text.key, composer.parse(text).value()) == (key, typed)
+        assert composer.expand_override(text) == [text], "what a plan keeps is read as the same"
 
 
 @pytest.mark.parametrize("typed", ODD)
 def test_the_names_of_classes_may_lie_in_a_file_of_any_name(composer: Composer, typed: str) -> None:
     if typed.startswith("["):
         pytest.skip("a list of names")
-    ((text,),) = [composer.expand_override(f"dataset.class_names={typed}")[1]]
+    (text,) = composer.expand_override(Override(f"dataset.class_names={typed}"))
     assert composer.parse(text).value() == typed
 
 
@@ -58,7 +59,7 @@ def test_the_names_of_classes_may_lie_in_a_file_of_any_name(composer: Composer, 
     ],
 )
 def test_a_comma_sweeps_and_the_grammar_of_hydra_is_kept(composer: Composer, typed: str, meant: list[str]) -> None:
-    found = composer.expand_override(f"dataset.root={typed}")[1]
+    found = composer.expand_override(Override(f"dataset.root={typed}"))
     assert [composer.parse(text).value() for text in found] == meant
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convarium.cli.command_parser import CommandParser
+from convarium.config.override import Override
 from convarium.config.paths import parse_path
 from convarium.errors import UserError
 from convarium.lookup import allow_packages, find_named_packages
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 PRETRAINED_SOURCE = "pretrained"
 NORMALISATION_KEYS = ("dataset.mean", "dataset.std")
-VALUE_RANGE_PREFIX = "dataset.value_range="
+VALUE_RANGE_KEY = "dataset.value_range"
 DESCRIPTION = """Take weights from outside as a dense network: measured at once, then compressed like one of our own.
 
 WEIGHTS is a safetensors file, a torch checkpoint, a dense .cvm, or the word `pretrained` (architecture=timm or
@@ -74,7 +75,7 @@ def _prepare_adoption(source: str, options: Namespace) -> tuple["PointRequest", 
     with allow_packages(find_named_packages(point.config)):
         point = _use_delivered_architecture(point)
         weights = _load_fitting_weights(source, point.config["architecture"], options)
-    scaled = any(text.startswith(VALUE_RANGE_PREFIX) for text in options.overrides)
+    scaled = any(override.key == VALUE_RANGE_KEY for override in options.overrides)
     given = {
         **_select_normalisation(weights, point.config, typed),
         **_select_value_range(weights, point.config["dataset"], scaled),
@@ -87,17 +88,20 @@ def _prepare_adoption(source: str, options: Namespace) -> tuple["PointRequest", 
         _write_staged_weights(store, made, weights)
     adopted = {"signature": made.signature, "tensors": made.stage_config["tensors"], "fresh": list(weights.fresh_names)}
     asked = replace(
-        asked, points=(_start_from_adopted(point, made),), invalid=(), launcher_overrides=("hydra/launcher=basic",)
+        asked,
+        points=(_start_from_adopted(point, made),),
+        invalid=(),
+        launcher_overrides=(Override("hydra/launcher=basic"),),
     )
     return asked, {**adopted, "input": given, "said": list(weights.notes)}
 
 
-def _compose_single_point(overrides: Sequence[str]) -> tuple["PointRequest", "Point", Json]:
+def _compose_single_point(overrides: Sequence[Override]) -> tuple["PointRequest", "Point", Json]:
     """Return what is asked without a typed normalisation (the network's, not the data's), its one point, and that."""
     from convarium.compose.points import compose_points
 
-    typed = [text.partition("=")[0] for text in overrides if text.startswith(NORMALISATION_KEYS)]
-    asked = compose_points([text for text in overrides if not text.startswith(NORMALISATION_KEYS)])
+    typed = {override.key for override in overrides} & set(NORMALISATION_KEYS)
+    asked = compose_points([override for override in overrides if override.key not in typed])
     point, *others = asked.check_points()
     if others:
         raise UserError(f"adopt takes one point, not {len(others) + 1}: one architecture, one dataset, one seed")
@@ -116,7 +120,7 @@ def _use_delivered_architecture(point: "Point") -> "Point":
     before = point.config["architecture"]
     found = factory.condense_architecture(before)
     changed = [(key, value) for key, value in found["kwargs"].items() if before["kwargs"].get(key) != value]
-    overrides = (*point.overrides, *(f"architecture.kwargs.{key}={value}" for key, value in changed))
+    overrides = (*point.overrides, *(Override(f"architecture.kwargs.{key}={value}") for key, value in changed))
     return replace(point, overrides=overrides, config={**point.config, "architecture": found})
 
 
@@ -191,7 +195,7 @@ def _start_from_adopted(point: "Point", adoption: "Node") -> "Point":
     weights = {"weights": adoption.signature}
     return replace(
         point,
-        overrides=(*point.overrides, f"architecture.weights={adoption.signature}"),
+        overrides=(*point.overrides, Override(f"architecture.weights={adoption.signature}")),
         config={**point.config, "architecture": {**point.config["architecture"], **weights}},
         references=(Reference(-1, "weights", node_fields=({key: getattr(adoption, key) for key in NODE_FIELDS},)),),
     )

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from convarium.cli.command_parser import CommandParser
+from convarium.config.override import Override
 from convarium.errors import UserError
 
 if TYPE_CHECKING:
@@ -54,20 +55,20 @@ def main(argv: Sequence[str]) -> int:
     return 1 if options.check and not all(row["ours"]["holds"] for row in found) else 0
 
 
-def _select_store_overrides(options: Namespace) -> list[str]:
+def _select_store_overrides(options: Namespace) -> list[Override]:
     """Return the overrides that say where things lie; a check takes others too.
 
     Raises:
         UserError: others without a check.
     """
-    given = [text for text in options.overrides if text.startswith("runtime.")]
-    if others := [text for text in options.overrides if text not in given and options.check is None]:
+    others = [override for override in options.overrides if override.group != "runtime"]
+    if others and options.check is None:
         raise UserError(f"{others[0]}: catalogue takes runtime.…; the rest is of a check: --check ROW")
-    return given
+    return [override for override in options.overrides if override.group == "runtime"]
 
 
 def _run_check(
-    rows_found: Sequence["CatalogueRow"], name: str, known: Mapping[str, Json], overrides: Sequence[str]
+    rows_found: Sequence["CatalogueRow"], name: str, known: Mapping[str, Json], overrides: Sequence[Override]
 ) -> list["CatalogueRow"]:
     """Make what a check needs and is not stored, and keep the verdict."""
     from convarium.catalogue.check_evaluation import evaluate_check

@@ -1,9 +1,10 @@
-"""Parsing of a sub-command's own options; overrides stay as typed."""
+"""Parsing of a sub-command's own options and of its overrides."""
 
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 from typing import NoReturn
 
+from convarium.config.override import Override
 from convarium.config.paths import parse_path
 from convarium.config.search_path import list_config_groups, list_group_options
 from convarium.errors import UserError
@@ -44,7 +45,7 @@ class CommandParser(ArgumentParser):
     def parse_overrides(self, argv: Sequence[str]) -> Namespace:
         """Parse `argv`; each override must be a `key=value`."""
         parsed = self.parse_intermixed_args(argv)
-        _check_overrides(parsed.overrides)
+        parsed.overrides = parse_overrides(parsed.overrides)
         return parsed
 
     def parse_with_word(self, name: str, argv: Sequence[str], further: int = 0) -> tuple[Namespace, str]:
@@ -59,15 +60,15 @@ class CommandParser(ArgumentParser):
         words = 0
         while words < min(further, len(parsed.overrides)) and "=" not in parsed.overrides[words]:
             words += 1
-        parsed.further, parsed.overrides = parsed.overrides[:words], parsed.overrides[words:]
-        _check_overrides(parsed.overrides)
+        parsed.further = parsed.overrides[:words]
+        parsed.overrides = parse_overrides(parsed.overrides[words:])
         return parsed, first
 
     def parse_with_optional_word(self, argv: Sequence[str]) -> tuple[Namespace, str | None]:
         """Parse `argv` whose first positional may be no override but a word (a signature, a file); else None."""
         parsed = self.parse_intermixed_args(argv)
         word = parsed.overrides.pop(0) if parsed.overrides and not is_override(parsed.overrides[0]) else None
-        _check_overrides(parsed.overrides)
+        parsed.overrides = parse_overrides(parsed.overrides)
         return parsed, word
 
 
@@ -76,7 +77,13 @@ def is_override(text: str) -> bool:
     return "=" in text and not parse_path(text).is_file()
 
 
-def _check_overrides(texts: Sequence[str]) -> None:
+def parse_overrides(texts: Sequence[str]) -> list[Override]:
+    """Return the overrides of a command line.
+
+    Raises:
+        UserError: a word without a value that deletes nothing.
+    """
     for text in texts:
         if "=" not in text and not text.startswith("~"):
             raise UserError(f"'{text}' is not an override; write key=value, such as seed=0")
+    return [Override(text) for text in texts]

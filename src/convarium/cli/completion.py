@@ -8,6 +8,7 @@ import re
 from dataclasses import fields
 
 from convarium.cli import COMMANDS, import_command
+from convarium.config.override import Override
 from convarium.config.schema import CLOSED_GROUPS, ArchitectureConfig, DatasetConfig
 from convarium.config.search_path import list_config_groups, list_config_names, list_group_options, list_search_folders
 
@@ -30,7 +31,7 @@ def complete_line(line: str) -> list[str]:
     word = word.lstrip("'\"")
     words = [text for text in before[1:] if text]
     if "=" in word:
-        return _complete_value(*word.split("=", 1))
+        return _complete_value(Override(word).key, Override(word).value)
     if not words:
         found = [f"{name} " for name in (*COMMANDS, "--help", "--version", "--completion")]
     elif word.startswith("-"):
@@ -73,7 +74,7 @@ def _list_override_keys(words: list[str]) -> list[str]:
 
 
 def _find_chosen_methods(words: list[str]) -> list[str]:
-    text = ",".join(word.partition("=")[2] for word in words if word.startswith("compression="))
+    text = ",".join(Override(word).value for word in words if Override(word).key == "compression")
     lasts = {name.rpartition("/")[2] for name in re.split(r"[\[\],]", text)}
     return [name for name in list_group_options("compression") if name.rpartition("/")[2] in lasts - {"none"}]
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from convarium.catalogue.paper_inputs import get_paper_input
+from convarium.config.override import Override
 
 if TYPE_CHECKING:
     from convarium.catalogue.rows import CatalogueRow
@@ -47,11 +48,11 @@ def build_dataset_input_spec(dataset: Mapping[str, Any]) -> InputSpec:
 
 
 def _build_paper_input_spec(
-    row: "CatalogueRow", changed_overrides: tuple[str, ...], kwargs: Mapping[str, Any]
+    row: "CatalogueRow", changed_overrides: tuple[Override, ...], kwargs: Mapping[str, Any]
 ) -> InputSpec:
     """Return the paper's form of a network; kwargs that are typed stay."""
     images = get_paper_input(row)
-    own = {} if any(text.startswith("architecture.kwargs") for text in changed_overrides) else images.kwargs
+    own = {} if any(override.key.startswith("architecture.kwargs") for override in changed_overrides) else images.kwargs
     told = {"in_chans": images.channels, "num_classes": images.classes, "img_size": images.height}
     form = "".join(f" with {key}={value}" for key, value in own.items())
     return InputSpec({**told, "kwargs": {**kwargs, **own}}, f"of its paper{form}; {OTHER_DATASET_HINT}", images.width)

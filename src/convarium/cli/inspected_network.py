@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convarium.config import search_path
+from convarium.config.override import Override
 from convarium.config.paths import parse_path
 from convarium.errors import UserError
 
@@ -32,7 +33,7 @@ class NamedArchitecture:
 
     option: str
     catalogue_row: "CatalogueRow | None"
-    changed_overrides: tuple[str, ...]
+    changed_overrides: tuple[Override, ...]
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class InspectedNetwork:
         return self.architecture["in_chans"], side, self.width or side
 
 
-def resolve_network(word: str | None, overrides: Sequence[str]) -> InspectedNetwork:
+def resolve_network(word: str | None, overrides: Sequence[Override]) -> InspectedNetwork:
     """Return what a command line names: by a `word` (a signature or a file), else by `architecture=…`.
 
     Raises:
@@ -93,27 +94,31 @@ def resolve_network(word: str | None, overrides: Sequence[str]) -> InspectedNetw
     return _build_stored_network(_read_by_signature(word, overrides))
 
 
-def _build_named_network(overrides: Sequence[str]) -> InspectedNetwork:
+def _build_named_network(overrides: Sequence[Override]) -> InspectedNetwork:
     from convarium.architectures import factory
     from convarium.catalogue.paper_inputs import find_architecture_row
     from convarium.cli.input_spec import build_dataset_input_spec, select_input_spec
     from convarium.compose.points import compose_points
     from convarium.lookup import allow_packages, find_named_packages
 
-    if not any(text.startswith("architecture=") for text in overrides):
+    if not any(override.key == "architecture" for override in overrides):
         raise UserError("convarium inspect: which network? write architecture=NAME, a signature, or a .cvm file")
     point, *others = compose_points(overrides).check_points()
     if others:
         raise UserError(f"inspect takes one network, not {len(others) + 1}")
     if point.config["compression"]:
         raise UserError("inspect shows a network before compression, or a stored one: leave out compression=…")
-    option = next(text for text in point.overrides if text.startswith("architecture=")).partition("=")[2]
+    option = next(override.value for override in point.overrides if override.key == "architecture")
     row = find_architecture_row(option, point.config["architecture"]["name"])
-    of_row = (row.config or "").split() if row else ()
-    changed = tuple(text for text in point.overrides if text.startswith("architecture.") and text not in of_row)
+    row_overrides = (row.config or "").split() if row else ()
+    changed = tuple(
+        override
+        for override in point.overrides
+        if override.key.startswith("architecture.") and override not in row_overrides
+    )
     named = NamedArchitecture(option, row, changed)
     told = {key: value for key, value in point.config["architecture"].items() if key not in ("weights", "pretrained")}
-    typed = any(text.startswith("dataset") for text in overrides)
+    typed = any(override.group == "dataset" for override in overrides)
     with allow_packages(find_named_packages(point.config)):
         images = (
             build_dataset_input_spec(point.config["dataset"])
@@ -135,22 +140,22 @@ def _build_stored_network(stored: InspectedFile) -> InspectedNetwork:
     )
 
 
-def _read_network_file(path: Path, overrides: Sequence[str]) -> InspectedFile:
+def _read_network_file(path: Path, overrides: Sequence[Override]) -> InspectedFile:
     from convarium.compose.points import compose_points
     from convarium.cvm import container
     from convarium.lookup import allow_packages, find_named_packages
 
     config = compose_points(overrides).check_points()[0].config
     allow = tuple(sorted(find_named_packages(config)))
-    foreign = [text for text in overrides if not text.startswith(("dataset", "runtime."))]
+    foreign = [override for override in overrides if override.group not in ("dataset", "runtime")]
     if foreign and not allow:  # an outside network is named so that its package may be imported
         raise UserError(f"{foreign[0]}: the file says what its network is; inspect takes runtime.… and dataset=NAME")
     with allow_packages(allow):
-        has_dataset = any(text.startswith("dataset=") for text in overrides)
+        has_dataset = any(override.key == "dataset" for override in overrides)
         return InspectedFile(container.read_cvm(path, allow), path, None, allow, config, has_dataset)
 
 
-def _read_by_signature(prefix: str, overrides: Sequence[str]) -> InspectedFile:
+def _read_by_signature(prefix: str, overrides: Sequence[Override]) -> InspectedFile:
     from convarium.cli.parity_report import compose_locations
     from convarium.compose.store_access import open_store
     from convarium.cvm import container

@@ -48,10 +48,9 @@ def main(argv: Sequence[str]) -> int:
 
     if options.newest is not None and options.newest < 1:
         raise UserError(f"--newest {options.newest}: expected int of at least 1")
-    keys = [text for text in options.overrides if not text.startswith("runtime.")]
-    store = open_named_store([text for text in options.overrides if text.startswith("runtime.")]).require(
-        read_only=True
-    )
+    keys = [override for override in options.overrides if override.group != "runtime"]
+    store = open_named_store([override for override in options.overrides if override not in keys])
+    store = store.require(read_only=True)
     found = sorted(_select_rows(store, options, keys), key=lambda row: str(row["started"]))
     found = found[-options.newest :] if options.newest else found
     output.print_json({"results": found}) if options.json else _print_rows(found)

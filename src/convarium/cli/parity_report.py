@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convarium.config import search_path
+from convarium.config.override import Override
 from convarium.config.paths import parse_path as path_of
 from convarium.errors import UserError
 
@@ -13,12 +14,11 @@ if TYPE_CHECKING:
     from convarium.portable.stored_network import StoredNetwork
     from convarium.store.store import Store
 
-ALLOWED_OVERRIDES = ("runtime.", "dataset.root=")
 
 Json = dict[str, Any]
 
 
-def compose_locations(overrides: Sequence[str], command: str) -> Json:
+def compose_locations(overrides: Sequence[Override], command: str) -> Json:
     """Return a config in which `runtime` and `dataset.root` say where things lie.
 
     Raises:
@@ -26,9 +26,11 @@ def compose_locations(overrides: Sequence[str], command: str) -> Json:
     """
     from convarium.compose.points import compose_points
 
-    for text in overrides:
-        if not text.lstrip("+").startswith(ALLOWED_OVERRIDES):
-            raise UserError(f"{text}: {command} takes runtime.… and dataset.root=FOLDER; the signature says the rest")
+    for override in overrides:
+        if override.group != "runtime" and override.key != "dataset.root":
+            raise UserError(
+                f"{override}: {command} takes runtime.… and dataset.root=FOLDER; the signature says the rest"
+            )
     config: Json = compose_points(overrides).check_points()[0].config
     return config
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from convarium.compose.result_overrides import rebuild_overrides
+from convarium.config.override import Override
 from convarium.errors import UserError
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def _iterate_candidate_lines(store: "Store", signature: str, record: Json | None
     """Yield lines of stored plans that end in the signature, its config's own, then such as pass through it."""
     through: list[Sequence[str]] = []
     for point in _iterate_planned_points(store, signature):
-        line = [text for text in point.overrides if text.lstrip("+~").split("=")[0].split(".")[0] not in OMITTED_GROUPS]
+        line = [text for text in point.overrides if Override(text).group not in OMITTED_GROUPS]
         if signature in (point.network, *point.figure_signatures):
             yield line
         elif not through:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from convarium.cli.command_parser import CommandParser
+from convarium.config.override import Override
 
 if TYPE_CHECKING:
     from convarium.tracking.tracker_sync import TrackerSync
@@ -45,7 +46,7 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def build_sync(overrides: Sequence[str], uri: str | None) -> "TrackerSync":
+def build_sync(overrides: Sequence[Override], uri: str | None) -> "TrackerSync":
     """Return what a command line asks to be synced; without points, all that is stored.
 
     Raises:
@@ -58,7 +59,7 @@ def build_sync(overrides: Sequence[str], uri: str | None) -> "TrackerSync":
     from convarium.tracking.tracker_address import resolve_tracker_address
     from convarium.tracking.tracker_sync import TrackerSync
 
-    is_chosen = any(text.startswith("tracking=") for text in overrides)
+    is_chosen = any(override.key == "tracking" for override in overrides)
     asked = compose_points(overrides if is_chosen else ["tracking=mlflow", *overrides])
     store = open_store(asked.runtime)
     uri = resolve_tracker_address(uri or asked.tracking["uri"], store.root)

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from convarium.cli.command_parser import CommandParser, is_override
+from convarium.cli.command_parser import CommandParser, is_override, parse_overrides
+from convarium.config.override import Override
 from convarium.config.paths import parse_path
 from convarium.errors import UserError
 
@@ -43,12 +44,13 @@ def main(argv: Sequence[str]) -> int:
     return 0 if found["parity"]["parity"] else 1
 
 
-def _split_words(texts: Sequence[str]) -> tuple[Path, str | None, list[str]]:
+def _split_words(texts: Sequence[str]) -> tuple[Path, str | None, list[Override]]:
     """Split what was typed into a file, perhaps a signature, and overrides."""
-    words = [text for text in texts if not is_override(text)]
+    overrides = [text for text in texts if is_override(text)]
+    words = [text for text in texts if text not in overrides]
     if not 1 <= len(words) <= 2:
         raise UserError("convarium verify: which file? usage: convarium verify FILE [SIGNATURE] [key=value]")
-    return parse_path(words[0]), words[1] if len(words) == 2 else None, [text for text in texts if is_override(text)]
+    return parse_path(words[0]), words[1] if len(words) == 2 else None, parse_overrides(overrides)
 
 
 def _verify_file(path: Path, prefix: str | None, config: dict[str, Any]) -> dict[str, Any]:

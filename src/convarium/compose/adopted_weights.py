@@ -7,6 +7,7 @@ from typing import Any
 
 from convarium.compose.store_access import open_store
 from convarium.config.messages import format_value
+from convarium.config.override import Override
 from convarium.errors import UserError
 
 Json = dict[str, Any]
@@ -15,14 +16,12 @@ NUMBER_LIKE_SIGNATURE = re.compile(r"(?<![\w'\"])\d[\de]*(?![\w'\"])")
 NODE_FIELDS = ("stage", "version", "stage_config", "parents", "fingerprint", "name")
 
 
-def quote_signatures(text: str) -> str:
+def quote_signatures(override: Override) -> Override:
     """Return an override with quotes around signatures that would be read as numbers (1234, 12e4)."""
-    key, equals, value = text.partition("=")
-    return (
-        key + equals + NUMBER_LIKE_SIGNATURE.sub(lambda found: f"'{found[0]}'", value)
-        if key.endswith(SIGNATURE_KEY_ENDINGS)
-        else text
-    )
+    if not override.key.endswith(SIGNATURE_KEY_ENDINGS):
+        return override
+    value = NUMBER_LIKE_SIGNATURE.sub(r"'\g<0>'", override.value)
+    return Override(f"{override.prefix}{override.key}={value}")
 
 
 def resolve_adopted_weights(config: Json) -> Json:

@@ -26,7 +26,8 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override, RangeSweep, Sweep
+from hydra.core.override_parser.types import Override as HydraOverride
+from hydra.core.override_parser.types import RangeSweep, Sweep
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobRuntime, setup_globals
 from hydra.errors import HydraException
@@ -41,6 +42,7 @@ from convarium.compose.independent_overrides import are_independent, find_missin
 from convarium.compose.override_quoting import explain_unreadable, quote_path_values, quote_text
 from convarium.config import search_path
 from convarium.config.messages import suggest_nearest
+from convarium.config.override import Override
 from convarium.config.point import MAX_POINTS
 from convarium.config.search_path import add_shadowing_hint
 from convarium.errors import UserError
@@ -109,7 +111,7 @@ class Composer:
         for folder in reversed(folders[:-1]):
             path.prepend("user", f"options://{folder}")
         self.loader = ConfigLoaderImpl(path)
-        self._parsed: dict[str, Override] = {}
+        self._parsed: dict[str, HydraOverride] = {}
         self._composed: dict[tuple[str, ...], ComposedGroups] = {}
         self._options_by_groups: dict[tuple[str, ...], Collection[str | None]] = {}
         self._single_values: dict[tuple[tuple[str, ...], str], Any] = {}
@@ -122,7 +124,7 @@ class Composer:
     def _parser(self) -> OverridesParser:
         return OverridesParser.create(config_loader=self.loader)
 
-    def parse(self, text: str) -> Override:
+    def parse(self, text: str) -> HydraOverride:
         """Return the parsed override.
 
         Raises:
@@ -136,26 +138,27 @@ class Composer:
                 raise UserError(explain_unreadable(text, _format_config_error(error))) from error
         return self._parsed[text]
 
-    def expand_override(self, text: str, resolve_value: Callable[[Any], Any] | None = None) -> tuple[str, list[str]]:
-        """Return an override's key and an override for each value it sweeps over, as `resolve_value` completes it."""
-        override = self.parse(text)
-        key = override.get_key_element()
-        if override.is_delete():
-            return key, [text]
-        if override.is_sweep_override() and not override.is_discrete_sweep():
-            raise UserError(f"{text}: an interval has no points; write the values, or range(start,stop,step)")
-        swept = override.is_sweep_override()
+    def expand_override(self, override: Override, resolve_value: Callable[[Any], Any] | None = None) -> list[Override]:
+        """Return an override for each value that one sweeps over, as `resolve_value` completes it."""
+        parsed = self.parse(override)
+        key = parsed.get_key_element()
+        if parsed.is_delete():
+            return [override]
+        is_sweep = parsed.is_sweep_override()
+        if is_sweep and not parsed.is_discrete_sweep():
+            raise UserError(f"{override}: an interval has no points; write the values, or range(start,stop,step)")
         try:
-            _refuse_huge_range(override._value)
-            values: list[Any] = list(override.sweep_iterator()) if swept else [override._value]
+            _refuse_huge_range(parsed._value)
+            values: list[Any] = list(parsed.sweep_iterator()) if is_sweep else [parsed._value]
         except CONFIG_ERRORS as error:
-            raise UserError(f"{text}: {_format_config_error(error)}") from error
+            raise UserError(f"{override}: {_format_config_error(error)}") from error
         if not values:
-            raise UserError(f"{text} has no value")
+            raise UserError(f"{override} has no value")
         if _has_nested_sweep(values):
-            raise UserError(f"{text}: a list can't hold a sweep; write the lists one after another: {key}=[…],[…]")
-        named = [resolve_value(Override._convert_value(value)) for value in values] if resolve_value else values
-        return key, [f"{key}={Override._get_value_element_as_str(value)}" for value in named]
+            raise UserError(f"{override}: a list can't hold a sweep; write the lists one after another: {key}=[…],[…]")
+        if resolve_value:
+            values = [resolve_value(HydraOverride._convert_value(value)) for value in values]
+        return [Override(f"{key}={HydraOverride._get_value_element_as_str(value)}") for value in values]
 
     def compose_groups(self, groups: tuple[str, ...]) -> dict[str, Any]:
         """Return what the group choices alone compose to, as a plain dict; composed once for each distinct tuple.
@@ -309,9 +312,8 @@ class FrozenConfigLoader:
         config = copy.deepcopy(master_config)
         OmegaConf.set_readonly(config.hydra, False)
         with open_dict(config):
-            for text in sweep_overrides:
-                key, _, value = text.lstrip("+").partition("=")
-                OmegaConf.update(config, key, value, force_add=True)
+            for override in map(Override, sweep_overrides):
+                OmegaConf.update(config, override.key, override.value, force_add=True)
             config.hydra.overrides.task = list(sweep_overrides)
         return config
 
@@ -333,7 +335,7 @@ def _allow_keys_in_empty(config: DictConfig) -> None:
             OmegaConf.set_struct(node, False) if len(node) == 0 else _allow_keys_in_empty(node)
 
 
-def _explain_failed_override(text: str, override: Override, composed: Mapping[str, Any], error: Exception) -> str:
+def _explain_failed_override(text: str, override: HydraOverride, composed: Mapping[str, Any], error: Exception) -> str:
     """Say why a value could not be set: most often a part of its key is not there."""
     node: Any = composed
     parts = override.key_or_group.split(".")

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from hydra.core.override_parser.types import Quote, QuotedString
 
+from convarium.config.override import Override
 from convarium.config.search_path import list_config_groups
 from convarium.errors import UserError
 
@@ -29,9 +30,10 @@ def quote_path_values(text: str) -> str:
     """
     if not _is_utf8(text):
         raise UserError(f"{ascii(text)[1:-1]}: is no UTF-8; give the file or folder another name, or link to it")
-    key, _, value = text.partition("=")
+    override = Override(text)
+    key, value = override.key, override.value
     is_list = value.startswith("[") and key.endswith("class_names")
-    if key.lstrip("+") not in TEXT_OVERRIDE_KEYS or not value or is_list or FUNCTION_PATTERN.fullmatch(value):
+    if key not in TEXT_OVERRIDE_KEYS or not value or is_list or FUNCTION_PATTERN.fullmatch(value):
         return text
     names = list(_split_names(value))
     names = names if len(names) == 1 else [name.strip() for name in names]
@@ -39,7 +41,7 @@ def quote_path_values(text: str) -> str:
         raise UserError(
             f"{text}: a comma divides two values; one with a comma is quoted: {format_quoted_override(key, value)}"
         )
-    return f"{key}={','.join(map(_quote_name, names))}"
+    return f"{override.prefix}{key}={','.join(map(_quote_name, names))}"
 
 
 def quote_text(text: str) -> str:
@@ -54,8 +56,8 @@ def format_quoted_override(key: str, value: str) -> str:
 
 def explain_unreadable(text: str, why: str) -> str:
     """Say why an override can't be read, and how its value is quoted where that would help."""
-    key, equals, value = text.partition("=")
-    if not equals or not KEY_PATTERN.fullmatch(key.lstrip("+~")):
+    key, value = Override(text).key, Override(text).value
+    if "=" not in text or not KEY_PATTERN.fullmatch(key):
         return f"can't read '{text}': expected key=value ({why})"
     if key in list_config_groups():
         return f"can't read '{text}': expected {key}=NAME" + (" or [first,second]" if key == "compression" else "")

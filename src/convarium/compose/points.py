@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from math import prod
 from pathlib import Path
@@ -15,6 +15,7 @@ from convarium.compose.step_references import find_references
 from convarium.compose.sweeps import SavedSweep, load_sweep
 from convarium.config import search_path
 from convarium.config.messages import suggest_nearest
+from convarium.config.override import Override
 from convarium.config.point import MAX_POINTS, POINT_KEYS, Point, check_config
 from convarium.errors import UserError
 from convarium.tracking.tracker_address import mask_passwords
@@ -29,7 +30,7 @@ NON_RESULT_GROUPS = ("runtime", "tracking")
 class InvalidPoint:
     """A point that can't be, and why, in one line."""
 
-    overrides: tuple[str, ...]
+    overrides: tuple[Override, ...]
     error: str
 
 
@@ -43,7 +44,7 @@ class PointRequest:
     skip_invalid: bool
     runtime: dict[str, Any]
     tracking: dict[str, Any]
-    launcher_overrides: tuple[str, ...]
+    launcher_overrides: tuple[Override, ...]
     selects_points: bool
     composer: "Composer" = field(repr=False)
     notes: tuple[str, ...] = ()
@@ -75,12 +76,12 @@ def compose_points(arguments: Sequence[str]) -> PointRequest:
     from convarium.compose.hydra_adapter import Composer
 
     composer = Composer(search_path.list_search_folders("conf"))
-    typed, launcher, sweeps = _split_arguments(arguments)
-    sweep = load_sweep(sweeps)
+    typed, launcher, sweep_names = _split_arguments([Override(text) for text in arguments])
+    sweep = load_sweep(sweep_names)
     if launcher:
         composer.compose_launcher_config(launcher, Path(), 1)
-    found: dict[str, Point] = {}
-    invalid: dict[tuple[str, ...], InvalidPoint] = {}
+    points: dict[str, Point] = {}
+    invalid: dict[tuple[Override, ...], InvalidPoint] = {}
     unused: dict[str, bool] = {}
     grids = list(_iterate_grids(composer, sweep, typed))
     if (count := sum(prod(map(len, axes)) for axes in grids)) > MAX_POINTS:
@@ -89,116 +90,113 @@ def compose_points(arguments: Sequence[str]) -> PointRequest:
         for overrides in _iterate_point_overrides(composer, axes, unused):
             try:
                 point = _compose_point(composer, overrides)
-                found.setdefault(_serialise_result_config(point.config), point)
+                points.setdefault(_serialise_result_config(point.config), point)
             except UserError as error:
-                invalid.setdefault(
-                    overrides, InvalidPoint(tuple(map(mask_passwords, overrides)), mask_passwords(str(error)))
-                )
-    keys = [composer.expand_override(text)[0] for text in typed] if typed else []
-    _check_knobs_used(unused, keys)
-    settings = _find_settings(found, composer, typed)
+                invalid.setdefault(overrides, InvalidPoint(_mask_texts(overrides), mask_passwords(str(error))))
+    _check_knobs_used(unused, {override.key for override in typed})
+    settings = _find_settings(points, composer, typed)
     return PointRequest(
-        points=tuple(_mask_password(point) for point in found.values()),
+        points=tuple(_mask_password(point) for point in points.values()),
         invalid=tuple(invalid.values()),
         sweep=sweep.name,
         skip_invalid=sweep.skip_invalid,
         runtime=settings["runtime"],
         tracking=settings["tracking"],
         launcher_overrides=launcher,
-        selects_points=bool(sweeps) or any(key.lstrip("+~").split(".")[0] not in NON_RESULT_GROUPS for key in keys),
+        selects_points=bool(sweep_names) or any(override.group not in NON_RESULT_GROUPS for override in typed),
         composer=composer,
     )
 
 
-def _split_arguments(arguments: Sequence[str]) -> tuple[list[str], tuple[str, ...], list[str]]:
+def _split_arguments(
+    arguments: Sequence[Override],
+) -> tuple[list[Override], tuple[Override, ...], list[str]]:
     """Split what was typed into overrides of the points, settings of the launcher, and names of sweeps."""
-    typed, launcher, sweeps = [], [], []
-    for text in arguments:
-        key, _, value = text.lstrip("+~").partition("=")
-        if key == "sweep":
-            sweeps.append(value)
-        elif key == "hydra" or key.startswith(("hydra/", "hydra.")):
-            if key != "hydra/launcher" and not key.startswith("hydra.launcher."):
-                raise UserError(f"{text}: of Hydra's own settings only hydra/launcher and hydra.launcher.… are read")
-            launcher.append(text)
+    typed, launcher, sweep_names = [], [], []
+    for override in arguments:
+        if override.key == "sweep":
+            sweep_names.append(override.value)
+        elif override.group == "hydra" or override.key.startswith("hydra/"):
+            if override.key != "hydra/launcher" and not override.key.startswith("hydra.launcher."):
+                raise UserError(
+                    f"{override}: of Hydra's own settings only hydra/launcher and hydra.launcher.… are read"
+                )
+            launcher.append(override)
         else:
-            typed.append(text)
-    return typed, tuple(launcher), sweeps
+            typed.append(override)
+    return typed, tuple(launcher), sweep_names
 
 
-def _iterate_grids(composer: "Composer", sweep: SavedSweep, typed: Sequence[str]) -> Iterator[list[list[str]]]:
+def _iterate_grids(
+    composer: "Composer", sweep: SavedSweep, typed: Sequence[Override]
+) -> Iterator[list[list[Override]]]:
     """Yield each grid's axes, and those of its controls, for which a typed compression counts as another grid's."""
     for grid in sweep.grids:
         yield _collect_axes(composer, grid, typed)
         if sweep.controls:
-            kept = [text for text in typed if not text.startswith("compression=")]
-            yield from (
-                _collect_axes(composer, control, ()) for control in control_grids.build_control_grids((*grid, *kept))
-            )
+            others = [override for override in typed if override.key != "compression"]
+            for control_grid in control_grids.build_control_grids((*grid, *others)):
+                yield _collect_axes(composer, control_grid, ())
 
 
-def _collect_axes(composer: "Composer", grid: Sequence[str], typed: Sequence[str]) -> list[list[str]]:
+def _collect_axes(composer: "Composer", grid: Sequence[Override], typed: Sequence[Override]) -> list[list[Override]]:
     """Return the alternatives of each key, a grid's first; a key that is typed replaces the grid's in its place."""
-    axes: dict[str, list[str]] = {}
-    for text in (*grid, *typed):
-        key, alternatives = _expand_axis(composer, text)
-        axes[key.lstrip("+")] = alternatives
+    axes: dict[str, list[Override]] = {}
+    for override in (*grid, *typed):
+        alternatives = _expand_axis(composer, override)
+        axes[alternatives[0].key] = alternatives
     return list(axes.values())
 
 
-def _expand_axis(composer: "Composer", text: str) -> tuple[str, list[str]]:
-    head = text.partition("=")[0]
-    name = head.lstrip("+~")
-    top = name.split(".")[0]
-    if name.partition("@")[0] in search_path.list_config_groups():
-        if name != head or "@" in name:
-            raise UserError(f"{text}: a group is chosen by {name.partition('@')[0]}=NAME")
-        composer.parse(text)
-        key, alternatives = composer.expand_override(text, lambda value: resolve_option(name, value))
-    elif top not in POINT_KEYS:
-        raise UserError(f"{text}: no such group or key{suggest_nearest(top, [*POINT_KEYS, 'sweep'])}")
+def _expand_axis(composer: "Composer", override: Override) -> list[Override]:
+    """Return an override for each value that one sweeps over, with whole names of options."""
+    group, at_package, _ = override.key.partition("@")
+    if group in search_path.list_config_groups():
+        if override.prefix or at_package:
+            raise UserError(f"{override}: a group is chosen by {group}=NAME")
+        alternatives = composer.expand_override(override, lambda value: resolve_option(group, value))
+    elif override.group not in POINT_KEYS:
+        nearest = suggest_nearest(override.group, [*POINT_KEYS, "sweep"])
+        raise UserError(f"{override}: no such group or key{nearest}")
     else:
-        key, alternatives = composer.expand_override(quote_signatures(text))
-    if top in NON_RESULT_GROUPS and len(alternatives) > 1:
+        alternatives = composer.expand_override(quote_signatures(override))
+    if override.group in NON_RESULT_GROUPS and len(alternatives) > 1:
         from convarium.compose.override_quoting import format_quoted_override
 
-        one = format_quoted_override(*text.split("=", 1))
-        raise UserError(f"{text}: {top} decides no result and can't be swept; give one value, a comma quoted: {one}")
-    return key, alternatives
+        quoted = format_quoted_override(override.key, override.value)
+        raise UserError(
+            f"{override}: {override.group} decides no result and can't be swept; give one value, a comma quoted:"
+            f" {quoted}"
+        )
+    return alternatives
 
 
 def _iterate_point_overrides(
-    composer: "Composer", axes: list[list[str]], unused: dict[str, bool]
-) -> Iterator[tuple[str, ...]]:
+    composer: "Composer", axes: list[list[Override]], unused: dict[str, bool]
+) -> Iterator[tuple[Override, ...]]:
     """Yield the overrides of each point, without the knobs of methods it does not have; note which knobs are used."""
     seen = set()
     for combination in itertools.product(*axes):
         methods = _list_chosen_methods(combination)
         kept = []
-        for text in combination:
-            knob = _get_knob_method(text)
-            if knob is not None:
-                unused.setdefault(text.partition("=")[0], True)
-            if knob is None or knob in methods or (methods and _has_composed_step(composer, combination, knob)):
-                kept.append(text)
-                unused[text.partition("=")[0]] = False
+        for override in combination:
+            method = override.method
+            if method is not None:
+                unused.setdefault(override.key, True)
+            if method is None or method in methods or (methods and _has_composed_step(composer, combination, method)):
+                kept.append(override)
+                unused[override.key] = False
         if (overrides := tuple(kept)) not in seen:
             seen.add(overrides)
             yield overrides
 
 
-def _get_knob_method(text: str) -> str | None:
-    """Return the method whose knob an override sets."""
-    parts = text.partition("=")[0].lstrip("+~").split(".")
-    return parts[1] if parts[0] == "compression" and len(parts) > 1 else None
-
-
-def _list_chosen_methods(overrides: Sequence[str]) -> set[str]:
-    choice = next((text.partition("=")[2] for text in overrides if text.startswith("compression=")), "none")
+def _list_chosen_methods(overrides: Sequence[Override]) -> set[str]:
+    choice = next((override.value for override in overrides if override.key == "compression"), "none")
     return {name.rpartition("/")[2] for name in choice.strip("[]").split(",")} - {"none"}
 
 
-def _has_composed_step(composer: "Composer", overrides: Sequence[str], step: str) -> bool:
+def _has_composed_step(composer: "Composer", overrides: Sequence[Override], step: str) -> bool:
     """A file may hold several steps under names of their own."""
     try:
         return step in (composer.compose_groups(_select_group_choices(overrides)).get("compression") or {})
@@ -206,15 +204,15 @@ def _has_composed_step(composer: "Composer", overrides: Sequence[str], step: str
         return True
 
 
-def _select_group_choices(overrides: Sequence[str]) -> tuple[str, ...]:
+def _select_group_choices(overrides: Sequence[Override]) -> tuple[Override, ...]:
     groups = search_path.list_config_groups()
-    return tuple(sorted(text for text in overrides if text.partition("=")[0] in groups))
+    return tuple(sorted(override for override in overrides if override.key in groups))
 
 
-def _compose_point(composer: "Composer", overrides: tuple[str, ...]) -> Point:
+def _compose_point(composer: "Composer", overrides: tuple[Override, ...]) -> Point:
     try:
         config, default = _compose_config(composer, overrides)
-        others = find_references(overrides, config, default, lambda texts: _compose_config(composer, texts)[0])
+        others = find_references(overrides, config, default, lambda others: _compose_config(composer, others)[0])
     except UserError as error:
         raise UserError(
             search_path.add_shadowing_hint(str(error), composer.get_chosen_options(_select_group_choices(overrides)))
@@ -222,10 +220,10 @@ def _compose_point(composer: "Composer", overrides: tuple[str, ...]) -> Point:
     return Point(overrides, config, others)
 
 
-def _compose_config(composer: "Composer", overrides: tuple[str, ...]) -> tuple[dict[str, Any], dict[str, Any]]:
+def _compose_config(composer: "Composer", overrides: tuple[Override, ...]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return a point's config, and the composition of its groups alone."""
     groups = _select_group_choices(overrides)
-    values = [text for text in overrides if text not in groups]
+    values = [override for override in overrides if override not in groups]
     default = composer.compose_groups(groups)
     return resolve_adopted_weights(check_config(composer.compose_with_values(groups, values), default)), default
 
@@ -234,7 +232,7 @@ def _serialise_result_config(config: dict[str, Any]) -> str:
     return json.dumps({key: value for key, value in config.items() if key not in NON_RESULT_GROUPS}, sort_keys=True)
 
 
-def _check_knobs_used(unused: dict[str, bool], typed_keys: Sequence[str]) -> None:
+def _check_knobs_used(unused: dict[str, bool], typed_keys: Collection[str]) -> None:
     """Refuse a knob that no point uses, unless it is a sweep's own and another compression was typed."""
     for key, is_unused in unused.items():
         if is_unused and (key in typed_keys or "compression" not in typed_keys):
@@ -244,16 +242,19 @@ def _check_knobs_used(unused: dict[str, bool], typed_keys: Sequence[str]) -> Non
             raise UserError(f"{key}: no point uses this method{hint}")
 
 
-def _find_settings(points_found: dict[str, Point], composer: "Composer", typed: Sequence[str]) -> dict[str, Any]:
+def _find_settings(points_found: dict[str, Point], composer: "Composer", typed: Sequence[Override]) -> dict[str, Any]:
     """Return the config of any point, as far as it decides no result."""
     if points_found:
         return next(iter(points_found.values())).config
-    texts = tuple(text for text in typed if text.lstrip("+").split("=")[0].split(".")[0] in NON_RESULT_GROUPS)
-    return _compose_point(composer, texts).config
+    overrides = tuple(override for override in typed if override.group in NON_RESULT_GROUPS)
+    return _compose_point(composer, overrides).config
 
 
 def _mask_password(point: Point) -> Point:
     """Return a point as it may be stored and shown: a tracker's address without its password."""
     tracking = {key: mask_passwords(value) if value else value for key, value in point.config["tracking"].items()}
-    overrides = tuple(mask_passwords(text) for text in point.overrides)
-    return replace(point, overrides=overrides, config={**point.config, "tracking": tracking})
+    return replace(point, overrides=_mask_texts(point.overrides), config={**point.config, "tracking": tracking})
+
+
+def _mask_texts(overrides: Iterable[Override]) -> tuple[Override, ...]:
+    return tuple(Override(mask_passwords(override)) for override in overrides)

@@ -80,7 +80,7 @@ def _find_differing_overrides(config: Json, steps: Sequence[Json], groups: Seque
     (point,) = compose_points(
         [*groups, *budgets, f"seed={config['seed']}", *_format_terms_and_references(steps)]
     ).check_points()
-    found = list(point.overrides)
+    found: list[str] = list(point.overrides)
     for group in ("architecture", "dataset", "recipe"):
         found += _format_differing_values(group, config.get(group, {}), point.config[group])
     for step, default in zip(steps, point.config["compression"], strict=True):

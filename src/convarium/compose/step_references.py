@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from convarium.compose.option_names import resolve_option
 from convarium.config import search_path
 from convarium.config.compression_steps import list_term_names
+from convarium.config.override import Override
 from convarium.config.point import Reference
 from convarium.errors import UserError
 from convarium.stages.declaration import makes_network
@@ -22,7 +23,10 @@ Json = dict[str, Any]
 
 
 def find_references(
-    overrides: Sequence[str], config: Json, default: Mapping[str, Any], compose: Callable[[tuple[str, ...]], Json]
+    overrides: Sequence[Override],
+    config: Json,
+    default: Mapping[str, Any],
+    compose: Callable[[tuple[Override, ...]], Json],
 ) -> tuple[Reference, ...]:
     """Return the references of all steps of a point.
 
@@ -44,8 +48,8 @@ def find_references(
                     Reference(position, name, node_fields=_load_stored_chain(fields, where, config["runtime"]))
                 )
             else:
-                laid = _overlay_fields(overrides, fields, where, needed=not is_term)
-                found.append(_build_dense_reference(position, name, compose(laid)))
+                of_other_network = _overlay_fields(overrides, fields, where, needed=not is_term)
+                found.append(_build_dense_reference(position, name, compose(of_other_network)))
     begun = [_build_dense_reference(-1, "weights", config)] if "weights" in config["architecture"] else []
     return (*begun, *found)
 
@@ -74,17 +78,18 @@ def _iterate_references(step: Json, yaml: Mapping[str, Any]) -> Iterator[tuple[s
             yield f"{prefix}{name}", fields, "_term_" in described
 
 
-def _overlay_fields(overrides: Sequence[str], fields: Mapping[str, Any], where: str, needed: bool) -> tuple[str, ...]:
+def _overlay_fields(
+    overrides: Sequence[Override], fields: Mapping[str, Any], where: str, needed: bool
+) -> tuple[Override, ...]:
     """Return the asking point's overrides with `fields` laid over them, without compression."""
     if needed and not fields:
         raise UserError(f"{where}: which network? set {where}.architecture=NAME or {where}.signature=SIGNATURE")
     replaced = ("compression", *fields)
-    kept = [text for text in overrides if text.partition("=")[0].split(".")[0] not in replaced]
-    laid = [
-        f"{key}={resolve_option(key, value) if key in search_path.list_config_groups() else value}"
-        for key, value in fields.items()
-    ]
-    return (*kept, *laid)
+    kept = [override for override in overrides if override.group not in replaced]
+    for key, value in fields.items():
+        chosen = resolve_option(key, value) if key in search_path.list_config_groups() else value
+        kept.append(Override(f"{key}={chosen}"))
+    return tuple(kept)
 
 
 def _load_stored_chain(fields: Mapping[str, Any], where: str, runtime: Mapping[str, Any]) -> tuple[Json, ...]:

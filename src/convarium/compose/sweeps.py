@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from convarium.config.checker import check_closed_group
+from convarium.config.override import Override
 from convarium.config.schema import SweepConfig
 from convarium.config.search_path import (
     find_config_file,
@@ -21,7 +22,7 @@ class SavedSweep:
     """The lines a command stands for; without a sweep, one empty line that the typed overrides complete."""
 
     name: str | None
-    grids: tuple[tuple[str, ...], ...]
+    grids: tuple[tuple[Override, ...], ...]
     skip_invalid: bool
     controls: bool = False
 
@@ -71,13 +72,13 @@ def _read_yaml(path: Path) -> Any:
         raise UserError(f"{path}{line}: no YAML: {reason}") from None
 
 
-def _parse_grid(grid: Any, path: Path) -> tuple[str, ...]:
+def _parse_grid(grid: Any, path: Path) -> tuple[Override, ...]:
     lines = grid if isinstance(grid, list) else [grid]
     for line in lines:
         if not isinstance(line, str) or "=" not in line:
             raise UserError(
                 f"{path}: {line!r} in grids is not an override; write 'key=value' (quoted if it has a colon)"
             )
-        if line.startswith("sweep="):
+        if Override(line).key == "sweep":
             raise UserError(f"{path}: {line} in grids: a sweep can't hold another")
-    return tuple(lines)
+    return tuple(map(Override, lines))

@@ -9,6 +9,7 @@ from convarium.config.budget import assign_budget
 from convarium.config.checker import check_closed_group, check_open_set
 from convarium.config.compression_steps import parse_steps
 from convarium.config.measurement import check_measurement
+from convarium.config.override import Override
 from convarium.config.paths import expand_home
 from convarium.config.rules import Rule, check_known_keys, check_value
 from convarium.config.schema import CLOSED_GROUPS, ArchitectureConfig, DatasetConfig
@@ -45,7 +46,7 @@ class Reference:
 class Point:
     """One experiment: the overrides that reproduce it, its config (plain JSON types, complete), other networks."""
 
-    overrides: tuple[str, ...]
+    overrides: tuple[Override, ...]
     config: dict[str, Any]
     references: tuple[Reference, ...] = ()
 

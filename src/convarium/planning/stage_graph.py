@@ -58,7 +58,7 @@ def _plan_point(point: PointLike, nodes: dict[str, Node]) -> PlannedPoint:
         for setting in timing_config.list_time_settings(config)
     ]
     return PlannedPoint(
-        overrides=point.overrides,
+        overrides=tuple(map(str, point.overrides)),
         config=config,
         network=network,
         dense=dense,

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from convarium.comparison.result import NetworkResult
+from convarium.config.override import Override
 from convarium.errors import UserError
 from convarium.store import curves, disk
 from convarium.store.result_folder import ResultFolder
@@ -76,8 +77,8 @@ def format_run_command(results: Sequence[NetworkResult], planned_overrides: Mapp
 
 
 def _is_point_override(text: str) -> bool:
-    key = text.lstrip("+~").partition("=")[0]
-    return key != "seed" and key.split(".")[0].split("/")[0] not in RUN_ONLY_KEYS
+    override = Override(text)
+    return override.key != "seed" and override.group.partition("/")[0] not in RUN_ONLY_KEYS
 
 
 def _read_measurement_records(result: NetworkResult, store: Store, stage: str | None = None) -> list[Json]:
