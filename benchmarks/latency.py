@@ -24,7 +24,7 @@ from convarium.cli.run import run_points
 from convarium.compose.points import compose_points
 from convarium.planning.plan import PlannedPoint
 from convarium.planning.stage_graph import build_plan
-from convarium.stages.time import time
+from convarium.stages.time import TimeConfig, time
 from convarium.store.store import Store
 from convarium.workers.fresh_process import build_fresh_runner
 from convarium.workers.runtime import Parent, Runtime
@@ -67,7 +67,7 @@ def raced(parents: Sequence[Parent], setting: Json) -> Json:
         folder=folder, checkpoint_folder=folder, threads=1, accelerator="cpu", data_root=None, report=lambda **_: None,
         check_lease=lambda: None, run_fresh=build_fresh_runner(1, Path("/dev/null")),
     )  # fmt: skip
-    return time({"measurement": setting}, tuple(parents), runtime)
+    return time(TimeConfig(setting, host={}), tuple(parents), runtime)
 
 
 def parent(store: Store, signature: str) -> Parent:

@@ -12,7 +12,7 @@ from convarium.host import timing_lock
 from convarium.measurement import latency
 from convarium.measurement.memory import measure_cpu_peak_bytes
 from convarium.stages import time as stage
-from convarium.stages.time import time
+from convarium.stages.time import TimeConfig, time
 
 SETTINGS = {"executor": "eager", "batch": 1, "threads": 1}
 
@@ -77,8 +77,10 @@ def test_a_network_that_differs_from_itself_says_that_the_machine_was_too_busy()
 def test_the_stage_knows_when_a_network_races_itself(parents, runtime):
     answers = [race(speedup=1.06)] * 3
     both = (parents[1], parents[1])
-    assert time({"measurement": SETTINGS}, both, replace(runtime, run_fresh=lambda *_: answers[0]))["void"] is True
-    assert time({"measurement": SETTINGS}, parents, replace(runtime, run_fresh=lambda *_: answers[0]))["void"] is False
+    assert time(TimeConfig(SETTINGS, host={}), both, replace(runtime, run_fresh=lambda *_: answers[0]))["void"] is True
+    assert (
+        time(TimeConfig(SETTINGS, host={}), parents, replace(runtime, run_fresh=lambda *_: answers[0]))["void"] is False
+    )
 
 
 def test_peak_memory_is_weights_and_the_activations_held_at_once():
@@ -107,7 +109,7 @@ def test_the_stage_races_in_three_fresh_processes(parents, runtime, monkeypatch)
             asked.append(target)
             return runtime.run_fresh(target, *arguments)
 
-    found = time({"measurement": SETTINGS, "host": {}}, parents, replace(runtime, run_fresh=Counting()))
+    found = time(TimeConfig(SETTINGS, host={}), parents, replace(runtime, run_fresh=Counting()))
     assert asked == ["convarium.measurement.latency:race_models"] * 3
     assert len(found["races"]) == 3
     assert found["metrics"]["latency_ms"] > 0
@@ -116,10 +118,10 @@ def test_the_stage_races_in_three_fresh_processes(parents, runtime, monkeypatch)
 
 def test_a_void_race_is_run_again_and_at_last_stored_as_void(parents, runtime):
     answers = iter([race(spread=9)] * 3 + [race()] * 3)
-    found = time({"measurement": SETTINGS}, parents, replace(runtime, run_fresh=lambda *_: next(answers)))
+    found = time(TimeConfig(SETTINGS, host={}), parents, replace(runtime, run_fresh=lambda *_: next(answers)))
     assert found["void"] is False
     assert next(answers, None) is None
-    found = time({"measurement": SETTINGS}, parents, replace(runtime, run_fresh=lambda *_: race(spread=9)))
+    found = time(TimeConfig(SETTINGS, host={}), parents, replace(runtime, run_fresh=lambda *_: race(spread=9)))
     assert found["void"] is True
 
 

@@ -13,7 +13,7 @@ from convarium.cost.macs import count_macs
 from convarium.datasets.loading import load_splits
 from convarium.errors import UserError
 from convarium.measurement.quality import measure_file
-from convarium.stages.measure import measure
+from convarium.stages.measure import MeasureConfig, measure
 
 
 @pytest.fixture
@@ -107,7 +107,7 @@ def test_the_stage_sees_no_damage_to_the_training_object(
     monkeypatch.setattr(
         "convarium.datasets.loading.load_splits", lambda *_: pytest.fail("measured in the process that trains")
     )
-    assert measure({"dataset": digits, "task": task}, parents, runtime) == measured
+    assert measure(MeasureConfig(digits, task), parents, runtime) == measured
 
 
 def test_macs_of_a_convolution_are_those_of_the_textbook():

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from convarium.errors import ProgramNotInstalled
-from convarium.stages.execute import execute
-from convarium.stages.time import time
+from convarium.stages.execute import ExecuteConfig, execute
+from convarium.stages.time import TimeConfig, time
 from convarium.workers.runtime import Parent, Runtime
 
 RACE = {"latency_ms": 1.0, "dense_ms": 1.0, "speedup": 1.0, "spread": 1.1, "peak_memory_bytes": None}
@@ -25,8 +25,8 @@ def parents(*names: str) -> tuple[Parent, ...]:
     return tuple(Parent(name, Path(name), {}) for name in names)
 
 
-def own(executor: str) -> dict:
-    return {"measurement": {"executor": executor, "batch": 1, "threads": 1}, "host": {}}
+def build_config(executor: str) -> TimeConfig:
+    return TimeConfig(measurement={"executor": executor, "batch": 1, "threads": 1}, host={})
 
 
 @pytest.mark.parametrize(
@@ -47,8 +47,8 @@ def test_the_models_that_were_kept_race(runtime: Runtime, executor: str, given, 
         asked.append([*arguments])
         return RACE
 
-    found = time(own(executor), parents(*given), replace(runtime, run_fresh=fresh))
-    assert asked == [[*raced, own(executor)["measurement"]]] * 3
+    found = time(build_config(executor), parents(*given), replace(runtime, run_fresh=fresh))
+    assert asked == [[*raced, build_config(executor).measurement]] * 3
     assert found["metrics"]["peak_memory_bytes"] is None
 
 
@@ -56,7 +56,7 @@ def test_an_execution_keeps_its_model_in_its_own_folder(runtime: Runtime) -> Non
     asked = []
     fresh = lambda target, *arguments: asked.append((target, *arguments))  # noqa: E731
     told = {"executor": "onnxruntime_int8", "host": {}, "dataset": {"a": 1}, "task": {"b": 2}, "calibration_images": 7}
-    execute(told, parents("net"), replace(runtime, run_fresh=fresh))
+    execute(ExecuteConfig(**told), parents("net"), replace(runtime, run_fresh=fresh))
     folder = str(runtime.folder.absolute())
     assert asked == [
         (
@@ -68,6 +68,7 @@ def test_an_execution_keeps_its_model_in_its_own_folder(runtime: Runtime) -> Non
 
 def test_without_a_compiler_nothing_is_compiled_and_the_failure_is_a_value(runtime: Runtime, monkeypatch) -> None:
     monkeypatch.setenv("CXX", "no-such-compiler")
-    for stage in (execute, time):
-        with pytest.raises(ProgramNotInstalled):
-            stage({**own("compiled"), "executor": "compiled"}, parents("net"), runtime)
+    with pytest.raises(ProgramNotInstalled):
+        execute(ExecuteConfig("compiled", host={}, dataset={}, task={}), parents("net"), runtime)
+    with pytest.raises(ProgramNotInstalled):
+        time(build_config("compiled"), parents("net"), runtime)

@@ -47,6 +47,7 @@ def test_an_attempt_that_was_killed_is_told_apart_from_the_one_that_finished(tmp
     command = [sys.executable, "-m", "store.fake_run", str(store), str(journal), "launch_in_thread"]
     process = subprocess.Popen(command, env=SUBPROCESS_ENVIRONMENT, stdout=subprocess.DEVNULL)
     while not journal.exists():
+        assert process.poll() is None, "it ended before its first stage began"
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     process.wait()

@@ -10,6 +10,7 @@ from convarium import lookup
 from convarium.compose.points import compose_points
 from convarium.planning.plan import Node, Plan
 from convarium.planning.stage_graph import build_plan
+from convarium.stages.declaration import build_stage_config
 from convarium.store.result_folder import ResultFolder
 from convarium.workers.runtime import Parent, Runtime
 
@@ -60,9 +61,8 @@ class StageHarness:
         )
         parents = tuple(Parent(signature, self.root / signature, {}) for signature in node.parents)
         with lookup.allow_packages(node.runtime.get("allow", ())):
-            lookup.find_by_name("stages", node.stage)(
-                node.stage_config if stage_config is None else stage_config, parents, runtime
-            )
+            config = build_stage_config(node.stage, stage_config or node.stage_config)
+            lookup.find_by_name("stages", node.stage)(config, parents, runtime)
         shutil.rmtree(self.checkpoints_path(node))
         return self.network_path(node).read_bytes()
 

@@ -1,1 +1,1 @@
-"""The steps of a run as pure functions `stage(own, parents, runtime)`; each receives exactly what is hashed."""
+"""The stages of a run as pure functions `stage(config, parents, runtime)`; `config` is exactly what is hashed."""

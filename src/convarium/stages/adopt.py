@@ -1,6 +1,5 @@
 """Take weights from outside as a dense network: the stage stands where training would."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,10 +37,10 @@ class AdoptConfig(StageConfig):
 STAGE = StageDeclaration("adopt", version=1, config=AdoptConfig, makes_network=True, is_repeatable=False)
 
 
-def adopt(stage_config: Mapping[str, Any], parents: tuple[Parent, ...], runtime: Runtime) -> Json:
-    """Write the tensors that were staged among the checkpoints as `network.cvm`, trained further if so asked.
+def adopt(config: AdoptConfig, parents: tuple[Parent, ...], runtime: Runtime) -> Json:
+    """Write the tensors that the command put into the checkpoint folder to `network.cvm`.
 
-    Tensors in `stage_config["fresh"]` are drawn from its seed. With a `recipe` all are trained on its dataset.
+    Tensors named by `config.fresh` are drawn from its seed. With a recipe the network is trained on its dataset.
 
     Raises:
         StageFailed: what lies there is not what was asked for, or the loss is not a number any more.
@@ -59,21 +58,27 @@ def adopt(stage_config: Mapping[str, Any], parents: tuple[Parent, ...], runtime:
     from convarium.stages.train import build_file_header, train_by_recipe
 
     tensors = _load_staged_tensors(runtime)
-    if fingerprint_tensors(tensors) != stage_config["tensors"]:
+    if fingerprint_tensors(tensors) != config.tensors:
         raise StageFailed(f"the weights in {runtime.checkpoint_folder} are not those that were read; adopt them again")
-    torch.manual_seed(derive_seed(stage_config.get("seed", 0), "init"))
-    network = factory.build_architecture(stage_config["architecture"])
+    seed = config.seed or 0
+    torch.manual_seed(derive_seed(seed, "init"))
+    network = factory.build_architecture(config.architecture)
     network.load_state_dict(tensors, strict=False)
-    splits = Splits(None, None, None, tuple(stage_config["input"]["mean"]), tuple(stage_config["input"]["std"]))
-    if "recipe" in stage_config:
-        splits = load_splits(stage_config["dataset"], runtime.data_root, ("train", "validation"), runtime.cache_folder)
-        train_by_recipe(network, splits, stage_config, runtime)
-    told = {"class_names": stage_config.get("class_names"), "value_range": stage_config["input"].get("value_range")}
-    described = build_file_header(
-        {"dataset": {key: value for key, value in told.items() if value}, **stage_config}, splits
-    )
-    container.write_cvm(runtime.files.network, network, described, {})
+    splits = Splits(None, None, None, tuple(config.input["mean"]), tuple(config.input["std"]))
+    if config.recipe is not None and config.dataset is not None:
+        splits = load_splits(config.dataset, runtime.data_root, ("train", "validation"), runtime.cache_folder)
+        train_by_recipe(network, splits, config.recipe, config.task, seed, runtime)
+    header = build_file_header(config.architecture, config.task, _describe_images(config), splits)
+    container.write_cvm(runtime.files.network, network, header, {})
     return {"metrics": {}, "skipped": dict(splits.skipped)}
+
+
+def _describe_images(config: AdoptConfig) -> Json:
+    """Return what a header says of the images: the dataset's where the weights were trained further."""
+    if config.dataset is not None:
+        return config.dataset
+    described = {"class_names": config.class_names, "value_range": config.input.get("value_range")}
+    return {key: value for key, value in described.items() if value}
 
 
 def build_adopt_node(config: Json, tensors: str, fresh: tuple[str, ...], normalisation: Json, trained: bool) -> Node:

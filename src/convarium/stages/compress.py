@@ -33,10 +33,10 @@ class CompressConfig(StageConfig):
 STAGE = StageDeclaration("compress", version=2, config=CompressConfig, makes_network=True)
 
 
-def compress(stage_config: Mapping[str, Any], parents: tuple[Parent, ...], runtime: Runtime) -> dict[str, Any]:
-    """Run the phases of `stage_config["step"]` on the parent's `network.cvm`, and write the result in the same format.
+def compress(config: CompressConfig, parents: tuple[Parent, ...], runtime: Runtime) -> dict[str, Any]:
+    """Run the phases of a step on the first parent's `network.cvm`, and write the result in the same format.
 
-    Further parents are the networks the step refers to, named by `stage_config["references"]`.
+    Further parents are the networks that `config.references` names, in the same order.
 
     Raises:
         StageFailed: the loss is not a number any more.
@@ -45,20 +45,21 @@ def compress(stage_config: Mapping[str, Any], parents: tuple[Parent, ...], runti
     from convarium.compression.run_phases import run_all_phases
     from convarium.cvm import container
 
-    path, *others = (parent.files.network for parent in parents)
+    path, *reference_paths = (parent.files.network for parent in parents)
     file = container.read_cvm(path)
-    stage_config = {**stage_config, "dataset": _use_trained_normalisation(stage_config["dataset"], file.header)}
-    work = run_all_phases(file, stage_config, runtime, dict(zip(stage_config["references"], others, strict=True)))
+    references = dict(zip(config.references, reference_paths, strict=True))
+    stage_config = config.to_json() | {"dataset": _use_trained_normalisation(config.dataset, file.header)}
+    state = run_all_phases(file, stage_config, runtime, references)
     header = {key: file.header[key] for key in ("architecture", "task", "classes", "input")}
-    container.write_cvm(runtime.files.network, work.network, {**header, "surgery": work.surgery}, work.coders)
-    if work.external_bytes is not None:
-        runtime.files.external_network.write_bytes(work.external_bytes)
-    return {"metrics": {}, "solved": work.solved_knobs}
+    container.write_cvm(runtime.files.network, state.network, {**header, "surgery": state.surgery}, state.coders)
+    if state.external_bytes is not None:
+        runtime.files.external_network.write_bytes(state.external_bytes)
+    return {"metrics": {}, "solved": state.solved_knobs}
 
 
 def _use_trained_normalisation(dataset: Mapping[str, Any], header: Mapping[str, Any]) -> dict[str, Any]:
     """Return the dataset with the normalisation that the network was trained with: adopted ones have their own."""
     from convarium.datasets.loading import match_value_range
 
-    given = header["input"]
-    return {**match_value_range(header, dataset), "mean": given["mean"], "std": given["std"]}
+    mean, std = header["input"]["mean"], header["input"]["std"]
+    return {**match_value_range(header, dataset), "mean": mean, "std": std}

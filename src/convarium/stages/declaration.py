@@ -15,7 +15,7 @@ class StageConfig:
     """Everything that a stage reads, and nothing else. A field that is None leaves no trace in the signature."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return the dict that is hashed, and that the stage gets."""
+        """Return the dict that is hashed and stored, from which the config can be built again."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         return {name: value for name, value in values.items() if value is not None}
 
@@ -48,6 +48,12 @@ def find_stages() -> Mapping[str, StageDeclaration]:
     """Return what every module of this room declares, by name."""
     modules = (import_module(f"{stages.__name__}.{module.name}") for module in iter_modules(stages.__path__))
     return {module.STAGE.name: module.STAGE for module in modules if hasattr(module, "STAGE")}
+
+
+def build_stage_config(stage: str, values: Mapping[str, Any]) -> StageConfig | Mapping[str, Any]:
+    """Return the typed config of a stage; a function of an outside module, which declares none, gets the values."""
+    declared = find_stages().get(stage)
+    return declared.config(**values) if declared else values
 
 
 def makes_network(stage: str) -> bool:

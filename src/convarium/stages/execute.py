@@ -1,6 +1,5 @@
 """Run a network by another executor than eager, and measure what comes out."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,7 @@ class ExecuteConfig(StageConfig):
 STAGE = StageDeclaration("execute", version=1, config=ExecuteConfig, fixed_seconds=10.0)
 
 
-def execute(stage_config: Mapping[str, Any], parents: tuple[Parent, ...], runtime: Runtime) -> dict[str, Any]:
+def execute(config: ExecuteConfig, parents: tuple[Parent, ...], runtime: Runtime) -> dict[str, Any]:
     """Measure quality under an executor in a fresh process; keep the model that it runs, which is timed later.
 
     Raises:
@@ -37,15 +36,15 @@ def execute(stage_config: Mapping[str, Any], parents: tuple[Parent, ...], runtim
     """
     from convarium.measurement.executors.executor_requirements import require_installed
 
-    require_installed([stage_config["executor"]])
+    require_installed([config.executor])
     (network,) = parents
     result: dict[str, Any] = runtime.run_fresh(
         "convarium.measurement.execution:execute_file",
         str(network.files.network),
-        stage_config["executor"],
-        stage_config["dataset"],
-        stage_config["task"],
-        stage_config.get("calibration_images", 0),
+        config.executor,
+        config.dataset,
+        config.task,
+        config.calibration_images or 0,
         str(runtime.folder.absolute()),
         str(Path(runtime.data_root).absolute()) if runtime.data_root else None,
         runtime.threads,

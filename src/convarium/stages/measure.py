@@ -1,6 +1,5 @@
 """Measure a network from its file."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,23 +19,24 @@ class MeasureConfig(StageConfig):
 STAGE = StageDeclaration("measure", version=2, config=MeasureConfig, fixed_seconds=4.0)
 
 
-def measure(stage_config: Mapping[str, Any], parents: tuple[Parent, ...], runtime: Runtime) -> dict[str, Any]:
+def measure(config: MeasureConfig, parents: tuple[Parent, ...], runtime: Runtime) -> dict[str, Any]:
     """Measure quality and bytes of `parents[0]` against the dense `parents[1]`, in a fresh process.
 
     Raises:
         UserError: the data are missing, or a file is damaged.
     """
     network, dense = parents
+    external_network = network.files.external_network
     result: dict[str, Any] = runtime.run_fresh(
         "convarium.measurement.quality:measure_file",
         str(network.files.network),
         str(dense.files.network),
-        stage_config["dataset"],
-        stage_config["task"],
+        config.dataset,
+        config.task,
         str(Path(runtime.data_root).absolute()) if runtime.data_root else None,
         runtime.threads,
         runtime.accelerator,
-        str(outside) if (outside := network.files.external_network).is_file() else None,
+        str(external_network) if external_network.is_file() else None,
         str(runtime.cache_folder) if runtime.cache_folder else None,
     )
     return result

@@ -22,28 +22,27 @@ class TimeConfig(StageConfig):
 STAGE = StageDeclaration("time", version=3, config=TimeConfig, fixed_seconds=60.0, needs_quiet_host=True)
 
 
-def time(stage_config: Mapping[str, Any], parents: tuple[Parent, ...], runtime: Runtime) -> dict[str, Any]:
-    """Race `parents[0]` against the dense `parents[1]` in fresh processes, alone among all that time on this host.
+def time(config: TimeConfig, parents: tuple[Parent, ...], runtime: Runtime) -> dict[str, Any]:
+    """Race the network `parents[0]` against the dense `parents[1]` in fresh processes, alone on this host.
 
-    Where their executor's models were kept, those of `parents[2]` and `parents[3]` race.
-
-    A race that a busy machine made void is run again, at most three times; then the result is stored as void.
+    Where an executor's models were kept, the models of `parents[2]` and `parents[3]` race in their place.
+    Races that a busy host made void are run again, at most MAX_RACE_ATTEMPTS times; then the result is stored as void.
     """
     from convarium.host.timing_lock import hold_timing_lock
     from convarium.measurement.executors.executor_requirements import require_installed
     from convarium.measurement.latency import summarise_races
 
-    require_installed([stage_config["measurement"]["executor"]])
-    files = [*(one.files.network for one in parents[:2]), *(one.files.onnx_model for one in parents[2:])]
-    paths = [str(file) for file in (*files[-2:], files[0])]
-    itself = paths[0] == paths[1]
-    result: dict[str, Any] = {"void": True}
+    require_installed([config.measurement["executor"]])
+    networks = [parent.files.network for parent in parents[:2]]
+    models = [parent.files.onnx_model for parent in parents[2:]]
+    # The network's own file comes last: it says the shape of the images, which a model does not.
+    paths = [str(path) for path in (*(models or networks), networks[0])]
     with hold_timing_lock(runtime.check_lease):
         for _ in range(MAX_RACE_ATTEMPTS):
-            if result["void"]:
-                result = summarise_races(
-                    [_run_race(paths, stage_config["measurement"], runtime) for _ in range(RACE_PROCESSES)], itself
-                )
+            races = [_run_race(paths, config.measurement, runtime) for _ in range(RACE_PROCESSES)]
+            result: dict[str, Any] = summarise_races(races, is_self_race=paths[0] == paths[1])
+            if not result["void"]:
+                break
     return result
 
 

@@ -19,6 +19,7 @@ from convarium.errors import StageFailed, UserError, is_interrupt
 from convarium.host import provenance
 from convarium.host.process import current_process
 from convarium.planning.plan import Node
+from convarium.stages.declaration import build_stage_config
 from convarium.store import curves, disk
 from convarium.store.result_folder import ResultFolder
 from convarium.store.result_record import RECORD_FORMAT, format_repair_hint
@@ -129,14 +130,15 @@ class StageRun:
         self.lease.remove()
 
     def _run_and_build_record(self) -> dict[str, Any]:
-        own, runtime = copy.deepcopy(self.node.stage_config), self._build_runtime()
+        config = build_stage_config(self.node.stage, copy.deepcopy(self.node.stage_config))
+        runtime = self._build_runtime()
         outside = lookup.allow_packages(self.node.runtime.get("allow", ()))
         parents = tuple(self._find_parent(signature) for signature in self.node.parents)
         started, clock = _format_now(), time.monotonic()
         provenance.reset_peak_memory()
         with outside, capture_stage_output(self.files.log, whole_process=self.run.controller != current_process()):
             stage = _load_stage(self.node.stage, self.threads)
-            result = stage(own, parents, runtime)
+            result = stage(config, parents, runtime)
         _check_stage_result(result)
         return {
             "format": RECORD_FORMAT,
