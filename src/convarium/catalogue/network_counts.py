@@ -7,7 +7,7 @@ from convarium.architectures import factory
 from convarium.catalogue.paper_inputs import get_paper_input, has_counted_tables
 from convarium.catalogue.rows import CatalogueRow
 from convarium.compose.points import compose_points
-from convarium.cost.macs import count_macs
+from convarium.cost.network_cost import Cost
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,13 @@ def build_architecture_config(row: CatalogueRow) -> dict[str, Any]:
         UserError: what is to run the row is not accepted.
     """
     (point,) = compose_points((row.config or "").split()).check_points()
-    found, seen = point.config["architecture"], get_paper_input(row)
-    sizes = {"in_chans": seen.channels, "num_classes": seen.classes, "img_size": seen.height}
-    return {**found, **sizes, "kwargs": {**found["kwargs"], **seen.kwargs}}
+    architecture, paper_input = point.config["architecture"], get_paper_input(row)
+    sizes = {
+        "in_chans": paper_input.channels,
+        "num_classes": paper_input.classes,
+        "img_size": paper_input.height,
+    }
+    return {**architecture, **sizes, "kwargs": {**architecture["kwargs"], **paper_input.kwargs}}
 
 
 def count_network(row: CatalogueRow) -> NetworkCounts:
@@ -39,9 +43,8 @@ def count_network(row: CatalogueRow) -> NetworkCounts:
     Raises:
         UserError: the network can't be built so.
     """
-    network, seen = (
-        factory.build_architecture(factory.condense_architecture(build_architecture_config(row)), "meta"),
-        get_paper_input(row),
-    )
-    kept = [*network.parameters(), *(network.buffers() if has_counted_tables(row) else ())]
-    return NetworkCounts(sum(one.numel() for one in kept), count_macs(network, seen.shape), seen.size_text)
+    architecture = factory.condense_architecture(build_architecture_config(row))
+    paper_input = get_paper_input(row)
+    cost = Cost(factory.build_architecture(architecture, "meta"), paper_input.shape)
+    parameters = cost.parameters + (cost.buffers if has_counted_tables(row) else 0)
+    return NetworkCounts(parameters, cost.macs, paper_input.size_text)

@@ -61,22 +61,21 @@ def main(argv: Sequence[str]) -> int:
 
 def summarise_network(subject: "InspectedNetwork") -> Json:
     """Return what a network is made of, and where it comes from."""
-    from convarium.cost.macs import count_macs
+    from convarium.cost.network_cost import Cost
 
-    network, architecture = subject.network, subject.architecture
-    parameters = list(network.parameters())
-    total = sum(one.numel() for one in parameters)
+    architecture = subject.architecture
+    cost = Cost(subject.network, subject.shape)
     return {
         "source": architecture["source"],
         "name": architecture["name"],
         **(_summarise_named(subject) if subject.named else _summarise_file(subject.stored) if subject.stored else {}),
         "input": {"shape": list(subject.shape), "classes": architecture["num_classes"], "images": subject.input_source},
-        "parameters": total,
-        "trainable_parameters": sum(one.numel() for one in parameters if one.requires_grad),
-        **({"nonzeros": sum(int(one.count_nonzero()) for one in parameters)} if subject.stored else {}),
-        "buffers": sum(one.numel() for one in network.buffers()),
-        "macs": count_macs(network, subject.shape),
-        "dense_bytes": BYTES_PER_PARAMETER * total,
+        "parameters": cost.parameters,
+        "trainable_parameters": cost.trainable_parameters,
+        **({"nonzeros": cost.nonzeros} if subject.stored else {}),
+        "buffers": cost.buffers,
+        "macs": cost.macs,
+        "dense_bytes": BYTES_PER_PARAMETER * cost.parameters,
     }
 
 

@@ -4,17 +4,12 @@ What training will change is not known yet, so deciders are tried on the weights
 the last round's decision positions and shapes stand, and retraining changes no byte of them.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import cache
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
-from torch import nn
-
 from convarium.architectures import factory
-from convarium.cost.macs import count_macs
-from convarium.cvm import container
+from convarium.cost.network_cost import Cost
 from convarium.cvm import header as file_header
 from convarium.errors import BudgetNotReachable, UserError
 
@@ -82,25 +77,10 @@ def compute_cost_limit(budget_spec: Json, header: Json) -> float:
     quantity, value = budget_spec["quantity"], float(budget_spec["value"])
     if quantity in ("bytes", "latency") or (value > 1 and quantity != "sparsity"):
         return value
-    dense = factory.build_architecture(header["architecture"], "meta")
+    dense_cost = Cost(factory.build_architecture(header["architecture"], "meta"), header["input"]["shape"])
     if quantity == "sparsity":
-        return (1 - value) * count_structural_cost(dense, "parameters", header)
-    return value * count_structural_cost(dense, quantity, header)
-
-
-def count_structural_cost(network: nn.Module, quantity: str, header: Json) -> float:
-    """MACs of one image of the header's input, or the number of parameters."""
-    if quantity == "macs":
-        return float(count_macs(network, header["input"]["shape"]))
-    return float(sum(parameter.numel() for parameter in network.parameters()))
-
-
-def measure_file_bytes(network: nn.Module, surgery: Sequence[Json], header: Json, coders: Mapping[str, str]) -> float:
-    """The bytes of the file that holds `network`, written and removed again."""
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "network.cvm"
-        container.write_cvm(path, network, {**header, "surgery": list(surgery)}, coders)
-        return float(path.stat().st_size)
+        return (1 - value) * dense_cost.parameters
+    return value * (dense_cost.macs if quantity == "macs" else dense_cost.parameters)
 
 
 def check_byte_budget(step: Json, architecture: Json) -> None:

@@ -11,6 +11,7 @@ from convarium.architectures import factory
 from convarium.compression import budget
 from convarium.compression.phases import Phase, unroll_phases
 from convarium.compression.step_state import StepContext, StepState, assign_coders, run_decider
+from convarium.cost.network_cost import Cost, measure_file_bytes
 from convarium.cvm import container
 from convarium.errors import BudgetNotReachable
 from convarium.representations import parametrization
@@ -81,11 +82,11 @@ def copy_step_state(state: StepState, context: StepContext) -> StepState:
 def _measure_state_cost(state: StepState, quantity: str, context: StepContext) -> float:
     """The cost of the state's network, in the unit of `budget.compute_cost_limit`."""
     if quantity == "bytes":
-        return budget.measure_file_bytes(state.network, state.surgery, _select_header(context), state.coders)
+        return measure_file_bytes(state.network, state.surgery, _select_header(context), state.coders)
     if quantity == "latency":
         return _measure_latency_share(state, context)
-    counted_quantity = "parameters" if quantity == "sparsity" else quantity
-    return budget.count_structural_cost(state.network, counted_quantity, context.header)
+    cost = Cost(state.network, context.header["input"]["shape"])
+    return cost.macs if quantity == "macs" else cost.parameters
 
 
 def _measure_latency_share(state: StepState, context: StepContext) -> float:

@@ -1,1 +1,1 @@
-"""What a network costs: multiply-accumulates, layer by layer too."""
+"""What a network costs: one `Cost` for budgets, tables and searches, multiply-accumulates, a table of layers."""

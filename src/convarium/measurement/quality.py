@@ -16,7 +16,7 @@ from torch import Tensor
 from convarium.architectures import factory
 from convarium.architectures.unsaved_tensors import move_network
 from convarium.compression.coverage import compute_site_coverage
-from convarium.cost.macs import count_macs
+from convarium.cost.network_cost import Cost
 from convarium.cvm import container
 from convarium.datasets.image_preparation import LazyImages
 from convarium.datasets.loading import load_splits, match_value_range
@@ -70,6 +70,7 @@ def measure_file(
     right, _ = evaluate_network(network, validation)
     per_class = count_correct_by_class(correct, test.labels, dataset["classes"])
     coverage = compute_site_coverage(factory.build_architecture(file.header["architecture"], "meta"))
+    cost = Cost(network, file.header["input"]["shape"])
     size = Path(outside or path).stat().st_size
     dense_bytes = Path(dense_path).stat().st_size if dense_path else _measure_dense_bytes(file.header)
     return {
@@ -85,9 +86,9 @@ def measure_file(
             "dense_bytes": dense_bytes,
             "ratio": dense_bytes / size,
             "xz_bytes": _measure_xz_bytes(Path(dense_path)) if dense_path else None,
-            "parameters": sum(parameter.numel() for parameter in network.parameters()),
-            "nonzeros": sum(int(parameter.count_nonzero()) for parameter in network.parameters()),
-            "macs": count_macs(network, file.header["input"]["shape"]),
+            "parameters": cost.parameters,
+            "nonzeros": cost.nonzeros,
+            "macs": cost.macs,
         },
         "correct": np.packbits(correct.numpy()).tobytes().hex(),
         "images": len(correct),
