@@ -1,4 +1,4 @@
-"""`architecture.weights`: a point that begins with adopted weights, found in the store, in place of training."""
+"""`architecture.weights=SIGNATURE`: a point that begins with adopted weights of the store in place of training."""
 
 import re
 from functools import lru_cache
@@ -33,23 +33,24 @@ def resolve_adopted_weights(config: Json) -> Json:
     architecture = config["architecture"]
     if "weights" not in architecture:
         return config
-    done = _read_adoption_record(open_store(config["runtime"]).root.resolve(), architecture["weights"])
-    where, adopted = f"architecture.weights={done['signature']}", done["stage_config"]["architecture"]
-    for key in adopted:
-        if adopted[key] != architecture[key]:
+    record = _read_adoption_record(open_store(config["runtime"]).root.resolve(), architecture["weights"])
+    for key, value in record["stage_config"]["architecture"].items():
+        if value != architecture[key]:
             raise UserError(
-                f"{where} was adopted for architecture.{key}={format_value(adopted[key])}, not"
-                f" {format_value(architecture[key])}"
+                f"architecture.weights={record['signature']} was adopted for"
+                f" architecture.{key}={format_value(value)}, not {format_value(architecture[key])}"
             )
-    return {**config, "architecture": {**architecture, "weights": done["signature"]}}
+    return {**config, "architecture": {**architecture, "weights": record["signature"]}}
 
 
 def read_adoption_stages(config: Json) -> tuple[Json, ...]:
     """Return the stage that adopted a resolved config's weights, as fields of a node."""
-    done = _read_adoption_record(open_store(config["runtime"]).root.resolve(), config["architecture"]["weights"])
-    return ({key: done[key] for key in NODE_FIELDS},)
+    root = open_store(config["runtime"]).root.resolve()
+    record = _read_adoption_record(root, config["architecture"]["weights"])
+    return ({key: record[key] for key in NODE_FIELDS},)
 
 
+# Each point of a sweep asks for the same few records.
 @lru_cache(maxsize=256)
 def _read_adoption_record(root: Path, prefix: str) -> Json:
     from convarium.store.store import Store
@@ -59,9 +60,9 @@ def _read_adoption_record(root: Path, prefix: str) -> Json:
         signature = store.resolve_signature(prefix)
     except UserError as error:
         raise UserError(f"architecture.weights={prefix}: {error}; `convarium adopt` makes weights") from None
-    done = store.find_record(signature)
-    if done is None or done["stage"] != "adopt":
-        what = "is not done" if done is None else f"is of stage {done['stage']}"
+    record = store.find_record(signature)
+    if record is None or record["stage"] != "adopt":
+        state = "is not done" if record is None else f"is of stage {record['stage']}"
         advice = f"convarium export {signature} -o net.cvm, then convarium adopt net.cvm"
-        raise UserError(f"architecture.weights={signature} {what}, no adopted weights; to adopt a network: {advice}")
-    return done
+        raise UserError(f"architecture.weights={signature} {state}, no adopted weights; to adopt a network: {advice}")
+    return record

@@ -1,4 +1,4 @@
-"""Controls: what every compression is held against, beside the dense network, at the same budgets.
+"""Controls: what every compression is compared with at the same budgets, apart from the dense network.
 
 Without these a table says nothing (Blalock et al. 2020, "What is the State of Neural Network Pruning?", section 6).
 """
@@ -14,7 +14,7 @@ EQUAL_BUDGET_CONTROLS = Override("compression=pruning/random,pruning/magnitude,c
 
 
 def build_control_grids(axes: Sequence[Override]) -> list[tuple[Override, ...]]:
-    """Return the grids of controls for a grid: everything else as it says, its budgets where it has some."""
+    """Return the grids of controls for a grid: with its other overrides, and under its budgets where it has some."""
     others = [override for override in axes if override.key != "compression"]
     without_budget = [override for override in others if override.group != "budget"]
     grids = [(*without_budget, DATA_FREE_CONTROLS)]

@@ -1,7 +1,7 @@
-"""All that touches Hydra's inside: the search path, the override grammar, composition, launchers.
+"""All that touches Hydra's internals: the search path, the override grammar, composition, launchers.
 
-Written against Hydra 1.3; tests/cli/test_hydra_adapter.py compares the fast way of composing with Hydra's own and fails
-when an inner name moves.
+Written against Hydra 1.3; tests/compose/test_hydra_adapter.py compares this fast way of composing with Hydra's own, and
+fails when an internal name moves.
 """
 
 import copy
@@ -55,7 +55,7 @@ CONFIG_ERRORS = (HydraException, OmegaConfBaseException, YAMLError, ValueError, 
 class UserConfigSource(FileConfigSource):
     """The user's ./conf: searched first, for options of our groups, and for launchers that are not Hydra's own.
 
-    So it can't replace a primary config, nor what Hydra itself is made of (logging, output, sweeper …).
+    It can't replace a primary config, nor what Hydra itself is made of (logging, output, sweeper …).
     """
 
     @staticmethod
@@ -64,26 +64,27 @@ class UserConfigSource(FileConfigSource):
 
     def is_config(self, config_path: str) -> bool:
         group, _, name = config_path.rpartition("/")
-        is_ours = not group.startswith("hydra") or (group == LAUNCHER_GROUP and name not in _list_hydra_launchers())
-        return bool(group) and is_ours and super().is_config(config_path)
-
-
-def _list_hydra_launchers() -> list[str]:
-    """Return the names of the launchers that Hydra and its installed plugins bring."""
-    return [name.removesuffix(".yaml") for name in ConfigStore.instance().list(LAUNCHER_GROUP)]
+        if group == LAUNCHER_GROUP:
+            files_of_hydra = ConfigStore.instance().list(LAUNCHER_GROUP)
+            is_allowed = f"{name}.yaml" not in files_of_hydra
+        else:
+            is_allowed = bool(group) and not group.startswith("hydra")
+        return is_allowed and super().is_config(config_path)
 
 
 class CopyingConfigRepository(CachingConfigRepository):
     """Reads each file once; composition changes what it is given, so everyone gets a copy."""
 
     def load_config(self, config_path: str) -> ConfigResult | None:
-        if (file := search_path.find_config_file("conf", config_path.removesuffix(".yaml"))) is not None:
-            search_path.read_config_text(file)  # whose mistakes name the file
+        file = search_path.find_config_file("conf", config_path.removesuffix(".yaml"))
+        if file is not None:
+            # Hydra's own errors name no file; these do.
+            search_path.read_config_text(file)
         return copy.deepcopy(super().load_config(config_path))
 
 
 def run_launched_worker(config: DictConfig) -> None:
-    """A launcher's task: be worker `runtime.worker` of the plan in the file `runtime.plan`."""
+    """Be worker `runtime.worker` of the plan in the file `runtime.plan`: the task that launchers are given."""
     from convarium.workers.worker import run_worker
 
     run_worker(Path(config.runtime.plan), int(config.runtime.worker))
@@ -91,7 +92,13 @@ def run_launched_worker(config: DictConfig) -> None:
 
 @dataclass(frozen=True)
 class ComposedGroups:
-    """A composition of groups: to be set further, as plain dict; its keys that are open still (`missing_keys`)."""
+    """A composition of groups.
+
+    Attributes:
+        pickled_config: the DictConfig, on which values are set: unpickling is much faster than a deep copy.
+        plain_config: the same as a plain dict.
+        missing_keys: those that must still be set; None where that can't be known.
+    """
 
     pickled_config: bytes
     plain_config: dict[str, Any]
@@ -176,11 +183,11 @@ class Composer:
         """
         overrides = [self.parse(text) for text in values]
         if are_independent(overrides, self._compose_groups_once(groups).missing_keys):
-            together = {
-                one.key_or_group: self._compose_single_value(groups, text)
-                for one, text in zip(overrides, values, strict=True)
+            value_by_key = {
+                override.key_or_group: self._compose_single_value(groups, text)
+                for override, text in zip(overrides, values, strict=True)
             }
-            return merge_values(self.compose_groups(groups), together)
+            return merge_values(self.compose_groups(groups), value_by_key)
         return _convert_to_dict(self._apply_values(groups, values))
 
     def _compose_single_value(self, groups: tuple[str, ...], text: str) -> Any:
@@ -248,15 +255,12 @@ class Composer:
         try:
             config = self.loader.load_configuration(LAUNCH_CONFIG, texts, run_mode=RunMode.MULTIRUN)
             HydraConfig.instance().set_config(config)
-            found = OmegaConf.to_container(config.hydra.launcher, resolve=True, throw_on_missing=True)
-            if not isinstance(found, dict) or "_target_" not in found:
+            launcher = OmegaConf.to_container(config.hydra.launcher, resolve=True, throw_on_missing=True)
+            if not isinstance(launcher, dict) or "_target_" not in launcher:
                 raise UserError("no launcher: it has no _target_")
         except CONFIG_ERRORS as error:
-            raise UserError(
-                add_shadowing_hint(
-                    f"{' '.join(settings) or LAUNCHER_GROUP}: {_format_config_error(error)}", {OWN_LAUNCHER}
-                )
-            ) from error
+            message = f"{' '.join(settings) or LAUNCHER_GROUP}: {_format_config_error(error)}"
+            raise UserError(add_shadowing_hint(message, {OWN_LAUNCHER})) from error
         return config
 
     def build_launcher(
@@ -277,14 +281,15 @@ class Composer:
                 config=config,
             )
         except (*CONFIG_ERRORS, RuntimeError, ImportError) as error:
-            raise UserError(
-                add_shadowing_hint(f"{LAUNCHER_GROUP}: {_format_config_error(error)}", {OWN_LAUNCHER})
-            ) from error
-        count = itertools.count()
+            message = f"{LAUNCHER_GROUP}: {_format_config_error(error)}"
+            raise UserError(add_shadowing_hint(message, {OWN_LAUNCHER})) from error
+        job_count = 0
 
         def launch(jobs: list[list[str]]) -> None:
-            first = [next(count) for _ in jobs]
-            plugin.launch(jobs, initial_job_idx=first[0] if first else 0)
+            # A launcher names its jobs' files by their index, which must be another in a later round.
+            nonlocal job_count
+            initial_index, job_count = job_count, job_count + len(jobs)
+            plugin.launch(jobs, initial_job_idx=initial_index)
 
         return launch
 
@@ -295,13 +300,19 @@ def _refuse_huge_range(value: Any) -> None:
         return
     if value.step == 0 or any(isnan(number or 0) for number in (value.start, value.stop, value.step)):
         raise UserError("no range of numbers; write range(start,stop,step) with a step that is not 0")
-    if any(True for _ in itertools.islice(value.range(), MAX_POINTS, None)):
+    # Hydra would list all its values; whether there is one past the limit is enough to know.
+    if next(itertools.islice(value.range(), MAX_POINTS, None), None) is not None:
         raise UserError(f"a range of more than {MAX_POINTS:,} values; at most so many points are taken at once")
 
 
 def _has_nested_sweep(value: Any) -> bool:
-    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return any(isinstance(one, Sweep) or _has_nested_sweep(one) for one in inner)
+    if isinstance(value, dict):
+        entries = list(value.values())
+    elif isinstance(value, list):
+        entries = value
+    else:
+        return False
+    return any(isinstance(entry, Sweep) or _has_nested_sweep(entry) for entry in entries)
 
 
 class FrozenConfigLoader:
@@ -329,10 +340,14 @@ def _convert_to_dict(config: DictConfig, must_be_complete: bool = True) -> dict[
 
 
 def _allow_keys_in_empty(config: DictConfig) -> None:
-    """A knob whose default is {} takes any keys."""
+    """Let a knob whose default is {} take any keys."""
     for node in config._content.values():  # type: ignore[union-attr]
-        if isinstance(node, DictConfig) and not node._is_none() and not node._is_missing():
-            OmegaConf.set_struct(node, False) if len(node) == 0 else _allow_keys_in_empty(node)
+        if not isinstance(node, DictConfig) or node._is_none() or node._is_missing():
+            continue
+        if len(node) == 0:
+            OmegaConf.set_struct(node, False)
+        else:
+            _allow_keys_in_empty(node)
 
 
 def _explain_failed_override(text: str, override: HydraOverride, composed: Mapping[str, Any], error: Exception) -> str:
@@ -353,7 +368,8 @@ def _format_config_error(error: BaseException) -> str:
     """Return the line of Hydra's, OmegaConf's or YAML's message that says what is wrong."""
     mark = getattr(error, "problem_mark", None)
     if isinstance(error, YAMLError) and mark is not None:
-        return f"{mark.name} line {mark.line + 1}: {getattr(error, 'problem', None) or 'no YAML'}"
+        problem = getattr(error, "problem", None) or "no YAML"
+        return f"{mark.name} line {mark.line + 1}: {problem}"
     if isinstance(error, ReaderError):
         return f"{error.name}: no YAML: {error.reason}"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]

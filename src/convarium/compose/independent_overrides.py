@@ -1,4 +1,4 @@
-"""Overrides of different keys: each is set by Hydra once, alone, and their values are laid together for every point.
+"""Overrides of different keys: Hydra sets each once, alone, and a point's config is merged from their values.
 
 Composing with OmegaConf takes milliseconds a point; a sweep of a thousand points sets the same few values many times.
 """
@@ -60,14 +60,11 @@ def _copy_config(config: Mapping[str, Any]) -> Json:
 
 
 def _is_plain_override(override: Override) -> bool:
+    if override.is_delete() or override.is_add() or override.is_force_add() or override.package is not None:
+        return False
     text = str(override.input_line)
-    changes = not (override.is_delete() or override.is_add() or override.is_force_add()) and override.package is None
-    return (
-        changes
-        and bool(DOTTED_KEY.fullmatch(override.key_or_group))
-        and INTERPOLATION_START not in text
-        and MISSING_VALUE not in text
-    )
+    is_plain_value = INTERPOLATION_START not in text and MISSING_VALUE not in text
+    return is_plain_value and bool(DOTTED_KEY.fullmatch(override.key_or_group))
 
 
 def _iterate_leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

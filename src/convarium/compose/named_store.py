@@ -1,4 +1,4 @@
-"""The store that a command line names, for commands that only look at what is stored."""
+"""The store that a command line names, for commands that take no points."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING

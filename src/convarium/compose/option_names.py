@@ -1,4 +1,4 @@
-"""Options may be typed short: `resnet20` for `cross_layer/resnet20`, also in lists."""
+"""Short names of options, also in lists: `resnet20` for `cross_layer/resnet20`."""
 
 from typing import Any
 
@@ -20,27 +20,31 @@ def resolve_option(group: str, value: Any) -> Any:
     try:
         return resolve_full_name(group, value, list_group_options(group))
     except UserError:
-        if group == "architecture" and (said := _suggest_library_name(value)):
-            raise UserError(f"architecture={value}: no such architecture{said}") from None
+        suggestion = _suggest_library_name(value) if group == "architecture" else ""
+        if suggestion:
+            raise UserError(f"architecture={value}: no such architecture{suggestion}") from None
         raise
 
 
 def _suggest_library_name(value: str) -> str:
-    """Say the name of timm or torchvision that is nearer to what was typed than every option."""
+    """Suggest a name of timm or torchvision if one is nearer to what was typed than every option; else nothing."""
     from convarium.architectures.name_suggestions import suggest_architecture
 
-    said = suggest_architecture(value, "own", [name.rpartition("/")[2] for name in list_group_options("architecture")])
-    return said if "architecture=" in said else ""
+    options = [name.rpartition("/")[2] for name in list_group_options("architecture")]
+    suggestion = suggest_architecture(value, "own", options)
+    # A suggestion of ours is a bare name, which the caller's own error already gives.
+    return suggestion if "architecture=" in suggestion else ""
 
 
 def _resolve_compression(value: Any) -> Any:
     names = value if isinstance(value, list) else [value]
-    if wrong := [name for name in names if not isinstance(name, str | None)]:
-        raise UserError(f"compression={value}: {wrong[0]!r} is not a method; write compression=[first,second]")
-    known = [name for name in list_group_options("compression") if name != "none"]
+    for name in names:
+        if not isinstance(name, str | None):
+            raise UserError(f"compression={value}: {name!r} is not a method; write compression=[first,second]")
+    options = [name for name in list_group_options("compression") if name != "none"]
     if len(names) == 1 or "none" in names:
-        known.append("none")
-    methods = [resolve_full_name("compression", name, known) for name in names if name not in (None, "none")]
+        options.append("none")
+    methods = [resolve_full_name("compression", name, options) for name in names if name not in (None, "none")]
     if "none" in names and methods:
         raise UserError(f"compression=[{','.join(map(str, names))}]: none stands alone; leave it out of the list")
     check_method_names(methods)

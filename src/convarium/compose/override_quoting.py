@@ -1,4 +1,4 @@
-"""Paths are taken as they are typed; of any other value that Hydra's grammar can't read it is said how to quote it."""
+"""Quoting of values: paths are taken as they are typed, for others an error says how to quote them."""
 
 import re
 import shlex
@@ -82,15 +82,19 @@ def _quote_name(name: str) -> str:
 
 def _split_names(value: str) -> Iterator[str]:
     """Yield the names between commas that stand in no quotes and no brackets and are not escaped."""
-    start, place, depth = 0, 0, 0
-    while place < len(value):
-        whole = QUOTED_PATTERN.match(value, place) if place == start else None
-        if whole and value[whole.end() : whole.end() + 1] in ("", ","):
-            place = whole.end()
+    start, index, depth = 0, 0, 0
+    while index < len(value):
+        quoted = QUOTED_PATTERN.match(value, index) if index == start else None
+        if quoted and value[quoted.end() : quoted.end() + 1] in ("", ","):
+            index = quoted.end()
             continue
-        depth += (value[place] in OPENING_BRACKETS) - (value[place] in CLOSING_BRACKETS and depth > 0)
-        if value[place] == "," and not depth:
-            yield value[start:place]
-            start = place + 1
-        place += 2 if value[place] == "\\" else 1
+        character = value[index]
+        if character in OPENING_BRACKETS:
+            depth += 1
+        elif character in CLOSING_BRACKETS and depth:
+            depth -= 1
+        if character == "," and not depth:
+            yield value[start:index]
+            start = index + 1
+        index += 2 if character == "\\" else 1
     yield value[start:]

@@ -1,4 +1,4 @@
-"""The one path from arguments to points; run, plan and compare see the same."""
+"""The one path from arguments to points, which run, plan and compare share."""
 
 import itertools
 import json
@@ -28,7 +28,7 @@ NON_RESULT_GROUPS = ("runtime", "tracking")
 
 @dataclass(frozen=True)
 class InvalidPoint:
-    """A point that can't be, and why, in one line."""
+    """A point that can't be composed, and why, in one line."""
 
     overrides: tuple[Override, ...]
     error: str
@@ -36,7 +36,15 @@ class InvalidPoint:
 
 @dataclass(frozen=True)
 class PointRequest:
-    """What a command line asks for."""
+    """What a command line asks for.
+
+    Attributes:
+        points: the valid ones, each config once.
+        skip_invalid: whether the sweep lets invalid points be left out.
+        runtime: of all points: it decides no result and can't be swept.
+        tracking: likewise.
+        selects_points: whether anything was typed that chooses points, not only where they are stored or tracked.
+    """
 
     points: tuple[Point, ...]
     invalid: tuple[InvalidPoint, ...]
@@ -55,13 +63,14 @@ class PointRequest:
         Raises:
             UserError: an invalid point; of several, each in a line of its own.
         """
-        reasons = {one.error for one in self.invalid}
+        reasons = {point.error for point in self.invalid}
         if len(reasons) == 1 and (not self.points or not self.skip_invalid):
             raise UserError(reasons.pop())
         if self.invalid and not self.skip_invalid:
-            lines = "".join(f"\n  {' '.join(one.overrides)}: {one.error}" for one in self.invalid)
             total = len(self.invalid) + len(self.points)
-            raise UserError(f"{len(self.invalid)} of {total} points are invalid, nothing is run:{lines}")
+            lines = [f"{len(self.invalid)} of {total} points are invalid, nothing is run:"]
+            lines += [f"  {' '.join(point.overrides)}: {point.error}" for point in self.invalid]
+            raise UserError("\n".join(lines))
         if not self.points:
             raise UserError("every point of this sweep is invalid; `convarium plan` says why")
         return self.points
@@ -79,6 +88,7 @@ def compose_points(arguments: Sequence[str]) -> PointRequest:
     typed, launcher, sweep_names = _split_arguments([Override(text) for text in arguments])
     sweep = load_sweep(sweep_names)
     if launcher:
+        # A mistake in the launcher's settings is said now, not when all points are planned.
         composer.compose_launcher_config(launcher, Path(), 1)
     points: dict[str, Point] = {}
     invalid: dict[tuple[Override, ...], InvalidPoint] = {}
@@ -130,7 +140,7 @@ def _split_arguments(
 def _iterate_grids(
     composer: "Composer", sweep: SavedSweep, typed: Sequence[Override]
 ) -> Iterator[list[list[Override]]]:
-    """Yield each grid's axes, and those of its controls, for which a typed compression counts as another grid's."""
+    """Yield the axes of each grid and of its controls; a compression that is typed replaces no control."""
     for grid in sweep.grids:
         yield _collect_axes(composer, grid, typed)
         if sweep.controls:
@@ -174,7 +184,10 @@ def _expand_axis(composer: "Composer", override: Override) -> list[Override]:
 def _iterate_point_overrides(
     composer: "Composer", axes: list[list[Override]], unused: dict[str, bool]
 ) -> Iterator[tuple[Override, ...]]:
-    """Yield the overrides of each point, without the knobs of methods it does not have; note which knobs are used."""
+    """Yield the overrides of each point, without the knobs of methods that it does not have.
+
+    `unused` gets each knob's key, with False as soon as a point uses it.
+    """
     seen = set()
     for combination in itertools.product(*axes):
         methods = _list_chosen_methods(combination)
@@ -197,11 +210,13 @@ def _list_chosen_methods(overrides: Sequence[Override]) -> set[str]:
 
 
 def _has_composed_step(composer: "Composer", overrides: Sequence[Override], step: str) -> bool:
-    """A file may hold several steps under names of their own."""
+    """Whether a chosen option of compression composes to a step of this name."""
+    # A file may hold several steps under names of their own. One that can't be composed fails later, with its reason.
     try:
-        return step in (composer.compose_groups(_select_group_choices(overrides)).get("compression") or {})
+        steps = composer.compose_groups(_select_group_choices(overrides)).get("compression")
     except UserError:
         return True
+    return step in (steps or {})
 
 
 def _select_group_choices(overrides: Sequence[Override]) -> tuple[Override, ...]:
@@ -212,12 +227,11 @@ def _select_group_choices(overrides: Sequence[Override]) -> tuple[Override, ...]
 def _compose_point(composer: "Composer", overrides: tuple[Override, ...]) -> Point:
     try:
         config, default = _compose_config(composer, overrides)
-        others = find_references(overrides, config, default, lambda others: _compose_config(composer, others)[0])
+        references = find_references(overrides, config, default, lambda others: _compose_config(composer, others)[0])
     except UserError as error:
-        raise UserError(
-            search_path.add_shadowing_hint(str(error), composer.get_chosen_options(_select_group_choices(overrides)))
-        ) from error
-    return Point(overrides, config, others)
+        options = composer.get_chosen_options(_select_group_choices(overrides))
+        raise UserError(search_path.add_shadowing_hint(str(error), options)) from error
+    return Point(overrides, config, references)
 
 
 def _compose_config(composer: "Composer", overrides: tuple[Override, ...]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -225,34 +239,39 @@ def _compose_config(composer: "Composer", overrides: tuple[Override, ...]) -> tu
     groups = _select_group_choices(overrides)
     values = [override for override in overrides if override not in groups]
     default = composer.compose_groups(groups)
-    return resolve_adopted_weights(check_config(composer.compose_with_values(groups, values), default)), default
+    config = check_config(composer.compose_with_values(groups, values), default)
+    return resolve_adopted_weights(config), default
 
 
 def _serialise_result_config(config: dict[str, Any]) -> str:
-    return json.dumps({key: value for key, value in config.items() if key not in NON_RESULT_GROUPS}, sort_keys=True)
+    """Return what decides a point's results, as text: points of the same text are one."""
+    result_config = {key: value for key, value in config.items() if key not in NON_RESULT_GROUPS}
+    return json.dumps(result_config, sort_keys=True)
 
 
 def _check_knobs_used(unused: dict[str, bool], typed_keys: Collection[str]) -> None:
     """Refuse a knob that no point uses, unless it is a sweep's own and another compression was typed."""
     for key, is_unused in unused.items():
         if is_unused and (key in typed_keys or "compression" not in typed_keys):
+            method = key.split(".")[1]
             methods = [name.rpartition("/")[2] for name in search_path.list_group_options("compression")]
-            near = suggest_nearest(key.split(".")[1], methods)
-            hint = near if key.split(".")[1] not in methods else f"; add {key.split('.')[1]} to compression=[…]"
+            hint = f"; add {method} to compression=[…]" if method in methods else suggest_nearest(method, methods)
             raise UserError(f"{key}: no point uses this method{hint}")
 
 
-def _find_settings(points_found: dict[str, Point], composer: "Composer", typed: Sequence[Override]) -> dict[str, Any]:
+def _find_settings(points: dict[str, Point], composer: "Composer", typed: Sequence[Override]) -> dict[str, Any]:
     """Return the config of any point, as far as it decides no result."""
-    if points_found:
-        return next(iter(points_found.values())).config
+    if points:
+        return next(iter(points.values())).config
     overrides = tuple(override for override in typed if override.group in NON_RESULT_GROUPS)
     return _compose_point(composer, overrides).config
 
 
 def _mask_password(point: Point) -> Point:
     """Return a point as it may be stored and shown: a tracker's address without its password."""
-    tracking = {key: mask_passwords(value) if value else value for key, value in point.config["tracking"].items()}
+    tracking = dict(point.config["tracking"])
+    for key, value in tracking.items():
+        tracking[key] = mask_passwords(value) if value else value
     return replace(point, overrides=_mask_texts(point.overrides), config={**point.config, "tracking": tracking})
 
 

@@ -1,4 +1,4 @@
-"""A command line from a config: the groups' options, then every value that differs from what they compose to."""
+"""A command line from a stored result: the groups' options, then every value in which its config differs from them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -14,91 +14,109 @@ OMITTED_STEP_KEYS = ("method", "name", "version", "phases", "budget")
 
 
 def rebuild_overrides(store: "Store", record: Json) -> list[str] | None:
-    """Return overrides that compose to the config a result was made from, None where they can't be told."""
+    """Return overrides that compose to the config a result was made from; None where there are none any more."""
     network = record["signature"] if makes_network(record["stage"]) else record["parents"][0]
     chain = list(store.walk_chain(network))
-    if not chain or chain[-1]["parents"]:
+    is_whole_chain = chain and not chain[-1]["parents"]
+    if not is_whole_chain:
         return None
     try:
         return _find_shortest_overrides(chain, record)
     except (UserError, KeyError):
+        # An option or a knob of then is no longer there.
         return None
 
 
 def _find_shortest_overrides(chain: Sequence[Json], record: Json) -> list[str]:
-    config, steps = _find_dense_config(chain, record), [_restore_step(one) for one in reversed(chain[:-1])]
+    """Return the overrides with the recipe to which the result's has the fewest differences.
+
+    Args:
+        chain: records of the stages that made the network, the last step first.
+        record: the result's own.
+    """
+    config = _get_dense_config(chain, record)
+    steps = [_restore_step(step_record) for step_record in reversed(chain[:-1])]
+    # A step that solved a budget knows the steps that came after it.
     steps += chain[0]["stage_config"].get("following", [])
     groups = [*_format_architecture(config["architecture"]), f"dataset={config['dataset']['name']}"]
-    groups += [f"compression={_format_override_value([step['method'] for step in steps])}"] if steps else []
-    best = min(
-        (_find_differing_overrides(config, steps, [*groups, recipe]) for recipe in _list_recipe_choices(config)),
-        key=len,
-    )
-    return [*best, *_format_measurement(record["stage_config"])]
+    if steps:
+        groups.append(f"compression={_format_override_value([step['method'] for step in steps])}")
+    candidates = [
+        _find_differing_overrides(config, steps, [*groups, f"recipe={recipe}"])
+        for recipe in _list_candidate_recipes(config)
+    ]
+    return [*min(candidates, key=len), *_format_measurement(record["stage_config"])]
 
 
-def _find_dense_config(chain: Sequence[Json], record: Json) -> Json:
+def _get_dense_config(chain: Sequence[Json], record: Json) -> Json:
     if chain[-1]["stage"] == "train":
-        own: Json = chain[-1]["stage_config"]
-        return own
+        stage_config: Json = chain[-1]["stage_config"]
+        return stage_config
     from convarium.comparison import adopted_config
 
     return adopted_config.derive_adopted_config(chain, record["stage_config"]["dataset"])
 
 
 def _restore_step(record: Json) -> dict[str, Any]:
-    """A step's knobs; the networks it refers to by their signatures."""
+    """Return a step's knobs as they were composed: with the signatures of the networks that it refers to."""
     step = dict(record["stage_config"]["step"])
     for name, parent in zip(record["stage_config"]["references"], record["parents"][1:], strict=True):
         *terms, knob = name.split(".")
-        within = step
+        block = step
         for term in terms:
-            within[term] = dict(within[term])
-            within = within[term]
-        within[knob] = {"signature": parent}
+            block[term] = dict(block[term])
+            block = block[term]
+        block[knob] = {"signature": parent}
     return step
 
 
 def _format_architecture(architecture: Json) -> list[str]:
-    own = architecture["source"] == "own"
-    return [f"architecture={architecture['name']}"] if own else [
-        f"architecture={architecture['source']}", f"architecture.name={architecture['name']}",
-    ]  # fmt: skip
+    if architecture["source"] == "own":
+        return [f"architecture={architecture['name']}"]
+    return [f"architecture={architecture['source']}", f"architecture.name={architecture['name']}"]
 
 
-def _list_recipe_choices(config: Json) -> list[str]:
+def _list_candidate_recipes(config: Json) -> list[str]:
+    """Return all recipes; for a network that was adopted without training any one."""
     from convarium.config.search_path import list_group_options
 
-    return [f"recipe={name}" for name in list_group_options("recipe")] if "recipe" in config else ["recipe=sgd_cosine"]
+    return list_group_options("recipe") if "recipe" in config else ["sgd_cosine"]
 
 
 def _find_differing_overrides(config: Json, steps: Sequence[Json], groups: Sequence[str]) -> list[str]:
     """Return `groups` and one override for each value in which what they compose to is another."""
     from convarium.compose.points import compose_points
 
-    budgets = [f"budget.{step['budget']['quantity']}={step['budget']['value']}" for step in steps if "budget" in step]
-    (point,) = compose_points(
-        [*groups, *budgets, f"seed={config['seed']}", *_format_terms_and_references(steps)]
-    ).check_points()
-    found: list[str] = list(point.overrides)
+    budgets = [step["budget"] for step in steps if "budget" in step]
+    arguments = [
+        *groups,
+        *(f"budget.{budget['quantity']}={budget['value']}" for budget in budgets),
+        f"seed={config['seed']}",
+        *_format_terms_and_references(steps),
+    ]
+    (point,) = compose_points(arguments).check_points()
+    overrides: list[str] = list(point.overrides)
     for group in ("architecture", "dataset", "recipe"):
-        found += _format_differing_values(group, config.get(group, {}), point.config[group])
+        overrides += _format_differing_values(group, config.get(group, {}), point.config[group])
     for step, default in zip(steps, point.config["compression"], strict=True):
-        knob = step.get("budget", {}).get("knob")
-        wanted = {key: value for key, value in step.items() if key not in (*OMITTED_STEP_KEYS, knob)}
-        found += _format_differing_values(f"compression.{_get_method_name(step)}", wanted, default)
-    return found
+        # The knob of a budget has the value that was solved: asked for it would be another step.
+        omitted_keys = (*OMITTED_STEP_KEYS, step.get("budget", {}).get("knob"))
+        knobs = {key: value for key, value in step.items() if key not in omitted_keys}
+        overrides += _format_differing_values(f"compression.{_get_method_name(step)}", knobs, default)
+    return overrides
 
 
 def _format_terms_and_references(steps: Sequence[Json]) -> list[str]:
-    """Terms are switched on, and networks named, before anything can be composed."""
-    found = []
+    """Return what must be set before steps can be composed: terms that are switched on, and networks that are named."""
+    overrides = []
     for step in steps:
+        path = f"compression.{_get_method_name(step)}"
         if step.get("terms"):
-            found.append(f"compression.{_get_method_name(step)}.terms={_format_override_value(step['terms'])}")
-        for path, value in _iterate_leaves(f"compression.{_get_method_name(step)}", step):
-            found += [f"{path}={_format_override_value(value)}"] if path.endswith(".signature") else []
-    return found
+            overrides.append(f"{path}.terms={_format_override_value(step['terms'])}")
+        for key, value in _iterate_leaves(path, step):
+            if key.endswith(".signature"):
+                overrides.append(f"{key}={_format_override_value(value)}")
+    return overrides
 
 
 def _iterate_leaves(path: str, values: Json) -> Iterator[tuple[str, Any]]:
@@ -109,28 +127,28 @@ def _iterate_leaves(path: str, values: Json) -> Iterator[tuple[str, Any]]:
             yield f"{path}.{key}", value
 
 
-def _format_differing_values(path: str, wanted: Json, default: Json) -> list[str]:
-    found = []
-    for key, value in wanted.items():
-        other = default.get(key)
-        if isinstance(value, Mapping) and isinstance(other, Mapping) and other:
-            found += _format_differing_values(f"{path}.{key}", value, other)
-        elif value != other and key not in OMITTED_STEP_KEYS:
-            found.append(f"{path}.{key}={_format_override_value(value)}")
-    return found
+def _format_differing_values(path: str, values: Json, default: Json) -> list[str]:
+    overrides = []
+    for key, value in values.items():
+        default_value = default.get(key)
+        if isinstance(value, Mapping) and isinstance(default_value, Mapping) and default_value:
+            overrides += _format_differing_values(f"{path}.{key}", value, default_value)
+        elif value != default_value and key not in OMITTED_STEP_KEYS:
+            overrides.append(f"{path}.{key}={_format_override_value(value)}")
+    return overrides
 
 
 def _format_measurement(stage_config: Json) -> list[str]:
-    """What asks for the stage itself where it is a time or an execution."""
+    """Return what asks for a stage `time` or `execute`; nothing for other stages."""
     setting = stage_config.get("measurement", stage_config)
     if "executor" not in setting:
         return []
-    found = {
+    measurement = {
         "executors": [setting["executor"]],
         "batch_sizes": [setting.get("batch", 1)],
         "threads": setting.get("threads", 1),
     }
-    return [f"measurement.{key}={_format_override_value(value)}" for key, value in found.items()]
+    return [f"measurement.{key}={_format_override_value(value)}" for key, value in measurement.items()]
 
 
 def _get_method_name(step: Json) -> str:
@@ -140,7 +158,8 @@ def _get_method_name(step: Json) -> str:
 def _format_override_value(value: Any) -> str:
     """Return a JSON value in the grammar of overrides."""
     if isinstance(value, Mapping):
-        return "{" + ",".join(f"{key}:{_format_override_value(entry)}" for key, entry in value.items()) + "}"
+        entries = [f"{key}:{_format_override_value(entry)}" for key, entry in value.items()]
+        return "{" + ",".join(entries) + "}"
     if isinstance(value, list):
         return "[" + ",".join(map(_format_override_value, value)) + "]"
     if value is None or isinstance(value, bool):

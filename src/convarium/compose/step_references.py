@@ -2,12 +2,13 @@
 
 A method's YAML lists such knobs under `_references_`; each holds the fields `signature`, `architecture`, `recipe` and
 `seed`, null by default. Either the signature of a stored network is given, or what differs from the asking command:
-the rest is laid under it, without compression, and the network is trained in the same sweep if it is not stored.
+the rest is taken from it, without compression, and the network is trained in the same sweep if it is not stored.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from convarium.compose.adopted_weights import NODE_FIELDS
 from convarium.compose.option_names import resolve_option
 from convarium.config import search_path
 from convarium.config.compression_steps import list_term_names
@@ -38,20 +39,20 @@ def find_references(
     Raises:
         UserError: a reference is left open, or names what can't be had.
     """
-    found = []
-    described = (default.get("compression") or {}).items()
-    for position, (step, (key, yaml)) in enumerate(zip(config["compression"], described, strict=True)):
+    references = []
+    if "weights" in config["architecture"]:
+        references.append(_build_dense_reference(-1, "weights", config))
+    declared_steps = (default.get("compression") or {}).items()
+    for position, (step, (key, yaml)) in enumerate(zip(config["compression"], declared_steps, strict=True)):
         for name, fields, is_term in _iterate_references(step, yaml):
             where = f"compression.{key}.{name}"
             if "signature" in fields:
-                found.append(
-                    Reference(position, name, node_fields=_load_stored_chain(fields, where, config["runtime"]))
-                )
+                chain = _load_stored_chain(fields, where, config["runtime"])
+                references.append(Reference(position, name, node_fields=chain))
             else:
-                of_other_network = _overlay_fields(overrides, fields, where, needed=not is_term)
-                found.append(_build_dense_reference(position, name, compose(of_other_network)))
-    begun = [_build_dense_reference(-1, "weights", config)] if "weights" in config["architecture"] else []
-    return (*begun, *found)
+                network_overrides = _overlay_fields(overrides, fields, where, needed=not is_term)
+                references.append(_build_dense_reference(position, name, compose(network_overrides)))
+    return tuple(references)
 
 
 def _build_dense_reference(position: int, name: str, config: Json) -> Reference:
@@ -68,20 +69,20 @@ def _iterate_references(step: Json, yaml: Mapping[str, Any]) -> Iterator[tuple[s
 
     A term that names no network has the step's own dense network.
     """
-    blocks = [
-        ("", step, yaml),
-        *((f"{term}.", step[term], yaml[term]) for term in list_term_names(yaml) if term in step),
-    ]
-    for prefix, values, described in blocks:
-        for name in described.get("_references_") or ():
+    blocks = [("", step, yaml)]
+    for term in list_term_names(yaml):
+        if term in step:
+            blocks.append((f"{term}.", step[term], yaml[term]))
+    for prefix, values, block_yaml in blocks:
+        for name in block_yaml.get("_references_") or ():
             fields = {field: value for field, value in values[name].items() if value is not None}
-            yield f"{prefix}{name}", fields, "_term_" in described
+            yield f"{prefix}{name}", fields, "_term_" in block_yaml
 
 
 def _overlay_fields(
     overrides: Sequence[Override], fields: Mapping[str, Any], where: str, needed: bool
 ) -> tuple[Override, ...]:
-    """Return the asking point's overrides with `fields` laid over them, without compression."""
+    """Return the asking point's overrides without compression, with `fields` in place of their own groups."""
     if needed and not fields:
         raise UserError(f"{where}: which network? set {where}.architecture=NAME or {where}.signature=SIGNATURE")
     replaced = ("compression", *fields)
@@ -95,16 +96,20 @@ def _overlay_fields(
 def _load_stored_chain(fields: Mapping[str, Any], where: str, runtime: Mapping[str, Any]) -> tuple[Json, ...]:
     from convarium.compose.store_access import open_store
 
-    if others := sorted(fields.keys() - {"signature"}):
+    others = sorted(fields.keys() - {"signature"})
+    if others:
         raise UserError(f"{where}.{others[0]} says nothing beside {where}.signature; leave one of them out")
     store = open_store(runtime)
-    return tuple(_list_chain_stages(store, store.resolve_signature(str(fields["signature"])), where))
+    signature = store.resolve_signature(str(fields["signature"]))
+    return tuple(_list_chain_stages(store, signature, where))
 
 
 def _list_chain_stages(store: "Store", signature: str, where: str) -> list[Json]:
     """Return the stages that made a stored network, as fields of nodes, parents first."""
-    done = store.find_record(signature)
-    if done is None or not makes_network(done["stage"]):
+    record = store.find_record(signature)
+    if record is None or not makes_network(record["stage"]):
         raise UserError(f"{where}.signature={signature} is not a stored network")
-    own = {key: done[key] for key in ("stage", "version", "stage_config", "parents", "fingerprint", "name")}
-    return [*(node for parent in done["parents"] for node in _list_chain_stages(store, parent, where)), own]
+    stages = []
+    for parent in record["parents"]:
+        stages += _list_chain_stages(store, parent, where)
+    return [*stages, {key: record[key] for key in NODE_FIELDS}]

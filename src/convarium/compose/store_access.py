@@ -1,4 +1,4 @@
-"""The store a command line means."""
+"""The store of a config, and what could not be read in it."""
 
 import sys
 from collections.abc import Mapping

@@ -19,7 +19,7 @@ from convarium.errors import UserError
 
 @dataclass(frozen=True)
 class SavedSweep:
-    """The lines a command stands for; without a sweep, one empty line that the typed overrides complete."""
+    """The grids that `sweep=NAME` stands for; without a sweep one empty grid, which the typed overrides fill."""
 
     name: str | None
     grids: tuple[tuple[Override, ...], ...]
@@ -31,7 +31,7 @@ def load_sweep(names: list[str]) -> SavedSweep:
     """Return the sweep that was asked for by `sweep=NAME`.
 
     Raises:
-        UserError: two different sweeps, no such sweep, or a file that is none.
+        UserError: two different sweeps, no such sweep, or a file that is not one.
     """
     if not names:
         return SavedSweep(None, ((),), False)
@@ -50,13 +50,13 @@ def list_sweeps() -> list[str]:
 
 
 def read_sweep(name: str) -> tuple[Path, dict[str, Any]]:
-    """Return a sweep's file and what it says, by its whole name.
+    """Return a sweep's file and its checked content, by its whole name.
 
     Raises:
-        UserError: the file is none.
+        UserError: the file is not a sweep.
     """
     path = find_config_file("sweeps", name)
-    assert path is not None, "it is one of the known"
+    assert path is not None, "the caller took the name from list_sweeps"
     return path, check_closed_group(_read_yaml(path), SweepConfig, str(path))
 
 

@@ -1,4 +1,4 @@
-"""Take weights from outside as a dense network: the stage stands where training would."""
+"""Take weights from outside as a dense network; the stage stands in the place of training."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -17,10 +17,11 @@ class AdoptConfig(StageConfig):
     """What adopted weights are known by.
 
     Attributes:
-        tensors: the fingerprint of the weights.
-        input: mean and std by which images are normalised, and where they have more than 8 bits the value_range.
-        fresh: names of the network's tensors that are not among the weights; drawn from `seed`.
-        recipe, dataset: of a training, where the weights were trained further.
+        tensors: fingerprint of the weights.
+        input: mean and std by which images are normalised; of images of more than 8 bits also their value_range.
+        fresh: names of the network's tensors that are not among the weights; they are drawn from `seed`.
+        recipe: of a further training; None where the weights are taken as they are.
+        dataset: of a further training.
     """
 
     architecture: dict[str, Any]
@@ -82,27 +83,29 @@ def _describe_images(config: AdoptConfig) -> Json:
 
 
 def build_adopt_node(config: Json, tensors: str, fresh: tuple[str, ...], normalisation: Json, trained: bool) -> Node:
-    """Return the stage that adopts weights.
+    """Return the node that adopts weights.
 
     Args:
-        config: the point's, for its architecture, task, and what it is trained by.
-        tensors: the fingerprint of the weights.
-        fresh: names of the network's tensors that are not among them; they come from the point's seed.
-        normalisation: mean and std by which the network's images are normalised, and where they have more than 8 bits
-            the value_range by which they are scaled.
-        trained: whether all is trained by the point's recipe.
+        config: the point's; gives architecture, task, recipe and dataset.
+        tensors: fingerprint of the weights.
+        fresh: names of the network's tensors that are not among the weights; they are drawn from the point's seed.
+        normalisation: mean and std by which images are normalised; of images of more than 8 bits also their
+            value_range.
+        trained: whether the network is then trained by the point's recipe.
     """
-    data = {key: value for key, value in config["dataset"].items() if key != "root"}
+    is_random = bool(fresh) or trained
+    dataset = {key: value for key, value in config["dataset"].items() if key != "root"}
     stage_config = AdoptConfig(
         architecture=config["architecture"],
         task=config["task"],
         tensors=tensors,
         input=normalisation,
         class_names=config["dataset"].get("class_names") or None,
-        fresh=list(fresh) if fresh or trained else None,
-        seed=config["seed"] if fresh or trained else None,
+        # Without anything random the seed stays out of the signature: all seeds share one adopted network.
+        fresh=list(fresh) if is_random else None,
+        seed=config["seed"] if is_random else None,
         recipe=config["recipe"] if trained else None,
-        dataset={**data, **normalisation} if trained else None,
+        dataset={**dataset, **normalisation} if trained else None,
     )
     name = f"{config['architecture']['name']}-adopted"
     return Node(STAGE.name, STAGE.version, stage_config.to_json(), parents=(), fingerprint=tensors, name=name)

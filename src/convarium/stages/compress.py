@@ -10,14 +10,15 @@ from convarium.workers.runtime import Parent, Runtime
 
 @dataclass(frozen=True)
 class CompressConfig(StageConfig):
-    """What one step of a chain depends on, beside the networks that are its parents.
+    """What one step of a chain depends on, apart from the networks that are its parents.
 
     Attributes:
+        step: the method's knobs.
         recipe: without its epochs: phases have their own.
-        seed: of the step, derived from the point's and its position.
-        references: the step's knobs that name further parents, in their order.
-        following: the steps after this one, where a budget is solved.
-        time: how, and on what, time is measured, where the budget is one of latency.
+        seed: of the step, derived from the point's seed and the step's position.
+        references: the step's knobs that name further parents, in the parents' order.
+        following: the steps after this one, where the step solves a budget.
+        time: the config of a timing, where the budget is one of latency.
     """
 
     step: dict[str, Any]

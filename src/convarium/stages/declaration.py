@@ -12,7 +12,10 @@ from convarium import stages
 
 @dataclass(frozen=True)
 class StageConfig:
-    """Everything that a stage reads, and nothing else. A field that is None leaves no trace in the signature."""
+    """Everything that a stage reads, and nothing else.
+
+    A field that is None leaves no trace in the signature, so that a new one changes no signature of before.
+    """
 
     def to_json(self) -> dict[str, Any]:
         """Return the dict that is hashed and stored, from which the config can be built again."""

@@ -10,11 +10,12 @@ from convarium.workers.runtime import Parent, Runtime
 
 @dataclass(frozen=True)
 class ExecuteConfig(StageConfig):
-    """What quality under an executor depends on, beside the network.
+    """What the quality under an executor depends on, apart from the network.
 
     Attributes:
         host: the processor and the executor's version.
-        calibration_images: of validation, where the executor quantises.
+        calibration_images: number of validation images that activations are calibrated on, where the executor
+            quantises.
     """
 
     executor: str
@@ -28,7 +29,7 @@ STAGE = StageDeclaration("execute", version=1, config=ExecuteConfig, fixed_secon
 
 
 def execute(config: ExecuteConfig, parents: tuple[Parent, ...], runtime: Runtime) -> dict[str, Any]:
-    """Measure quality under an executor in a fresh process; keep the model that it runs, which is timed later.
+    """Measure quality under an executor in a fresh process; keep the model that it runs, so that the same one is timed.
 
     Raises:
         NotInstalled: what the executor needs is not here.

@@ -1,4 +1,4 @@
-"""Measure a network from its file."""
+"""Measure the quality and the bytes of a network, read from its file."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +10,7 @@ from convarium.workers.runtime import Parent, Runtime
 
 @dataclass(frozen=True)
 class MeasureConfig(StageConfig):
-    """What a measurement depends on, beside the network and its dense one."""
+    """What a measurement depends on, apart from the network and its dense one."""
 
     dataset: dict[str, Any]
     task: dict[str, Any]

@@ -7,13 +7,13 @@ from typing import Any
 from convarium.stages.declaration import StageConfig, StageDeclaration
 from convarium.workers.runtime import Parent, Runtime
 
-RACE_PROCESSES = 3
+RACE_PROCESSES = 3  # a process has its own memory layout, which may be lucky or not for a network
 MAX_RACE_ATTEMPTS = 3
 
 
 @dataclass(frozen=True)
 class TimeConfig(StageConfig):
-    """What a time depends on, beside the networks and models that race: the setting, and the host."""
+    """What a time depends on, apart from the networks and models that race: the setting, and the host."""
 
     measurement: dict[str, Any]
     host: dict[str, Any]

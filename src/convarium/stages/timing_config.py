@@ -19,7 +19,7 @@ COARSE_DECIDERS = {"bwn", "kmeans", "levels"}
 
 
 def list_time_settings(config: Json) -> list[Json]:
-    """Return what a point wants timed: executor, batch and threads of each time, in the order of its lists."""
+    """Return the settings of each timing that a point asks for: executor, batch size, threads, device."""
     measurement = config["measurement"]
     device = {} if measurement["device"] == "cpu" else {"device": measurement["device"]}
     return [
@@ -38,19 +38,25 @@ def select_latency_setting(config: Json) -> Json:
 
 
 def build_time_config(setting: Json) -> TimeConfig:
-    """How, and on what, time is measured."""
+    """Return the config of a timing on this host.
+
+    Raises:
+        UserError: the executor is not installed, or a GPU is asked for and there is none.
+    """
     host = _describe_host(setting["executor"])
-    return TimeConfig(setting, host | ({"gpu": _read_gpu_name()} if "device" in setting else {}))
+    if "device" in setting:
+        host["gpu"] = _read_gpu_name()
+    return TimeConfig(setting, host)
 
 
 def build_execute_config(executor: str, dataset: Json, task: Json) -> ExecuteConfig:
-    """On what, and how, the quality under an executor is measured."""
+    """Return the config of measuring quality under an executor on this host."""
     images = CALIBRATION_IMAGES if executor == INT8_EXECUTOR else None
     return ExecuteConfig(executor, _describe_host(executor), dataset, task, images)
 
 
 def find_quantizer(executor: str) -> str | None:
-    """Return whose scales the weights have that an executor runs, None where they are the stored file's own."""
+    """Return what quantized the weights that an executor runs; None where they are those of the stored file."""
     return "onnxruntime" if executor == INT8_EXECUTOR else None
 
 
@@ -63,33 +69,36 @@ def check_int8_timing(config: Json) -> None:
     if INT8_EXECUTOR not in config["measurement"]["executors"]:
         return
     for step in config["compression"]:
-        if (deciders := {phase.get("decider") for phase in step["phases"]}) & COARSE_DECIDERS or (
-            "uniform" in deciders and _has_under_8_bits(step)
-        ):
+        deciders = {phase.get("decider") for phase in step["phases"]}
+        if deciders & COARSE_DECIDERS or ("uniform" in deciders and _has_under_8_bits(step)):
             raise UserError(
                 f"measurement.executors: {INT8_EXECUTOR} gives weights 8 bits by scales of its own,"
-                " another network than that of"
-                f" {step['method']}; leave one of them out (the other executors run the file's own values)"
+                f" another network than that of {step['method']}; leave one of them out (the other executors run the"
+                " file's own values)"
             )
 
 
 def _has_under_8_bits(step: Json) -> bool:
-    """Whether a weight may get fewer than 8 bits; a budget decides so later."""
-    is_open = step.get("budget", {}).get("knob") == "bits"
+    """Whether a weight may get fewer than 8 bits."""
+    # What a budget solves is not known yet, and may be anything.
+    if step.get("budget", {}).get("knob") == "bits":
+        return True
     bits: list[int] = [step["bits"], *(step.get("per_site") or {}).values()]
-    return is_open or min(bits) < 8
+    return min(bits) < 8
 
 
 def _read_gpu_name() -> str:
-    """The name of the first GPU, as its driver tells it to everyone.
+    """Return the name of the first GPU.
 
     Raises:
-        UserError: there is none.
+        UserError: there is no NVIDIA GPU.
     """
-    for told in sorted(NVIDIA_DRIVER_FOLDER.glob("*/information")):
-        names = [line.partition(":")[2].strip() for line in told.read_text().splitlines() if line.startswith("Model:")]
-        if names:
-            return names[0]
+    # Read from the driver's files: planning imports no torch, and nvidia-smi may not be installed.
+    for file in sorted(NVIDIA_DRIVER_FOLDER.glob("*/information")):
+        for line in file.read_text().splitlines():
+            field, _, value = line.partition(":")
+            if field == "Model":
+                return value.strip()
     raise UserError("measurement.device=gpu: this machine has no NVIDIA GPU")
 
 
