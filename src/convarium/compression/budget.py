@@ -1,7 +1,7 @@
-"""Budgets: a knob solved for a limit on the real cost: of the file, or the structure, that the chain makes.
+"""Budgets: a knob is solved so that the cost of the finished network, or of its file, is within a limit.
 
-What training will change is not known yet, so deciders are tried on the weights as they are, without training. After
-the last round's decision positions and shapes stand, and retraining changes no byte of them.
+Deciders are tried on the weights as they are, without training. After the last round's decision the positions of
+weights and the shapes of tensors are final, so retraining changes no byte of them.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,8 +15,8 @@ from convarium.errors import BudgetNotReachable, UserError
 
 Json = Mapping[str, Any]
 CostFunction = Callable[[Any], float]
-MAX_TRIES = 48
-MIN_INTERVAL = 1e-9
+MAX_TRIES = 48  # of which each third halves the interval, to less than 2 ** -16 of its first length
+MIN_INTERVAL = 1e-9  # a share that differs by less is the same whole number of weights
 
 
 def solve_knob(budget_spec: Json, measure_cost: CostFunction, limit: float) -> Any:
@@ -24,8 +24,8 @@ def solve_knob(budget_spec: Json, measure_cost: CostFunction, limit: float) -> A
 
     Args:
         budget_spec: `quantity`, `value`, `knob`, `candidates` (the ends of an interval of floats, or all whole values),
-            and `close`: a float is found once its cost is within this share of the limit.
-        measure_cost: of the network that the chain makes with a value of the knob; monotone in the knob.
+            and `close`: a float is accepted once its cost is within this share of the limit.
+        measure_cost: returns the cost of the network that the chain makes with a value of the knob; monotone in it.
         limit: in the unit of the cost.
 
     Raises:
@@ -46,17 +46,17 @@ def solve_knob(budget_spec: Json, measure_cost: CostFunction, limit: float) -> A
 
 
 def _search_interval(get_cost: CostFunction, within: float, above: float, limit: float, tolerance: float) -> float:
-    """Close in on the limit, from a value within it and one above it.
+    """Return a value whose cost is close to the limit, from a value within the limit and one above it.
 
-    Each trial takes the value at which the chord through both costs reaches the aim. A bent cost may hold one end of
-    the interval fast for long, so each third trial halves it, which always ends.
+    Each trial takes the value at which the chord through both costs reaches the middle of the tolerance (regula falsi).
+    With a curved cost one end of the interval may stay for long, so each third trial bisects it, which always ends.
     """
-    aim = limit * (1 - tolerance / 2)
+    target_cost = limit * (1 - tolerance / 2)
     for trial in range(1, MAX_TRIES + 1):
         is_close = get_cost(within) > limit * (1 - tolerance)
         if is_close or abs(within - above) < MIN_INTERVAL:
             break
-        share = 0.5 if trial % 3 == 0 else (aim - get_cost(within)) / (get_cost(above) - get_cost(within))
+        share = 0.5 if trial % 3 == 0 else (target_cost - get_cost(within)) / (get_cost(above) - get_cost(within))
         middle = within + share * (above - within)
         if get_cost(middle) <= limit:
             within = middle
@@ -70,9 +70,9 @@ def _format_cost(cost: float) -> str:
 
 
 def compute_cost_limit(budget_spec: Json, header: Json) -> float:
-    """Return the most that the network may cost: bytes, MACs or parameters, of latency its share of the dense one's.
+    """Return the most that the network may cost: bytes, MACs, parameters, or its latency as a share of the dense one's.
 
-    Up to 1, MACs and parameters are shares of the dense network's; a sparsity is the share of parameters to be gone.
+    Up to 1, MACs and parameters are shares of the dense network's; a sparsity is the share of parameters to remove.
     """
     quantity, value = budget_spec["quantity"], float(budget_spec["value"])
     if quantity in ("bytes", "latency") or (value > 1 and quantity != "sparsity"):

@@ -22,9 +22,9 @@ HEADER_KEYS = ("architecture", "task", "classes", "input")
 
 
 def solve_budget_knob(state: StepState, phase: Phase, context: StepContext) -> dict[str, Any]:
-    """Return the step's knob, solved for its budget, as if all rounds were done at once on the weights of now.
+    """Return the step's knob, solved for its budget, as if all rounds were done at once on the current weights.
 
-    A round before the last solves it to EARLY_ROUND_TOLERANCE only: the weights change until the last one.
+    A round before the last solves it to EARLY_ROUND_TOLERANCE only, because the weights change until the last one.
 
     Raises:
         BudgetNotReachable: no value of the knob meets the budget.
@@ -47,7 +47,7 @@ def solve_budget_knob(state: StepState, phase: Phase, context: StepContext) -> d
 
 
 def _try_chain(state: StepState, step: Json, phase: Phase, context: StepContext) -> StepState:
-    """What the chain makes of a copy of `state` from `phase` on, without training."""
+    """Return what the chain makes of a copy of `state` from `phase` on, without training."""
     trial = copy_step_state(state, context)
     run_decider(trial, step, replace(phase, progress=1.0), context)
     remaining_phases = unroll_phases(step)[phase.index + 1 :]
@@ -70,7 +70,7 @@ def _try_phases(
 
 
 def copy_step_state(state: StepState, context: StepContext) -> StepState:
-    """Return a state with a network of its own, equal to this one's."""
+    """Return an equal state with another network object, which trials may change."""
     # Built anew, not deep-copied: copies of parametrised modules share their class with the original.
     network = factory.build_architecture(context.header["architecture"])
     edits.apply_surgery(network, state.surgery)
@@ -80,7 +80,7 @@ def copy_step_state(state: StepState, context: StepContext) -> StepState:
 
 
 def _measure_state_cost(state: StepState, quantity: str, context: StepContext) -> float:
-    """The cost of the state's network, in the unit of `budget.compute_cost_limit`."""
+    """Return the cost of the state's network, in the unit of `budget.compute_cost_limit`."""
     if quantity == "bytes":
         return measure_file_bytes(state.network, state.surgery, _select_header(context), state.coders)
     if quantity == "latency":
@@ -90,7 +90,7 @@ def _measure_state_cost(state: StepState, quantity: str, context: StepContext) -
 
 
 def _measure_latency_share(state: StepState, context: StepContext) -> float:
-    """Time of a pass as a share of the dense network's, in turns in this process."""
+    """Return the latency as a share of the dense network's, timed in turns in this process."""
     from convarium.measurement.latency import measure_time_share
 
     header = _select_header(context)
@@ -104,5 +104,5 @@ def _measure_latency_share(state: StepState, context: StepContext) -> float:
 
 
 def _select_header(context: StepContext) -> dict[str, Any]:
-    """What a network's file says of it, but for its surgery."""
+    """Return the network's file header without its surgery."""
     return {key: context.header[key] for key in HEADER_KEYS}

@@ -13,12 +13,12 @@ from convarium.cost.flop_counter import build_flop_counter
 def count_macs(network: nn.Module, shape: Sequence[int]) -> int:
     """Count the multiply-accumulates of one image of `shape` (C, H, W): half of torch's floating-point operations.
 
-    Convolutions, matrix products (of vectors and three factors too) and attention count, zeros in their weights as
-    well: this is the work of a dense executor. Not counted: what is done value by value (norms, activations, outer
-    products), look-ups and sums (embeddings, pooling), distances, Fourier transforms, solvers. Counted on the meta
-    device, where nothing is computed and fused attention is seen.
+    Counted are convolutions, matrix products (also of vectors and of three factors) and attention, whether weights are
+    zero or not: the work of a dense executor. Not counted are elementwise operations (norms, activations, outer
+    products), look-ups and sums (embeddings, pooling), distances, Fourier transforms and solvers. It runs on the meta
+    device, where nothing is computed and fused attention is counted.
     """
-    meta = copy_to_meta(network).eval()
-    with torch.no_grad(), build_flop_counter() as operations:
-        meta(torch.empty(1, *shape, device="meta"))
-    return int(operations.get_total_flops()) // 2
+    meta_network = copy_to_meta(network).eval()
+    with torch.no_grad(), build_flop_counter() as flop_counter:
+        meta_network(torch.empty(1, *shape, device="meta"))
+    return int(flop_counter.get_total_flops()) // 2
