@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from convarium.errors import UserError
-from convarium.planning.plan import Node, Plan
+from convarium.planning.plan import Plan
 from convarium.store.result_folder import ResultFolder
 from convarium.store.store import Store
 from convarium.workers import stored_inputs
@@ -25,7 +25,7 @@ from convarium.workers.run_stage import StageRun, format_error_line, remove_left
 from convarium.workers.worker import DEATHS_UNTIL_FAILED, KILLED_MESSAGE
 
 POLL_SECONDS = 0.2
-MAX_FRUITLESS_LAUNCHES = 3  # at least DEATHS_UNTIL_FAILED: a node that kills a worker in each launch fails first
+MAX_FRUITLESS_LAUNCHES = 3  # not below DEATHS_UNTIL_FAILED: a node that kills its worker in every launch fails first
 STOP_GRACE_SECONDS = 3.0  # for the launcher to return, after a stop as after the last result
 
 Launcher = Callable[[list[list[str]]], None]
@@ -108,8 +108,7 @@ class LaunchThread(threading.Thread):
 
     def __init__(self, launcher: Launcher, jobs: list[list[str]]) -> None:
         super().__init__(daemon=True, name="launch")
-        self._launcher = launcher
-        self._jobs = jobs
+        self._launcher, self._jobs = launcher, jobs
         self.error: BaseException | None = None
         self.finished = threading.Event()  # in place of join(), which after a Ctrl-C takes the thread for ended
 
@@ -128,7 +127,7 @@ class LaunchThread(threading.Thread):
 
     def interrupt(self) -> None:
         """Raise KeyboardInterrupt in the launcher, as soon as it runs its next Python instruction."""
-        # Ctrl-C reaches the main thread only, and threading has no public way to raise in another thread.
+        # Python raises it for Ctrl-C in the main thread only, and `threading` can't raise anything in another thread.
         if self.ident is not None:
             exception_type = ctypes.py_object(KeyboardInterrupt)
             ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self.ident), exception_type)
@@ -140,17 +139,13 @@ class Controller:
     def __init__(
         self, plan: Plan, store: Store, monitor: PlanMonitor, run: Run, launcher: Launcher, progress: ProgressDisplay
     ) -> None:
-        self.plan = plan
-        self.store = store
-        self.monitor = monitor
-        self.run = run
-        self._launcher = launcher
-        self._progress = progress
+        self.plan, self.store, self.monitor, self.run = plan, store, monitor, run
+        self._launcher, self._progress = launcher, progress
         self._launch_thread: LaunchThread | None = None
         self._done_signatures: frozenset[str] = frozenset()
 
     def launch_until_done(self) -> dict[str, NodeStatus]:
-        """Launch workers until every node is done, failed or blocked, or several launches in a row changed nothing."""
+        """Launch workers until every node is done, failed or blocked, or launch after launch has settled none."""
         plan_state = self._read_state()
         settled_count = len(plan_state.done)
         fruitless_launches = 0
@@ -211,15 +206,13 @@ class Controller:
         leases = LeaseManager(self.run.id)
         for node in plan_state.ready:
             folder = self.store.folder_of(node)
-            if leases.count_deaths(leases.read(folder)) >= DEATHS_UNTIL_FAILED:
-                with suppress(OSError):  # the next worker to try reports a folder that can't be written to
-                    self._fail_killed_node(node, leases)
+            if leases.count_deaths(leases.read(folder)) < DEATHS_UNTIL_FAILED:
+                continue
+            with suppress(OSError):  # the next worker to try reports a folder that can't be written to
+                lease = leases.take(folder)
+                if lease is not None:
+                    StageRun(node, lease, self.store, self.run, threads=1).record_failure(KILLED_MESSAGE)
         return self._read_state()
-
-    def _fail_killed_node(self, node: Node, leases: LeaseManager) -> None:
-        lease = leases.take(self.store.folder_of(node))
-        if lease is not None:
-            StageRun(node, lease, self.store, self.run, threads=1).record_failure(KILLED_MESSAGE)
 
     def _explain_unfinished(self, error: BaseException | None) -> str:
         if error is not None:
@@ -249,16 +242,15 @@ def _remove_worker_leftovers(store: Store, plan_state: PlanState) -> None:
 def _build_statuses(plan: Plan, plan_state: PlanState, reason: str) -> dict[str, NodeStatus]:
     """Return each node's status by signature; `reason` says why nodes are unfinished, if any are."""
     statuses: dict[str, NodeStatus] = {}
+    failed_or_blocked = plan_state.failed.keys() | plan_state.blocked
     for signature, node in plan.nodes.items():
         if signature in plan_state.failed:
             failure = plan_state.failed[signature]
             line = f"{node.name}: {failure['error']}"
             statuses[signature] = NodeStatus("failed", line, failure["mistake"], failure.get("kind"))
         elif signature in plan_state.blocked:
-            blocking_parents = [
-                parent for parent in node.parents if parent in plan_state.failed or parent in plan_state.blocked
-            ]
-            statuses[signature] = replace(statuses[blocking_parents[0]], state="blocked")
+            blocking_parent = next(parent for parent in node.parents if parent in failed_or_blocked)
+            statuses[signature] = replace(statuses[blocking_parent], state="blocked")
         elif signature in plan_state.done or plan_state.is_finished:
             # In a finished plan a node may be missing from the store: an ancestor of stored results is not needed.
             statuses[signature] = NodeStatus("done")

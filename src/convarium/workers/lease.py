@@ -84,7 +84,7 @@ class Lease:
         self._close({**self._content, "released": True})
 
     def remove(self) -> None:
-        """End the lease of a stored result and remove its file: nobody needs to own the folder any more."""
+        """End the lease of a stored result and remove the lease files: nobody needs to own the folder any more."""
         self._close(self._content)
         remove_leases(self.folder)
 
@@ -126,7 +126,7 @@ class LeaseManager:
         self._last_changes: dict[Path, tuple[bytes, float]] = {}
 
     def read(self, folder: Path) -> LeaseInfo | None:
-        """Return the highest lease of a folder, None if there is none or the folder can't be listed.
+        """Return the highest lease of a folder, None if there is none that can be seen.
 
         The content of another user's lease may be unreadable; its modification time then serves as its heartbeat.
         """

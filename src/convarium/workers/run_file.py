@@ -77,7 +77,7 @@ class Run:
             fields["controller"] = Process(**fields["controller"])
             return Run(**fields)
         except TypeError:
-            raise UserError(f"{file} is damaged: it tells no run of a plan") from None
+            raise UserError(f"{file} is damaged: it does not describe a run") from None
 
     @property
     def folder(self) -> Path:
