@@ -1,8 +1,8 @@
-"""One owner at a time: `lease.<n>` files of which the highest number owns.
+"""Leases: files `lease.<n>` in a stage's folder, of which the one with the highest number owns the folder.
 
-A lease is created whole (a draft with its content, linked to a name that must not exist yet) and taken over by creating
-the next number; so of many takers one wins, and a stale owner sees that it is one. The highest lease is never removed
-before the result is there.
+A lease file appears complete: its content is written to a draft, which is then linked to a name that must not exist
+yet. A lease is taken over by creating the next number, so that one of many takers wins and a stale owner notices that
+it has lost. The highest lease is never removed before the result is stored.
 """
 
 import json
@@ -18,8 +18,9 @@ from uuid import uuid4
 from convarium.host.process import Process, current_process, is_on_this_host, is_process_alive
 
 HEARTBEAT_SECONDS = 10.0
-LEASE_TIMEOUT_SECONDS = 120.0
-LEASE_FILE_BYTES = 1024
+LEASE_TIMEOUT_SECONDS = 120.0  # twelve heartbeats: a disk that hangs for a minute costs no owner its lease
+LEASE_FILE_BYTES = 1024  # room for the JSON text with a long host name
+LEASE_PREFIX = "lease."
 
 
 class LeaseLost(Exception):
@@ -28,15 +29,15 @@ class LeaseLost(Exception):
 
 @dataclass(frozen=True)
 class LeaseInfo:
-    """What the highest lease of a folder says.
+    """Content of the highest lease of a folder, and the state of its owner.
 
     Attributes:
-        number: its generation.
+        number: the n of `lease.<n>`, from 0.
         state: "alive", "dead" or "released".
-        run: the run its owner belonged to.
-        deaths: owners of this run that died before it.
-        host: of its owner.
-        pid: of its owner.
+        run: id of the run that the owner worked for.
+        deaths: how many earlier owners of the same run died.
+        host: host name of the owner.
+        pid: process id of the owner.
     """
 
     number: int
@@ -48,41 +49,54 @@ class LeaseInfo:
 
 
 class Lease:
-    """A held lease; a thread beats while it is held."""
+    """A held lease; a thread rewrites its file as a heartbeat until the lease is released or removed.
+
+    Attributes:
+        folder: the stage's folder.
+        number: the n of `lease.<n>`.
+        deaths: how many earlier owners of the same run died.
+    """
 
     def __init__(self, folder: Path, number: int, content: dict[str, Any], heartbeat_seconds: float) -> None:
-        self.folder, self.number, self.deaths = folder, number, int(content["deaths"])
-        self._content, self._heartbeat_seconds, self._heartbeat_count = content, heartbeat_seconds, 0
-        self._path = folder / f"lease.{number}"
-        self._ended, self._write_lock = threading.Event(), threading.Lock()
-        self._descriptor = os.open(self._path, os.O_WRONLY)
-        threading.Thread(target=self._send_heartbeats, daemon=True, name=f"beat {folder.name}").start()
+        self.folder = folder
+        self.number = number
+        self.deaths = int(content["deaths"])
+        self._content = content
+        self._heartbeat_seconds = heartbeat_seconds
+        self._heartbeat_count = 0
+        self._ended = threading.Event()
+        self._write_lock = threading.Lock()
+        # Heartbeats go to the open file, not to its path: after a takeover they must not create the file again.
+        self._descriptor = os.open(_build_lease_path(folder, number), os.O_WRONLY)
+        threading.Thread(target=self._send_heartbeats, daemon=True, name=f"heartbeat of {folder.name}").start()
 
     def check(self) -> None:
         """Return if this lease still owns the folder.
 
         Raises:
-            LeaseLost: it does not.
+            LeaseLost: another worker has taken it over.
         """
         if find_lease_number(self.folder) != self.number:
             raise LeaseLost(f"another worker has taken over {self.folder.name}")
 
     def release(self) -> None:
-        """Let another owner begin at once."""
+        """End the lease and let another owner begin at once."""
         self._close({**self._content, "released": True})
 
     def remove(self) -> None:
-        """End the lease of a result that is there: nobody needs to own it any more."""
-        self._close(None)
+        """End the lease of a stored result and remove the lease files: nobody needs to own the folder any more."""
+        self._close(self._content)
         remove_leases(self.folder)
 
-    def _close(self, last_content: dict[str, Any] | None) -> None:
+    def _close(self, last_content: dict[str, Any]) -> None:
+        # Under the lock, since a heartbeat after os.close() would write to whatever file got the descriptor's number.
         with self._write_lock:
-            if not self._ended.is_set():
-                self._ended.set()
-                with suppress(OSError):
-                    self._write_content(last_content or self._content)
-                os.close(self._descriptor)
+            if self._ended.is_set():
+                return
+            self._ended.set()
+            with suppress(OSError):
+                self._write_content(last_content)
+            os.close(self._descriptor)
 
     def _send_heartbeats(self) -> None:
         while not self._ended.wait(self._heartbeat_seconds):
@@ -97,53 +111,65 @@ class Lease:
 
 
 class LeaseManager:
-    """Takes leases for a run, and remembers how long it has seen a foreign one unchanged."""
+    """Takes leases for one run, and remembers since when it has seen another host's lease unchanged.
+
+    Attributes:
+        run_id: id of the run that the leases are taken for.
+    """
 
     def __init__(
         self, run_id: str, heartbeat_seconds: float = HEARTBEAT_SECONDS, timeout_seconds: float = LEASE_TIMEOUT_SECONDS
     ) -> None:
-        self.run_id, self._heartbeat_seconds, self._timeout_seconds = run_id, heartbeat_seconds, timeout_seconds
-        self._last_seen: dict[Path, tuple[bytes, float]] = {}
+        self.run_id = run_id
+        self._heartbeat_seconds = heartbeat_seconds
+        self._timeout_seconds = timeout_seconds
+        self._last_changes: dict[Path, tuple[bytes, float]] = {}
 
     def read(self, folder: Path) -> LeaseInfo | None:
-        """Return what the highest lease of a folder says, None if there is none, or none to be seen.
+        """Return the highest lease of a folder, None if there is none that can be seen.
 
-        A lease that can't be read (another user's) tells by its time of change that its owner lives.
+        The content of another user's lease may be unreadable; its modification time then serves as its heartbeat.
         """
         try:
             number = find_lease_number(folder)
             if number is None:
                 return None
-            path = folder / f"lease.{number}"
-            text = _read_lease_bytes(path)
+            path = _build_lease_path(folder, number)
+            data = _read_lease_bytes(path)
         except OSError:
             return None
-        content = _parse_content(text)
-        said = {"run": "", "deaths": 0, "host": "", "pid": 0}
+        content = _parse_content(data)
         return LeaseInfo(
-            number, self._find_state(path, text, content), **{key: content.get(key, said[key]) for key in said}
+            number=number,
+            state=self._find_state(path, data, content),
+            run=content.get("run", ""),
+            deaths=content.get("deaths", 0),
+            host=content.get("host", ""),
+            pid=content.get("pid", 0),
         )
 
     def take(self, folder: Path) -> Lease | None:
-        """Return a new lease of the folder, None if somebody owns it or was quicker.
+        """Return a new lease of the folder, None if it has a living owner or another taker was quicker.
 
         Raises:
-            OSError: the folder takes no lease.
+            OSError: the lease's file can't be created.
         """
-        claim = self.read(folder)
-        if claim is not None and claim.state == "alive":
+        current_lease = self.read(folder)
+        if current_lease is not None and current_lease.state == "alive":
             return None
-        number = 0 if claim is None else claim.number + 1
-        content = {**asdict(current_process()), "run": self.run_id, "deaths": self.count_deaths(claim), "counter": 0}
+        number = 0 if current_lease is None else current_lease.number + 1
+        deaths = self.count_deaths(current_lease)
+        content = {**asdict(current_process()), "run": self.run_id, "deaths": deaths, "counter": 0}
         if not _create_lease_file(folder, number, content):
             return None
+        # A slow taker creates a number that an owner had and a later owner has removed: it wins nothing.
         if find_lease_number(folder) != number:
-            (folder / f"lease.{number}").unlink(missing_ok=True)
+            _build_lease_path(folder, number).unlink(missing_ok=True)
             return None
-        for older in _list_lease_numbers(folder):
-            if older < number:
+        for older_number in _list_lease_numbers(folder):
+            if older_number < number:
                 with suppress(OSError):  # another user's may stay: it owns nothing any more
-                    (folder / f"lease.{older}").unlink(missing_ok=True)
+                    _build_lease_path(folder, older_number).unlink(missing_ok=True)
         return Lease(folder, number, content, self._heartbeat_seconds)
 
     def count_deaths(self, lease_info: LeaseInfo | None) -> int:
@@ -152,18 +178,19 @@ class LeaseManager:
             return 0
         return lease_info.deaths + (lease_info.state == "dead")
 
-    def _find_state(self, path: Path, text: bytes, content: dict[str, Any]) -> str:
+    def _find_state(self, path: Path, data: bytes, content: dict[str, Any]) -> str:
         if content.get("released"):
             return "released"
         owner = _parse_owner(content)
         if owner is not None and is_on_this_host(owner):
             return "alive" if is_process_alive(owner) else "dead"
+        # Hosts' clocks differ, so no time in the file counts, only for how long this process has seen it unchanged.
         now = time.monotonic()
-        seen, since = self._last_seen.get(path, (b"", now))
-        if seen != text:
-            self._last_seen[path] = (text, now)
+        last_data, changed_at = self._last_changes.get(path, (b"", now))
+        if data != last_data:
+            self._last_changes[path] = (data, now)
             return "alive"
-        return "dead" if now - since >= self._timeout_seconds else "alive"
+        return "dead" if now - changed_at >= self._timeout_seconds else "alive"
 
 
 def find_lease_number(folder: Path) -> int | None:
@@ -172,19 +199,24 @@ def find_lease_number(folder: Path) -> int | None:
 
 
 def remove_leases(folder: Path) -> None:
-    """Remove the leases of a result that is there; what refuses stays."""
+    """Remove the lease files of a stored result; those that can't be removed stay."""
     for number in _list_lease_numbers(folder):
         with suppress(OSError):
-            (folder / f"lease.{number}").unlink(missing_ok=True)
+            _build_lease_path(folder, number).unlink(missing_ok=True)
 
 
 def is_leased(folder: Path) -> bool:
-    """Whether some lease in a folder is one, and not only called so."""
+    """Whether a folder holds a lease file that names an owner; a file that is merely called so does not count."""
     for number in _list_lease_numbers(folder):
         with suppress(OSError):
-            if _parse_owner(_parse_content((folder / f"lease.{number}").read_bytes())) is not None:
+            content = _parse_content(_build_lease_path(folder, number).read_bytes())
+            if _parse_owner(content) is not None:
                 return True
     return False
+
+
+def _build_lease_path(folder: Path, number: int) -> Path:
+    return folder / f"{LEASE_PREFIX}{number}"
 
 
 def _read_lease_bytes(path: Path) -> bytes:
@@ -196,18 +228,20 @@ def _read_lease_bytes(path: Path) -> bytes:
 
 def _list_lease_numbers(folder: Path) -> list[int]:
     try:
-        names = [entry.name for entry in folder.iterdir()]
+        names = [path.name for path in folder.iterdir()]
     except FileNotFoundError:
         return []
-    return [int(name[6:]) for name in names if name.startswith("lease.") and name[6:].isdigit()]
+    suffixes = [name.removeprefix(LEASE_PREFIX) for name in names if name.startswith(LEASE_PREFIX)]
+    return [int(suffix) for suffix in suffixes if suffix.isdigit()]
 
 
 def _create_lease_file(folder: Path, number: int, content: dict[str, Any]) -> bool:
-    draft = folder / f".lease.{uuid4().hex}"
+    """Create `lease.<number>` complete with its content; return whether this call created it."""
+    draft = folder / f".{LEASE_PREFIX}{uuid4().hex}"
     try:
         draft.write_bytes(_format_content(content))
-        os.link(draft, folder / f"lease.{number}")
-    except (FileExistsError, FileNotFoundError):  # somebody was quicker, even to finish and clear
+        os.link(draft, _build_lease_path(folder, number))
+    except (FileExistsError, FileNotFoundError):  # another taker was quicker, or has already finished and removed all
         return False
     finally:
         draft.unlink(missing_ok=True)
@@ -215,13 +249,14 @@ def _create_lease_file(folder: Path, number: int, content: dict[str, Any]) -> bo
 
 
 def _format_content(content: dict[str, Any]) -> bytes:
-    """Always of one length, so that a reader meets the old or the new content."""
+    """Return JSON padded to a constant length, so that a reader meets the old or the new content, never a mixture."""
     return json.dumps(content).encode().ljust(LEASE_FILE_BYTES)
 
 
-def _parse_content(text: bytes) -> dict[str, Any]:
+def _parse_content(data: bytes) -> dict[str, Any]:
+    """Return the object in a lease file, an empty one where the file is damaged."""
     with suppress(ValueError):
-        content = json.loads(text)
+        content = json.loads(data)
         if isinstance(content, dict):
             return content
     return {}
@@ -229,6 +264,6 @@ def _parse_content(text: bytes) -> dict[str, Any]:
 
 def _parse_owner(content: dict[str, Any]) -> Process | None:
     try:
-        return Process(**{key: content[key] for key in Process.__dataclass_fields__})
+        return Process(**{field: content[field] for field in Process.__dataclass_fields__})
     except KeyError:
         return None

@@ -1,4 +1,4 @@
-"""What the user sees while a plan runs: a live table on a terminal, plain lines elsewhere, nothing if he wants JSON."""
+"""Displays of a running plan on stderr: a live table on a terminal, plain lines elsewhere, nothing with --json."""
 
 import sys
 import time
@@ -23,69 +23,70 @@ MAIN_METRICS = ("accuracy", "validation_accuracy", "file_bytes", "ratio", "laten
 REPORT_METRICS = ("loss", "validation_accuracy", "accuracy")
 REFRESH_SECONDS = 0.5
 MAX_TABLE_ROWS = 16
-COLUMN_PRIORITY = ("epoch", "since", "stage", "figures", "phase")
+COLUMN_PRIORITY = ("epoch", "since", "stage", "figures", "phase")  # a narrow terminal loses the last first
 
 
 def build_progress_display(quiet: bool) -> ProgressDisplay:
-    """Return what fits stderr: nothing, a live table, or plain lines."""
+    """Return the display that suits stderr, a silent one if `quiet`."""
     if quiet:
         return SilentProgress()
     return ProgressTable(sys.stderr) if sys.stderr.isatty() else ProgressLines(sys.stderr)
 
 
 class SilentProgress:
-    """Says nothing."""
+    """A display that prints nothing."""
 
     def begin(self, plan: Plan, store: Store, run: Run, plan_state: PlanState) -> None:
-        """Say nothing."""
+        """Print nothing."""
 
     def update(self, plan_state: PlanState) -> None:
-        """Say nothing."""
+        """Print nothing."""
 
     def end(self) -> None:
-        """Say nothing."""
+        """Print nothing."""
 
 
 class ProgressLines:
-    """A line for each stage that ends."""
+    """A display that prints one line for each node that ends."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        self._printed: set[str] = set()
+        self._ended_signatures: set[str] = set()
 
     def begin(self, plan: Plan, store: Store, run: Run, plan_state: PlanState) -> None:
-        """Say how much there is to do."""
-        self._plan, self._store, self._printed = plan, store, set(plan_state.done)
-        missing = plan.select_needed(plan_state.done)
-        seconds = estimate_plan_seconds(
-            plan, store, [node for key, node in plan.nodes.items() if key in missing], run.workers
-        )
-        self._print_line(f"{len(missing)} stages to run with {run.workers} workers, about {format_duration(seconds)}")
+        """Print how many stages there are to run, and about how long they take."""
+        self._plan = plan
+        self._store = store
+        self._ended_signatures = set(plan_state.done)
+        needed = plan.select_needed(plan_state.done)
+        needed_nodes = [node for signature, node in plan.nodes.items() if signature in needed]
+        duration = format_duration(estimate_plan_seconds(plan, store, needed_nodes, run.workers))
+        self._print_line(f"{len(needed)} stages to run with {run.workers} workers, about {duration}")
 
     def update(self, plan_state: PlanState) -> None:
-        """Tell of what ended since the last call."""
-        for signature in self._plan.nodes:
-            if signature not in self._printed and (signature in plan_state.done or signature in plan_state.failed):
-                self._printed.add(signature)
-                count = f"[{len(self._printed)}/{len(self._plan.nodes)}]"
-                self._print_line(
-                    f"{count} {format_node_end(self._plan.nodes[signature], signature, plan_state, self._store)}"
-                )
+        """Print a line for each node that has ended since the last call."""
+        for signature, node in self._plan.nodes.items():
+            has_ended = signature in plan_state.done or signature in plan_state.failed
+            if has_ended and signature not in self._ended_signatures:
+                self._ended_signatures.add(signature)
+                line = format_node_end(node, signature, plan_state, self._store)
+                self._print_line(f"[{len(self._ended_signatures)}/{len(self._plan.nodes)}] {line}")
 
     def end(self) -> None:
-        """Nothing is left to say."""
+        """Print nothing: each node has its line."""
 
-    def _print_line(self, text: str) -> None:
-        print(text, file=self._stream, flush=True)
+    def _print_line(self, line: str) -> None:
+        print(line, file=self._stream, flush=True)
 
 
 class ProgressTable:
-    """One live table: points done, what runs and how far it is, time left; failures stay above it."""
+    """A live table of the running stages, with the points done and the time left as its title; failures stay above."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        self._drawn_at = 0.0
-        self._first_seen_at: dict[str, float] = {}
+        self._draw_time = 0.0
+        self._first_seen_times: dict[str, float] = {}
+        self._printed_failures: set[str] = set()
         self._live: Live | None = None
 
     def begin(self, plan: Plan, store: Store, run: Run, plan_state: PlanState) -> None:
@@ -93,8 +94,12 @@ class ProgressTable:
         from rich.console import Console
         from rich.live import Live
 
-        self._plan, self._store, self._workers, self._leases = plan, store, run.workers, LeaseManager(run.id)
-        self._failed: set[str] = set()
+        self._plan = plan
+        self._store = store
+        self._workers = run.workers
+        self._leases = LeaseManager(run.id)
+        # update() alone draws, and rich must not swap sys.stdout and sys.stderr, which the capture of a stage's output
+        # swaps as well.
         self._live = Live(
             console=Console(file=self._stream), auto_refresh=False, redirect_stdout=False, redirect_stderr=False
         )
@@ -102,94 +107,107 @@ class ProgressTable:
         self.update(plan_state)
 
     def update(self, plan_state: PlanState) -> None:
-        """Draw the table again, if the last time is long enough ago."""
-        if self._live is None or (time.monotonic() - self._drawn_at < REFRESH_SECONDS and plan_state.ready):
+        """Print new failures and draw the table, unless a table was drawn a moment ago and the plan is not finished."""
+        if self._live is None:
+            return
+        if time.monotonic() - self._draw_time < REFRESH_SECONDS and not plan_state.is_finished:
             return
         from rich.console import Group
 
-        self._drawn_at = time.monotonic()
-        for signature in plan_state.failed.keys() - self._failed:
-            self._failed.add(signature)
-            line = format_node_end(self._plan.nodes[signature], signature, plan_state, self._store)
-            self._live.console.print(line, markup=False, highlight=False)
+        self._draw_time = time.monotonic()
+        self._print_failures(plan_state, self._live)
         running = [node for node in plan_state.ready if self._is_running(node)]
-        self._live.update(
-            Group(self._format_title(plan_state, running), self._build_table(running, self._live.console.width)),
-            refresh=True,
-        )
+        table = self._build_table(running, self._live.console.width)
+        self._live.update(Group(self._format_title(plan_state, running), table), refresh=True)
 
     def end(self) -> None:
-        """Leave the table as it is."""
+        """Leave the table on the terminal as it was last drawn."""
         if self._live is not None:
             self._live.stop()
             self._live = None
+
+    def _print_failures(self, plan_state: PlanState, live: "Live") -> None:
+        for signature in plan_state.failed.keys() - self._printed_failures:
+            self._printed_failures.add(signature)
+            line = format_node_end(self._plan.nodes[signature], signature, plan_state, self._store)
+            live.console.print(line, markup=False, highlight=False)
 
     def _build_table(self, running: list[Node], width: int) -> "Table":
         from rich.table import Column, Table
 
         from convarium import terminal_table
 
-        name, told = (Column(heading, overflow="fold") for heading in ("name", "figures"))
-        table = Table("stage", name, "phase", "epoch", told, "since", box=None)
+        name_column = Column("name", overflow="fold")
+        figures_column = Column("figures", overflow="fold")
+        table = Table("stage", name_column, "phase", "epoch", figures_column, "since", box=None)
         for node in running[:MAX_TABLE_ROWS]:
             report = curves.read_last_report(ResultFolder(self._store.folder_of(node)).curves)
+            phase = str(report.get("phase", ""))
             epoch = f"{report['epoch']}/{report.get('epochs', '?')}" if "epoch" in report else ""
-            since = format_duration(self._drawn_at - self._first_seen_at.setdefault(node.signature, self._drawn_at))
-            table.add_row(
-                node.stage,
-                node.name,
-                str(report.get("phase", "")),
-                epoch,
-                format_figures(report, REPORT_METRICS),
-                since,
-            )
+            figures = format_figures(report, REPORT_METRICS)
+            first_seen_time = self._first_seen_times.setdefault(node.signature, self._draw_time)
+            since = format_duration(self._draw_time - first_seen_time)
+            table.add_row(node.stage, node.name, phase, epoch, figures, since)
         terminal_table.drop_columns(table, width, COLUMN_PRIORITY)
         return table
 
     def _format_title(self, plan_state: PlanState, running: list[Node]) -> str:
         points = self._plan.points
-        done = sum(plan_state.done.issuperset(point.figure_signatures) for point in points)
+        points_done = sum(plan_state.done.issuperset(point.figure_signatures) for point in points)
+        failures = f", {len(plan_state.failed)} failed" if plan_state.failed else ""
         missing = self._plan.select_needed(plan_state.done) - plan_state.blocked - plan_state.failed.keys()
-        nodes = [node for key, node in self._plan.nodes.items() if key in missing]
-        seconds = estimate_plan_seconds(self._plan, self._store, nodes, self._workers)
-        spent = sum(self._drawn_at - self._first_seen_at.get(node.signature, self._drawn_at) for node in running)
-        left = max(0.0, seconds - spent / self._workers)
-        failed = f", {len(plan_state.failed)} failed" if plan_state.failed else ""
-        return f"{done} of {len(points)} points done{failed}, {len(missing)} stages left, about {format_duration(left)}"
+        missing_nodes = [node for signature, node in self._plan.nodes.items() if signature in missing]
+        remaining = format_duration(self._estimate_remaining_seconds(missing_nodes, running))
+        return f"{points_done} of {len(points)} points done{failures}, {len(missing)} stages left, about {remaining}"
+
+    def _estimate_remaining_seconds(self, missing_nodes: list[Node], running: list[Node]) -> float:
+        """Return the estimate for all missing nodes, less the time for which the running ones have run."""
+        seconds = estimate_plan_seconds(self._plan, self._store, missing_nodes, self._workers)
+        spent_seconds = sum(
+            self._draw_time - self._first_seen_times.get(node.signature, self._draw_time) for node in running
+        )
+        return max(0.0, seconds - spent_seconds / self._workers)
 
     def _is_running(self, node: Node) -> bool:
-        claim = self._leases.read(self._store.folder_of(node))
-        return claim is not None and claim.state == "alive"
+        lease_info = self._leases.read(self._store.folder_of(node))
+        return lease_info is not None and lease_info.state == "alive"
 
 
 def format_node_end(node: Node, signature: str, plan_state: PlanState, store: Store) -> str:
-    """Return the line that says how a node ended."""
+    """Return the line that says how a node ended: its failure, or its duration and main metrics."""
     title = f"{node.stage} {node.name}"
     if signature in plan_state.failed:
         return f"{title} failed: {plan_state.failed[signature]['error']}"
+    # The result may have been removed since the state was read.
     record = store.find_record(signature) or {"result": {"metrics": {}}, "seconds": 0.0}
-    said = (
-        "void, the machine was too busy"
-        if record["result"].get("void")
-        else format_figures(record["result"]["metrics"], MAIN_METRICS)
-    )
-    return f"{title} done in {format_duration(record['seconds'])}{': ' if said else ''}{said}"
+    result = record["result"]
+    if result.get("void"):
+        figures = "void, the machine was too busy"
+    else:
+        figures = format_figures(result["metrics"], MAIN_METRICS)
+    line = f"{title} done in {format_duration(record['seconds'])}"
+    return f"{line}: {figures}" if figures else line
 
 
 def format_figures(values: Mapping[str, Any], keys: tuple[str, ...]) -> str:
-    """Return the named figures that are there, such as "accuracy 0.978, ratio 40"."""
-    found = [(key, values[key]) for key in keys if isinstance(values.get(key), int | float)]
-    texts = [f"{value:,}" if isinstance(value, int) else f"{value:.4g}" for _, value in found]
-    return ", ".join(f"{key.replace('_', ' ')} {text}" for (key, _), text in zip(found, texts, strict=True))
+    """Return the numbers among `keys` of `values` as text, such as "accuracy 0.978, ratio 40"."""
+    figures: list[str] = []
+    for key in keys:
+        value = values.get(key)
+        if isinstance(value, int | float):
+            number = f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
+            figures.append(f"{key.replace('_', ' ')} {number}")
+    return ", ".join(figures)
 
 
 def format_duration(seconds: float) -> str:
-    """Return a time for people: "0.4 s", "34 s", "2 min 5 s", "3 h 10 min"."""
+    """Return a duration as text: "0.4 s", "34 s", "2 min 5 s" or "3 h 10 min"."""
     if seconds < 10:
         return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
+    minutes, rest_seconds = divmod(round(seconds), 60)
+    if minutes == 0:
+        return f"{rest_seconds} s"
+    hours, rest_minutes = divmod(minutes, 60)
+    if hours == 0:
+        return f"{minutes} min {rest_seconds} s"
+    return f"{hours} h {rest_minutes} min"

@@ -1,4 +1,4 @@
-"""One launch of a plan: which plan, which store, who controls it. Workers know nothing else."""
+"""The file of a run: its plan, store and controller, which is all that a worker knows when it starts."""
 
 import os
 import re
@@ -22,7 +22,15 @@ RUN_SHAPE: disk.JsonShape = {"id": str, "store": str, "plan": str, "workers": in
 
 @dataclass(frozen=True)
 class Run:
-    """A controller's run of a plan with so many workers; its folder lives as long as the run."""
+    """A controller's run of a plan; its folder exists as long as the run.
+
+    Attributes:
+        id: 16 hexadecimal digits, the name of the run's folder.
+        store: root folder of the store, absolute.
+        plan: file of the plan.
+        workers: how many workers the controller launches at most.
+        controller: process that launches them.
+    """
 
     id: str
     store: Path
@@ -32,9 +40,19 @@ class Run:
 
     @staticmethod
     def begin(plan: Plan, store: Store, workers: int) -> "Run":
-        """Write the plan and the run's own file."""
+        """Start a run controlled by this process: write the plan and the run's file.
+
+        Raises:
+            UserError: the store can't be written to.
+        """
         root = store.root.resolve()
-        run = Run(uuid4().hex[:16], root, root / "plans" / f"{plan.content_hash}.json", workers, current_process())
+        run = Run(
+            id=uuid4().hex[:16],
+            store=root,
+            plan=root / "plans" / f"{plan.content_hash}.json",
+            workers=workers,
+            controller=current_process(),
+        )
         with disk.translate_write_errors(root):
             disk.make_folder(run.plan.parent)
             disk.make_folder(run.folder)
@@ -53,25 +71,27 @@ class Run:
         fields = disk.read_json_object(file, RUN_SHAPE)
         if fields is None:
             raise UserError(f"{file}: the run is over")
-        places = {"store": Path(fields["store"]), "plan": Path(fields["plan"])}
         try:
-            return Run(**{**fields, **places, "controller": Process(**fields["controller"])})
+            fields["store"] = Path(fields["store"])
+            fields["plan"] = Path(fields["plan"])
+            fields["controller"] = Process(**fields["controller"])
+            return Run(**fields)
         except TypeError:
-            raise UserError(f"{file} is damaged: it tells no run of a plan") from None
+            raise UserError(f"{file} is damaged: it does not describe a run") from None
 
     @property
     def folder(self) -> Path:
-        """Where the run's file is, and who works for it."""
+        """Folder of the run's file and of the files that its workers write about themselves."""
         return self.store / "runs" / self.id
 
     @property
     def file(self) -> Path:
-        """What a worker is given."""
+        """The run's file, from which a worker starts."""
         return self.folder / "run.json"
 
     @property
     def is_stopped(self) -> bool:
-        """Whether the controller wants its workers to leave."""
+        """Whether the controller wants its workers to leave, or has ended the run."""
         return (self.folder / "stop").exists() or not self.file.exists()
 
     def stop(self) -> None:
@@ -80,84 +100,99 @@ class Run:
             (self.folder / "stop").touch()
 
     def register_worker(self, worker_number: int) -> None:
-        """Say which process is worker number `worker_number`."""
+        """Record this process as worker number `worker_number`."""
         if self.folder.is_dir():
             disk.write_json(self.folder / f"worker.{worker_number}.json", asdict(current_process()))
+        # The controller may have removed the run meanwhile; its removal of the folder fails on a file that appears.
         if not self.file.exists():
             self.remove()
 
     def record_worker_errors(self, worker_number: int, lines: list[str]) -> None:
-        """Leave word of what went wrong with worker number `worker_number`, if it can be written."""
+        """Write the errors of worker number `worker_number` for the controller, if the disk takes them."""
         with suppress(OSError):
             disk.write_json(self.folder / f"error.{worker_number}.json", lines)
 
     def read_worker_errors(self) -> list[str]:
-        """Return what workers left word of."""
-        return [line for file in sorted(self.folder.glob("error.*.json")) for line in disk.read_json(file) or []]
+        """Return the error lines of all workers."""
+        lines: list[str] = []
+        for file in sorted(self.folder.glob("error.*.json")):
+            lines.extend(disk.read_json(file) or [])
+        return lines
 
     def record_failure(self, signature: str, record: dict[str, Any]) -> None:
-        """Write down here why a stage failed whose own folder takes nothing."""
+        """Write the failure of a stage into the run's folder, where its own folder can't be written to."""
         disk.write_json(self.folder / f"failed.{signature}.json", record)
 
     def find_living_workers(self) -> Iterator[Process]:
-        """Yield the living workers of this host that have a process of their own."""
+        """Yield the living workers on this host, without those that share the calling process."""
         for file in self.folder.glob("worker.*.json"):
             fields = disk.read_json(file)
-            process = Process(**fields) if fields else current_process()
+            if not fields:
+                continue
+            process = Process(**fields)
             if is_on_this_host(process) and is_process_alive(process) and process != current_process():
                 yield process
 
     def remove(self) -> None:
-        """Forget the run; the plan and the results stay."""
-        self.file.unlink(missing_ok=True)
+        """Remove the run's folder; the plan and the results stay."""
+        self.file.unlink(missing_ok=True)  # first: without it the run counts as over, even if the folder stays
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def remove_dead_runs(store: Store) -> None:
-    """Clear away what runs left whose controllers were killed."""
+    """Remove the folders of runs that ended with a kill of their controller."""
     for folder in list(find_dead_runs(store)):
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def find_dead_runs(store: Store) -> Iterator[Path]:
-    """Yield the folders of runs whose controllers were killed."""
-    yield from (folder for folder, run in _list_runs(store) if run and _is_controller_dead(run.controller))
+    """Yield the folders of runs that ended with a kill of their controller."""
+    for folder, run in _list_runs(store):
+        if run is not None and _is_controller_dead(run.controller):
+            yield folder
 
 
 def find_living_runs(store: Store) -> Iterator[tuple[Path, Run | None]]:
-    """Yield the folders of the runs that may be going on, and each run; None where its file can't be read.
+    """Yield the folder of each run that may be going on, and the run, None where its file can't be read.
 
-    One of another host counts until it is over.
+    A run on another host counts as living as long as its file exists: this host can't see its controller.
     """
-    yield from ((folder, run) for folder, run in _list_runs(store) if not (run and _is_controller_dead(run.controller)))
+    for folder, run in _list_runs(store):
+        if run is None or not _is_controller_dead(run.controller):
+            yield folder, run
 
 
 def read_run_plan(folder: Path, run: Run | None) -> Plan:
-    """Return the plan of one of the runs that may be going on.
+    """Return the plan of a run as `find_living_runs` yields it.
 
     Raises:
-        UserError: it is damaged.
-        OSError: it can't be read.
+        UserError: the run's file or its plan is damaged.
+        OSError: the plan can't be read.
     """
     if run is None:
         raise UserError(f"{folder / 'run.json'} is damaged or can't be read")
+    # Not run.plan itself: another host may have written it, where the store is mounted at another path.
     return Plan.read(folder.parents[1] / "plans" / run.plan.name)
 
 
 def is_run_folder(folder: Path) -> bool:
-    """Whether a folder is that of a run."""
+    """Whether a folder has the place and the name of a run's folder."""
     return folder.parent.name == "runs" and RUN_FOLDER_PATTERN.fullmatch(folder.name) is not None
 
 
 def _list_runs(store: Store) -> Iterator[tuple[Path, Run | None]]:
-    """Yield the folders of runs with what is in them, None where that can't be read."""
+    """Yield the folder of each run and the run, None where its file can't be read or belongs to another folder."""
     for folder in disk.list_folder(store.root / "runs"):
-        if is_run_folder(folder) and not folder.is_symlink() and os.path.lexists(folder / "run.json"):
-            try:
-                run = Run.read(folder / "run.json")
-            except (UserError, OSError):
-                run = None
-            yield folder, run if run and run.id == folder.name else None
+        file = folder / "run.json"
+        # lexists, since a link that leads nowhere is a damaged run, which must be reported, and not a finished one
+        if not is_run_folder(folder) or folder.is_symlink() or not os.path.lexists(file):
+            continue
+        run: Run | None = None
+        with suppress(UserError, OSError):
+            run = Run.read(file)
+        if run is not None and run.id != folder.name:  # a copy: its controller says nothing about this folder
+            run = None
+        yield folder, run
 
 
 def _is_controller_dead(controller: Process) -> bool:

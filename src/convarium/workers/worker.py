@@ -1,4 +1,4 @@
-"""A worker: takes what is ready and nobody owns, until nothing is left."""
+"""A worker: takes one ready node after another that no other worker owns, until none is left."""
 
 import os
 import random
@@ -24,18 +24,19 @@ from convarium.workers.run_stage import FailureNotRecorded, StageRun, WorkerStop
 
 MIN_SLEEP_SECONDS, MAX_SLEEP_SECONDS = 0.1, 1.0
 CONTROLLER_POLL_SECONDS = 0.5
+# A node that was running at two deaths may have run out of memory next to others: it gets one try with no other node.
 DEATHS_UNTIL_ALONE, DEATHS_UNTIL_FAILED = 2, 3
 KILLED_MESSAGE = f"its worker was killed {DEATHS_UNTIL_FAILED} times: out of memory?"
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
-LeaseInfos = dict[str, LeaseInfo | None]
+LeaseInfos = dict[str, LeaseInfo | None]  # of all ready nodes, by signature
 
 
 def run_worker(run_file: Path, worker_number: int) -> list[str]:
-    """Work for the run in `run_file` as worker number `worker_number`; return the lines of what failed here, never
-    raise.
+    """Work for the run in `run_file` as worker number `worker_number`; return a line for each failure met.
 
-    The results are in the store. A worker that has a process of its own dies with its controller.
+    Exceptions become such lines as well: the controller relies on the store, not on what its launcher hands on. Unless
+    it runs in the controller's own process, a worker dies with its controller.
     """
     failures: list[str] = []
     try:
@@ -61,60 +62,81 @@ def run_worker(run_file: Path, worker_number: int) -> list[str]:
 
 
 class Worker:
-    """Works for one run; adds the lines of what fails to `failures`."""
+    """A worker of one run; it adds a line to `failures` for each node that fails in its hands."""
 
     def __init__(self, run: Run, failures: list[str]) -> None:
-        self.run, self.failures = run, failures
-        self.store, self.plan = Store(run.store), Plan.read(run.plan)
-        self.monitor, self.leases = PlanMonitor(self.plan), LeaseManager(run.id)
+        self.run = run
+        self.failures = failures
+        self.store = Store(run.store)
+        self.plan = Plan.read(run.plan)
+        self.monitor = PlanMonitor(self.plan)
+        self.leases = LeaseManager(run.id)
 
     def run_ready_nodes(self) -> None:
-        """Take one ready node after another; sleep while others own all that is ready."""
+        """Run one ready node after another; sleep while others own all that are ready.
+
+        Raises:
+            WorkerStopped: the run was stopped or interrupted in the middle of a stage.
+            FailureNotRecorded: the failure of a stage could not be written down.
+            OSError: the store's disk is full or read-only.
+        """
         self._set_thread_variables()
-        sleep, done = MIN_SLEEP_SECONDS, frozenset[str]()
+        sleep_seconds = MIN_SLEEP_SECONDS
+        done: frozenset[str] = frozenset()
         while not self.run.is_stopped:
-            survey = self.monitor.read_state(self.store, self.run.id, done)
-            if survey.is_finished:
+            plan_state = self.monitor.read_state(self.store, self.run.id, done)
+            if plan_state.is_finished:
                 return
-            if self._run_one_node(survey):
-                sleep = MIN_SLEEP_SECONDS
+            if self._run_one_node(plan_state):
+                sleep_seconds = MIN_SLEEP_SECONDS
             else:
-                time.sleep(random.uniform(0.5, 1.0) * sleep)
-                sleep = MIN_SLEEP_SECONDS if survey.done != done else min(2 * sleep, MAX_SLEEP_SECONDS)
-            done = survey.done
+                time.sleep(random.uniform(0.5, 1.0) * sleep_seconds)
+                has_progress = plan_state.done != done
+                sleep_seconds = MIN_SLEEP_SECONDS if has_progress else min(2 * sleep_seconds, MAX_SLEEP_SECONDS)
+            done = plan_state.done
 
     def _run_one_node(self, plan_state: PlanState) -> bool:
-        """Make the first ready node that can be had; whether there was one."""
-        claims = self._read_lease_infos(plan_state)
+        """Run the first ready node that this worker can take; return whether there was one."""
+        lease_infos = self._read_lease_infos(plan_state)
         for node in plan_state.ready:
-            claim = claims[node.signature]
-            if (claim is None or claim.state != "alive") and self._may_run(node, claims):
-                try:
-                    lease = self._take_lease(node, claims, plan_state)
-                except OSError as error:
-                    self._record_unusable_folder(node, error)
-                    return True
-                if lease is not None:
-                    self._run_leased(StageRun(node, lease, self.store, self.run, self._count_threads(node)))
-                    return True
+            if _is_running(lease_infos[node.signature]) or not self._may_run(node, lease_infos):
+                continue
+            try:
+                lease = self._take_lease(node, lease_infos, plan_state)
+            except OSError as error:
+                self._record_unusable_folder(node, error)
+                return True
+            if lease is not None:
+                self._run_leased(StageRun(node, lease, self.store, self.run, self._count_threads(node)))
+                return True
         return False
 
     def _record_unusable_folder(self, node: Node, error: OSError) -> None:
-        """Take a folder that can't be worked in for its node's failure: it has no place of its own to say so."""
+        """Record a node's failure in the run's folder, since the node's own can't be written to.
+
+        Raises:
+            OSError: `error`, where it concerns the whole disk and so every node.
+        """
         if error.errno in disk.DISK_WIDE_ERRNOS:
             raise error
-        in_the_way = isinstance(error, NotADirectoryError)
-        line = f"can't work in {disk.format_error(error)}{'; move it away' if in_the_way else ''}"
-        self.run.record_failure(node.signature, {"error": line, "mistake": in_the_way, "kind": None})
+        is_blocked_by_file = isinstance(error, NotADirectoryError)
+        line = f"can't work in {disk.format_error(error)}"
+        if is_blocked_by_file:
+            line += "; move it away"
+        self.run.record_failure(node.signature, {"error": line, "mistake": is_blocked_by_file, "kind": None})
         self.failures.append(f"{node.stage} {node.name}: {line}")
 
     def _take_lease(self, node: Node, lease_infos: LeaseInfos, plan_state: PlanState) -> Lease | None:
         folder = self.store.folder_of(node)
         disk.make_folder(folder)
         lease = self.leases.take(folder)
-        some_alone = any(self._is_exclusive(signature, claim) for signature, claim in lease_infos.items())
-        if lease is not None and some_alone and not self._may_run(node, self._read_lease_infos(plan_state)):
-            lease.release()  # another took one in the same moment
+        if lease is None:
+            return None
+        # Another worker may have taken another node since `lease_infos` were read. If one of the two must run alone,
+        # both may notice and release; they try again after sleeps of random length, so that one comes first.
+        has_exclusive_node = any(self._is_exclusive(signature, info) for signature, info in lease_infos.items())
+        if has_exclusive_node and not self._may_run(node, self._read_lease_infos(plan_state)):
+            lease.release()
             return None
         return lease
 
@@ -122,51 +144,62 @@ class Worker:
         return {node.signature: self.leases.read(self.store.folder_of(node)) for node in plan_state.ready}
 
     def _may_run(self, node: Node, lease_infos: LeaseInfos) -> bool:
-        """What is alone has the run's workers to itself: it waits for others, and others wait for it."""
-        others = [
-            key for key, claim in lease_infos.items() if key != node.signature and claim and claim.state == "alive"
+        """Whether a node may start now: an exclusive node waits for all that run, and all others wait for it."""
+        running = [
+            signature for signature, info in lease_infos.items() if signature != node.signature and _is_running(info)
         ]
-        return not others or not any(self._is_exclusive(key, lease_infos[key]) for key in [node.signature, *others])
+        if not running:
+            return True
+        return not any(
+            self._is_exclusive(signature, lease_infos[signature]) for signature in [node.signature, *running]
+        )
 
     def _is_exclusive(self, signature: str, lease_info: LeaseInfo | None) -> bool:
-        """Whether a node takes the clock's time, or was running twice when its worker was killed."""
-        wants = self.plan.nodes[signature].runtime.get("alone", False)
-        return wants or self.leases.count_deaths(lease_info) >= DEATHS_UNTIL_ALONE
+        """Whether a node must run alone: it measures time, or its workers were killed too often."""
+        needs_quiet = self.plan.nodes[signature].runtime.get("alone", False)
+        return needs_quiet or self.leases.count_deaths(lease_info) >= DEATHS_UNTIL_ALONE
 
     def _run_leased(self, stage_run: StageRun) -> None:
-        """Make what is owned now, unless it was made or failed between looking and taking."""
-        lease, signature = stage_run.lease, stage_run.node.signature
-        if self.store.select_finished([signature]):
-            return stage_run.finish()
-        if self.store.find_failures([signature], self.run.id):
-            return lease.release()
-        failure = (
-            stage_run.record_failure(KILLED_MESSAGE)
-            if lease.deaths >= DEATHS_UNTIL_FAILED
-            else stage_run.run_and_publish()
-        )
+        """Run a leased node, unless another worker finished or failed it before the lease was taken."""
+        node, lease = stage_run.node, stage_run.lease
+        if self.store.select_finished([node.signature]):
+            stage_run.finish()
+            return
+        if self.store.find_failures([node.signature], self.run.id):
+            lease.release()
+            return
+        if lease.deaths >= DEATHS_UNTIL_FAILED:
+            failure = stage_run.record_failure(KILLED_MESSAGE)
+        else:
+            failure = stage_run.run_and_publish()
         if failure is not None:
-            self.failures.append(f"{stage_run.node.stage} {stage_run.node.name}: {failure}")
-        return None
+            self.failures.append(f"{node.stage} {node.name}: {failure}")
 
     def _count_threads(self, node: Node) -> int:
         return int(node.runtime.get("threads") or max(1, count_cores() // self.run.workers))
 
     def _set_thread_variables(self) -> None:
-        threads = {self._count_threads(node) for node in self.plan.nodes.values()}
+        # OpenMP, MKL and OpenBLAS read these when they are loaded: they are set before a stage first imports torch, to
+        # the largest number of threads that any node may use.
+        thread_counts = [self._count_threads(node) for node in self.plan.nodes.values()]
         for variable in THREAD_VARIABLES:
-            os.environ[variable] = str(max(threads, default=1))
+            os.environ[variable] = str(max(thread_counts, default=1))
 
 
-@lru_cache
+def _is_running(lease_info: LeaseInfo | None) -> bool:
+    return lease_info is not None and lease_info.state == "alive"
+
+
+@lru_cache  # a launcher may use one process for several workers in turn: one thread watches for all of them
 def _exit_with_controller(controller: Process) -> None:
-    """End this process at once when its controller has: the next run finds what it held by a dead owner's lease."""
+    """End this process as soon as its controller has ended; its leases then count as those of a dead owner."""
     if is_on_this_host(controller):
         threading.Thread(target=_watch_controller, args=(controller,), daemon=True, name="watch the controller").start()
 
 
 def _ignore_interrupts() -> None:
-    """Ctrl-C reaches all processes of a terminal; a stage that hears it first would fall before it is told to stop."""
+    # Ctrl-C reaches all processes of a terminal, and a stage that heard it before the controller has stopped the run
+    # could count as failed. Python sets signal handlers in the main thread only.
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 
@@ -174,4 +207,4 @@ def _ignore_interrupts() -> None:
 def _watch_controller(controller: Process) -> None:
     while is_process_alive(controller):
         time.sleep(CONTROLLER_POLL_SECONDS)
-    os._exit(1)
+    os._exit(1)  # sys.exit() would end this thread only
