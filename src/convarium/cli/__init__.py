@@ -1,4 +1,4 @@
-"""The command line: a module a sub-command, imported when it is called; nothing heavy for `--help`."""
+"""The command line: one module for each sub-command, imported when it is called; `--help` imports nothing heavy."""
 
 import sys
 from collections.abc import Sequence
@@ -60,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run_command(arguments: list[str]) -> tuple[int, str]:
-    """Run one command; return the exit code, and the line that says how it ended badly."""
+    """Run one command; return the exit code, and the line that says why it failed."""
     debug = "--debug" in arguments
     try:
         with handle_interrupts():
@@ -73,9 +73,9 @@ def _run_command(arguments: list[str]) -> tuple[int, str]:
         if isinstance(error, UserError | OSError):
             return 2, _format_user_error(error)
         reason = shorten(" ".join(str(error).split()), MAX_REASON_CHARS)
-        return 1, reason if isinstance(
-            error, StageFailed
-        ) else f"{type(error).__name__}: {reason} (--debug shows where)"
+        if isinstance(error, StageFailed):
+            return 1, reason
+        return 1, f"{type(error).__name__}: {reason} (--debug shows where)"
 
 
 def _dispatch_command(arguments: list[str]) -> int:
@@ -100,7 +100,7 @@ def _dispatch_command(arguments: list[str]) -> int:
 
 
 def import_command(name: str) -> ModuleType:
-    """Return the module of a command: `build_parser()` says what it takes, `main(argv)` does it."""
+    """Return the module of a command: `build_parser()` describes its options, `main(argv)` runs it."""
     return import_module(f"convarium.cli.{name}")
 
 
@@ -109,7 +109,11 @@ def _print_completion(option: str, text: str = "") -> int:
 
     if option == "--completion" and text != "bash":
         raise UserError("--completion: only bash is built (zsh: bashcompinit); write --completion bash")
-    print(BASH_SCRIPT if option == "--completion" else "".join(f"{word}\n" for word in complete_line(text)), end="")
+    if option == "--completion":
+        print(BASH_SCRIPT, end="")
+    else:
+        for word in complete_line(text):
+            print(word)
     return 0
 
 

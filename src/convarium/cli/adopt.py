@@ -52,8 +52,8 @@ def main(argv: Sequence[str]) -> int:
     from convarium.cli import output, run
 
     with output.redirect_to_stderr():
-        asked, adopted = _prepare_adoption(source, options)
-        runs, code = run.run_points(asked, options.json)
+        request, adopted = _prepare_adoption(source, options)
+        runs, code = run.run_points(request, options.json)
     if options.json:
         output.print_json({"adopted": adopted, "runs": runs})
         return code
@@ -66,62 +66,80 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _prepare_adoption(source: str, options: Namespace) -> tuple["PointRequest", Json]:
-    """Read the weights and lay them where their stage finds them; return the point that begins with them."""
+    """Read the weights and write them where their stage looks for them.
+
+    Returns:
+        The request of the one point that begins with them, and a description of what was adopted.
+    """
     from convarium.architectures.weights import fingerprint_tensors
     from convarium.compose.store_access import open_store
     from convarium.stages.adopt import build_adopt_node
 
-    asked, point, typed = _compose_single_point(options.overrides)
+    request, point, typed_normalisation = _compose_single_point(options.overrides)
     with allow_packages(find_named_packages(point.config)):
         point = _use_delivered_architecture(point)
         weights = _load_fitting_weights(source, point.config["architecture"], options)
-    scaled = any(override.key == VALUE_RANGE_KEY for override in options.overrides)
-    given = {
-        **_select_normalisation(weights, point.config, typed),
-        **_select_value_range(weights, point.config["dataset"], scaled),
-    }
-    made = build_adopt_node(
-        point.config, fingerprint_tensors(weights.tensors), weights.fresh_names, given, options.train
+    normalisation = _select_normalisation(weights, point.config, typed_normalisation)
+    is_range_typed = any(override.key == VALUE_RANGE_KEY for override in options.overrides)
+    value_range = _select_value_range(weights, point.config["dataset"], is_range_typed)
+    if value_range is not None:
+        normalisation["value_range"] = value_range
+    node = build_adopt_node(
+        point.config, fingerprint_tensors(weights.tensors), weights.fresh_names, normalisation, options.train
     )
-    store = open_store(asked.runtime)
-    if store.find_record(made.signature) is None:
-        _write_staged_weights(store, made, weights)
-    adopted = {"signature": made.signature, "tensors": made.stage_config["tensors"], "fresh": list(weights.fresh_names)}
-    asked = replace(
-        asked,
-        points=(_start_from_adopted(point, made),),
+    store = open_store(request.runtime)
+    if store.find_record(node.signature) is None:
+        _write_staged_weights(store, node, weights)
+    request = replace(
+        request,
+        points=(_start_from_adopted(point, node),),
         invalid=(),
         launcher_overrides=(Override("hydra/launcher=basic"),),
     )
-    return asked, {**adopted, "input": given, "said": list(weights.notes)}
+    return request, {
+        "signature": node.signature,
+        "tensors": node.stage_config["tensors"],
+        "fresh": list(weights.fresh_names),
+        "input": normalisation,
+        "said": list(weights.notes),
+    }
 
 
 def _compose_single_point(overrides: Sequence[Override]) -> tuple["PointRequest", "Point", Json]:
-    """Return what is asked without a typed normalisation (the network's, not the data's), its one point, and that."""
+    """Return the request, its one point, and the normalisation that was typed, which is not part of either.
+
+    A typed mean and std are those of the network's training, not of the dataset that it is measured on.
+    """
     from convarium.compose.points import compose_points
 
-    typed = {override.key for override in overrides} & set(NORMALISATION_KEYS)
-    asked = compose_points([override for override in overrides if override.key not in typed])
-    point, *others = asked.check_points()
+    typed_keys = {override.key for override in overrides} & set(NORMALISATION_KEYS)
+    request = compose_points([override for override in overrides if override.key not in typed_keys])
+    point, *others = request.check_points()
     if others:
         raise UserError(f"adopt takes one point, not {len(others) + 1}: one architecture, one dataset, one seed")
     if point.config["compression"]:
         raise UserError("adopt makes a dense network: leave out compression, then run with architecture.weights=…")
     for key in {"weights", "pretrained"} & set(point.config["architecture"]):
         raise UserError(f"architecture.{key} says what adopt makes; leave it out")
-    dataset = compose_points(overrides).check_points()[0].config["dataset"] if typed else {}
-    return asked, point, {key: dataset[key] for key in ("mean", "std") if f"dataset.{key}" in typed}
+    if not typed_keys:
+        return request, point, {}
+    dataset = compose_points(overrides).check_points()[0].config["dataset"]
+    return request, point, {key: dataset[key] for key in ("mean", "std") if f"dataset.{key}" in typed_keys}
 
 
 def _use_delivered_architecture(point: "Point") -> "Point":
-    """Return the point with the network as training would deliver it, which is what weights from outside are for."""
+    """Return the point with the architecture that training would deliver, which weights from outside are of."""
     from convarium.architectures import factory
 
-    before = point.config["architecture"]
-    found = factory.condense_architecture(before)
-    changed = [(key, value) for key, value in found["kwargs"].items() if before["kwargs"].get(key) != value]
-    overrides = (*point.overrides, *(Override(f"architecture.kwargs.{key}={value}") for key, value in changed))
-    return replace(point, overrides=overrides, config={**point.config, "architecture": found})
+    architecture = point.config["architecture"]
+    delivered = factory.condense_architecture(architecture)
+    changes = [
+        Override(f"architecture.kwargs.{key}={value}")
+        for key, value in delivered["kwargs"].items()
+        if architecture["kwargs"].get(key) != value
+    ]
+    config = {**point.config, "architecture": delivered}
+    return replace(point, overrides=(*point.overrides, *changes), config=config)
 
 
 def _load_fitting_weights(source: str, architecture: Json, options: Namespace) -> "Weights":
@@ -131,36 +149,41 @@ def _load_fitting_weights(source: str, architecture: Json, options: Namespace) -
     network = factory.build_architecture(architecture, "meta")
     if source == PRETRAINED_SOURCE and options.key is not None:
         raise UserError(f"--from {options.key} chooses in a torch checkpoint; pretrained weights have no such keys")
-    weights = (
-        factory.fetch_pretrained(architecture)
-        if source == PRETRAINED_SOURCE
-        else weight_files.read_weights(parse_path(source), options.key)
-    )
+    if source == PRETRAINED_SOURCE:
+        weights = factory.fetch_pretrained(architecture)
+    else:
+        weights = weight_files.read_weights(parse_path(source), options.key)
     return match_weights(weights, network, source, new_head=options.new_head, by_order=options.by_order)
 
 
 def _select_normalisation(weights: "Weights", config: Json, typed: Json) -> Json:
-    """Return mean and std a channel: what is typed, else what the weights' source tells, else the dataset's."""
-    found, channels = {}, config["dataset"]["channels"]
-    told = {"mean": weights.mean, "std": weights.std} if weights.mean and weights.std else {}
-    known = {**(told or (_load_dataset_normalisation(config) if len(typed) < 2 else {})), **typed}
-    for key, values in known.items():
+    """Return mean and std by channel: as typed, else as the weights' source says, else the dataset's."""
+    normalisation: Json = dict(typed)
+    if weights.mean and weights.std:
+        normalisation = {"mean": weights.mean, "std": weights.std} | typed
+    elif len(typed) < 2:
+        normalisation = _load_dataset_normalisation(config) | typed
+    channels = config["dataset"]["channels"]
+    for key, values in normalisation.items():
         if len(values) not in (1, channels):
             raise UserError(f"dataset.{key} has {len(values)} values for dataset.channels={channels}")
-        found[key] = [float(value) for value in (values if len(values) == channels else [*values] * channels)]
-    if min(found["std"]) <= 0:
-        raise UserError(f"dataset.std={found['std']}: expected numbers above 0")
-    return found
+        values_by_channel = [*values] * channels if len(values) == 1 else values
+        normalisation[key] = [float(value) for value in values_by_channel]
+    if min(normalisation["std"]) <= 0:
+        raise UserError(f"dataset.std={normalisation['std']}: expected numbers above 0")
+    return normalisation
 
 
-def _select_value_range(weights: "Weights", dataset: Json, is_typed: bool) -> Json:
-    """Return the range of values of more than 8 bits, where there are such: what is typed, the weights', the data's."""
-    told = dataset.get("value_range") if is_typed or weights.value_range is None else list(weights.value_range)
-    return {} if told is None else {"value_range": told}
+def _select_value_range(weights: "Weights", dataset: Json, is_typed: bool) -> list[float] | None:
+    """Return the range of values of images of more than 8 bits: as typed, else the weights', else the dataset's."""
+    if is_typed or weights.value_range is None:
+        value_range: list[float] | None = dataset.get("value_range")
+        return value_range
+    return list(weights.value_range)
 
 
 def _load_dataset_normalisation(config: Json) -> Json:
-    """Return the dataset's mean and std: declared, or else of its training images."""
+    """Return the dataset's mean and std: as declared, else of its training images."""
     dataset = config["dataset"]
     if dataset["mean"] is None or dataset["std"] is None:
         from convarium.datasets.loading import load_splits
@@ -172,7 +195,7 @@ def _load_dataset_normalisation(config: Json) -> Json:
 
 
 def _write_staged_weights(store: "Store", adoption: "Node", weights: "Weights") -> None:
-    """Put the tensors where the stage that adopts them finds them."""
+    """Write the tensors to the checkpoint folder of the stage that adopts them."""
     from safetensors.torch import save_file
 
     from convarium.stages.adopt import STAGED_FILE
@@ -183,6 +206,7 @@ def _write_staged_weights(store: "Store", adoption: "Node", weights: "Weights") 
     with disk.translate_write_errors(store.root):
         disk.make_folder(folder)
         draft = folder / f".{STAGED_FILE}.{os.getpid()}"
+        # safetensors refuses tensors that share memory, as tied ones do.
         save_file({name: tensor.clone() for name, tensor in weights.tensors.items()}, draft)
         draft.replace(folder / STAGED_FILE)
 
@@ -192,10 +216,11 @@ def _start_from_adopted(point: "Point", adoption: "Node") -> "Point":
     from convarium.compose.adopted_weights import NODE_FIELDS
     from convarium.config.point import Reference
 
-    weights = {"weights": adoption.signature}
+    architecture = {**point.config["architecture"], "weights": adoption.signature}
+    node_fields = {key: getattr(adoption, key) for key in NODE_FIELDS}
     return replace(
         point,
         overrides=(*point.overrides, Override(f"architecture.weights={adoption.signature}")),
-        config={**point.config, "architecture": {**point.config["architecture"], **weights}},
-        references=(Reference(-1, "weights", node_fields=({key: getattr(adoption, key) for key in NODE_FIELDS},)),),
+        config={**point.config, "architecture": architecture},
+        references=(Reference(-1, "weights", node_fields=(node_fields,)),),
     )

@@ -29,37 +29,40 @@ def build_parser() -> CommandParser:
 def main(argv: Sequence[str]) -> int:
     """Print the rows that were asked for, or run one row's check; a check that fails ends with 1."""
     options = build_parser().parse_overrides(argv)
-    given = _select_store_overrides(options)
+    store_overrides = _select_store_overrides(options)
     from convarium.catalogue.catalogue_document import build_catalogue_row
     from convarium.catalogue.rows import is_in_section, read_catalogue_rows
     from convarium.cli import catalogue_table, output
     from convarium.compose.named_store import open_named_store
     from convarium.compose.store_access import print_unreadable
 
-    chosen = [row for row in read_catalogue_rows() if options.section is None or is_in_section(row, options.section)]
-    if not chosen:
+    rows = [row for row in read_catalogue_rows() if options.section is None or is_in_section(row, options.section)]
+    if not rows:
         raise UserError(f"--section {options.section}: the catalogue has none; sections are 2.1 to 7")
-    known = load_checks()
+    checks = load_checks()
     if options.check:
-        chosen = _run_check(chosen, options.check, known, options.overrides)
-    store = open_named_store(given)
-    found = [build_catalogue_row(row, known.get(row.id), store) for row in chosen if row.run_text or not options.built]
+        rows = _run_check(rows, options.check, checks, options.overrides)
+    if options.built:
+        rows = [row for row in rows if row.run_text]
+    store = open_named_store(store_overrides)
+    documents = [build_catalogue_row(row, checks.get(row.id), store) for row in rows]
     print_unreadable(store)
     if options.json:
-        output.print_json({"rows": found})
+        output.print_json({"rows": documents})
     else:
         from convarium import terminal_table
 
-        for table in catalogue_table.build_catalogue_tables(found):
+        for table in catalogue_table.build_catalogue_tables(documents):
             terminal_table.print_fitting_table(output.build_console(), table, catalogue_table.COLUMN_RANK, markup=False)
-    return 1 if options.check and not all(row["ours"]["holds"] for row in found) else 0
+    has_failed_check = options.check and not all(document["ours"]["holds"] for document in documents)
+    return 1 if has_failed_check else 0
 
 
 def _select_store_overrides(options: Namespace) -> list[Override]:
-    """Return the overrides that say where things lie; a check takes others too.
+    """Return the overrides that say where the store is; a check takes others too.
 
     Raises:
-        UserError: others without a check.
+        UserError: other overrides without a check.
     """
     others = [override for override in options.overrides if override.group != "runtime"]
     if others and options.check is None:
@@ -68,9 +71,9 @@ def _select_store_overrides(options: Namespace) -> list[Override]:
 
 
 def _run_check(
-    rows_found: Sequence["CatalogueRow"], name: str, known: Mapping[str, Json], overrides: Sequence[Override]
+    rows: Sequence["CatalogueRow"], name: str, checks: Mapping[str, Json], overrides: Sequence[Override]
 ) -> list["CatalogueRow"]:
-    """Make what a check needs and is not stored, and keep the verdict."""
+    """Make the results that a check needs, and store its verdict; return the one row that it is of."""
     from convarium.catalogue.check_evaluation import evaluate_check
     from convarium.catalogue.check_results import write_check_result
     from convarium.cli import output
@@ -80,24 +83,21 @@ def _run_check(
     from convarium.compose.store_access import open_store
     from convarium.config.messages import suggest_nearest
 
-    chosen = [row for row in rows_found if row.id == name]
-    if not chosen:
-        raise UserError(f"--check {name}: no such row{suggest_nearest(name, [row.id for row in rows_found])}")
-    if name not in known:
-        raise UserError(f"--check {name}: it has no check; rows with one: {', '.join(sorted(known))}")
+    checked_rows = [row for row in rows if row.id == name]
+    if not checked_rows:
+        raise UserError(f"--check {name}: no such row{suggest_nearest(name, [row.id for row in rows])}")
+    if name not in checks:
+        raise UserError(f"--check {name}: it has no check; rows with one: {', '.join(sorted(checks))}")
     with output.redirect_to_stderr():
-        line = [f"sweep={CHECK_SWEEP_PREFIX}{name}", *overrides]
-        asked = compose_points(line)
-        runs, code = run_points(asked, quiet=False)
+        arguments = [f"sweep={CHECK_SWEEP_PREFIX}{name}", *overrides]
+        request = compose_points(arguments)
+        runs, code = run_points(request, quiet=False)
         if code:
-            failed = next(run for run in runs if run["status"] != "done")
-            raise UserError(f"--check {name}: not all of its sweep is done: {failed['error']}")
-        write_check_result(
-            open_store(asked.runtime),
-            name,
-            {**evaluate_check(compare_command_line(line), known[name], name), "overrides": [*overrides]},
-        )
-    return chosen
+            failed_run = next(run for run in runs if run["status"] != "done")
+            raise UserError(f"--check {name}: not all of its sweep is done: {failed_run['error']}")
+        check_result = evaluate_check(compare_command_line(arguments), checks[name], name)
+        write_check_result(open_store(request.runtime), name, {**check_result, "overrides": [*overrides]})
+    return checked_rows
 
 
 def load_checks() -> dict[str, Json]:
@@ -106,11 +106,10 @@ def load_checks() -> dict[str, Json]:
     from convarium.config.checker import check_closed_group
     from convarium.config.schema import ClaimConfig
 
-    found = {}
+    checks = {}
     for name in sweeps.list_sweeps():
         if name.startswith(CHECK_SWEEP_PREFIX):
             path, sweep = sweeps.read_sweep(name)
-            found[name.removeprefix(CHECK_SWEEP_PREFIX)] = check_closed_group(
-                sweep["check"], ClaimConfig, f"{path}: check"
-            )
-    return found
+            row_id = name.removeprefix(CHECK_SWEEP_PREFIX)
+            checks[row_id] = check_closed_group(sweep["check"], ClaimConfig, f"{path}: check")
+    return checks

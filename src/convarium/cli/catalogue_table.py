@@ -1,4 +1,4 @@
-"""The catalogue in a terminal: architectures with their counts, everything else with what came of its check."""
+"""Tables of the catalogue for a terminal: architectures with counts, other systems with the result of their check."""
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -12,12 +12,13 @@ COLUMN_RANK = ("runs by", "ours", "verdict", "system", "published", "review", "p
 OTHER_COLUMNS = ("section", "row", "system", "runs by", "published", "ours")
 
 
-def build_catalogue_tables(found: Sequence[Json]) -> Iterator["Table"]:
-    """Return a table of the architectures among the rows, and one of the others; none without rows."""
-    architectures = [row for row in found if row["kind"] == "architectures"]
+def build_catalogue_tables(rows: Sequence[Json]) -> Iterator["Table"]:
+    """Yield a table of the architectures among the rows, and one of the others; none without rows."""
+    architectures = [row for row in rows if row["kind"] == "architectures"]
+    others = [row for row in rows if row["kind"] != "architectures"]
     if architectures:
         yield _build_table(ARCHITECTURE_COLUMNS, [_format_architecture_row(row) for row in architectures])
-    if others := [row for row in found if row["kind"] != "architectures"]:
+    if others:
         yield _build_table(OTHER_COLUMNS, [_format_other_row(row) for row in others])
 
 
@@ -32,7 +33,9 @@ def _build_table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> "Table"
 
 def _format_architecture_row(row: Json) -> Sequence[str]:
     code = f"{row['code']}, {row['licence']}" if row["code"] else "-"
-    verdict = "; ".join(part for part in (row["verdict"], format_check_result(row) if row["check"] else "") if part)
+    verdicts = [row["verdict"]] if row["verdict"] else []
+    if row["check"]:
+        verdicts.append(format_check_result(row))
     runs_by = row["config"] or row["command"] or "-"
     return (
         row["section"].split(" ")[0],
@@ -41,7 +44,7 @@ def _format_architecture_row(row: Json) -> Sequence[str]:
         row["published"] or "-",
         format_paper_figures(row),
         format_own_counts(row),
-        verdict,
+        "; ".join(verdicts),
         code,
     )
 
@@ -59,26 +62,28 @@ def _format_other_row(row: Json) -> Sequence[str]:
 
 
 def format_paper_figures(row: Json) -> str:
-    """Return what a network's paper prints, in a line; "-" of a block."""
+    """Return the counts that a network's paper prints, in a line; "-" for a block."""
     from convarium.catalogue.papers import Paper
 
     return str(Paper(**row["paper"])) if row["network"] else "-"
 
 
 def format_own_counts(row: Json) -> str:
-    """Return what is counted here: parameters, MACs and their input; "-" where nothing is built to be counted."""
+    """Return our counts of parameters and MACs, and their input; "-" where no network is built."""
     if not row["network"] or not row["config"] or row["macs"] is None:
         return "-"
     return f"{row['parameters']:,} parameters, {row['macs']:,} MACs at {row['input']}"
 
 
 def format_check_result(row: Json) -> str:
-    """Return what came of a row's check, in a line."""
+    """Return the result of a row's check in a line."""
     if not row["check"]:
         return "no check"
     if row["ours"] is None:
         return "not measured"
-    found = row["ours"]
-    said = "holds" if found["holds"] else f"FAILS: {'; '.join(found['missed'])}"
-    signatures = f" [{', '.join(found['signatures'])}]" if found["signatures"] else ""
-    return f"{found['figure']:.4g} {row['claims'][0]['unit']}{signatures}: {said}"
+    check_result = row["ours"]
+    verdict = "holds" if check_result["holds"] else f"FAILS: {'; '.join(check_result['missed'])}"
+    figure = f"{check_result['figure']:.4g} {row['claims'][0]['unit']}"
+    if check_result["signatures"]:
+        figure += f" [{', '.join(check_result['signatures'])}]"
+    return f"{figure}: {verdict}"

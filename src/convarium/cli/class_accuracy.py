@@ -10,39 +10,45 @@ if TYPE_CHECKING:
 
 
 def count_right_by_class(record: Mapping[str, Any], store: "Store") -> list[dict[str, Any]]:
-    """Return name, test images and right ones of each class: of a measurement, or of the latest one of a network."""
-    measured = record if record.get("stage") == "measure" else find_latest_measurement(record["signature"], store)
-    counts = (measured or {}).get("result", {}).get("per_class")
-    if measured is None or counts is None:
+    """Return name, number of test images and of right answers for each class; nothing without a measurement.
+
+    Args:
+        record: a measurement's, or a network's, whose latest measurement is taken.
+    """
+    is_measurement = record.get("stage") == "measure"
+    measurement = record if is_measurement else find_latest_measurement(record["signature"], store)
+    counts = (measurement or {}).get("result", {}).get("per_class")
+    if measurement is None or counts is None:
         return []
-    names = _find_class_names(measured["stage_config"]["dataset"]) or [
-        str(label) for label in range(len(counts["images"]))
-    ]
-    together = zip(names, counts["images"], counts["right"], strict=True)
-    return [{"name": name, "images": images, "right": right} for name, images, right in together]
+    names = _find_class_names(measurement["stage_config"]["dataset"])
+    if names is None:
+        names = [str(label) for label in range(len(counts["images"]))]
+    rows = zip(names, counts["images"], counts["right"], strict=True)
+    return [{"name": name, "images": images, "right": right} for name, images, right in rows]
 
 
 def format_class_accuracies(classes: list[dict[str, Any]]) -> dict[str, str]:
-    """Return the same in words."""
-    return {
-        one["name"]: f"{100 * one['right'] / one['images']:.2f} % ({one['right']} of {one['images']})"
-        if one["images"]
-        else "no test images"
-        for one in classes
-    }
+    """Return the accuracy of each class in words, by its name."""
+    texts = {}
+    for counts in classes:
+        right, images = counts["right"], counts["images"]
+        accuracy = f"{100 * right / images:.2f} % ({right} of {images})" if images else "no test images"
+        texts[counts["name"]] = accuracy
+    return texts
 
 
 def find_latest_measurement(network: str, store: "Store") -> Mapping[str, Any] | None:
     """Return the record of a network's latest measurement, None if there is none."""
-    found = [done for done in store.read_records("measure") if done["parents"][0] == network]
-    return max(found, key=lambda done: str(done["started"]), default=None)
+    records = [record for record in store.read_records("measure") if record["parents"][0] == network]
+    return max(records, key=lambda record: str(record["started"]), default=None)
 
 
 def _find_class_names(dataset: Mapping[str, Any]) -> list[str] | None:
-    """Return the names: the config's own, or those that the dataset's YAML tells for people (`_class_names_`)."""
+    """Return the config's class names, or those that the dataset's YAML has for people to read (`_class_names_`)."""
     if dataset.get("class_names"):
         return list(dataset["class_names"])
-    if (file := search_path.find_config_file("conf", f"dataset/{dataset['name']}")) is None:
+    file = search_path.find_config_file("conf", f"dataset/{dataset['name']}")
+    if file is None:
         return None
     import yaml
 

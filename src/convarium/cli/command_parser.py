@@ -27,11 +27,10 @@ class CommandParser(ArgumentParser):
             self.add_argument("-m", "--multirun", action="store_true", help="accepted and ignored: a comma sweeps")
 
     def format_help(self) -> str:
-        """Return the help, with the options of every group where the command takes points."""
+        """Return the help; of a command that takes points also the options of every group."""
         if self.takes_points:
-            self.epilog = "groups:\n" + "\n".join(
-                f"  {name}: {', '.join(list_group_options(name))}" for name in list_config_groups()
-            )
+            lines = [f"  {name}: {', '.join(list_group_options(name))}" for name in list_config_groups()]
+            self.epilog = "\n".join(["groups:", *lines])
         return super().format_help()
 
     def list_options(self) -> list[str]:
@@ -49,31 +48,33 @@ class CommandParser(ArgumentParser):
         return parsed
 
     def parse_with_word(self, name: str, argv: Sequence[str], further: int = 0) -> tuple[Namespace, str]:
-        """Parse `argv` whose first positional is not an override but the `name` (a signature, a file).
+        """Parse `argv` whose first positional is not an override but a word, such as a signature or a file.
 
-        Up to `further` more such words may follow; they are the namespace's `further`.
+        Args:
+            name: what the word is, for the error line.
+            further: how many more words may follow; they are the namespace's `further`.
         """
         parsed = self.parse_intermixed_args(argv)
         if not parsed.overrides or not parsed.overrides[0] or is_override(parsed.overrides[0]):
             raise UserError(f"{self.prog}: which {name}? usage: {self.prog} {name.upper()} [key=value …]")
-        first, *parsed.overrides = parsed.overrides
-        words = 0
-        while words < min(further, len(parsed.overrides)) and "=" not in parsed.overrides[words]:
-            words += 1
-        parsed.further = parsed.overrides[:words]
-        parsed.overrides = parse_overrides(parsed.overrides[words:])
-        return parsed, first
+        first_word, *texts = parsed.overrides
+        parsed.further = []
+        while texts and len(parsed.further) < further and "=" not in texts[0]:
+            parsed.further.append(texts.pop(0))
+        parsed.overrides = parse_overrides(texts)
+        return parsed, first_word
 
     def parse_with_optional_word(self, argv: Sequence[str]) -> tuple[Namespace, str | None]:
-        """Parse `argv` whose first positional may be no override but a word (a signature, a file); else None."""
+        """Parse `argv` whose first positional may be a word (a signature, a file); the word is None if it is not."""
         parsed = self.parse_intermixed_args(argv)
-        word = parsed.overrides.pop(0) if parsed.overrides and not is_override(parsed.overrides[0]) else None
+        has_word = bool(parsed.overrides) and not is_override(parsed.overrides[0])
+        word = parsed.overrides.pop(0) if has_word else None
         parsed.overrides = parse_overrides(parsed.overrides)
         return parsed, word
 
 
 def is_override(text: str) -> bool:
-    """Whether a word is `key=value`, and no file of that name is there."""
+    """Whether a word is `key=value` and not the name of a file."""
     return "=" in text and not parse_path(text).is_file()
 
 

@@ -47,16 +47,16 @@ def main(argv: Sequence[str]) -> int:
     from convarium.cli import output
 
     with output.redirect_to_stderr():
-        found, store = _collect_results(options.overrides)
-        document = _build_comparison_document(found, options.where, options.best, options.margin)
+        collected, store = _collect_results(options.overrides)
+        document = _build_comparison_document(collected, options.where, options.best, options.margin)
     if options.html:
         from convarium.comparison.report.html_page import build_html_page
         from convarium.comparison.report.report_document import build_report
 
+        # An argument that is not UTF-8 can't stand in the page.
         command = shlex.join(["convarium", "compare", *argv]).encode(errors="backslashreplace").decode()
-        _write_output_file(
-            "--html", options.html, build_html_page(build_report(document, found.results, store, command))
-        )
+        report = build_report(document, collected.results, store, command)
+        _write_output_file("--html", options.html, build_html_page(report))
     if options.csv:
         from convarium.comparison.report.csv_table import format_csv_table
 
@@ -72,7 +72,8 @@ def main(argv: Sequence[str]) -> int:
 
 def compare_command_line(overrides: Sequence[str], where: Sequence[str] = ()) -> dict[str, Any]:
     """Return the comparison of a command line's points as JSON; without overrides, of everything stored."""
-    return _build_comparison_document(_collect_results(overrides)[0], where, None, DEFAULT_MARGIN_PP)
+    collected, _ = _collect_results(overrides)
+    return _build_comparison_document(collected, where, None, DEFAULT_MARGIN_PP)
 
 
 def _collect_results(overrides: Sequence[str]) -> tuple["CollectedResults", "Store"]:
@@ -81,28 +82,27 @@ def _collect_results(overrides: Sequence[str]) -> tuple["CollectedResults", "Sto
     from convarium.compose.store_access import open_store, print_unreadable
     from convarium.planning.stage_graph import build_plan
 
-    asked = compose_points(overrides)
-    store = open_store(asked.runtime)
-    found = (
-        collect_plan_results(build_plan(asked.check_points()), store)
-        if asked.selects_points
-        else collect_store_results(store.require(read_only=True))
-    )
+    request = compose_points(overrides)
+    store = open_store(request.runtime)
+    if request.selects_points:
+        collected = collect_plan_results(build_plan(request.check_points()), store)
+    else:
+        collected = collect_store_results(store.require(read_only=True))
     print_unreadable(store)
-    return found, store
+    return collected, store
 
 
 def _build_comparison_document(
-    found: "CollectedResults", where: Sequence[str], best: str | None, margin_pp: float
+    collected: "CollectedResults", where: Sequence[str], best: str | None, margin_pp: float
 ) -> dict[str, Any]:
     from convarium.comparison import row_selection
     from convarium.comparison.comparison_document import compare_results
 
     document: dict[str, Any] = compare_results(
-        found.results,
-        found.missing_count,
-        dense_results=found.dense_results,
-        refused=found.refused,
+        collected.results,
+        collected.missing_count,
+        dense_results=collected.dense_results,
+        refused=collected.refused,
         margin=margin_pp / 100,
     )
     if where:

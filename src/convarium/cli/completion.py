@@ -1,4 +1,4 @@
-"""Completion: sub-commands, options, keys, group options with their sub-folders, and the inside of [..] lists.
+"""Shell completion of sub-commands, options, keys, options of groups with their folders, and lists in [..].
 
 `eval "$(convarium --completion bash)"` (zsh: after `autoload bashcompinit && bashcompinit`). It asks the
 commands' parsers for their options, lists folders and reads the first letters of lines; nothing is composed.
@@ -26,21 +26,22 @@ KNOB_LINE = re.compile(r"^([a-z]\w*):", re.MULTILINE)
 
 
 def complete_line(line: str) -> list[str]:
-    """Return what the last word of a command line could become; what ends with a space is a whole word."""
-    *before, word = line.split(" ")
+    """Return the possible completions of a command line's last word; one that ends with a space is a whole word."""
+    *previous_texts, word = line.split(" ")
     word = word.lstrip("'\"")
-    words = [text for text in before[1:] if text]
+    arguments = [text for text in previous_texts[1:] if text]
     if "=" in word:
         return _complete_value(Override(word).key, Override(word).value)
-    if not words:
-        found = [f"{name} " for name in (*COMMANDS, "--help", "--version", "--completion")]
+    if not arguments:
+        candidates = [f"{name} " for name in (*COMMANDS, "--help", "--version", "--completion")]
     elif word.startswith("-"):
-        found = [f"{name} " for name in _list_options(words[0])]
-    elif words == ["store"]:
-        found = ["merge "]
+        candidates = [f"{name} " for name in _list_options(arguments[0])]
+    elif arguments == ["store"]:
+        candidates = ["merge "]
     else:
-        found = [f"{name}=" for name in (*list_config_groups(), "seed", "sweep")] + _list_override_keys(words)
-    return sorted(name for name in found if name.startswith(word))
+        candidates = [f"{name}=" for name in (*list_config_groups(), "seed", "sweep")]
+        candidates += _list_override_keys(arguments)
+    return sorted(candidate for candidate in candidates if candidate.startswith(word))
 
 
 def _list_options(command: str) -> list[str]:
@@ -52,31 +53,37 @@ def _list_options(command: str) -> list[str]:
 
 
 def _complete_value(key: str, typed: str) -> list[str]:
-    """Return the options of a group, after the last comma or bracket, by the start of their whole or last name."""
-    names = (
-        sorted({name for folder in list_search_folders("sweeps") for name in list_config_names(folder)})
-        if key == "sweep"
-        else []
-    )
-    names = list_group_options(key) if key in list_config_groups() else names
-    place = max(typed.rfind(mark) for mark in "[,") + 1
-    given, start = typed[:place], typed[place:]
-    end = "" if given.count("[") > given.count("]") else " "
-    found = [name for name in names if name.startswith(start) or name.rpartition("/")[2].startswith(start)]
-    return [f"{key}={given}{name}{end}" for name in found if name not in re.split(r"[\[,]", given)]
+    """Complete the last of the typed values of a group or of `sweep`, by the start of its whole or its last name."""
+    names: list[str] = []
+    if key == "sweep":
+        names = sorted({name for folder in list_search_folders("sweeps") for name in list_config_names(folder)})
+    elif key in list_config_groups():
+        names = list_group_options(key)
+    start_index = max(typed.rfind("["), typed.rfind(",")) + 1
+    before, start = typed[:start_index], typed[start_index:]
+    is_in_list = before.count("[") > before.count("]")
+    end = "" if is_in_list else " "
+    chosen = re.split(r"[\[,]", before)
+    return [
+        f"{key}={before}{name}{end}"
+        for name in names
+        if name not in chosen and (name.startswith(start) or name.rpartition("/")[2].startswith(start))
+    ]
 
 
-def _list_override_keys(words: list[str]) -> list[str]:
-    """Return the keys below the closed groups, and the knobs of the methods that are chosen on the line."""
+def _list_override_keys(arguments: list[str]) -> list[str]:
+    """Return the keys of all groups, and the knobs of the methods that are chosen on the line."""
     schema = {**CLOSED_GROUPS, "architecture": ArchitectureConfig, "dataset": DatasetConfig}
     keys = [f"{name}.{field.name}=" for name, group in schema.items() for field in fields(group)]
-    return keys + [f"compression.{knob}=" for method in _find_chosen_methods(words) for knob in _read_knob_keys(method)]
+    for method in _find_chosen_methods(arguments):
+        keys += [f"compression.{knob}=" for knob in _read_knob_keys(method)]
+    return keys
 
 
-def _find_chosen_methods(words: list[str]) -> list[str]:
-    text = ",".join(Override(word).value for word in words if Override(word).key == "compression")
-    lasts = {name.rpartition("/")[2] for name in re.split(r"[\[\],]", text)}
-    return [name for name in list_group_options("compression") if name.rpartition("/")[2] in lasts - {"none"}]
+def _find_chosen_methods(arguments: list[str]) -> list[str]:
+    chosen = ",".join(Override(text).value for text in arguments if Override(text).key == "compression")
+    short_names = {name.rpartition("/")[2] for name in re.split(r"[\[\],]", chosen)} - {"none"}
+    return [name for name in list_group_options("compression") if name.rpartition("/")[2] in short_names]
 
 
 def _read_knob_keys(method: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""What a look at the folders of images found, said before anything is made of it."""
+"""Summaries of the folders of images that a command reads, printed before anything is trained on them."""
 
 import sys
 from collections.abc import Iterable, Mapping
@@ -15,22 +15,22 @@ Json = dict[str, Any]
 
 
 def summarise_datasets(points: Iterable["Point"]) -> list[Json]:
-    """Return what was found in each distinct folder of the points.
+    """Return a summary of each distinct folder of the points.
 
-    Its classes, the images in each part, and where their pixels have more than 8 bits the range by which they are
+    It has the classes, the number of images of each part, and of images of more than 8 bits the range by which they are
     scaled (`value_range`) and the files that are nearly constant after that (`nearly_constant`).
     """
-    found: list[Json] = []
+    summaries: list[Json] = []
     for point in points:
         dataset = point.config["dataset"]
-        if not dataset.get("class_names"):  # of a published set nothing is left to be found
+        if not dataset.get("class_names"):  # a published set, of which all is known
             continue
-        told = {key: dataset[key] for key in SUMMARY_KEYS if dataset.get(key) is not None}
-        if "value_range" in told and dataset["name"] == "image_folder":
-            told["nearly_constant"] = _find_nearly_constant(dataset, point.config["runtime"]["store"])
-        if told not in found:
-            found.append(told)
-    return found
+        summary = {key: dataset[key] for key in SUMMARY_KEYS if dataset.get(key) is not None}
+        if "value_range" in summary and dataset["name"] == "image_folder":
+            summary["nearly_constant"] = _find_nearly_constant(dataset, point.config["runtime"]["store"])
+        if summary not in summaries:
+            summaries.append(summary)
+    return summaries
 
 
 def _find_nearly_constant(dataset: Mapping[str, Any], store_folder: str) -> list[str]:
@@ -39,33 +39,38 @@ def _find_nearly_constant(dataset: Mapping[str, Any], store_folder: str) -> list
     from convarium.store.disk import cache_folder_of
 
     low, high = dataset["value_range"]
-    keep = cache_folder_of(Path(store_folder)) / "manifests"
-    parts = list_folder_images(Path(dataset["root"]), dataset["on_error"], keep, dataset["class_names"]).parts
-    wide = [(one.path, one.extent) for part in parts.values() for one in part if one.extent is not None]
-    return [str(path) for path, extent in wide if is_nearly_constant(extent, (low, high))]
+    manifest_folder = cache_folder_of(Path(store_folder)) / "manifests"
+    listing = list_folder_images(Path(dataset["root"]), dataset["on_error"], manifest_folder, dataset["class_names"])
+    images = [image for part in listing.parts.values() for image in part]
+    return [
+        str(image.path)
+        for image in images
+        if image.extent is not None and is_nearly_constant(image.extent, (low, high))
+    ]
 
 
-def print_dataset_summaries(found: Iterable[Json]) -> None:
-    """Print a line for each dataset on stderr, and one of its images that are nearly constant."""
-    for one in found:
-        print(_format_dataset(one), file=sys.stderr)
-        if flat := one.get("nearly_constant"):
+def print_dataset_summaries(summaries: Iterable[Json]) -> None:
+    """Print a line for each dataset on stderr, and another one if some of its images are nearly constant."""
+    for summary in summaries:
+        print(_format_summary(summary), file=sys.stderr)
+        constant_files = summary.get("nearly_constant")
+        if constant_files:
+            line = f"{len(constant_files):,} images are nearly constant in this range, such as {constant_files[0]}"
             advice = "dataset.value_range=[BLACK,WHITE] sets another range"
-            told = f"{len(flat):,} images are nearly constant in this range, such as {flat[0]}"
-            print(f"{_format_dataset_name(one)}: {told}; {advice}", file=sys.stderr)
+            print(f"{_format_dataset_name(summary)}: {line}; {advice}", file=sys.stderr)
 
 
-def _format_dataset(found: Json) -> str:
-    names = ", ".join(found["class_names"][:MAX_CLASS_NAMES]) + (
-        ", …" if len(found["class_names"]) > MAX_CLASS_NAMES else ""
-    )
-    images = ", ".join(f"{part} {count:,}" for part, count in found.get("images", {}).items())
-    told = f"{_format_dataset_name(found)}: {found['classes']:,} classes ({names}); images: {images}"
-    if "value_range" not in found:
-        return told
-    low, high = found["value_range"]
-    return f"{told}; values of {low:g} to {high:g} become black to white"
+def _format_summary(summary: Json) -> str:
+    names = ", ".join(summary["class_names"][:MAX_CLASS_NAMES])
+    if len(summary["class_names"]) > MAX_CLASS_NAMES:
+        names += ", …"
+    images = ", ".join(f"{part} {count:,}" for part, count in summary.get("images", {}).items())
+    line = f"{_format_dataset_name(summary)}: {summary['classes']:,} classes ({names}); images: {images}"
+    if "value_range" in summary:
+        low, high = summary["value_range"]
+        line += f"; values of {low:g} to {high:g} become black to white"
+    return line
 
 
-def _format_dataset_name(found: Json) -> str:
-    return f"dataset {found['name']}" + (f" in {found['root']}" if "root" in found else "")
+def _format_dataset_name(summary: Json) -> str:
+    return f"dataset {summary['name']}" + (f" in {summary['root']}" if "root" in summary else "")

@@ -13,36 +13,43 @@ if TYPE_CHECKING:
 
     from convarium.cli.inspected_network import InspectedFile, InspectedNetwork
     from convarium.datasets.splits import ImageTensors
-    from convarium.measurement.deconvnet.projection import Peak
 
 Json = dict[str, Any]
 DRAWN_BY_MARK = "convarium inspect"  # written into each figure
-MARK_SEARCH_BYTES = 1024  # bytes of a figure in which that stands
+MARK_SEARCH_BYTES = 1024  # at the beginning of a PNG, where its author is written
+DEFAULT_MAPS = 9
 
 
 @dataclass(frozen=True, eq=False)
 class LabelledImages:
-    """Images (N, C, H, W) as the network takes them, what they are, and what each of a list is called."""
+    """Images to look at.
+
+    Attributes:
+        images: (N, C, H, W), as the network takes them.
+        description: of all images, for a person to read.
+        file_names: of each image; None for images of a split.
+    """
 
     images: "ImageTensors"
     description: str
     file_names: Sequence[str] | None = None
 
     def get_label(self, index: int) -> str | int:
-        """Return the file of an image, or its place in the split."""
+        """Return the file of an image, or its index in the split."""
         return self.file_names[index] if self.file_names else index
 
 
 def check_deconvnet_options(options: Namespace) -> None:
-    """Refuse options that say nothing, or not what can be done, before anything heavy is imported.
+    """Refuse options that make no sense together, before anything heavy is imported.
 
     Raises:
-        UserError: `--layer`, `--maps` or `--images` without `--deconvnet`; a file that is to be no PNG, or is one that
-            was not drawn here; no map.
+        UserError: `--layer`, `--maps` or `--images` without `--deconvnet`; a target that is not named as a PNG, or that
+            exists and was not drawn by this command; fewer than one map.
     """
     if options.deconvnet is None:
-        if given := [name for name in ("layer", "maps", "images") if getattr(options, name) is not None]:
-            raise UserError(f"--{given[0]} says nothing without --deconvnet FILE.png")
+        for name in ("layer", "maps", "images"):
+            if getattr(options, name) is not None:
+                raise UserError(f"--{name} says nothing without --deconvnet FILE.png")
         return
     if options.deconvnet.suffix != ".png":
         raise UserError(f"--deconvnet {options.deconvnet}: expected a name that ends with .png")
@@ -63,87 +70,83 @@ def _is_own_figure(figure_path: Path) -> bool:
         raise UserError(f"--deconvnet {figure_path}: can't be written: {error.strerror}") from None
 
 
-def write_deconvnet_figure(subject: "InspectedNetwork", options: Namespace) -> Json:
+def write_deconvnet_figure(inspected: "InspectedNetwork", options: Namespace) -> Json:
     """Draw the figure; return what it shows.
 
     Raises:
-        UserError: the network is not trained, its layer no chain of convolutions, the images or the file can't be had.
+        UserError: the network is not trained, no chain of convolutions leads to the layer, the images can't be read, or
+            the file can't be written.
     """
     from convarium.lookup import allow_packages
     from convarium.portable.atomic_file import write_atomically
 
-    stored, target = subject.stored, options.deconvnet
+    stored, target = inspected.stored, options.deconvnet
     if stored is None:
         raise UserError(
             "--deconvnet shows what a network has learnt, and this one is not trained: name a signature or a .cvm file"
         )
     try:
         with write_atomically(target) as path, allow_packages(stored.allowed_packages):
-            return {"file": str(target), **_draw_figure(subject, stored, options, path)}
+            return {"file": str(target), **_draw_figure(inspected, stored, options, path)}
     except OSError as error:
         if error.filename != str(target):
             raise
         raise UserError(f"--deconvnet {target}: can't be written: {error.strerror}") from None
 
 
-def _draw_figure(subject: "InspectedNetwork", stored: "InspectedFile", options: Namespace, path: Path) -> Json:
+def _draw_figure(inspected: "InspectedNetwork", stored: "InspectedFile", options: Namespace, path: Path) -> Json:
     import torch
 
     from convarium.measurement.deconvnet.call_path import select_default_layer, trace_calls, trace_path_to_image
     from convarium.measurement.deconvnet.projection import find_peaks, project_peak
     from convarium.measurement.deconvnet.projection_figure import draw_projections
 
-    found = trace_calls(subject.network, torch.zeros(1, *subject.shape))
-    layer = options.layer or select_default_layer(found)
-    trace_path_to_image(found, layer)
-    shown = _load_images(stored, options.images)
-    all_of_it = find_peaks(subject.network, layer, shown.images)
-    strong = [peak for peak in all_of_it if peak.activation > 0][: options.maps or 9]
-    if not strong:
+    calls = trace_calls(inspected.network, torch.zeros(1, *inspected.shape))
+    layer = options.layer or select_default_layer(calls)
+    trace_path_to_image(calls, layer)  # raises where there is none, before images are loaded
+    if options.images is not None:
+        labelled = _load_image_files(stored, options.images)
+    else:
+        labelled = _load_validation_images(stored)
+    all_peaks = find_peaks(inspected.network, layer, labelled.images)
+    # A map that is nowhere above 0 has nothing to project: rectifiers on the way back would leave zeros.
+    peaks = [peak for peak in all_peaks if peak.activation > 0][: options.maps or DEFAULT_MAPS]
+    if not peaks:
         raise UserError(
-            f"--layer {layer}: none of its {len(all_of_it)} maps is above 0 anywhere in {shown.description}"
+            f"--layer {layer}: none of its {len(all_peaks)} maps is above 0 anywhere in {labelled.description}"
         )
-    images = [_take_peak_image(shown.images, peak) for peak in strong]
-    drawn = [project_peak(subject.network, layer, image, peak) for image, peak in zip(images, strong, strict=True)]
-    title = f"{subject.architecture['name']}, layer {layer}: {len(strong)} of {len(all_of_it)} maps"
-    draw_projections(
-        path,
-        DRAWN_BY_MARK,
-        f"{title}, {shown.description}",
-        drawn,
-        [_denormalise(image, stored)[0] for image in images],
-    )
+    images = [labelled.images[peak.image_index : peak.image_index + 1] for peak in peaks]
+    projections = [
+        project_peak(inspected.network, layer, image, peak) for image, peak in zip(images, peaks, strict=True)
+    ]
+    counts = f"{len(peaks)} of {len(all_peaks)} maps"
+    title = f"{inspected.architecture['name']}, layer {layer}: {counts}, {labelled.description}"
+    pixels = [_denormalise(image, stored)[0] for image in images]
+    draw_projections(path, DRAWN_BY_MARK, title, projections, pixels)
     maps = [
         {
-            "map": one.peak.map_index,
-            "activation": one.peak.activation,
-            "image": shown.get_label(one.peak.image_index),
-            "row": one.map_position[0],
-            "column": one.map_position[1],
+            "map": projection.peak.map_index,
+            "activation": projection.peak.activation,
+            "image": labelled.get_label(projection.peak.image_index),
+            "row": projection.map_position[0],
+            "column": projection.map_position[1],
         }
-        for one in drawn
+        for projection in projections
     ]
-    return {"layer": layer, "of": len(all_of_it), "images": shown.description, "maps": maps}
-
-
-def _take_peak_image(images: "ImageTensors", peak: "Peak") -> "Tensor":
-    return images[peak.image_index : peak.image_index + 1]
+    return {"layer": layer, "of": len(all_peaks), "images": labelled.description, "maps": maps}
 
 
 def _denormalise(image: "Tensor", stored: "InspectedFile") -> "Tensor":
     import torch
 
-    told = stored.file.header["input"]
-    mean, std = (torch.tensor(told[key]).reshape(1, -1, 1, 1) for key in ("mean", "std"))
+    network_input = stored.file.header["input"]
+    mean = torch.tensor(network_input["mean"]).reshape(1, -1, 1, 1)
+    std = torch.tensor(network_input["std"]).reshape(1, -1, 1, 1)
     return image * std + mean
 
 
-def _load_images(stored: "InspectedFile", images_path: Path | None) -> LabelledImages:
-    return _load_image_files(stored, images_path) if images_path is not None else _load_validation_images(stored)
-
-
 def _load_validation_images(stored: "InspectedFile") -> LabelledImages:
-    """The validation split of the dataset that the network was trained on, or that was typed for a file."""
+    """Return the validation split of the dataset that the network was trained on, or that was typed for a file."""
     from convarium.cli.parity_report import find_network_images
     from convarium.compose.store_access import open_store
     from convarium.datasets.loading import load_splits, match_value_range
@@ -166,7 +169,7 @@ def _load_validation_images(stored: "InspectedFile") -> LabelledImages:
 
 
 def _list_image_files(folder: Path) -> list[Path]:
-    """Return the images in a folder and below, told by their bytes as a dataset of images tells them.
+    """Return the image files in a folder and below, recognised by their content as in a dataset of images.
 
     Raises:
         UserError: there are none, or a folder can't be read.
@@ -174,13 +177,14 @@ def _list_image_files(folder: Path) -> list[Path]:
     from convarium.datasets.folder_images.class_folders import walk_files
     from convarium.datasets.folder_images.probe_image import is_image_file
 
-    if not (found := [path for path in walk_files(folder) if is_image_file(path)]):
+    paths = [path for path in walk_files(folder) if is_image_file(path)]
+    if not paths:
         raise UserError(f"--images {folder}: holds no images")
-    return found
+    return paths
 
 
 def _load_image_files(stored: "InspectedFile", file_or_folder: Path) -> LabelledImages:
-    """One image, or all in a folder and below, cut square and resized as those of a folder of images are."""
+    """Return one image, or all in a folder and below, cropped and resized as those of a dataset of images."""
     import numpy as np
     import torch
 
@@ -188,19 +192,19 @@ def _load_image_files(stored: "InspectedFile", file_or_folder: Path) -> Labelled
     from convarium.datasets.image_decoding import MODE_OF_CHANNELS, decode_image
     from convarium.datasets.image_preparation import ImagePreparation, LazyImages
 
-    told = stored.file.header["input"]
-    channels, side, _ = told["shape"]
+    network_input = stored.file.header["input"]
+    channels, side, _ = network_input["shape"]
     if channels not in MODE_OF_CHANNELS:
         raise UserError(f"--images: the network takes images of {channels} channels, files are read as 1 or 3")
     files = _list_image_files(file_or_folder) if file_or_folder.is_dir() else [file_or_folder]
     pixels = []
     for path in files:
         try:
-            pixels.append(decode_image(path, side, channels, value_range=told.get("value_range")))
+            pixels.append(decode_image(path, side, channels, value_range=network_input.get("value_range")))
         except UnreadableImage as error:
             raise UserError(f"--images {path}: {error}") from None
-    stacked = torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2)
-    images = LazyImages(stacked, ImagePreparation(255, side, channels, tuple(told["mean"]), tuple(told["std"])))
-    return LabelledImages(
-        images, f"{len(files)} images" if len(files) > 1 else files[0].name, [str(path) for path in files]
-    )
+    pixel_tensor = torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2)
+    mean, std = tuple(network_input["mean"]), tuple(network_input["std"])
+    images = LazyImages(pixel_tensor, ImagePreparation(255, side, channels, mean, std))
+    description = f"{len(files)} images" if len(files) > 1 else files[0].name
+    return LabelledImages(images, description, [str(path) for path in files])

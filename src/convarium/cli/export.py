@@ -49,34 +49,36 @@ def main(argv: Sequence[str]) -> int:
 
     with output.redirect_to_stderr():
         config = parity_report.compose_locations(options.overrides, "export")
-        form = _select_format(options.format, options.output)
-        found = _export_network(prefix, form, options.output, config)
+        format_name = _select_format(options.format, options.output)
+        report = _export_network(prefix, format_name, options.output, config)
     if options.json:
-        output.print_json(found)
+        output.print_json(report)
     else:
-        parity_report.print_parity(found)
-    return 0 if form in ("cvm", "onnx_int8") or found["parity"]["parity"] else 1
+        parity_report.print_parity(report)
+    # A .cvm is not compared, and 8-bit integers are another network, whose row says how it differs.
+    is_judged = format_name not in ("cvm", "onnx_int8")
+    return 1 if is_judged and not report["parity"]["parity"] else 0
 
 
 def _select_format(typed: str | None, target: Path) -> str:
     """Return the format that is typed, else that of the file's suffix.
 
     Raises:
-        UserError: the suffix is that of another format than the typed one, or of none where none is typed.
+        UserError: the suffix is that of another format than the typed one, or of no format where none is typed.
     """
-    of_suffix = FORMATS_BY_SUFFIX.get(target.suffix.lower(), ())
-    if typed and of_suffix and typed not in of_suffix:
-        right = " or ".join(of_suffix)
+    formats = FORMATS_BY_SUFFIX.get(target.suffix.lower(), ())
+    if typed and formats and typed not in formats:
+        right = " or ".join(formats)
         raise UserError(f"--format {typed} -o {target}: {target.suffix} is the suffix of --format {right}")
-    if not typed and not of_suffix:
-        known = ", ".join(f"{suffix} ({' or '.join(forms)})" for suffix, forms in FORMATS_BY_SUFFIX.items())
-        told = f"{target.suffix} is the suffix of no format" if target.suffix else "no suffix says no format"
-        raise UserError(f"-o {target}: {told}; export writes {known}; or add --format")
-    return typed or of_suffix[0]
+    if not typed and not formats:
+        suffixes = ", ".join(f"{suffix} ({' or '.join(names)})" for suffix, names in FORMATS_BY_SUFFIX.items())
+        reason = f"{target.suffix} is the suffix of no format" if target.suffix else "no suffix says no format"
+        raise UserError(f"-o {target}: {reason}; export writes {suffixes}; or add --format")
+    return typed or formats[0]
 
 
 def _export_network(prefix: str, format_name: str, target: Path, config: dict[str, Any]) -> dict[str, Any]:
-    """Write the file aside, compare it, and move it into place; a `.cvm` is the stored bytes, whose digest is right."""
+    """Write a draft of the file, compare it, and move it into place; a `.cvm` is a copy of the stored bytes."""
     from convarium.cli.parity_report import compare_in_fresh_process, describe_file, find_network_images
     from convarium.compose.store_access import open_store
     from convarium.portable.atomic_file import write_atomically
@@ -84,29 +86,33 @@ def _export_network(prefix: str, format_name: str, target: Path, config: dict[st
     from convarium.store import disk
 
     store = open_store(config["runtime"])
-    origin = resolve_stored_network(store, prefix)
-    judged = None
+    network = resolve_stored_network(store, prefix)
+    comparison = None
     with write_atomically(target) as path:
         if format_name == "cvm":
-            path.write_bytes(_read_valid_cvm(origin))
+            path.write_bytes(_read_valid_cvm(network))
         else:
             from convarium.portable.write_export import write_export
 
-            data, root = find_network_images(store, origin.signature, config)
-            write_export(format_name, origin, data, root, disk.cache_folder_of(store.root), path)
-            judged = compare_in_fresh_process(path, origin, store, config)
-    return describe_file(target, format_name, origin, judged)
+            dataset, root = find_network_images(store, network.signature, config)
+            write_export(format_name, network, dataset, root, disk.cache_folder_of(store.root), path)
+            comparison = compare_in_fresh_process(path, network, store, config)
+    return describe_file(target, format_name, network, comparison)
 
 
-def _read_valid_cvm(origin: "StoredNetwork") -> bytes:
-    """Return the bytes of a network file whose digest is right."""
+def _read_valid_cvm(network: "StoredNetwork") -> bytes:
+    """Return the bytes of a network's file.
+
+    Raises:
+        UserError: the file is damaged.
+    """
     from convarium.cvm.header import unpack_file
     from convarium.lookup import allow_packages
 
-    data = origin.path.read_bytes()
+    content = network.path.read_bytes()
     try:
-        with allow_packages(origin.allowed_packages):
-            unpack_file(memoryview(data))
+        with allow_packages(network.allowed_packages):
+            unpack_file(memoryview(content))
     except UserError as error:
-        raise UserError(f"{origin.path} is not a valid .cvm file: {error}") from None
-    return data
+        raise UserError(f"{network.path} is not a valid .cvm file: {error}") from None
+    return content

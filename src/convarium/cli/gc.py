@@ -33,7 +33,7 @@ def build_parser() -> CommandParser:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Remove failures, and where asked to results, unfinished work and caches; or only say what would go."""
+    """Remove failures, and what the options name besides; or only say what would be removed."""
     options = build_parser().parse_overrides(argv)
     from convarium.cli import output
     from convarium.compose.named_store import open_named_store
@@ -41,50 +41,54 @@ def main(argv: Sequence[str]) -> int:
     from convarium.upkeep.garbage import GARBAGE_KINDS, find_garbage, remove_garbage
 
     store = open_named_store(options.overrides).require()
-    found = list(find_garbage(store, find_stages(), _find_wanted_signatures(store, options)))
-    going = [one for one in found if _is_removed(one.kind, options)]
-    refused = {} if options.dry_run else remove_garbage(going)
-    found, going = ([one for one in some if one not in refused] for some in (found, going))
-    _print_leftovers(store, going, refused.values())
+    garbage = list(find_garbage(store, find_stages(), _find_wanted_signatures(store, options)))
+    removable = [item for item in garbage if _is_removed(item.kind, options)]
+    errors = {} if options.dry_run else remove_garbage(removable)
+    garbage = [item for item in garbage if item not in errors]
+    removed = [item for item in removable if item not in errors]
+    _print_leftovers(store, removed, errors.values())
+    code = 1 if errors else 0
     if options.json:
-        shown = [{**vars(one), "folder": str(one.folder)} for one in going]
-        output.print_json({"removed": not options.dry_run, "bytes": sum(one.bytes for one in going), "results": shown})
-        return 1 if refused else 0
+        results = [{**vars(item), "folder": str(item.folder)} for item in removed]
+        total_bytes = sum(item.bytes for item in removed)
+        output.print_json({"removed": not options.dry_run, "bytes": total_bytes, "results": results})
+        return code
     verb = "would go" if options.dry_run else "removed"
     for kind, meaning in GARBAGE_KINDS.items():
-        own = [one for one in found if one.kind == kind]
-        said = verb if _is_removed(kind, options) else f"kept; --{kind} removes them"
-        print(f"{kind}: {len(own)}, {sum(one.bytes for one in own):,} bytes {said} ({meaning})")
-    return 1 if refused else 0
+        items = [item for item in garbage if item.kind == kind]
+        outcome = verb if _is_removed(kind, options) else f"kept; --{kind} removes them"
+        print(f"{kind}: {len(items)}, {sum(item.bytes for item in items):,} bytes {outcome} ({meaning})")
+    return code
 
 
-def _print_leftovers(store: "Store", removed: Sequence["Garbage"], refused: Iterable[OSError]) -> None:
-    """Say on stderr what stays that somebody might think gone."""
+def _print_leftovers(store: "Store", removed: Sequence["Garbage"], errors: Iterable[OSError]) -> None:
+    """Print on stderr what stays although the user may expect it to be gone."""
     from convarium.compose.store_access import print_unreadable
     from convarium.store.disk import format_error
 
-    for one in removed:
-        if one.stays:
-            names = ", ".join(one.stays[:MAX_NAMES_SHOWN])
-            print(f"convarium: {one.folder} holds what no stage wrote ({names}): that stays", file=sys.stderr)
-    for error in refused:
+    for item in removed:
+        if item.stays:
+            names = ", ".join(item.stays[:MAX_NAMES_SHOWN])
+            print(f"convarium: {item.folder} holds what no stage wrote ({names}): that stays", file=sys.stderr)
+    for error in errors:
         print(f"convarium: {format_error(error)}; not removed", file=sys.stderr)
     print_unreadable(store)
 
 
 def _find_wanted_signatures(store: "Store", options: Namespace) -> set[str]:
-    """Return what the lines of --keep ask for, and what runs; without them, what any plan asks for."""
+    """Return the signatures that --keep lines ask for and that runs are making; without --keep, of all plans."""
     from convarium.compose.points import compose_points
     from convarium.planning.stage_graph import build_plan
 
-    asked = _find_planned_signatures(store, options)
+    wanted = _find_planned_signatures(store, options)
     for line in options.keep:
-        asked |= build_plan(compose_points([*_split_keep_line(line), *options.overrides]).check_points()).nodes.keys()
-    return asked
+        request = compose_points([*_split_keep_line(line), *options.overrides])
+        wanted |= build_plan(request.check_points()).nodes.keys()
+    return wanted
 
 
 def _find_planned_signatures(store: "Store", options: Namespace) -> set[str]:
-    """Return what stored plans ask for; while a plan can't be read, that may be anything, and nothing goes for it."""
+    """Return the signatures that stored plans ask for: all, while a plan can't be read, as it may ask for any."""
     from convarium.store.disk import format_error
     from convarium.upkeep.garbage import find_planned_signatures
 

@@ -1,4 +1,4 @@
-"""The images and classes that an untrained network is shown with: its paper's, its library's or a dataset's."""
+"""The input and the classes with which an untrained network is shown: its paper's, its library's or a dataset's."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -33,26 +33,34 @@ class InputSpec:
 def select_input_spec(
     named: "NamedArchitecture", architecture: Mapping[str, Any], dataset: Mapping[str, Any]
 ) -> InputSpec:
-    """Return what a network is shown with where no dataset is typed; `dataset` is the usual one."""
+    """Return the input of a network for which no dataset was typed; `dataset` is the default one."""
     from convarium.architectures import factory
 
     if named.catalogue_row:
         return _build_paper_input_spec(named.catalogue_row, named.changed_overrides, architecture["kwargs"])
-    told = factory.find_native_sizes(architecture["source"], architecture["name"])
-    return InputSpec(told, f"of its library; {OTHER_DATASET_HINT}") if told else build_dataset_input_spec(dataset)
+    native_sizes = factory.find_native_sizes(architecture["source"], architecture["name"])
+    if not native_sizes:
+        return build_dataset_input_spec(dataset)
+    return InputSpec(native_sizes, f"of its library; {OTHER_DATASET_HINT}")
 
 
 def build_dataset_input_spec(dataset: Mapping[str, Any]) -> InputSpec:
-    """Return the images of a dataset, which the architecture is complete for already."""
+    """Return the input of a dataset, for which the architecture's config is already complete."""
     return InputSpec({}, f"of dataset={dataset['name']}")
 
 
 def _build_paper_input_spec(
     row: "CatalogueRow", changed_overrides: tuple[Override, ...], kwargs: Mapping[str, Any]
 ) -> InputSpec:
-    """Return the paper's form of a network; kwargs that are typed stay."""
-    images = get_paper_input(row)
-    own = {} if any(override.key.startswith("architecture.kwargs") for override in changed_overrides) else images.kwargs
-    told = {"in_chans": images.channels, "num_classes": images.classes, "img_size": images.height}
-    form = "".join(f" with {key}={value}" for key, value in own.items())
-    return InputSpec({**told, "kwargs": {**kwargs, **own}}, f"of its paper{form}; {OTHER_DATASET_HINT}", images.width)
+    """Return the input of the network's paper, with the paper's kwargs unless some are typed."""
+    paper_input = get_paper_input(row)
+    has_typed_kwargs = any(override.key.startswith("architecture.kwargs") for override in changed_overrides)
+    paper_kwargs = {} if has_typed_kwargs else paper_input.kwargs
+    architecture_values = {
+        "in_chans": paper_input.channels,
+        "num_classes": paper_input.classes,
+        "img_size": paper_input.height,
+        "kwargs": {**kwargs, **paper_kwargs},
+    }
+    form = "".join(f" with {key}={value}" for key, value in paper_kwargs.items())
+    return InputSpec(architecture_values, f"of its paper{form}; {OTHER_DATASET_HINT}", paper_input.width)

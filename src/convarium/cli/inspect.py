@@ -9,7 +9,7 @@ from convarium.config.paths import parse_path
 
 if TYPE_CHECKING:
     from convarium.catalogue.rows import CatalogueRow
-    from convarium.cli.inspected_network import InspectedFile, InspectedNetwork
+    from convarium.cli.inspected_network import InspectedFile, InspectedNetwork, NamedArchitecture
 
 DESCRIPTION = """A network: its size, its layers (--table), and what its maps respond to (--deconvnet).
 
@@ -48,57 +48,72 @@ def main(argv: Sequence[str]) -> int:
     from convarium.cli.layer_rows import build_layer_rows
 
     with output.redirect_to_stderr():
-        found = resolve_network(word, options.overrides)
-        figure = {"deconvnet": deconvnet_figure.write_deconvnet_figure(found, options)} if options.deconvnet else {}
-        document = {
-            **summarise_network(found),
-            **({"layers": build_layer_rows(found)} if options.table else {}),
-            **figure,
-        }
-    output.print_json(document) if options.json else _print_summary(document)
+        inspected = resolve_network(word, options.overrides)
+        # The figure first: an image that can't be read is reported before anything is counted.
+        figure = deconvnet_figure.write_deconvnet_figure(inspected, options) if options.deconvnet else None
+        document = summarise_network(inspected)
+        if options.table:
+            document["layers"] = build_layer_rows(inspected)
+        if figure is not None:
+            document["deconvnet"] = figure
+    if options.json:
+        output.print_json(document)
+    else:
+        _print_summary(document)
     return 0
 
 
-def summarise_network(subject: "InspectedNetwork") -> Json:
-    """Return what a network is made of, and where it comes from."""
+def summarise_network(inspected: "InspectedNetwork") -> Json:
+    """Return what a network is made of, what it costs, and where it comes from."""
     from convarium.cost.network_cost import Cost
 
-    architecture = subject.architecture
-    cost = Cost(subject.network, subject.shape)
+    architecture = inspected.architecture
+    origin: Json = {}
+    if inspected.named:
+        origin = _summarise_named(inspected.named)
+    elif inspected.stored:
+        origin = _summarise_file(inspected.stored)
+    cost = Cost(inspected.network, inspected.shape)
     return {
         "source": architecture["source"],
         "name": architecture["name"],
-        **(_summarise_named(subject) if subject.named else _summarise_file(subject.stored) if subject.stored else {}),
-        "input": {"shape": list(subject.shape), "classes": architecture["num_classes"], "images": subject.input_source},
+        **origin,
+        "input": {
+            "shape": list(inspected.shape),
+            "classes": architecture["num_classes"],
+            "images": inspected.input_source,
+        },
         "parameters": cost.parameters,
         "trainable_parameters": cost.trainable_parameters,
-        **({"nonzeros": cost.nonzeros} if subject.stored else {}),
+        **({"nonzeros": cost.nonzeros} if inspected.stored else {}),
         "buffers": cost.buffers,
         "macs": cost.macs,
         "dense_bytes": BYTES_PER_PARAMETER * cost.parameters,
     }
 
 
-def _summarise_named(subject: "InspectedNetwork") -> Json:
+def _summarise_named(named: "NamedArchitecture") -> Json:
     from convarium.cli.inspected_network import find_architecture_file
 
-    assert subject.named is not None
-    row = subject.named.catalogue_row
+    row = named.catalogue_row
     return {
-        "option": f"architecture={subject.named.option}",
-        "file": find_architecture_file(subject.named.option),
-        "changed": list(subject.named.changed_overrides),
+        "option": f"architecture={named.option}",
+        "file": find_architecture_file(named.option),
+        "changed": list(named.changed_overrides),
         "catalogue": row and _summarise_catalogue_row(row),
     }
 
 
 def _summarise_catalogue_row(row: "CatalogueRow") -> Json:
-    """Return a row and what its counts are of: fixed tables with the parameters, a form that `kwargs` makes."""
+    """Return a row, whether its parameters include fixed tables, and the kwargs of the form that it counts."""
     from convarium.catalogue.paper_inputs import get_paper_input, has_counted_tables
 
     keys = ("id", "name", "source", "year", "section", "published", "parameters", "macs", "input")
-    told = {key: getattr(row, key) for key in keys}
-    return {**told, "counts_tables": has_counted_tables(row), "kwargs": dict(get_paper_input(row).kwargs)}
+    return {
+        **{key: getattr(row, key) for key in keys},
+        "counts_tables": has_counted_tables(row),
+        "kwargs": dict(get_paper_input(row).kwargs),
+    }
 
 
 def _summarise_file(stored: "InspectedFile") -> Json:
@@ -111,50 +126,60 @@ def _summarise_file(stored: "InspectedFile") -> Json:
     }
 
 
-def _print_summary(found: Json) -> None:
-    for name, text in _format_summary_lines(found):
+def _print_summary(summary: Json) -> None:
+    for name, text in _format_summary_lines(summary):
         print(f"{name:<13} {text}")
-    if "layers" in found:
-        _print_layers(found["layers"])
-    if "deconvnet" in found:
-        made = found["deconvnet"]
-        maps = ", ".join(str(one["map"]) for one in made["maps"])
-        print(f"{made['file']}: layer {made['layer']}, maps {maps} of {made['of']}, {made['images']}")
+    if "layers" in summary:
+        _print_layers(summary["layers"])
+    if "deconvnet" in summary:
+        figure = summary["deconvnet"]
+        maps = ", ".join(str(row["map"]) for row in figure["maps"])
+        print(f"{figure['file']}: layer {figure['layer']}, maps {maps} of {figure['of']}, {figure['images']}")
 
 
-def _format_summary_lines(found: Json) -> Iterator[tuple[str, str]]:
-    """Yield the summary, name by name."""
-    stored, shape = "file_bytes" in found, "x".join(map(str, found["input"]["shape"]))
-    place = found["file"] + (f", {found['signature']}" if stored and found["signature"] else "")
-    yield "network", f"{found['source']} {found['name']} ({'' if stored else found['option'] + ', '}{place})"
-    if not stored:
-        yield "catalogue", _format_catalogue_row(found)
-    yield "input", f"{shape}, {found['input']['classes']:,} classes, {found['input']['images']}"
-    fixed = found["parameters"] - found["trainable_parameters"]
-    yield "parameters", f"{found['parameters']:,}, " + (f"{fixed:,} of them not trained" if fixed else "all trained")
-    if stored:
-        yield "nonzeros", f"{found['nonzeros']:,}"
-    yield "buffers", f"{found['buffers']:,} values"
-    yield "MACs", f"{found['macs']:,} ({MACS_DEFINITION})"
-    yield "dense bytes", f"{found['dense_bytes']:,} ({BYTES_PER_PARAMETER} a parameter)"
-    if stored:
-        kinds = ", ".join(f"{kind} {size:,}" for kind, size in found["bytes"].items() if size)
-        yield "file bytes", f"{found['file_bytes']:,} ({kinds})"
-        yield "surgery", f"{found['edits']} edits" if found["edits"] else "none"
+def _format_summary_lines(summary: Json) -> Iterator[tuple[str, str]]:
+    """Yield the lines of a summary: name and text."""
+    is_stored = "file_bytes" in summary
+    if is_stored:
+        origin = [summary["file"]] + ([summary["signature"]] if summary["signature"] else [])
+    else:
+        origin = [summary["option"], summary["file"]]
+    yield "network", f"{summary['source']} {summary['name']} ({', '.join(origin)})"
+    if not is_stored:
+        yield "catalogue", _format_catalogue_row(summary["catalogue"], summary["changed"])
+    shape = "x".join(map(str, summary["input"]["shape"]))
+    yield "input", f"{shape}, {summary['input']['classes']:,} classes, {summary['input']['images']}"
+    fixed = summary["parameters"] - summary["trainable_parameters"]
+    training = f"{fixed:,} of them not trained" if fixed else "all trained"
+    yield "parameters", f"{summary['parameters']:,}, {training}"
+    if is_stored:
+        yield "nonzeros", f"{summary['nonzeros']:,}"
+    yield "buffers", f"{summary['buffers']:,} values"
+    yield "MACs", f"{summary['macs']:,} ({MACS_DEFINITION})"
+    yield "dense bytes", f"{summary['dense_bytes']:,} ({BYTES_PER_PARAMETER} a parameter)"
+    if is_stored:
+        kinds = ", ".join(f"{kind} {size:,}" for kind, size in summary["bytes"].items() if size)
+        yield "file bytes", f"{summary['file_bytes']:,} ({kinds})"
+        yield "surgery", f"{summary['edits']} edits" if summary["edits"] else "none"
 
 
-def _format_catalogue_row(found: Json) -> str:
-    """Return the row of the catalogue in a line, with its exact counts where it has them."""
-    row = found["catalogue"]
+def _format_catalogue_row(row: Json | None, changed_overrides: Sequence[str]) -> str:
+    """Return a row of the catalogue in a line, with its exact counts where it has them."""
     if row is None:
         return "no row is this network"
-    tables = " (with fixed tables, buffers here)" if row["counts_tables"] else ""
-    named = (("parameters", f"parameters{tables}"), ("macs", f"MACs at {row['input']} pixels"))
-    counts = [f"{row[key]:,} {name}" for key, name in named if row[key]]
-    form = "".join(f", with {key}={value}" for key, value in row["kwargs"].items())
-    changed = f"; here with {' '.join(found['changed'])}" if found["changed"] else ""
-    told = f"{row['id']}: {row['name']} ({row['source']}), section {row['section']}"
-    return f"{told}{'; ' if counts else ''}{' and '.join(counts)}{form}{changed}"
+    counts = []
+    if row["parameters"]:
+        tables = " (with fixed tables, buffers here)" if row["counts_tables"] else ""
+        counts.append(f"{row['parameters']:,} parameters{tables}")
+    if row["macs"]:
+        counts.append(f"{row['macs']:,} MACs at {row['input']} pixels")
+    line = f"{row['id']}: {row['name']} ({row['source']}), section {row['section']}"
+    if counts:
+        line += f"; {' and '.join(counts)}"
+    line += "".join(f", with {key}={value}" for key, value in row["kwargs"].items())
+    if changed_overrides:
+        line += f"; here with {' '.join(changed_overrides)}"
+    return line
 
 
 def _print_layers(rows: Sequence[Json]) -> None:
@@ -163,14 +188,15 @@ def _print_layers(rows: Sequence[Json]) -> None:
     from convarium import terminal_table
     from convarium.cli import output
 
-    counted = [key for key in ("parameters", "nonzeros", "bytes", "macs") if key in rows[0]]
-    titles = {"macs": "MACs"}
-    numbers = [Column(titles.get(key, key), justify="right") for key in ("calls", *counted)]
-    table = Table(Column("layer", overflow="fold"), "type", "output", *numbers, box=None)
+    # Rows of a network that is not stored have neither nonzeros nor bytes.
+    count_keys = [key for key in ("parameters", "nonzeros", "bytes", "macs") if key in rows[0]]
+    titles = ["calls", *("MACs" if key == "macs" else key for key in count_keys)]
+    number_columns = [Column(title, justify="right") for title in titles]
+    table = Table(Column("layer", overflow="fold"), "type", "output", *number_columns, box=None)
     for row in rows:
         shape = "x".join(map(str, row["output"])) if row["output"] else "not called by itself"
-        figures = [f"{row[key]:,}" for key in counted]
-        table.add_row(row["name"] or "(itself)", row["type"], shape, str(row["calls"]), *figures)
-    totals = [f"{sum(row[key] for row in rows):,}" for key in counted]
+        counts = [f"{row[key]:,}" for key in count_keys]
+        table.add_row(row["name"] or "(itself)", row["type"], shape, str(row["calls"]), *counts)
+    totals = [f"{sum(row[key] for row in rows):,}" for key in count_keys]
     table.add_row("total", "", "", "", *totals, style="bold")
     terminal_table.print_fitting_table(output.build_console(), table, COLUMN_RANK, markup=False)

@@ -1,4 +1,4 @@
-"""What `inspect` looks at: an architecture of a command line, a stored network, or a network's file."""
+"""The network that `inspect` shows: an architecture of a command line, a stored network, or a network's file."""
 
 import re
 from collections.abc import Sequence
@@ -23,12 +23,12 @@ SIGNATURE_PREFIX = re.compile(r"[0-9a-f]{1,12}")
 
 @dataclass(frozen=True)
 class NamedArchitecture:
-    """What a command line says of a network that is built.
+    """The architecture that a command line names.
 
     Attributes:
-        option: the file of conf/architecture that names it.
-        catalogue_row: of the catalogue.
-        changed_overrides: the overrides by which it is not the row's network any more.
+        option: its option in conf/architecture.
+        catalogue_row: the catalogue's row of it, if there is one.
+        changed_overrides: overrides that make it another network than the row's.
     """
 
     option: str
@@ -41,10 +41,12 @@ class InspectedFile:
     """A trained network.
 
     Attributes:
-        path: its `.cvm` file.
-        signature: of the stage that made it; None of a file that was named by its path.
+        file: the content of its `.cvm` file.
+        path: of the file.
+        signature: of the stage that made it; None for a file that was named by its path.
         allowed_packages: outside packages that the file may name.
-        config: says where things lie, and of a file whose images it is for, where `has_dataset`.
+        config: says where store and images are; where `has_dataset`, also which images.
+        has_dataset: whether a dataset was typed for a file.
     """
 
     file: "CompressedFile"
@@ -60,9 +62,9 @@ class InspectedNetwork:
     """A network: on the meta device where it is `named`, with its weights where it is `stored`.
 
     Attributes:
-        architecture: what it is built from, complete.
-        input_source: whose its input's size and its classes are, for a person to read.
-        width: of an image that is not square.
+        architecture: the complete config that it is built from.
+        input_source: where the size of its input and its classes come from, for a person to read.
+        width: of an image that is not square; None for square ones.
     """
 
     network: "nn.Module"
@@ -117,27 +119,28 @@ def _build_named_network(overrides: Sequence[Override]) -> InspectedNetwork:
         if override.key.startswith("architecture.") and override not in row_overrides
     )
     named = NamedArchitecture(option, row, changed)
-    told = {key: value for key, value in point.config["architecture"].items() if key not in ("weights", "pretrained")}
-    typed = any(override.group == "dataset" for override in overrides)
+    architecture = dict(point.config["architecture"])
+    for key in ("weights", "pretrained"):
+        architecture.pop(key, None)
+    dataset = point.config["dataset"]
     with allow_packages(find_named_packages(point.config)):
-        images = (
-            build_dataset_input_spec(point.config["dataset"])
-            if typed
-            else select_input_spec(named, told, point.config["dataset"])
-        )
-        told = factory.condense_architecture({**told, **images.architecture_values})
-        network = (
-            factory.build_architecture(told, "meta").eval() if images.width else factory.dry_run_architecture(told)
-        )
-        return InspectedNetwork(network, told, images.source, named, width=images.width)
+        if any(override.group == "dataset" for override in overrides):
+            input_spec = build_dataset_input_spec(dataset)
+        else:
+            input_spec = select_input_spec(named, architecture, dataset)
+        architecture = factory.condense_architecture({**architecture, **input_spec.architecture_values})
+        if input_spec.width:  # a dry run takes square images only
+            network = factory.build_architecture(architecture, "meta").eval()
+        else:
+            network = factory.dry_run_architecture(architecture)
+        return InspectedNetwork(network, architecture, input_spec.source, named, width=input_spec.width)
 
 
 def _build_stored_network(stored: InspectedFile) -> InspectedNetwork:
     from convarium.cvm import container
 
-    return InspectedNetwork(
-        container.materialise_network(stored.file), stored.file.header["architecture"], "of its file", stored=stored
-    )
+    network = container.materialise_network(stored.file)
+    return InspectedNetwork(network, stored.file.header["architecture"], "of its file", stored=stored)
 
 
 def _read_network_file(path: Path, overrides: Sequence[Override]) -> InspectedFile:
@@ -146,13 +149,15 @@ def _read_network_file(path: Path, overrides: Sequence[Override]) -> InspectedFi
     from convarium.lookup import allow_packages, find_named_packages
 
     config = compose_points(overrides).check_points()[0].config
-    allow = tuple(sorted(find_named_packages(config)))
-    foreign = [override for override in overrides if override.group not in ("dataset", "runtime")]
-    if foreign and not allow:  # an outside network is named so that its package may be imported
-        raise UserError(f"{foreign[0]}: the file says what its network is; inspect takes runtime.… and dataset=NAME")
-    with allow_packages(allow):
-        has_dataset = any(override.key == "dataset" for override in overrides)
-        return InspectedFile(container.read_cvm(path, allow), path, None, allow, config, has_dataset)
+    allowed_packages = tuple(sorted(find_named_packages(config)))
+    useless = [override for override in overrides if override.group not in ("dataset", "runtime")]
+    # An outside architecture may be named, so that its package may be imported.
+    if useless and not allowed_packages:
+        raise UserError(f"{useless[0]}: the file says what its network is; inspect takes runtime.… and dataset=NAME")
+    has_dataset = any(override.key == "dataset" for override in overrides)
+    with allow_packages(allowed_packages):
+        file = container.read_cvm(path, allowed_packages)
+    return InspectedFile(file, path, None, allowed_packages, config, has_dataset)
 
 
 def _read_by_signature(prefix: str, overrides: Sequence[Override]) -> InspectedFile:
@@ -162,14 +167,9 @@ def _read_by_signature(prefix: str, overrides: Sequence[Override]) -> InspectedF
     from convarium.portable.stored_network import resolve_stored_network
 
     config = compose_locations(overrides, "inspect")
-    origin = resolve_stored_network(open_store(config["runtime"]), prefix)
-    return InspectedFile(
-        container.read_cvm(origin.path, origin.allowed_packages),
-        origin.path,
-        origin.signature,
-        origin.allowed_packages,
-        config,
-    )
+    network = resolve_stored_network(open_store(config["runtime"]), prefix)
+    file = container.read_cvm(network.path, network.allowed_packages)
+    return InspectedFile(file, network.path, network.signature, network.allowed_packages, config)
 
 
 def find_architecture_file(option: str) -> str:

@@ -14,18 +14,18 @@ INTERRUPT_EXIT_CODE = 130
 
 @contextmanager
 def handle_interrupts() -> Iterator[None]:
-    """Raise KeyboardInterrupt on the first signal meanwhile; the next one ends the process, should that take long."""
+    """Raise KeyboardInterrupt on the first signal; a second one ends the process at once."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    usual = {number: signal.getsignal(number) for number in SIGNALS}
-    for number, handler in usual.items():
+    old_handlers = {number: signal.getsignal(number) for number in SIGNALS}
+    for number, handler in old_handlers.items():
         if handler not in (signal.SIG_IGN, None):
             signal.signal(number, raise_interrupt)
     try:
         yield
     finally:
-        for number, handler in usual.items():
+        for number, handler in old_handlers.items():
             if signal.getsignal(number) is raise_interrupt:
                 signal.signal(number, handler)
             elif signal.getsignal(number) is _exit_at_once:
@@ -33,13 +33,13 @@ def handle_interrupts() -> Iterator[None]:
 
 
 def raise_interrupt(number: int, frame: FrameType | None) -> None:
-    """Handle a signal: raise KeyboardInterrupt; whoever asks again does not want to wait.
+    """Handle a signal: raise KeyboardInterrupt, and let the next signal end the process at once.
 
-    Workers and the processes they fork die with this one, and no kill loses what is stored.
+    Workers and the processes they fork die with this one, and a kill loses nothing that is stored.
     """
-    for each in SIGNALS:
-        if signal.getsignal(each) is raise_interrupt:
-            signal.signal(each, _exit_at_once)
+    for other_number in SIGNALS:
+        if signal.getsignal(other_number) is raise_interrupt:
+            signal.signal(other_number, _exit_at_once)
     raise KeyboardInterrupt
 
 

@@ -1,4 +1,4 @@
-"""The layers of a network as JSON, those of a stored one with what its file holds of each."""
+"""Rows of a table of layers as JSON; of a stored network with the bytes of each layer in its file."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -8,40 +8,49 @@ if TYPE_CHECKING:
 
     from convarium.cli.inspected_network import InspectedNetwork
     from convarium.cost.layers import Layer
+    from convarium.cvm.container import CompressedFile
 
 Json = dict[str, Any]
 
 
-def build_layer_rows(subject: "InspectedNetwork") -> list[Json]:
-    """The layers as JSON; of a stored network also how many values of each are not 0, and the bytes that hold it."""
+def build_layer_rows(inspected: "InspectedNetwork") -> list[Json]:
+    """Return the layers as JSON; of a stored network also their nonzero parameters and their bytes in the file."""
     from convarium.cost.layers import list_layers
 
-    held = _measure_stored_tensors(subject) if subject.stored else {}
-    return [_build_layer_row(layer, held) for layer in list_layers(subject.network, subject.shape)]
+    stored_sizes = _measure_stored_tensors(inspected.network, inspected.stored.file) if inspected.stored else {}
+    return [_build_layer_row(layer, stored_sizes) for layer in list_layers(inspected.network, inspected.shape)]
 
 
 def _build_layer_row(layer: "Layer", stored_sizes: Mapping[str, tuple[int, int]]) -> Json:
     row = {key: getattr(layer, key) for key in ("name", "type", "output", "calls", "parameters", "macs")}
-    own = [stored_sizes[name] for name in layer.tensor_names if name in stored_sizes]
-    return {
-        **row,
-        **({"nonzeros": sum(n for n, _ in own), "bytes": sum(size for _, size in own)} if stored_sizes else {}),
-    }
+    if stored_sizes:
+        sizes = [stored_sizes[name] for name in layer.tensor_names if name in stored_sizes]
+        row["nonzeros"] = sum(nonzeros for nonzeros, _ in sizes)
+        row["bytes"] = sum(bytes_in_file for _, bytes_in_file in sizes)
+    return row
 
 
-def _measure_stored_tensors(subject: "InspectedNetwork") -> dict[str, tuple[int, int]]:
-    """By each tensor's name, its nonzeros (of parameters) and its bytes in the file; a tied one only by its first."""
-    assert subject.stored is not None
-    parameters = dict(subject.network.named_parameters())
-    found, told = {}, set[str]()
-    sizes, first = subject.stored.file.bytes_by_site, _map_first_names(subject.network)
-    for name, tensor in subject.network.state_dict(keep_vars=True).items():
-        if (site := first[id(tensor)]) not in told:
-            told.add(site)
-            found[name] = int(tensor.count_nonzero()) if name in parameters else 0, sizes[site]
-    return found
+def _measure_stored_tensors(network: "nn.Module", file: "CompressedFile") -> dict[str, tuple[int, int]]:
+    """Return, by the name of a tensor, its nonzeros (of a parameter; 0 of a buffer) and its bytes in the file.
+
+    A tied tensor is listed once, under the first of its names in the network.
+    """
+    parameter_names = dict(network.named_parameters())
+    site_by_tensor = _map_sites(network)
+    sizes: dict[str, tuple[int, int]] = {}
+    counted_sites = set()
+    for name, tensor in network.state_dict(keep_vars=True).items():
+        site = site_by_tensor[id(tensor)]
+        if site in counted_sites:
+            continue
+        counted_sites.add(site)
+        nonzeros = int(tensor.count_nonzero()) if name in parameter_names else 0
+        sizes[name] = nonzeros, file.bytes_by_site[site]
+    return sizes
 
 
-def _map_first_names(network: "nn.Module") -> dict[int, str]:
-    """A file knows a tied tensor by the first of its names in sorted order."""
-    return {id(tensor): name for name, tensor in sorted(network.state_dict(keep_vars=True).items(), reverse=True)}
+def _map_sites(network: "nn.Module") -> dict[int, str]:
+    """Return the name under which a file has each tensor, by the tensor's id."""
+    # A file has a tied tensor under the first of its names in sorted order: in reverse order that one comes last.
+    tensors = network.state_dict(keep_vars=True)
+    return {id(tensor): name for name, tensor in sorted(tensors.items(), reverse=True)}

@@ -51,9 +51,13 @@ def main(argv: Sequence[str]) -> int:
     keys = [override for override in options.overrides if override.group != "runtime"]
     store = open_named_store([override for override in options.overrides if override not in keys])
     store = store.require(read_only=True)
-    found = sorted(_select_rows(store, options, keys), key=lambda row: str(row["started"]))
-    found = found[-options.newest :] if options.newest else found
-    output.print_json({"results": found}) if options.json else _print_rows(found)
+    rows = sorted(_select_rows(store, options, keys), key=lambda row: str(row["started"]))
+    if options.newest:
+        rows = rows[-options.newest :]
+    if options.json:
+        output.print_json({"results": rows})
+    else:
+        _print_rows(rows)
     print_unreadable(store)
     return 0
 
@@ -66,15 +70,14 @@ def _select_rows(store: "Store", options: Namespace, keys: Sequence[str]) -> Ite
         raise UserError(
             "--failed: what failed has no figures and no config here; choose it by --stage, --name, --since"
         )
-    records = (
-        _iterate_failures(store, stage)
-        if options.failed
-        else select_records(store, store.read_records(stage), [*options.where, *keys])
-    )
-    begun = parse_since(options.since) if options.since else ""
-    for record in records:
-        row = _build_failure_row(record) if options.failed else _build_result_row(record)
-        if str(row["started"]) >= begun and is_name_match(row["name"], options.name):
+    if options.failed:
+        rows = [_build_failure_row(failure) for failure in _iterate_failures(store, stage)]
+    else:
+        records = select_records(store, store.read_records(stage), [*options.where, *keys])
+        rows = [_build_result_row(record) for record in records]
+    earliest = parse_since(options.since) if options.since else ""
+    for row in rows:
+        if str(row["started"]) >= earliest and is_name_match(row["name"], options.name):
             yield row
 
 
@@ -82,57 +85,55 @@ def _check_stage(store: "Store", stage: str | None) -> str | None:
     from convarium.config.messages import suggest_nearest
     from convarium.stages.declaration import find_stages
 
-    known = {*find_stages(), *(folder.parent.name for _, folder in store.list_folders())}
-    if stage is not None and stage not in known:
-        raise UserError(f"--stage {stage}: no such stage{suggest_nearest(stage, known)}")
+    # A store may also hold results of stages that this version does not have.
+    stages = {*find_stages(), *(folder.parent.name for _, folder in store.list_folders())}
+    if stage is not None and stage not in stages:
+        raise UserError(f"--stage {stage}: no such stage{suggest_nearest(stage, stages)}")
     return stage
 
 
 def _iterate_failures(store: "Store", stage: str | None) -> Iterator[Json]:
     for signature, folder in store.list_folders():
-        if stage in (None, folder.parent.name) and (record := store.find_failure(signature)):
-            yield {"signature": signature, "stage": folder.parent.name, "name": folder.name, **record}
+        if stage not in (None, folder.parent.name):
+            continue
+        failure = store.find_failure(signature)
+        if failure:
+            yield {"signature": signature, "stage": folder.parent.name, "name": folder.name, **failure}
 
 
 def _build_result_row(record: Mapping[str, Any]) -> Json:
-    named = {key: record[key] for key in ("signature", "stage", "name", "started", "seconds")}
-    return {**named, "metrics": record["result"]["metrics"]}
+    row = {key: record[key] for key in ("signature", "stage", "name", "started", "seconds")}
+    return {**row, "metrics": record["result"]["metrics"]}
 
 
-def _build_failure_row(record: Mapping[str, Any]) -> Json:
-    named = {key: record[key] for key in ("signature", "stage", "name")}
+def _build_failure_row(failure: Mapping[str, Any]) -> Json:
     return {
-        **named,
-        "started": record.get("ended", ""),
-        **{key: record.get(key) for key in ("error", "kind", "attempts")},
+        **{key: failure[key] for key in ("signature", "stage", "name")},
+        "started": failure.get("ended", ""),
+        **{key: failure.get(key) for key in ("error", "kind", "attempts")},
     }
 
 
-def _print_rows(found: Sequence[Json]) -> None:
-    """Print plain columns: a table of rich takes seconds for thousands of rows.
-
-    In a terminal too narrow for them name and figures stand below the rest, broken between words.
-    """
-    lines = [("signature", "stage", "seconds", "name", "figures")]
-    lines += [
-        (row["signature"], row["stage"], _format_seconds(row), row["name"], _format_figures(row)) for row in found
-    ]
+def _print_rows(rows: Sequence[Json]) -> None:
+    """Print plain columns; in a terminal too narrow for them, name and figures below the other columns."""
+    # A table of rich takes seconds for thousands of rows.
+    lines = [("signature", "stage", "seconds", "name", "figures"), *map(_format_row, rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    room = get_terminal_size().columns if sys.stdout.isatty() else None
-    narrow = room is not None and sum(widths) + 2 * (len(widths) - 1) > room
+    total_width = sum(widths) + 2 * (len(widths) - 1)
+    terminal_width = get_terminal_size().columns if sys.stdout.isatty() else total_width
     for line in lines:
         texts = [text.ljust(width) for text, width in zip(line, widths, strict=True)]
-        print("  ".join(texts[:3] if narrow else texts).rstrip())
-        if narrow and room:
-            for text in line[3:]:
-                print(fill(text, room, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False))
+        if total_width <= terminal_width:
+            print("  ".join(texts).rstrip())
+            continue
+        print("  ".join(texts[:3]).rstrip())
+        for text in line[3:]:
+            print(fill(text, terminal_width, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False))
 
 
-def _format_seconds(row: Json) -> str:
-    return f"{row['seconds']:.1f}" if "seconds" in row else "failed"
-
-
-def _format_figures(row: Json) -> str:
+def _format_row(row: Json) -> tuple[str, str, str, str, str]:
     from convarium.workers.progress import MAIN_METRICS, format_figures
 
-    return row["error"] if "error" in row else format_figures(row["metrics"], MAIN_METRICS)
+    seconds = f"{row['seconds']:.1f}" if "seconds" in row else "failed"
+    figures = row["error"] if "error" in row else format_figures(row["metrics"], MAIN_METRICS)
+    return row["signature"], row["stage"], seconds, row["name"], figures

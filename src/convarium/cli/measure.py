@@ -1,4 +1,4 @@
-"""`convarium measure FILE`: a network file, by itself."""
+"""`convarium measure FILE`: quality and cost of a network file that need not be stored."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,14 +28,20 @@ def main(argv: Sequence[str]) -> int:
         if len(points) > 1:
             raise UserError(f"measure takes one dataset, not {len(points)} points; a file has no compression to sweep")
         with allow_packages(find_named_packages(points[0].config)):
-            found = _measure_network(str(parse_path(file)), points[0].config)
+            measurement = _measure_network(str(parse_path(file)), points[0].config)
     if options.json:
-        output.print_json(found)
+        output.print_json(measurement)
         return 0
-    kinds = {f"bytes of {kind}": size for kind, size in found["bytes"].items()}
-    for name, value in {**found["metrics"], **kinds}.items():
-        print(f"{name:<22} {'' if value is None else format(value, ',.4f' if isinstance(value, float) else ',')}")
+    bytes_by_kind = {f"bytes of {kind}": size for kind, size in measurement["bytes"].items()}
+    for name, value in {**measurement["metrics"], **bytes_by_kind}.items():
+        print(f"{name:<22} {_format_figure(value)}")
     return 0
+
+
+def _format_figure(value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:,.4f}" if isinstance(value, float) else f"{value:,}"
 
 
 def _measure_network(file: str, config: dict[str, Any]) -> dict[str, Any]:
@@ -45,9 +51,14 @@ def _measure_network(file: str, config: dict[str, Any]) -> dict[str, Any]:
 
     runtime, dataset = config["runtime"], config["dataset"]
     threads = runtime["threads"] or count_cores()
-    data = {key: value for key, value in dataset.items() if key != "root"}
-    found: dict[str, Any] = measure_file(
-        file, None, data, config["task"], dataset["root"], threads, runtime["accelerator"],
+    measurement: dict[str, Any] = measure_file(
+        file,
+        None,
+        {key: value for key, value in dataset.items() if key != "root"},
+        config["task"],
+        dataset["root"],
+        threads,
+        runtime["accelerator"],
         cache=str(cache_folder_of(Path(runtime["store"]))),
-    )  # fmt: skip
-    return {key: found[key] for key in ("metrics", "bytes", "images")}
+    )
+    return {key: measurement[key] for key in ("metrics", "bytes", "images")}

@@ -1,4 +1,4 @@
-"""What goes where: one JSON document or the tables on stdout, everything else on stderr."""
+"""Output streams: one JSON document or the tables go to stdout, everything else to stderr."""
 
 import json
 import os
@@ -13,20 +13,21 @@ if TYPE_CHECKING:
 
 @contextmanager
 def redirect_to_stderr() -> Iterator[None]:
-    """Send what is printed meanwhile, by this process and its children, to stderr."""
+    """Send what this process and its children print meanwhile to stderr."""
     if not _is_process_stdout(sys.stdout):
         with redirect_stdout(sys.stderr):
             yield
         return
+    # The descriptor itself, because children and C libraries write to it and not to sys.stdout.
     print(end="", flush=True)
-    kept = os.dup(1)
+    stdout_copy = os.dup(1)
     os.dup2(2, 1)
     try:
         yield
     finally:
         print(end="", flush=True)
-        os.dup2(kept, 1)
-        os.close(kept)
+        os.dup2(stdout_copy, 1)
+        os.close(stdout_copy)
 
 
 def _is_process_stdout(stream: TextIO) -> bool:
@@ -43,7 +44,7 @@ def print_json(content: Any) -> None:
 
 
 def build_console(to_stderr: bool = False) -> "Console":
-    """Return a console of rich: plain and never wrapped narrowly when its stream is not a terminal."""
+    """Return a console of rich; where its stream is not a terminal, plain and 200 columns wide."""
     from rich.console import Console
 
     stream = sys.stderr if to_stderr else sys.stdout

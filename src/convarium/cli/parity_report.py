@@ -1,4 +1,4 @@
-"""What export and verify share: where things lie, the comparison in a fresh process, and how it is told."""
+"""What export and verify share: where store and images are, the comparison in a fresh process, and its report."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from convarium.config import search_path
 from convarium.config.override import Override
-from convarium.config.paths import parse_path as path_of
+from convarium.config.paths import parse_path
 from convarium.errors import UserError
 
 if TYPE_CHECKING:
@@ -19,10 +19,10 @@ Json = dict[str, Any]
 
 
 def compose_locations(overrides: Sequence[Override], command: str) -> Json:
-    """Return a config in which `runtime` and `dataset.root` say where things lie.
+    """Return a config in which `runtime` and `dataset.root` say where the store and the images are.
 
     Raises:
-        UserError: an override of anything else: what a network is, its signature says.
+        UserError: an override of anything else, which the network's signature already decides.
     """
     from convarium.compose.points import compose_points
 
@@ -36,98 +36,102 @@ def compose_locations(overrides: Sequence[Override], command: str) -> Json:
 
 
 def find_network_images(store: "Store", signature: str, config: Mapping[str, Any]) -> tuple[Json, str | None]:
-    """Return the config of a network's images, and where they lie: as given, else as their YAML says."""
+    """Return the config of a network's images, and their folder: as typed, else as the dataset's YAML says."""
     from convarium.portable.stored_network import resolve_dataset_config
 
-    found = resolve_dataset_config(store, signature)
-    root = config["dataset"]["root"] or _read_default_root(found["name"])
-    return found, str(path_of(root).absolute()) if root else None
+    dataset = resolve_dataset_config(store, signature)
+    root = config["dataset"]["root"] or _read_default_root(dataset["name"])
+    return dataset, str(parse_path(root).absolute()) if root else None
 
 
-def compare_in_fresh_process(path: Path, origin: "StoredNetwork", store: "Store", config: Mapping[str, Any]) -> Json:
+def compare_in_fresh_process(path: Path, network: "StoredNetwork", store: "Store", config: Mapping[str, Any]) -> Json:
     """Compare a file with a stored network in a fresh process (`convarium.portable.verify_export`)."""
     from convarium.host.provenance import count_cores
     from convarium.lookup import allow_packages
     from convarium.store.disk import cache_folder_of
     from convarium.workers.fresh_process import run_in_fresh_process
 
-    data, root = find_network_images(store, origin.signature, config)
-    threads, cache = config["runtime"]["threads"] or count_cores(), str(cache_folder_of(store.root))
-    with allow_packages(origin.allowed_packages):
-        found: Json = run_in_fresh_process(
+    dataset, root = find_network_images(store, network.signature, config)
+    threads = config["runtime"]["threads"] or count_cores()
+    with allow_packages(network.allowed_packages):
+        comparison: Json = run_in_fresh_process(
             "convarium.portable.verify_export:compare_with_stored",
             str(path.absolute()),
-            str(origin.path.absolute()),
-            data,
+            str(network.path.absolute()),
+            dataset,
             root,
             threads,
-            cache,
+            str(cache_folder_of(store.root)),
             threads=threads,
             log=Path(os.devnull),
         )
-    return found
+    return comparison
 
 
-def describe_file(path: Path, format_name: str, origin: "StoredNetwork", comparison: Json | None) -> Json:
-    """Return what is told of a file; of 8-bit integers also whose scales they have, and which tensors had others."""
-    found = {"file": str(path), "format": format_name, "signature": origin.signature, "bytes": path.stat().st_size}
-    return found | (_describe_quantizer(origin) if format_name == "onnx_int8" else {}) | {"parity": comparison}
+def describe_file(path: Path, format_name: str, network: "StoredNetwork", comparison: Json | None) -> Json:
+    """Return the report of an exported file as JSON.
+
+    Of a file of 8-bit integers it also says what quantized them, and which stored tensors had other scales before.
+    """
+    report = {"file": str(path), "format": format_name, "signature": network.signature, "bytes": path.stat().st_size}
+    if format_name == "onnx_int8":
+        from convarium.cvm import container
+        from convarium.portable.onnx_int8_file import find_requantized_tensors
+
+        sites = container.read_cvm(network.path, network.allowed_packages).sites
+        report |= {"quantized_by": "onnxruntime", "requantized": find_requantized_tensors(sites)}
+    return report | {"parity": comparison}
 
 
-def _describe_quantizer(origin: "StoredNetwork") -> Json:
-    from convarium.cvm import container
-    from convarium.portable.onnx_int8_file import find_requantized_tensors
-
-    return {
-        "quantized_by": "onnxruntime",
-        "requantized": find_requantized_tensors(container.read_cvm(origin.path, origin.allowed_packages).sites),
-    }
-
-
-def print_parity(found: Mapping[str, Any]) -> None:
-    """Print the file, whose scales its integers have, and a row of how it compares."""
+def print_parity(report: Mapping[str, Any]) -> None:
+    """Print the file, what quantized its integers, and a row of how it compares with the stored network."""
     from rich.table import Column, Table
 
     from convarium import terminal_table
     from convarium.cli import output
 
-    print(found["file"])
-    if "quantized_by" in found:
-        print(
-            f"quantized by {found['quantized_by']}, to 8 bits by scales of its"
-            f" own{_format_requantized(found['requantized'])}"
-        )
+    print(report["file"])
+    if "quantized_by" in report:
+        requantized = _format_requantized(report["requantized"])
+        print(f"quantized by {report['quantized_by']}, to 8 bits by scales of its own{requantized}")
+    comparison = report["parity"]
+    if comparison is None:
+        return
+    test_accuracy = comparison["accuracy"]["test"]
     verdict = Column("parity", overflow="fold")
     table = Table("format", "bytes", "of", "difference", "relative", "test accuracy", "stored", verdict, box=None)
-    judged = found["parity"]
-    if judged is None:
-        return
-    test = judged["accuracy"]["test"]
-    figures = (
-        f"{judged['difference']:.2e}",
-        f"{judged['relative']:.2e}",
-        f"{test['file']:.4f}",
-        f"{test['stored']:.4f}",
+    table.add_row(
+        report["format"],
+        f"{report['bytes']:,}",
+        report["signature"],
+        f"{comparison['difference']:.2e}",
+        f"{comparison['relative']:.2e}",
+        f"{test_accuracy['file']:.4f}",
+        f"{test_accuracy['stored']:.4f}",
+        _format_verdict(comparison),
     )
-    table.add_row(found["format"], f"{found['bytes']:,}", found["signature"], *figures, _format_verdict(judged))
     rank = ("difference", "test accuracy", "stored", "bytes", "relative", "of")
     terminal_table.print_fitting_table(output.build_console(), table, rank, markup=False)
 
 
 def _format_requantized(requantized: Sequence[str]) -> str:
-    shown = ", ".join(requantized[:3]) + (", …" if len(requantized) > 3 else "")
-    return f", not by those of the stored network ({shown})" if requantized else ""
+    if not requantized:
+        return ""
+    names = ", ".join(requantized[:3]) + (", …" if len(requantized) > 3 else "")
+    return f", not by those of the stored network ({names})"
 
 
 def _format_verdict(comparison: Mapping[str, Any]) -> str:
-    word = "yes" if comparison["parity"] else "no"
+    answer = "yes" if comparison["parity"] else "no"
+    bound = f"at most {comparison['bound']:g}"
     if comparison["measure"] == "pp":
-        return f"{word}: accuracy differs by {comparison['accuracy_delta_pp']:.2f} pp (at most {comparison['bound']:g})"
-    return f"{word}: at most {comparison['bound']:g}"
+        return f"{answer}: accuracy differs by {comparison['accuracy_delta_pp']:.2f} pp ({bound})"
+    return f"{answer}: {bound}"
 
 
 def _read_default_root(dataset: str) -> str | None:
-    if (file := search_path.find_config_file("conf", f"dataset/{dataset}")) is None:
+    file = search_path.find_config_file("conf", f"dataset/{dataset}")
+    if file is None:
         return None
     import yaml
 

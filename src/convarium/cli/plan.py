@@ -26,38 +26,42 @@ def main(argv: Sequence[str]) -> int:
     from convarium.compose.points import compose_points
 
     with output.redirect_to_stderr():
-        asked = compose_points(options.overrides)
+        request = compose_points(options.overrides)
+        # The default launcher is composed only where it is used: a user's own in its place is checked here.
         if "hydra/launcher/local" in search_path.list_shadowing_files():
-            asked.composer.compose_launcher_config(asked.launcher_overrides, Path(), 1)
+            request.composer.compose_launcher_config(request.launcher_overrides, Path(), 1)
         if not options.fast:
             from convarium.cli.network_validation import validate_networks
 
-            asked = validate_networks(asked)
-        if not asked.points and not options.json:
-            asked.check_points()
-        found = _build_plan_document(asked, options.fast)
-    output.print_json(found) if options.json else _print_plan(found)
-    return 2 if asked.invalid and not asked.skip_invalid else 0
+            request = validate_networks(request)
+        if not request.points and not options.json:
+            request.check_points()
+        document = _build_plan_document(request, options.fast)
+    if options.json:
+        output.print_json(document)
+    else:
+        _print_plan(document)
+    return 2 if request.invalid and not request.skip_invalid else 0
 
 
-def _build_plan_document(asked: "PointRequest", fast: bool) -> dict[str, Any]:
+def _build_plan_document(request: "PointRequest", fast: bool) -> dict[str, Any]:
     from convarium.cli.dataset_summary import print_dataset_summaries, summarise_datasets
     from convarium.compose.store_access import count_workers, open_store, print_unreadable
     from convarium.planning.duration_estimate import summarize_plan
     from convarium.planning.point_coverage import measure_coverages
     from convarium.planning.stage_graph import build_plan
 
-    datasets = summarise_datasets(asked.points)
+    datasets = summarise_datasets(request.points)
     print_dataset_summaries(datasets)
-    invalid = [{"overrides": list(one.overrides), "error": one.error} for one in asked.invalid]
-    store = open_store(asked.runtime)
-    planned = summarize_plan(build_plan(asked.points), store, invalid, count_workers(asked.runtime))
+    invalid = [{"overrides": list(point.overrides), "error": point.error} for point in request.invalid]
+    store = open_store(request.runtime)
+    summary = summarize_plan(build_plan(request.points), store, invalid, count_workers(request.runtime))
     print_unreadable(store)
-    networks = {} if fast else {"networks": measure_coverages(asked.points)}
-    return {**planned, "datasets": datasets, **networks, "notes": list(asked.notes)}
+    networks = {} if fast else {"networks": measure_coverages(request.points)}
+    return {**summary, "datasets": datasets, **networks, "notes": list(request.notes)}
 
 
-def _print_plan(found: dict[str, Any]) -> None:
+def _print_plan(document: dict[str, Any]) -> None:
     from rich.table import Table
 
     from convarium.cli import output
@@ -65,17 +69,20 @@ def _print_plan(found: dict[str, Any]) -> None:
 
     console = output.build_console()
     table = Table("stage", "stored", "to run", box=None)
-    for name, counts in found["stages"].items():
+    for name, counts in document["stages"].items():
         table.add_row(name, str(counts["stored"]), str(counts["to_run"]))
-    cost = f", about {found['estimated_seconds']} s" if found["to_run"] else ""
-    console.print(f"{found['points']} points, {found['stored']} stored, {found['to_run']} to run{cost}")
+    line = f"{document['points']} points, {document['stored']} stored, {document['to_run']} to run"
+    if document["to_run"]:
+        line += f", about {document['estimated_seconds']} s"
+    console.print(line)
     console.print(table)
-    for one in found.get("networks", ()):
-        if said := describe_coverage(one["coverage"], one["uncovered"]):
-            console.print(f"{one['architecture']}: {said}", markup=False)
+    for network in document.get("networks", ()):
+        coverage = describe_coverage(network["coverage"], network["uncovered"])
+        if coverage:
+            console.print(f"{network['architecture']}: {coverage}", markup=False)
     for name in search_path.list_shadowing_files():
         console.print(search_path.SHADOWING_HINT.format(f"conf/{name}.yaml"))
-    for note in found["notes"]:
+    for note in document["notes"]:
         console.print(note, markup=False)
-    for one in found["invalid"]:
-        console.print(f"invalid: {' '.join(one['overrides'])}: {one['error']}", markup=False)
+    for point in document["invalid"]:
+        console.print(f"invalid: {' '.join(point['overrides'])}: {point['error']}", markup=False)

@@ -1,4 +1,4 @@
-"""Choosing stored results: by figures that were measured, by keys of the configs that made them, by name and age."""
+"""Selection of stored results: by measured figures, by keys of their configs, by name and by age."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,23 +24,23 @@ RECORD_FIGURES = ("seconds",)
 def select_records(store: "Store", records: Iterable[Record], texts: Sequence[str]) -> Sequence[Record]:
     """Return the records that meet all conditions, such as "accuracy>0.97" or "compression.magnitude.sparsity=0.9".
 
-    A result without the figure, or whose config has no such key, does not meet the condition. A key that is a figure
-    of any result is asked of figures only.
+    A result without the figure, or whose config has no such key, does not meet the condition. A key that is a figure of
+    any result is looked up among figures only.
 
     Raises:
         UserError: a condition that can't be read, or of several values, or a figure or key that no result has.
     """
-    conditions, found = [_check_condition(parse_condition(text)) for text in texts], list(records)
-    figures, configs = (
-        set(RECORD_FIGURES).union(*(record["result"]["metrics"] for record in found)),
-        ResultConfigs(store),
-    )
-    _refuse_unknown_keys(conditions, figures, found, configs)
-    _refuse_several_values(conditions, found, configs)
-    for condition in sorted(conditions, key=lambda one: one.key not in figures):
-        values = _collect_figures if condition.key in figures else configs.flatten_config
-        found = [record for record in found if _is_condition_met(condition, values(record))]
-    return found
+    conditions = [_check_condition(parse_condition(text)) for text in texts]
+    selected = list(records)
+    figures = set(RECORD_FIGURES).union(*(record["result"]["metrics"] for record in selected))
+    configs = ResultConfigs(store)
+    _refuse_unknown_keys(conditions, figures, selected, configs)
+    _refuse_several_values(conditions, selected, configs)
+    # Figures first: they are at hand, while a config has to be put together from all stages before.
+    for condition in sorted(conditions, key=lambda condition: condition.key not in figures):
+        read_values = _collect_figures if condition.key in figures else configs.flatten_config
+        selected = [record for record in selected if _is_condition_met(condition, read_values(record))]
+    return selected
 
 
 def _check_condition(condition: Condition) -> Condition:
@@ -55,16 +55,19 @@ def _refuse_unknown_keys(
     for condition in conditions:
         key = condition.key
         if records and key not in figures and not any(key in configs.flatten_config(record) for record in records):
-            known = figures.union(*map(configs.flatten_config, records))
-            raise UserError(f"'{condition.text}': no result here has '{key}'{suggest_nearest(key, known)}")
+            all_keys = figures.union(*map(configs.flatten_config, records))
+            raise UserError(f"'{condition.text}': no result here has '{key}'{suggest_nearest(key, all_keys)}")
 
 
 def _refuse_several_values(conditions: Iterable[Condition], records: Sequence[Record], configs: ResultConfigs) -> None:
     """Refuse a comma where no value of the key may hold one."""
-    for condition in (one for one in conditions if "," in one.value and records):
+    for condition in conditions:
+        if "," not in condition.value or not records:
+            continue
         if not any(_has_comma(configs.flatten_config(record).get(condition.key)) for record in records):
-            one = f"{condition.key}{condition.operator}{condition.value.strip('[]').partition(',')[0]}"
-            raise UserError(f"'{condition.text}': a condition takes one value, such as {one}")
+            first_value = condition.value.strip("[]").partition(",")[0]
+            example = f"{condition.key}{condition.operator}{first_value}"
+            raise UserError(f"'{condition.text}': a condition takes one value, such as {example}")
 
 
 def _has_comma(value: Any) -> bool:
@@ -84,8 +87,10 @@ def _is_condition_met(condition: Condition, values: Mapping[str, Any]) -> bool:
         return condition.compare(value, number)
     if condition.is_ordering:
         return False
-    text = _normalise_value(condition.value)
-    return condition.compare(_normalise_value(value), "" if (condition.key, text) == ("compression", "none") else text)
+    expected = _normalise_value(condition.value)
+    if condition.key == "compression" and expected == "none":
+        expected = ""  # as an empty list of steps is written
+    return condition.compare(_normalise_value(value), expected)
 
 
 def is_name_match(name: str, pattern: str | None) -> bool:
@@ -96,10 +101,10 @@ def is_name_match(name: str, pattern: str | None) -> bool:
 
 
 def parse_since(text: str) -> str:
-    """Return the moment that a date, a time or an age ("12h") means, as stored results tell theirs (UTC).
+    """Return the moment of a date, a time or an age ("12h"), in the format of stored results (UTC).
 
     Raises:
-        UserError: it is neither.
+        UserError: it is none of these.
     """
     age = AGE_PATTERN.fullmatch(text)
     try:
@@ -114,12 +119,11 @@ def parse_since(text: str) -> str:
 
 def _normalise_value(value: Any) -> str:
     """Return a value as it would be typed, without what may be left out: spaces, quotes, brackets, groups."""
-    text = (
-        ",".join(map(_normalise_value, value))
-        if isinstance(value, list)
-        else value
-        if isinstance(value, str)
-        else format_value(value)
-    )
+    if isinstance(value, list):
+        text = ",".join(map(_normalise_value, value))
+    elif isinstance(value, str):
+        text = value
+    else:
+        text = format_value(value)
     parts = text.strip().strip("[]").replace(" ", "").replace("'", "").split(",")
     return ",".join(part.rpartition("/")[2] for part in parts)

@@ -1,4 +1,4 @@
-"""The command line that makes a stored result: as it was typed once, else read off the result's config."""
+"""The command line that makes a stored result: as it was once typed, else rebuilt from the result's config."""
 
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,32 +20,33 @@ DEFAULT_STORE_FOLDER = "outputs/store"
 def find_result_command(store: "Store", signature: str) -> str | None:
     """Return a command line that asks for exactly this signature, None where there is none any more.
 
-    It was composed again: what an older version of a stage or of a YAML made is asked for by no command.
+    Each candidate is composed again: no command asks for what an older version of a stage or of a YAML made.
     """
-    done = store.find_record(signature)
-    if done is not None and done["stage"] == "adopt":
-        return f"convarium adopt WEIGHTS {_format_adopted_architecture(done)}"
-    for line in _iterate_candidate_lines(store, signature, done):
-        typed = [*line, *([] if str(store.root) == DEFAULT_STORE_FOLDER else [f"runtime.store={store.root}"])]
-        if _is_planned_by(typed, signature):
-            return shlex.join(["convarium", "run", *typed])
+    record = store.find_record(signature)
+    if record is not None and record["stage"] == "adopt":
+        return f"convarium adopt WEIGHTS {_format_adopted_architecture(record)}"
+    store_overrides = [] if str(store.root) == DEFAULT_STORE_FOLDER else [f"runtime.store={store.root}"]
+    for line in _iterate_candidate_lines(store, signature, record):
+        arguments = [*line, *store_overrides]
+        if _is_planned_by(arguments, signature):
+            return shlex.join(["convarium", "run", *arguments])
     return None
 
 
 def _iterate_candidate_lines(store: "Store", signature: str, record: Json | None) -> Iterator[Sequence[str]]:
-    """Yield lines of stored plans that end in the signature, its config's own, then such as pass through it."""
-    through: list[Sequence[str]] = []
+    """Yield lines of stored plans that end in the signature, one from its config, then one that passes through it."""
+    passing_lines: list[Sequence[str]] = []
     for point in _iterate_planned_points(store, signature):
         line = [text for text in point.overrides if Override(text).group not in OMITTED_GROUPS]
         if signature in (point.network, *point.figure_signatures):
             yield line
-        elif not through:
-            through.append(line)
+        elif not passing_lines:
+            passing_lines.append(line)
     if record is not None:
         rebuilt = rebuild_overrides(store, record)
         if rebuilt is not None:
             yield rebuilt
-    yield from through
+    yield from passing_lines
 
 
 def _iterate_planned_points(store: "Store", signature: str) -> Iterator["PlannedPoint"]:
@@ -55,19 +56,24 @@ def _iterate_planned_points(store: "Store", signature: str) -> Iterator["Planned
     files = sorted((store.root / "plans").glob("*.json"), key=lambda file: file.lstat().st_mtime, reverse=True)
     for file in files:
         try:
+            # Most plans don't hold the signature, and to search a text is much faster than to parse it.
             plan = Plan.read(file) if f'"{signature}"'.encode() in file.read_bytes() else None
         except (UserError, OSError):
             continue  # of another format, or not to be read
         if plan is not None:
-            yield from (point for point in plan.points if signature in _find_needed_signatures(plan.nodes, point))
+            for point in plan.points:
+                if signature in _find_needed_signatures(plan.nodes, point):
+                    yield point
 
 
 def _find_needed_signatures(nodes: Mapping[str, Any], point: "PlannedPoint") -> set[str]:
-    found, left = set(), [point.network, *point.figure_signatures]
-    while left:
-        found.add(signature := left.pop())
-        left += [parent for parent in nodes[signature].parents if parent not in found]
-    return found
+    needed: set[str] = set()
+    pending = [point.network, *point.figure_signatures]
+    while pending:
+        signature = pending.pop()
+        needed.add(signature)
+        pending += [parent for parent in nodes[signature].parents if parent not in needed]
+    return needed
 
 
 def _is_planned_by(line: Sequence[str], signature: str) -> bool:

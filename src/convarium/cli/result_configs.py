@@ -1,4 +1,4 @@
-"""What made a stored result, as keys of configs are typed."""
+"""The configs that stored results were made from, flattened to keys as they are typed."""
 
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ REFERENCES_KEY = "references"
 
 
 class ResultConfigs:
-    """What made a result, as keys are typed: `recipe.lr`, `compression.magnitude.sparsity`; parents' keys included."""
+    """Flattened configs of results: `recipe.lr`, `compression.magnitude.sparsity`; with the keys of their parents."""
 
     def __init__(self, store: "Store") -> None:
         self._store = store
@@ -23,40 +23,45 @@ class ResultConfigs:
         """Return the keys and values of a result's config."""
         if record["signature"] not in self._flattened:
             parent = self._store.find_record(record["parents"][0]) if record["parents"] else None
-            before = self.flatten_config(parent) if parent else {"compression": []}
+            parent_keys = self.flatten_config(parent) if parent else {"compression": []}
             self._flattened[record["signature"]] = {
-                **before,
-                **_flatten_stage_config(record, before),
+                **parent_keys,
+                **_flatten_stage_config(record, parent_keys),
                 **self._flatten_references(record),
             }
         return self._flattened[record["signature"]]
 
     def _flatten_references(self, record: Record) -> Json:
-        """The networks that a step refers to, by the knob that named them: `compression.kd.teacher.recipe.epochs`."""
-        found: Json = {}
-        for name, signature in zip(record["stage_config"].get(REFERENCES_KEY, ()), record["parents"][1:], strict=False):
+        """Return the keys of networks that a step refers to, below the knob: `compression.kd.teacher.recipe.epochs`."""
+        flattened: Json = {}
+        references = record["stage_config"].get(REFERENCES_KEY, ())
+        # Not strict: a measurement has further parents and no references.
+        for name, signature in zip(references, record["parents"][1:], strict=False):
             knob = f"compression.{_get_method_name(record['stage_config']['step'])}.{name}"
-            other = self._store.find_record(signature)
-            keys = self.flatten_config(other) if other else {}
-            found |= {f"{knob}.signature": signature} | {f"{knob}.{key}": value for key, value in keys.items()}
-        return found
+            flattened[f"{knob}.signature"] = signature
+            network = self._store.find_record(signature)
+            if network is not None:
+                flattened |= {f"{knob}.{key}": value for key, value in self.flatten_config(network).items()}
+        return flattened
 
 
 def _flatten_stage_config(record: Record, parent_keys: Json) -> Json:
-    found: Json = {}
+    flattened: Json = {}
     for group, values in record["stage_config"].items():
         if group == "step":
             name = _get_method_name(values)
-            found["compression"] = [*parent_keys["compression"], name]
-            found |= {f"compression.{name}.{key}": value for key, value in _iterate_leaves(values)}
+            flattened["compression"] = [*parent_keys["compression"], name]
+            flattened |= {f"compression.{name}.{key}": value for key, value in _iterate_leaves(values)}
             if "budget" in values:
-                found[f"budget.{values['budget']['quantity']}"] = values["budget"]["value"]
+                flattened[f"budget.{values['budget']['quantity']}"] = values["budget"]["value"]
         elif isinstance(values, Mapping):
-            found |= {f"{group}.{key}": value for key, value in _iterate_leaves(values)}
-            found |= {group: values["name"]} if group in NAMED_GROUPS and "name" in values else {}
-        elif group not in parent_keys and group != REFERENCES_KEY:  # a step's seed follows from the first one
-            found[group] = values
-    return found
+            flattened |= {f"{group}.{key}": value for key, value in _iterate_leaves(values)}
+            if group in NAMED_GROUPS and "name" in values:
+                flattened[group] = values["name"]
+        # The seed of a training is the one that was typed; those of its steps are derived from it.
+        elif group not in parent_keys and group != REFERENCES_KEY:
+            flattened[group] = values
+    return flattened
 
 
 def _get_method_name(step: Record) -> str:
@@ -67,6 +72,7 @@ def _get_method_name(step: Record) -> str:
 def _iterate_leaves(values: Record) -> Iterator[tuple[str, Any]]:
     for key, value in values.items():
         if isinstance(value, Mapping) and value:
-            yield from ((f"{key}.{inner}", leaf) for inner, leaf in _iterate_leaves(value))
+            for inner_key, leaf in _iterate_leaves(value):
+                yield f"{key}.{inner_key}", leaf
         else:
             yield key, value

@@ -37,44 +37,48 @@ def main(argv: Sequence[str]) -> int:
     from convarium.compose.points import compose_points
 
     with output.redirect_to_stderr():
-        asked = compose_points(options.overrides)
+        request = compose_points(options.overrides)
         if options.retry and not options.cfg:
-            _forget_results(options.retry, asked)
+            _forget_results(options.retry, request)
         if not options.cfg:
-            datasets = summarise_datasets(asked.points)
-            runs, code = run_points(asked, options.json)
+            datasets = summarise_datasets(request.points)
+            runs, code = run_points(request, options.json)
     if options.cfg:
-        return _print_configs(asked)
-    output.print_json({"datasets": datasets, "runs": runs}) if options.json else print_runs(runs)
+        return _print_configs(request)
+    if options.json:
+        output.print_json({"datasets": datasets, "runs": runs})
+    else:
+        print_runs(runs)
     return code
 
 
-def _forget_results(kind: str, asked: "PointRequest") -> None:
+def _forget_results(kind: str, request: "PointRequest") -> None:
     import sys
 
     from convarium.compose.store_access import open_store
     from convarium.planning.stage_graph import build_plan
     from convarium.workers.retry import remove_for_retry
 
-    forgotten = remove_for_retry(kind, build_plan(asked.check_points()), open_store(asked.runtime))
-    print(f"--retry {kind}: {forgotten} forgotten", file=sys.stderr)
+    plan, store = build_plan(request.check_points()), open_store(request.runtime)
+    count = remove_for_retry(kind, plan, store)
+    print(f"--retry {kind}: {count} forgotten", file=sys.stderr)
 
 
-def _print_configs(asked: "PointRequest") -> int:
+def _print_configs(request: "PointRequest") -> int:
     import yaml
 
-    for point in asked.check_points():
+    for point in request.check_points():
         print(f"# convarium run {' '.join(point.overrides)}")
         print(yaml.safe_dump(point.config, sort_keys=False, allow_unicode=True), end="")
     return 0
 
 
-def run_points(asked: "PointRequest", quiet: bool) -> tuple[list[dict[str, Any]], int]:
-    """Make what is missing; with nothing missing, neither validate on the meta device nor launch.
+def run_points(request: "PointRequest", quiet: bool) -> tuple[list[dict[str, Any]], int]:
+    """Make the results that are missing; return the runs as JSON, and the exit code.
 
-    Returns the runs as JSON, and the exit code.
+    Where nothing is missing, no network is built on the meta device, and nothing is launched.
     """
-    asked = replace(asked, points=asked.check_points(), invalid=())
+    request = replace(request, points=request.check_points(), invalid=())
     from convarium.cli import output
     from convarium.cli.below_chance import find_below_chance
     from convarium.cli.dataset_summary import print_dataset_summaries, summarise_datasets
@@ -85,32 +89,34 @@ def run_points(asked: "PointRequest", quiet: bool) -> tuple[list[dict[str, Any]]
     from convarium.workers.controller import run_plan
     from convarium.workers.progress import build_progress_display
 
-    graph, store = build_plan(asked.points), open_store(asked.runtime)
-    workers = 1 if "hydra/launcher=basic" in asked.launcher_overrides else count_workers(asked.runtime)
+    plan, store = build_plan(request.points), open_store(request.runtime)
+    # Hydra's basic launcher runs its jobs one after another in this process.
+    workers = 1 if "hydra/launcher=basic" in request.launcher_overrides else count_workers(request.runtime)
     launch: Launch = _launch_nothing
-    if len(store.select_finished(graph.nodes)) < len(graph.nodes):
+    if len(store.select_finished(plan.nodes)) < len(plan.nodes):
+        # Imports torch, which a run of stored results needn't wait for.
         from convarium.cli.network_validation import validate_networks
 
-        graph = build_plan(validate_networks(asked).check_points())
-        launch = asked.composer.build_launcher(asked.launcher_overrides, store.root.resolve(), workers)
-    print_dataset_summaries(summarise_datasets(asked.points))
-    with sync_during_run(asked.tracking, graph, store, asked.sweep):
-        statuses = run_plan(graph, store, launch, workers, build_progress_display(quiet))
-    for line in [*format_skipped_files(graph, store), *find_below_chance(graph, store)]:
+        plan = build_plan(validate_networks(request).check_points())
+        launch = request.composer.build_launcher(request.launcher_overrides, store.root.resolve(), workers)
+    print_dataset_summaries(summarise_datasets(request.points))
+    with sync_during_run(request.tracking, plan, store, request.sweep):
+        statuses = run_plan(plan, store, launch, workers, build_progress_display(quiet))
+    for line in [*format_skipped_files(plan, store), *find_below_chance(plan, store)]:
         output.build_console(to_stderr=True).print(line, markup=False)
-    return [_describe_run(point, graph, store, statuses) for point in graph.points], _choose_exit_code(
-        statuses.values(), len(graph.points)
-    )
+    runs = [_describe_run(point, plan, store, statuses) for point in plan.points]
+    return runs, _choose_exit_code(statuses.values(), len(plan.points))
 
 
-def _choose_exit_code(statuses: Iterable["NodeStatus"], points: int) -> int:
-    """Return 1 if something failed while running, 2 if only mistakes of the user's did, 0 if all is done.
+def _choose_exit_code(statuses: Iterable["NodeStatus"], point_count: int) -> int:
+    """Return 1 if something failed while running, 2 if all failures are the user's to mend, 0 if all is done.
 
-    In a sweep, what can't be reached or is not installed is a row of the table, no failure.
+    In a sweep, what can't be reached or is not installed is a row of the table and not a failure.
     """
-    open_ones = [status for status in statuses if status.state != "done" and (points == 1 or status.kind is None)]
-    mistakes = [status.mistake for status in open_ones]
-    return 0 if not mistakes else 2 if all(mistakes) else 1
+    failures = [status for status in statuses if status.state != "done" and (point_count == 1 or status.kind is None)]
+    if not failures:
+        return 0
+    return 2 if all(failure.mistake for failure in failures) else 1
 
 
 def _launch_nothing(jobs: list[list[str]]) -> None:
@@ -118,17 +124,16 @@ def _launch_nothing(jobs: list[list[str]]) -> None:
 
 
 def _describe_run(
-    point: "PlannedPoint", graph: "Plan", store: "Store", statuses: Mapping[str, "NodeStatus"]
+    point: "PlannedPoint", plan: "Plan", store: "Store", statuses: Mapping[str, "NodeStatus"]
 ) -> dict[str, Any]:
     from convarium.comparison.timings import read_point_timings
 
     metrics = dict.fromkeys(RUN_METRICS)
-    for end in (point.measure, *point.times[:1]):
-        metrics |= {key: value for key, value in _read_metrics(store, end).items() if key in metrics}
+    for signature in (point.measure, *point.times[:1]):
+        metrics |= {key: value for key, value in _read_metrics(store, signature).items() if key in metrics}
     path = store.find_folder(point.network)
-    status, error = _find_run_status(
-        [*_list_ancestors(point.network, graph), point.network, *point.figure_signatures], point, statuses
-    )
+    signatures = [*_list_ancestors(point.network, plan), point.network, *point.figure_signatures]
+    status, error = _find_run_status(signatures, point, statuses)
     return {
         "signature": point.network,
         "path": str(path) if path else None,
@@ -142,50 +147,64 @@ def _describe_run(
 
 
 def _find_run_status(
-    chain: Sequence[str], point: "PlannedPoint", statuses: Mapping[str, "NodeStatus"]
+    signatures: Sequence[str], point: "PlannedPoint", statuses: Mapping[str, "NodeStatus"]
 ) -> tuple[str, str | None]:
-    """Return done, failed (the point's own network or figures), blocked (something before it), or a kind, and why."""
-    for signature in chain:
+    """Return the status of a point and the reason for it.
+
+    It is done, failed (the point's network or a figure of it), blocked (by a stage before), or the kind of a failure.
+
+    Args:
+        signatures: of all that the point needs, in the order in which it is made.
+    """
+    for signature in signatures:
         status = statuses[signature]
         if status.state in ("failed", "unfinished"):
-            own = signature in (point.network, *point.figure_signatures)
-            return (status.kind or ("failed" if own else "blocked")).replace("_", " "), status.error
+            is_of_point = signature in (point.network, *point.figure_signatures)
+            state = status.kind or ("failed" if is_of_point else "blocked")
+            return state.replace("_", " "), status.error
     return "done", None
 
 
-def _list_ancestors(signature: str, graph: "Plan") -> list[str]:
-    parents = graph.nodes[signature].parents
-    return [ancestor for parent in parents for ancestor in (*_list_ancestors(parent, graph), parent)]
+def _list_ancestors(signature: str, plan: "Plan") -> list[str]:
+    ancestors = []
+    for parent in plan.nodes[signature].parents:
+        ancestors += [*_list_ancestors(parent, plan), parent]
+    return ancestors
 
 
 def _read_metrics(store: "Store", signature: str) -> dict[str, Any]:
-    """Return a stored stage's figures; a latency that is void is none."""
-    done = store.find_record(signature)
-    metrics: dict[str, Any] = done["result"]["metrics"] if done and not done["result"].get("void") else {}
+    """Return the figures of a stored stage; none of a void latency."""
+    record = store.find_record(signature)
+    if record is None or record["result"].get("void"):
+        return {}
+    metrics: dict[str, Any] = record["result"]["metrics"]
     return metrics
 
 
 def print_runs(runs: list[dict[str, Any]]) -> None:
-    """Print the table of runs on stdout, what failed on stderr."""
+    """Print the table of runs on stdout, and the reasons of failures on stderr."""
     from rich.markup import escape
     from rich.table import Column, Table
 
     from convarium import terminal_table
     from convarium.cli import output
 
-    named = (Column(name, overflow="fold") for name in ("status", "overrides"))
-    table = Table("signature", next(named), "accuracy", "bytes", "ratio", next(named), box=None)
-    for one in runs:
-        metrics = one["metrics"]
-        figures = [
-            _format_figure(metrics[key], form)
-            for key, form in (("accuracy", ".4f"), ("file_bytes", ","), ("ratio", ".1f"))
-        ]
-        table.add_row(one["signature"], one["status"], *figures, escape(" ".join(one["overrides"])) or "the defaults")
+    status, overrides = Column("status", overflow="fold"), Column("overrides", overflow="fold")
+    table = Table("signature", status, "accuracy", "bytes", "ratio", overrides, box=None)
+    for run in runs:
+        metrics = run["metrics"]
+        table.add_row(
+            run["signature"],
+            run["status"],
+            _format_figure(metrics["accuracy"], ".4f"),
+            _format_figure(metrics["file_bytes"], ","),
+            _format_figure(metrics["ratio"], ".1f"),
+            escape(" ".join(run["overrides"])) or "the defaults",
+        )
     terminal_table.print_fitting_table(output.build_console(), table, ("accuracy", "bytes", "ratio", "status"))
-    for one in runs:
-        if one["error"]:
-            output.build_console(to_stderr=True).print(f"{one['status']}: {one['error']}", markup=False)
+    for run in runs:
+        if run["error"]:
+            output.build_console(to_stderr=True).print(f"{run['status']}: {run['error']}", markup=False)
 
 
 def _format_figure(value: float | None, format_spec: str) -> str:

@@ -27,7 +27,7 @@ def build_parser() -> CommandParser:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Print what a stage made at a signature, from what, by which command, where and how fast; or its log."""
+    """Print the result at a signature: what it was made from, by which command, where and how fast; or its log."""
     options, prefix = build_parser().parse_with_word("signature", argv)
     from convarium.cli import output
     from convarium.compose.named_store import open_named_store
@@ -35,51 +35,49 @@ def main(argv: Sequence[str]) -> int:
     store = open_named_store(options.overrides)
     signature = store.resolve_signature(prefix)
     if options.log:
-        text = _read_log(store, signature)
-        output.print_json({"signature": signature, "log": text}) if options.json else print(text, end="")
+        log = _read_log(store, signature)
+        if options.json:
+            output.print_json({"signature": signature, "log": log})
+        else:
+            print(log, end="")
         return 0
     with output.redirect_to_stderr():
-        found = describe_signature(store, signature)
+        description = describe_signature(store, signature)
     if options.json:
-        output.print_json(found)
+        output.print_json(description)
     else:
-        _print_description(found)
+        _print_description(description)
     return 0
 
 
 def describe_signature(store: "Store", signature: str) -> Json:
-    """Return all that is known of a signature: its record, or its failure, and what stands around it."""
+    """Return what is known of a signature: its record or its failure, its files, and the results around it."""
     from convarium.cli.class_accuracy import count_right_by_class, find_latest_measurement
     from convarium.cli.result_command import find_result_command
 
-    done, folder = store.find_record(signature), store.find_folder(signature)
+    record, folder = store.find_record(signature), store.find_folder(signature)
     assert folder is not None
-    record = done or {"signature": signature, "failed": store.find_failure(signature)}
-    classes, measured = count_right_by_class(record, store), find_latest_measurement(signature, store)
-    return {
-        **record,
+    parents = record["parents"] if record else []
+    children = [child for child in store.read_records() if signature in child["parents"]]
+    state = record or {"signature": signature, "failed": store.find_failure(signature)}
+    description: Json = {
+        **state,
         "path": str(folder),
         "command": find_result_command(store, signature),
         "log": _find_log_file(folder),
         "files": _list_files(folder),
-        "parents": [
-            _identify_relative(store.find_record(parent), parent) for parent in (done or {}).get("parents", [])
-        ],
-        "children": [
-            _identify_relative(child, child["signature"])
-            for child in store.read_records()
-            if signature in child["parents"]
-        ],
-        **({"classes": classes} if classes else {}),
-        **({"measured": measured["result"]["metrics"]} if measured else {}),
-        **_select_coverage(measured or record),
+        "parents": [_identify_relative(store.find_record(parent), parent) for parent in parents],
+        "children": [_identify_relative(child, child["signature"]) for child in children],
     }
-
-
-def _select_coverage(measured: Mapping[str, Any]) -> Json:
-    """How much of the network methods can work on, where a measurement tells."""
-    result = measured.get("result", {})
-    return {key: result[key] for key in ("coverage", "uncovered") if key in result}
+    classes = count_right_by_class(state, store)
+    measurement = find_latest_measurement(signature, store)
+    if classes:
+        description["classes"] = classes
+    if measurement:
+        description["measured"] = measurement["result"]["metrics"]
+    # The share of the network that methods can work on, which a measurement of any stage may hold.
+    measured_result = (measurement or record or {}).get("result", {})
+    return description | {key: measured_result[key] for key in ("coverage", "uncovered") if key in measured_result}
 
 
 def _read_log(store: "Store", signature: str) -> str:
@@ -93,78 +91,82 @@ def _read_log(store: "Store", signature: str) -> str:
 
 
 def _find_log_file(folder: Path) -> str | None:
-
     path = ResultFolder(folder).log
     return str(path) if path.is_file() else None
 
 
 def _list_files(folder: Path) -> list[Json]:
-    inside = [Path(place) / name for place, _, names in os.walk(folder) for name in names]
-    paths = sorted(path for path in inside if path.is_file())
+    all_paths = [Path(parent) / name for parent, _, names in os.walk(folder) for name in names]
+    paths = sorted(path for path in all_paths if path.is_file())
     return [{"name": str(path.relative_to(folder)), "bytes": path.stat().st_size} for path in paths]
 
 
 def _identify_relative(record: Mapping[str, Any] | None, signature: str) -> Json:
-    return {"signature": signature, **{key: record[key] if record else None for key in ("stage", "name")}}
+    stage, name = (record["stage"], record["name"]) if record else (None, None)
+    return {"signature": signature, "stage": stage, "name": name}
 
 
-def _print_description(found: Json) -> None:
+def _print_description(description: Json) -> None:
     import yaml
 
-    shown = _format_done(found) if "stage" in found else _format_unfinished(found)
-    print(yaml.safe_dump(shown, sort_keys=False, allow_unicode=True, width=YAML_LINE_CHARS), end="")
+    sections = _format_finished(description) if "stage" in description else _format_unfinished(description)
+    print(yaml.safe_dump(sections, sort_keys=False, allow_unicode=True, width=YAML_LINE_CHARS), end="")
 
 
-def _format_done(found: Json) -> Json:
+def _format_finished(description: Json) -> Json:
     from convarium.cli.class_accuracy import format_class_accuracies
+    from convarium.comparison.coverage_text import describe_coverage
 
-    host, result = found.get("host", {}).get("name", "?"), found["result"]
-    made = f"{found['started']}, in {found['seconds']:g} s, on {host}"
-    made += f" ({found.get('device', '?')}, threads {found.get('threads', '?')})"
+    result = description["result"]
+    host = description.get("host", {}).get("name", "?")
+    device, threads = description.get("device", "?"), description.get("threads", "?")
+    sections: Json = {
+        **{key: description[key] for key in ("signature", "stage", "name")},
+        "command": description["command"] or "no command asks for it any more",
+        "made": f"{description['started']}, in {description['seconds']:g} s, on {host} ({device}, threads {threads})",
+        **_format_surroundings(description),
+        "metrics": description.get("measured") or result["metrics"],
+    }
+    if "coverage" in description:
+        coverage = describe_coverage(description["coverage"], description["uncovered"])
+        if coverage:
+            sections["coverage"] = coverage
+    short_results = {key: value for key, value in result.items() if key not in LONG_RESULT_KEYS and value != {}}
+    if short_results:
+        sections["result"] = short_results
+    if "classes" in description:
+        sections["accuracy_by_class"] = format_class_accuracies(description["classes"])
     return {
-        **{key: found[key] for key in ("signature", "stage", "name")},
-        "command": found["command"] or "no command asks for it any more",
-        "made": made,
-        **_format_surroundings(found),
-        "metrics": found.get("measured") or result["metrics"],
-        **_format_coverage(found),
-        **({"result": rest} if (rest := _select_short_results(result)) else {}),
-        **({"accuracy_by_class": format_class_accuracies(found["classes"])} if "classes" in found else {}),
-        "config": {key: found[key] for key in ("version", "fingerprint")} | found["stage_config"],
-        "versions": found.get("versions", {}),
+        **sections,
+        "config": {key: description[key] for key in ("version", "fingerprint")} | description["stage_config"],
+        "versions": description.get("versions", {}),
     }
 
 
-def _format_coverage(found: Json) -> Json:
-    from convarium.comparison.coverage_text import describe_coverage
-
-    said = describe_coverage(found["coverage"], found["uncovered"]) if "coverage" in found else None
-    return {"coverage": said} if said else {}
-
-
-def _select_short_results(result: Json) -> Json:
-    return {key: value for key, value in result.items() if key not in LONG_RESULT_KEYS and value != {}}
-
-
-def _format_unfinished(found: Json) -> Json:
-    """What is not done: it failed, or was stopped."""
-    failed = found["failed"]
-    named = {key: failed[key] for key in ("stage", "name", "error", "attempts", "host", "ended") if key in failed or {}}
-    state = {"failed": named} if failed else {"state": "not done: it runs, or was stopped"}
-    again = found["command"] or "no stored plan holds it"
-    return {"signature": found["signature"], **state, "command": again, **_format_surroundings(found)}
+def _format_unfinished(description: Json) -> Json:
+    """Return the sections of what failed, runs, or was stopped."""
+    failure = description["failed"]
+    state: Json = {"state": "not done: it runs, or was stopped"}
+    if failure:
+        keys = ("stage", "name", "error", "attempts", "host", "ended")
+        state = {"failed": {key: failure[key] for key in keys if key in failure}}
+    return {
+        "signature": description["signature"],
+        **state,
+        "command": description["command"] or "no stored plan holds it",
+        **_format_surroundings(description),
+    }
 
 
-def _format_surroundings(found: Json) -> Json:
-    lines = {key: [_format_relative(one) for one in found[key]] for key in ("parents", "children")}
-    children = lines["children"]
+def _format_surroundings(description: Json) -> Json:
+    children = [_format_relative(child) for child in description["children"]]
     if len(children) > MAX_CHILDREN_SHOWN:
         children[MAX_CHILDREN_SHOWN:] = [f"and {len(children) - MAX_CHILDREN_SHOWN} more (--json)"]
     return {
-        "path": found["path"],
-        "files": {one["name"]: f"{one['bytes']:,} bytes" for one in found["files"]},
-        "log": found["log"] and f"{found['log']} (show --log prints it)",
-        "parents": lines["parents"],
+        "path": description["path"],
+        "files": {file["name"]: f"{file['bytes']:,} bytes" for file in description["files"]},
+        "log": description["log"] and f"{description['log']} (show --log prints it)",
+        "parents": [_format_relative(parent) for parent in description["parents"]],
         "children": children,
     }
 

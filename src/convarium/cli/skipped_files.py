@@ -1,4 +1,4 @@
-"""What `dataset.on_error=skip` left out is said once, at the end of a run."""
+"""The files that `dataset.on_error=skip` left out, reported once at the end of a run."""
 
 from typing import TYPE_CHECKING
 
@@ -7,16 +7,18 @@ if TYPE_CHECKING:
     from convarium.store.store import Store
 
 
-def format_skipped_files(graph: "Plan", store: "Store") -> list[str]:
+def format_skipped_files(plan: "Plan", store: "Store") -> list[str]:
     """Return a line for each dataset of a plan whose finished stages left files out."""
-    counts: dict[tuple[str, str], dict[str, int]] = {}
-    for signature, node in graph.nodes.items():
-        done = store.find_record(signature)
-        if done and done["result"].get("skipped"):
-            data = node.stage_config["dataset"]
-            counts.setdefault((data["name"], str(data["fingerprint"])), {}).update(done["result"]["skipped"])
-    return [
-        f"dataset {name}: {sum(parts.values())} files are not images and were left out"
-        f" ({', '.join(f'{part} {count}' for part, count in parts.items())})"
-        for (name, _), parts in counts.items()
-    ]
+    counts_by_dataset: dict[tuple[str, str], dict[str, int]] = {}
+    for signature, node in plan.nodes.items():
+        record = store.find_record(signature)
+        if record and record["result"].get("skipped"):
+            dataset = node.stage_config["dataset"]
+            counts = counts_by_dataset.setdefault((dataset["name"], str(dataset["fingerprint"])), {})
+            # Not added up: each stage that reads a part leaves out the same files of it.
+            counts.update(record["result"]["skipped"])
+    lines = []
+    for (name, _), counts in counts_by_dataset.items():
+        parts = ", ".join(f"{part} {count}" for part, count in counts.items())
+        lines.append(f"dataset {name}: {sum(counts.values())} files are not images and were left out ({parts})")
+    return lines

@@ -11,7 +11,7 @@ from convarium.errors import UserError
 from convarium.store.result_folder import ResultFolder
 
 if TYPE_CHECKING:
-    from convarium.planning.plan import Node, Plan
+    from convarium.planning.plan import Node, Plan, PlannedPoint
     from convarium.store.store import Store
 
 Json = dict[str, Any]
@@ -28,9 +28,9 @@ def build_parser() -> CommandParser:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Print points done, time left, a line for each stage that runs, and the failures of what is not done.
+    """Print points done, time left, a line for each running stage, and the failures that are not mended yet.
 
-    Asked for nothing, it tells of all that runs in the store at the moment.
+    Without points it shows all runs that are going on in the store.
     """
     options = build_parser().parse_overrides([f"sweep={text}" if _is_sweep_name(text) else text for text in argv])
     from convarium.cli import output
@@ -39,36 +39,40 @@ def main(argv: Sequence[str]) -> int:
     from convarium.planning.stage_graph import build_plan
 
     with output.redirect_to_stderr():
-        asked = compose_points(options.overrides)
-        store = open_store(asked.runtime)
-        found = summarise_status(
-            build_plan(asked.points) if asked.selects_points else merge_running_plans(store.require(read_only=True)),
-            store,
-        )
+        request = compose_points(options.overrides)
+        store = open_store(request.runtime)
+        if request.selects_points:
+            plan = build_plan(request.points)
+        else:
+            plan = merge_running_plans(store.require(read_only=True))
+        status = summarise_status(plan, store)
         print_unreadable(store)
     if options.json:
-        output.print_json(found)
-    elif not found["points"]:
+        output.print_json(status)
+    elif not status["points"]:
         print(f"nothing runs in {store.root}")
     else:
-        _print_status(found)
+        _print_status(status)
     return 0
 
 
 def merge_running_plans(store: "Store") -> "Plan":
-    """Return what all runs in the store ask for together that are going on, as far as their plans can be read."""
+    """Return one plan of all runs that are going on in the store, as far as their plans can be read."""
     from convarium.planning.plan import Plan
     from convarium.store.disk import format_error
     from convarium.workers.run_file import find_living_runs, read_run_plan
 
-    found = []
+    nodes: dict[str, Node] = {}
+    points: dict[tuple[str, ...], PlannedPoint] = {}
     for folder, run in find_living_runs(store):
         try:
-            found.append(read_run_plan(folder, run))
+            plan = read_run_plan(folder, run)
         except (UserError, OSError) as error:
             print(f"convarium: {format_error(error)}; what this run asks for is not known", file=sys.stderr)
-    nodes = {signature: node for one in found for signature, node in one.nodes.items()}
-    points = {(point.network, *point.figure_signatures): point for one in found for point in one.points}
+            continue
+        nodes |= plan.nodes
+        # Several runs may ask for the same point.
+        points |= {(point.network, *point.figure_signatures): point for point in plan.points}
     return Plan(nodes, tuple(points.values()))
 
 
@@ -77,50 +81,50 @@ def _is_sweep_name(text: str) -> bool:
 
 
 def summarise_status(plan: "Plan", store: "Store") -> Json:
-    """Return points, points done, stages left, seconds left (of as many workers as run now), running and failed."""
+    """Return counts of points and stages, the seconds left at the present number of workers, what runs, what failed."""
     from convarium.planning.duration_estimate import estimate_plan_seconds
     from convarium.workers.ready_nodes import PlanMonitor
 
-    survey = PlanMonitor(plan).read_state(store, "")
-    done, needed = survey.done, plan.select_needed(survey.done)
-    open_ones = needed - survey.blocked - survey.failed.keys()
-    missing = [node for signature, node in plan.nodes.items() if signature in open_ones]
-    running = [told for node in missing if (told := _describe_running(node, store))]
-    seconds = estimate_plan_seconds(plan, store, missing, max(1, len(running)))
+    plan_state = PlanMonitor(plan).read_state(store, "")
+    needed = plan.select_needed(plan_state.done)
+    open_signatures = needed - plan_state.blocked - plan_state.failed.keys()
+    open_nodes = [node for signature, node in plan.nodes.items() if signature in open_signatures]
+    running_stages = [_describe_running(node, store) for node in open_nodes]
+    running = [stage for stage in running_stages if stage is not None]
+    failures = [_describe_failure(node, store) for signature, node in plan.nodes.items() if signature in needed]
+    workers = max(1, len(running))
+    seconds_spent = sum(stage["seconds"] for stage in running) / workers
+    seconds_left = estimate_plan_seconds(plan, store, open_nodes, workers) - seconds_spent
     return {
         "points": len(plan.points),
-        "done": sum(done.issuperset(point.figure_signatures) for point in plan.points),
-        "stages_left": len(missing),
-        "seconds_left": round(max(0.0, seconds - sum(one["seconds"] for one in running) / max(1, len(running)))),
+        "done": sum(plan_state.done.issuperset(point.figure_signatures) for point in plan.points),
+        "stages_left": len(open_nodes),
+        "seconds_left": round(max(0.0, seconds_left)),
         "running": running,
-        "failed": sorted(
-            (told for key, node in plan.nodes.items() if key in needed and (told := _describe_failure(node, store))),
-            key=lambda one: one["ended"],
-        ),
+        "failed": sorted(filter(None, failures), key=lambda failure: str(failure["ended"])),
     }
 
 
 def _describe_running(node: "Node", store: "Store") -> Json | None:
-    """What a stage that has a living owner does; of an owner on another host its lease's last beat has to do."""
+    """Return what a stage is doing; None where it has no living owner."""
     from convarium.store import curves
     from convarium.workers.lease import LeaseManager
 
     folder = store.folder_of(node)
-    claim = LeaseManager("").read(folder)
-    if claim is None or claim.state != "alive":
+    lease_info = LeaseManager("").read(folder)
+    if lease_info is None or lease_info.state != "alive":
         return None
-    lease, work = folder / f"lease.{claim.number}", ResultFolder(folder).draft(claim.number)
     report = curves.read_last_report(ResultFolder(folder).curves)
-    told = {key: report.get(key) for key in ("phase", "epoch", "epochs", "loss", "validation_accuracy")}
     return {
         "signature": node.signature,
         "stage": node.stage,
         "name": node.name,
-        "host": claim.host,
-        "pid": claim.pid,
-        "seconds": _measure_age_seconds(work),
-        "beat_seconds_ago": _measure_age_seconds(lease),
-        **told,
+        "host": lease_info.host,
+        "pid": lease_info.pid,
+        "seconds": _measure_age_seconds(ResultFolder(folder).draft(lease_info.number)),
+        # Whether an owner on another host lives can't be seen: the reader judges by its last heartbeat.
+        "beat_seconds_ago": _measure_age_seconds(folder / f"lease.{lease_info.number}"),
+        **{key: report.get(key) for key in ("phase", "epoch", "epochs", "loss", "validation_accuracy")},
     }
 
 
@@ -132,13 +136,21 @@ def _measure_age_seconds(path: Path) -> int:
 
 
 def _describe_failure(node: "Node", store: "Store") -> Json | None:
-    record = store.find_failure(node.signature)
-    named = {"signature": node.signature, "stage": node.stage, "name": node.name}
-    told = {"ended": record.get("ended", ""), "host": record.get("host")} if record else {}
-    return record and {**named, "kind": record.get("kind"), "error": record["error"], **told}
+    failure = store.find_failure(node.signature)
+    if not failure:
+        return None
+    return {
+        "signature": node.signature,
+        "stage": node.stage,
+        "name": node.name,
+        "kind": failure.get("kind"),
+        "error": failure["error"],
+        "ended": failure.get("ended", ""),
+        "host": failure.get("host"),
+    }
 
 
-def _print_status(found: Json) -> None:
+def _print_status(status: Json) -> None:
     from rich.table import Column, Table
 
     from convarium import terminal_table
@@ -147,27 +159,28 @@ def _print_status(found: Json) -> None:
     from convarium.workers.progress import REPORT_METRICS, format_duration, format_figures
 
     console = output.build_console()
-    stages, seconds = found["stages_left"], format_duration(found["seconds_left"])
-    left = f", {stages} stages left, about {seconds}" if stages else ""
-    console.print(f"{found['done']} of {found['points']} points done{left}")
-    name, told = (Column(name, overflow="fold") for name in ("name", "figures"))
-    table = Table("running", name, "phase", "epoch", told, "since", "where", box=None)
-    for one in found["running"]:
-        epoch = f"{one['epoch']}/{one['epochs']}" if one["epoch"] is not None else ""
-        silent = one["beat_seconds_ago"] > LEASE_TIMEOUT_SECONDS
-        where = f"{one['host']} {one['pid']}{', silent' if silent else ''}"
-        reported, since = format_figures(one, REPORT_METRICS), format_duration(one["seconds"])
-        table.add_row(one["stage"], one["name"], one["phase"] or "", epoch, reported, since, where)
-    if found["running"]:
-        terminal_table.print_fitting_table(console, table, ("epoch", "since", "running", "figures", "phase", "where"))
-    for one in found["failed"]:
-        console.print(
-            f"{(one['kind'] or 'failed').replace('_', ' ')}: {one['stage']} {one['name']}:"
-            f" {one['error']}{_format_end(one)}",
-            markup=False,
-            soft_wrap=True,
+    line = f"{status['done']} of {status['points']} points done"
+    if status["stages_left"]:
+        line += f", {status['stages_left']} stages left, about {format_duration(status['seconds_left'])}"
+    console.print(line)
+    name, figures = Column("name", overflow="fold"), Column("figures", overflow="fold")
+    table = Table("running", name, "phase", "epoch", figures, "since", "where", box=None)
+    for stage in status["running"]:
+        is_silent = stage["beat_seconds_ago"] > LEASE_TIMEOUT_SECONDS
+        table.add_row(
+            stage["stage"],
+            stage["name"],
+            stage["phase"] or "",
+            f"{stage['epoch']}/{stage['epochs']}" if stage["epoch"] is not None else "",
+            format_figures(stage, REPORT_METRICS),
+            format_duration(stage["seconds"]),
+            f"{stage['host']} {stage['pid']}" + (", silent" if is_silent else ""),
         )
-
-
-def _format_end(failure: Json) -> str:
-    return f" ({failure['ended']} on {failure['host']})" if failure["ended"] else ""
+    if status["running"]:
+        terminal_table.print_fitting_table(console, table, ("epoch", "since", "running", "figures", "phase", "where"))
+    for failure in status["failed"]:
+        kind = (failure["kind"] or "failed").replace("_", " ")
+        line = f"{kind}: {failure['stage']} {failure['name']}: {failure['error']}"
+        if failure["ended"]:
+            line += f" ({failure['ended']} on {failure['host']})"
+        console.print(line, markup=False, soft_wrap=True)

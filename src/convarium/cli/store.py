@@ -1,4 +1,4 @@
-"""`convarium store merge OTHER`: bring what another store holds."""
+"""`convarium store merge OTHER`: copy the results of another store into this one."""
 
 import sys
 from collections.abc import Sequence
@@ -41,24 +41,27 @@ def main(argv: Sequence[str]) -> int:
     from convarium.upkeep.merge import merge_stores, open_other_store
 
     target = open_named_store(options.overrides)
-    found = merge_stores(open_other_store(parse_path(options.further[0]), target), target, options.dry_run)
+    source = open_other_store(parse_path(options.further[0]), target)
+    report = merge_stores(source, target, options.dry_run)
     if options.json:
-        output.print_json({"merged": not options.dry_run, **asdict(found)})
+        output.print_json({"merged": not options.dry_run, **asdict(report)})
     else:
-        _print_merged(found, target.root, options.dry_run)
-    for line in (*found.damaged, *found.refused):
+        _print_report(report, target.root, options.dry_run)
+    for line in (*report.damaged, *report.refused):
         print(f"convarium: {line}", file=sys.stderr)
-    return 1 if found.refused else 2 if found.damaged else 0
+    if report.refused:
+        return 1
+    return 2 if report.damaged else 0
 
 
-def _print_merged(found: "MergeReport", root: Path, dry_run: bool) -> None:
+def _print_report(report: "MergeReport", root: Path, dry_run: bool) -> None:
     verb = "would come" if dry_run else "came"
-    print(f"{found.results} results, {found.bytes:,} bytes, {verb} into {root}; {found.present} were there")
-    if found.copied_bytes:
-        print(f"{found.copied_bytes:,} bytes were copied, the others share their room on the disk with the other store")
-    if found.plans or found.checks:
-        print(f"{found.plans} plans and {found.checks} verdicts of checks {verb}")
-    if found.busy:
-        print(
-            f"{len(found.busy)} results are being made here at the moment and were left alone: {', '.join(found.busy)}"
-        )
+    print(f"{report.results} results, {report.bytes:,} bytes, {verb} into {root}; {report.present} were there")
+    if report.copied_bytes:
+        shared = "the others share their room on the disk with the other store"  # as hard links
+        print(f"{report.copied_bytes:,} bytes were copied, {shared}")
+    if report.plans or report.checks:
+        print(f"{report.plans} plans and {report.checks} verdicts of checks {verb}")
+    if report.busy:
+        names = ", ".join(report.busy)
+        print(f"{len(report.busy)} results are being made here at the moment and were left alone: {names}")

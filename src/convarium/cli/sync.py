@@ -59,18 +59,18 @@ def build_sync(overrides: Sequence[Override], uri: str | None) -> "TrackerSync":
     from convarium.tracking.tracker_address import resolve_tracker_address
     from convarium.tracking.tracker_sync import TrackerSync
 
-    is_chosen = any(override.key == "tracking" for override in overrides)
-    asked = compose_points(overrides if is_chosen else ["tracking=mlflow", *overrides])
-    store = open_store(asked.runtime)
-    uri = resolve_tracker_address(uri or asked.tracking["uri"], store.root)
-    whole = TrackerSync(store, uri, asked.tracking["experiment"])
-    if not asked.selects_points:
-        return whole
-    group = RunGroup(build_plan(asked.check_points()), asked.sweep)
-    many = len(group.plan.points) > 1
-    return TrackerSync(
-        store, uri, whole.experiment, group if many else None, None if many else group.network_signatures
-    )
+    is_tracking_typed = any(override.key == "tracking" for override in overrides)
+    request = compose_points(overrides if is_tracking_typed else ["tracking=mlflow", *overrides])
+    store = open_store(request.runtime)
+    address = resolve_tracker_address(uri or request.tracking["uri"], store.root)
+    experiment = request.tracking["experiment"]
+    if not request.selects_points:
+        return TrackerSync(store, address, experiment)
+    group = RunGroup(build_plan(request.check_points()), request.sweep)
+    if len(group.plan.points) > 1:
+        return TrackerSync(store, address, experiment, group)
+    # A single point has no parent run, which would only repeat it.
+    return TrackerSync(store, address, experiment, None, group.network_signatures)
 
 
 def print_sync_progress(done: int, total: int) -> None:

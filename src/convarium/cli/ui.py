@@ -1,4 +1,4 @@
-"""`convarium ui`: MLflow's page on what is stored, kept up to date while it is open."""
+"""`convarium ui`: MLflow's page of the stored results, kept up to date while it is open."""
 
 import signal
 import sys
@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from convarium.tracking.mlflow_server import MlflowServer
     from convarium.tracking.tracker_sync import TrackerSync
 
-PAUSE_SECONDS, REST_FACTOR = 3.0, 20.0
+PAUSE_SECONDS = 3.0
+REST_FACTOR = 20.0
+MAX_REST_SECONDS = 60.0
 
 
 def build_parser() -> CommandParser:
@@ -36,7 +38,7 @@ def main(argv: Sequence[str]) -> int:
     from convarium.tracking.tracker_connection import is_server_address
 
     sync = build_sync(options.overrides, options.uri)
-    signal.signal(signal.SIGINT, raise_interrupt)  # which a shell's background job ignores
+    signal.signal(signal.SIGINT, raise_interrupt)  # a shell starts background jobs with Ctrl-C ignored
     try:
         if is_server_address(sync.uri):
             _follow_existing_server(sync, sync.uri)
@@ -70,24 +72,28 @@ def _follow_existing_server(sync: "TrackerSync", address: str) -> None:
     from convarium.tracking.tracker_address import mask_passwords
 
     sync.run(print_sync_progress)
-    place = format_view_link(mask_passwords(address), sync.tracker.experiment_id)
-    print(f"MLflow's page: {place}\nCtrl-C ends following the store", flush=True)
+    link = format_view_link(mask_passwords(address), sync.tracker.experiment_id)
+    print(f"MLflow's page: {link}\nCtrl-C ends following the store", flush=True)
     _sync_until_end(sync, None)
 
 
 def _sync_until_end(sync: "TrackerSync", server: "MlflowServer | None") -> None:
-    """Write what gets done, until the server ends; trouble is told once."""
-    told, done = "", sync.count_finished()
+    """Sync whenever results were finished, until the server ends; an error that repeats is printed once."""
+    printed_error = ""
+    synced_count = sync.count_finished()
     while server is None or server.is_alive():
         time.sleep(PAUSE_SECONDS)
-        if (found := sync.count_finished()) != done:
-            clock = time.monotonic()
-            try:
-                sync.run()
-                done, told = found, ""
-            except UserError as error:
-                if str(error) != told:
-                    print(f"convarium: {error}", file=sys.stderr, flush=True)
-                told = str(error)
-            time.sleep(min(REST_FACTOR * (time.monotonic() - clock), 60.0))
+        count = sync.count_finished()
+        if count == synced_count:
+            continue
+        started = time.monotonic()
+        try:
+            sync.run()
+            synced_count, printed_error = count, ""
+        except UserError as error:
+            if str(error) != printed_error:
+                print(f"convarium: {error}", file=sys.stderr, flush=True)
+            printed_error = str(error)
+        # A sync of a large store takes long: it may have one part in twenty of the time.
+        time.sleep(min(REST_FACTOR * (time.monotonic() - started), MAX_REST_SECONDS))
     raise StageFailed("MLflow's server ended")

@@ -1,4 +1,4 @@
-"""`convarium verify FILE`: does a file say what the stored network says?"""
+"""`convarium verify FILE`: whether a file gives the same answers as the stored network."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -36,21 +36,23 @@ def main(argv: Sequence[str]) -> int:
     from convarium.cli import output, parity_report
 
     with output.redirect_to_stderr():
-        found = _verify_file(path, prefix, parity_report.compose_locations(overrides, "verify"))
+        report = _verify_file(path, prefix, parity_report.compose_locations(overrides, "verify"))
     if options.json:
-        output.print_json(found)
+        output.print_json(report)
     else:
-        parity_report.print_parity(found)
-    return 0 if found["parity"]["parity"] else 1
+        parity_report.print_parity(report)
+    return 0 if report["parity"]["parity"] else 1
 
 
 def _split_words(texts: Sequence[str]) -> tuple[Path, str | None, list[Override]]:
-    """Split what was typed into a file, perhaps a signature, and overrides."""
+    """Split what was typed into a file, a signature if there is one, and overrides."""
     overrides = [text for text in texts if is_override(text)]
-    words = [text for text in texts if text not in overrides]
-    if not 1 <= len(words) <= 2:
+    positionals = [text for text in texts if text not in overrides]
+    if not 1 <= len(positionals) <= 2:
         raise UserError("convarium verify: which file? usage: convarium verify FILE [SIGNATURE] [key=value]")
-    return parse_path(words[0]), words[1] if len(words) == 2 else None, parse_overrides(overrides)
+    file, prefix = [*positionals, None][:2]
+    assert file is not None
+    return parse_path(file), prefix, parse_overrides(overrides)
 
 
 def _verify_file(path: Path, prefix: str | None, config: dict[str, Any]) -> dict[str, Any]:
@@ -58,20 +60,21 @@ def _verify_file(path: Path, prefix: str | None, config: dict[str, Any]) -> dict
     from convarium.compose.store_access import open_store
     from convarium.portable import file_format
 
-    store, kind = open_store(config["runtime"]), file_format.detect_format(path)
-    form = "onnx_int8" if file_format.is_quantized(path) else kind
-    origin = _find_original(store, path, kind, prefix)
-    judged = compare_in_fresh_process(path, origin, store, config)
-    return describe_file(path, form, origin, judged)
+    store = open_store(config["runtime"])
+    file_kind = file_format.detect_format(path)
+    network = _find_stored_network(store, path, file_kind, prefix)
+    comparison = compare_in_fresh_process(path, network, store, config)
+    format_name = "onnx_int8" if file_format.is_quantized(path) else file_kind
+    return describe_file(path, format_name, network, comparison)
 
 
-def _find_original(store: "Store", path: Path, kind: str, prefix: str | None) -> "StoredNetwork":
-    """Return the stored network that is named, or that the file names, or whose bytes it has."""
+def _find_stored_network(store: "Store", path: Path, file_kind: str, prefix: str | None) -> "StoredNetwork":
+    """Return the stored network of a typed signature, else of the file's model card, else of the same bytes."""
     from convarium.portable import file_format, model_card, stored_network
 
     if prefix is not None:
         return stored_network.resolve_stored_network(store, prefix)
-    if kind == file_format.CVM:
+    if file_kind == file_format.CVM:  # has no model card
         return stored_network.match_stored_network(store, path)
     return stored_network.resolve_stored_network(
         store, model_card.parse_model_card(file_format.read_metadata(path), str(path)).signature
