@@ -14,7 +14,8 @@ from convarium.errors import UserError
 from convarium.lookup import find_named_packages
 from convarium.representations.base import Representation
 
-MAX_NAME_CHARS = 80  # both bound what outside code can put into the one line of an error
+# What outside code can put into an error's one line.
+MAX_NAME_CHARS = 80
 MAX_REASON_CHARS = 200
 
 

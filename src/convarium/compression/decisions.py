@@ -22,6 +22,7 @@ def apply_decision(network: nn.Module, answer: Decision | Mapping[str, Represent
     if decision.edits:
         _apply_edits(network, decision)
     else:
+        # Only plain parameters can be set.
         for site in decision.values:
             parametrization.detach_representation(network, site)
         parametrization.replace_tensors(network, decision.values)
@@ -40,6 +41,7 @@ def _apply_edits(network: nn.Module, decision: Decision) -> None:
     parametrization.replace_tensors(network, decision.values)
     remaining_names = dict(network.named_parameters(remove_duplicate=False)).keys()
     restored_sites = (earlier_forms.keys() & remaining_names) - decision.representations.keys()
+    # Sorted, because a set of strings has another order in each process.
     for site in sorted(restored_sites):
         values = parametrization.materialise_site(network, site)
         rebuilt = earlier_forms[site].rebuild(values, earlier_tensors[site])

@@ -68,8 +68,8 @@ def run_all_phases(
 
     Args:
         file: the network that the step starts from.
-        stage_config: of the compress stage; its `step` is the step.
-        runtime: holds the checkpoints, the data's root and the device.
+        stage_config: config of the compress stage; `stage_config["step"]` is the step.
+        runtime: of the stage: checkpoint folder, data root, accelerator.
         references: files of the networks that the step refers to, by knob.
     """
     phases = unroll_phases(stage_config["step"])
@@ -113,6 +113,7 @@ def run_phase_decider(state: StepState, phase: Phase, context: StepContext) -> N
 
 
 def _fit_phase(state: StepState, phase: Phase, context: StepContext) -> None:
+    """Train the network for the phase's epochs; a fit that was interrupted goes on from its checkpoint."""
     stage_config, runtime = context.stage_config, context.runtime
     step = stage_config["step"]
     splits = context.load_splits()
@@ -124,7 +125,8 @@ def _fit_phase(state: StepState, phase: Phase, context: StepContext) -> None:
         terms=[_build_term(name, context) for name in phase.terms],
     )
     recipe = _build_phase_recipe(stage_config["recipe"], step, phase)
-    fit_network(state.network, splits, recipe, job, runtime.name_phase(f"{step['method']} {phase.index + 1}"))
+    phase_name = f"{step['method']} {phase.index + 1}"
+    fit_network(state.network, splits, recipe, job, runtime.name_phase(phase_name))
 
 
 def _build_phase_recipe(recipe: Json, step: Json, phase: Phase) -> Json:

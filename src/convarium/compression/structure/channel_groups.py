@@ -26,6 +26,7 @@ from convarium.errors import UserError
 MAX_PAIRS = 1 << 17
 SAME_CHANNEL_LAYERS = (_NormBase, nn.GroupNorm, nn.LayerNorm, nn.PReLU)
 ChannelPair = tuple[int, int]
+ReachedNode = tuple[Any, Callable[..., Any], list[ChannelPair]]
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,7 @@ def _build_dependency_graph(network: nn.Module, shape: Sequence[int]) -> Any:
 
     try:
         with torch.enable_grad(), warnings.catch_warnings():
+            # It warns of unknown operations and of parameters outside layers; `cuttable_groups` tries the groups out.
             warnings.simplefilter("ignore")
             return graph.build_dependency(network, images, output_transform=add_zero, verbose=False)
     except Exception as error:  # of many types: torch-pruning derives sizes by arithmetic that can fail anywhere
@@ -151,9 +153,7 @@ def _is_in_attention(network: nn.Module, name: str) -> bool:
     return hasattr(network.get_submodule(parent_name), "num_heads")
 
 
-def _find_reached_nodes(
-    graph: Any, root: nn.Module, size: int
-) -> list[tuple[Any, Callable[..., Any], list[ChannelPair]]] | None:
+def _find_reached_nodes(graph: Any, root: nn.Module, size: int) -> list[ReachedNode] | None:
     """Nodes of the graph that the outputs of `root` reach, each with its handler and (position, channel) pairs.
 
     A handler is torch-pruning's function that would prune the node, one for its inputs and one for its outputs.
@@ -184,7 +184,7 @@ def _find_reached_nodes(
                 return None
             if mapped_indices:
                 pending.append((edge.target, edge.handler, mapped_indices))
-    reached_nodes = []
+    reached_nodes: list[ReachedNode] = []
     for (node, handler), visited_indices in indices_by_node.items():
         pairs = [(index.idx, index.root_idx) for index in visited_indices]
         reached_nodes.append((node, handler, pairs))

@@ -28,10 +28,10 @@ from convarium.compression.structure.channel_removal import (
 )
 from convarium.representations import parametrization
 
-LOGITS_TOLERANCE = 1e-6  # relative to the largest logit; in double precision only rounding is this small
+LOGITS_TOLERANCE = 1e-6  # relative to the largest logit; far above the rounding of float64
 TRIAL_SEED = 20_230
 MIN_IMAGES, MAX_IMAGES = 4, 64
-MAX_PIXELS = 200_000  # values of all random images together, where MIN_IMAGES is not more
+MAX_PIXELS = 200_000  # bounds the values of all random images together, unless MIN_IMAGES have more
 SETTING_TYPES = (bool, int, float, str, tuple)
 CACHED_NETWORKS = 8  # few, because a cache's key keeps its network in memory
 T = TypeVar("T")
@@ -233,7 +233,7 @@ def _replace_norms_by_scaling(network: nn.Module) -> None:
 
 
 def _scale_and_shift(norm: Any, x: Tensor) -> Tensor:
-    """Map (N, channels, …), or (…, channels) for a layer norm of tokens, to the same shape."""
+    """Scale and shift x, (N, channels, …) or, for a layer norm of tokens, (…, channels)."""
     if norm.weight is None:
         return x
     # timm's LayerNorm2d has its channels in the second dimension, as a group norm does.
@@ -244,7 +244,7 @@ def _scale_and_shift(norm: Any, x: Tensor) -> Tensor:
 
 
 def compute_output(network: nn.Module, images: Tensor) -> Tensor:
-    """Return the logits, without gradients."""
+    """Return what the network computes for `images`, without gradients: logits (N, classes)."""
     with torch.no_grad():
         output: Tensor = network(images)
     return output

@@ -15,7 +15,7 @@ from convarium.compression.structure.channel_removal import cut_channels, plan_r
 from convarium.edits import resize
 from convarium.errors import UserError
 
-FILTER_SIDES = ("out", "both")
+FILTER_SIDES = ("out", "both")  # "both" for depthwise convolutions, which have a filter for each channel too
 
 
 def find_prunable_groups(view: NetworkView, network: nn.Module) -> list[ChannelGroup]:
@@ -118,6 +118,7 @@ def select_lowest_places(group: ChannelGroup, scores: Tensor, count: int) -> lis
         scores: a score for each position in a block, (size / blocks,).
         count: at most one less than there are positions is used.
     """
+    # Stable, so that of equal scores the lower position comes first in every run.
     order = torch.sort(scores, stable=True).indices.tolist()
     limited_count = max(0, min(count, len(order) - 1))
     lowest = order[:limited_count]

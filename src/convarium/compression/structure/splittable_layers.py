@@ -29,7 +29,9 @@ def find_splittable_layers(network: nn.Module, names: Sequence[str], form: str, 
         split_network = deepcopy(meta_network)
         for name in chosen:
             split_network.get_submodule(name).register_forward_pre_hook(_raise_still_called)
-        factor.apply_edit(split_network, {"op": "factor", "form": form, "ranks": dict.fromkeys(chosen, 1)})
+        # Any rank would do, because only the outputs' shape is compared.
+        edit = {"op": "factor", "form": form, "ranks": dict.fromkeys(chosen, 1)}
+        factor.apply_edit(split_network, edit)
         return cuttable_groups.compute_output(split_network, images).shape == output_shape
 
     return cuttable_groups.select_working_subset(list(names), is_runnable)
