@@ -42,10 +42,10 @@ CASES: dict[str, tuple[nn.Module, float, list[str]]] = {
 @pytest.mark.parametrize("case", CASES)
 def test_it_is_the_share_of_weights_in_sites(case: str, device: str) -> None:
     network, share, others = CASES[case]
-    found = compute_site_coverage(network if case == "tied" else network.to(device))
-    assert found.share == pytest.approx(share)
-    assert list(found.other_shares) == others
-    assert found.share + sum(found.other_shares.values()) == pytest.approx(1)
+    coverage = compute_site_coverage(network if case == "tied" else network.to(device))
+    assert coverage.share == pytest.approx(share)
+    assert list(coverage.other_shares) == others
+    assert coverage.share + sum(coverage.other_shares.values()) == pytest.approx(1)
 
 
 @pytest.mark.parametrize(
@@ -53,11 +53,11 @@ def test_it_is_the_share_of_weights_in_sites(case: str, device: str) -> None:
     [("timm", "tf_efficientnet_cc_b0_4e", "CondConv2d"), ("torchvision", "vit_b_32", "MultiheadAttention")],
 )
 def test_what_sites_are_of_real_networks(source: str, name: str, kind: str) -> None:
-    given = {"source": source, "name": name, "in_chans": 3, "num_classes": 10, "img_size": 224}
-    network = factory.build_architecture({**given, "stem": "native", "kwargs": {}}, "meta")
-    found = compute_site_coverage(network)
+    architecture = {"source": source, "name": name, "in_chans": 3, "num_classes": 10, "img_size": 224}
+    network = factory.build_architecture({**architecture, "stem": "native", "kwargs": {}}, "meta")
+    coverage = compute_site_coverage(network)
     chosen = sites.resolve_sites(network, {"method": "pruning/magnitude", "sites": ["*"]})
     weights = [parameter for parameter in network.parameters() if parameter.dim() > 1]
     values = sum(torch.Size(site.shape).numel() for site in chosen)
-    assert found.share == pytest.approx(values / sum(weight.numel() for weight in weights))
-    assert next(iter(found.other_shares)) == kind
+    assert coverage.share == pytest.approx(values / sum(weight.numel() for weight in weights))
+    assert next(iter(coverage.other_shares)) == kind

@@ -34,9 +34,9 @@ def test_a_form_is_kept_for_other_values_of_its_kind(shared: bool) -> None:
     positions = torch.tensor([1, 3, 5])
     form = Sparse.from_positions(positions, (2, 3), inner) if inner else Sparse.from_dense(positions, dense)
     smaller = dense[:, 1:]
-    found = form.rebuild(smaller, form.stored_tensors)
-    assert torch.equal(found.materialise(), smaller)
-    assert found.to_spec()["inner"]["kind"] == ("shared" if shared else "dense")
+    rebuilt = form.rebuild(smaller, form.stored_tensors)
+    assert torch.equal(rebuilt.materialise(), smaller)
+    assert rebuilt.to_spec()["inner"]["kind"] == ("shared" if shared else "dense")
 
 
 @pytest.mark.parametrize(

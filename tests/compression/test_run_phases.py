@@ -29,15 +29,15 @@ RESNET = (
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[tuple[str, ...]], tuple[StageHarness, list[Node]]]:
     """Return the undisturbed train, magnitude and kmeans stages of a command line; made once."""
-    known: dict[tuple[str, ...], tuple[StageHarness, list[Node]]] = {}
+    chains: dict[tuple[str, ...], tuple[StageHarness, list[Node]]] = {}
 
     def of(overrides: tuple[str, ...]) -> tuple[StageHarness, list[Node]]:
-        if overrides not in known:
+        if overrides not in chains:
             bench, chain = StageHarness(tmp_path_factory.mktemp("made")), plan_command_nodes(*overrides)[:-1]
             for node in chain:
                 bench.run_stage(node)
-            known[overrides] = bench, chain
-        return known[overrides]
+            chains[overrides] = bench, chain
+        return chains[overrides]
 
     return of
 
@@ -54,9 +54,9 @@ def beside(bench: StageHarness, node: Node, folder: Path) -> StageHarness:
 
 def test_a_round_is_a_phase() -> None:
     step = plan_command_nodes(*TINY_TRAINING, *CHAIN)[1].stage_config["step"]
-    found = run_phases.unroll_phases(step | {"rounds": 3})
-    assert [(phase.index, phase.decider, phase.epochs) for phase in found] == [(i, "magnitude", 2) for i in range(3)]
-    assert [phase.progress for phase in found] == [1 / 3, 2 / 3, 1.0]
+    phases = run_phases.unroll_phases(step | {"rounds": 3})
+    assert [(phase.index, phase.decider, phase.epochs) for phase in phases] == [(i, "magnitude", 2) for i in range(3)]
+    assert [phase.progress for phase in phases] == [1 / 3, 2 / 3, 1.0]
 
 
 @pytest.mark.parametrize("call", [1, 2, 3, 4])
@@ -118,11 +118,13 @@ def test_a_kill_while_deciding_changes_nothing(
 
 def test_a_finished_phase_is_not_trained_again(made: Made, tmp_path: Path) -> None:
     bench, (_, magnitude, _) = made((*TINY_TRAINING, *CHAIN))
-    mine, told = beside(bench, magnitude, tmp_path), list[tuple[str, int]]()
+    mine = beside(bench, magnitude, tmp_path)
+    reported_epochs: list[tuple[str, int]] = []
     with pytest.raises(SimulatedKill):
         mine.killed_at_checkpoint(4).run_stage(magnitude)
-    replace(mine, report=lambda **figures: told.append((figures["phase"], figures["epoch"]))).run_stage(magnitude)
-    assert told == [("pruning/magnitude 2", 2)]
+    harness = replace(mine, report=lambda **row: reported_epochs.append((row["phase"], row["epoch"])))
+    harness.run_stage(magnitude)
+    assert reported_epochs == [("pruning/magnitude 2", 2)]
 
 
 def test_a_fit_goes_by_the_learning_rate_of_its_step_and_the_schedule_of_its_phase(tmp_path: Path) -> None:
@@ -178,6 +180,6 @@ def test_coding_changes_the_bytes_and_no_weight(made: Made, tmp_path: Path) -> N
     assert coded != bench.network_path(kmeans).read_bytes()
     assert set(container.read_cvm(mine.network_path(huffman)).coders.values()) == {"huffman"}
     before, after = (
-        container.load_cvm(one).state_dict() for one in (bench.network_path(kmeans), mine.network_path(huffman))
+        container.load_cvm(path).state_dict() for path in (bench.network_path(kmeans), mine.network_path(huffman))
     )
     assert all(torch.equal(before[name], after[name]) for name in before)

@@ -28,13 +28,13 @@ def step(**knobs: Any) -> dict[str, Any]:
     return {"method": "pruning/magnitude", "sparsity": 0.9, "per_site": {}, "scope": "layer", "sites": ["*"], **knobs}
 
 
-def names(found: tuple[Site, ...]) -> list[str]:
-    return [site.name for site in found]
+def names(sites: tuple[Site, ...]) -> list[str]:
+    return [site.name for site in sites]
 
 
 def test_sites_are_the_weights_of_convolutions_and_linear_layers_in_the_network_s_order() -> None:
-    found = resolve_sites(network(), step())
-    assert found == (
+    sites = resolve_sites(network(), step())
+    assert sites == (
         Site("conv1.weight", (2, 1, 3, 3)), Site("conv2.weight", (4, 2, 3, 3)), Site("fc.weight", (3, 4)),
     )  # fmt: skip
 
@@ -66,8 +66,8 @@ def test_a_network_that_is_itself_a_layer_has_a_site() -> None:
 
 
 def test_biases_are_those_of_the_layers_whose_weights_are_named() -> None:
-    found = find_bias_sites(network(), step(sites=["conv2*", "fc*"]))
-    assert found == (Site("conv2.bias", (4,)), Site("fc.bias", (3,)))
+    sites = find_bias_sites(network(), step(sites=["conv2*", "fc*"]))
+    assert sites == (Site("conv2.bias", (4,)), Site("fc.bias", (3,)))
 
 
 def test_a_layer_without_bias_has_none_and_a_tied_one_is_named_once() -> None:

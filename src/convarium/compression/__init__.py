@@ -1,1 +1,1 @@
-"""Section 4 as six nouns: sites, representations, edits, deciders, terms, phases; a method is a YAML listing them."""
+"""Compression methods (section 4 of the review) out of sites, representations, edits, deciders, terms and phases."""

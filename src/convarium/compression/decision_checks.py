@@ -1,4 +1,4 @@
-"""Checks of what a decider returns, before anything is changed, so that a mistake of an outside one is a line."""
+"""Checks of what a decider returns, before the network is changed, so that an outside decider fails with one line."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -14,15 +14,21 @@ from convarium.errors import UserError
 from convarium.lookup import find_named_packages
 from convarium.representations.base import Representation
 
+# What outside code can put into an error's one line.
 MAX_NAME_CHARS = 80
 MAX_REASON_CHARS = 200
 
 
 def check_decision(answer: Any, decider: str) -> Decision:
-    """Return what the decider of that name answered, as a whole decision.
+    """Return what a decider answered, as a Decision.
+
+    Args:
+        answer: a Decision, or the representations alone by site.
+        decider: name of the decider, for messages.
 
     Raises:
-        UserError: no Decision or mapping of Representations, or a representation from outside that does not round trip.
+        UserError: `answer` is neither, holds values of other types or an invalid edit, or an outside package's
+            representation does not survive encoding and decoding.
     """
     decision = Decision(representations=answer) if isinstance(answer, Mapping) else answer
     if not isinstance(decision, Decision):
@@ -33,7 +39,7 @@ def check_decision(answer: Any, decider: str) -> Decision:
         raise UserError(f"{decider} returned edits of type {type(decision.edits).__name__}, expected a list")
     edits.check_surgery(list(decision.edits))
     for site, representation in decision.representations.items():
-        # The conformance tests hold ours to it.
+        # Only those of outside packages: the conformance tests check the round trip of ours.
         if find_named_packages(representation.to_spec()):
             _check_round_trip(representation, f"site {site}: representation {representation.kind} does not round trip")
     return decision
@@ -44,13 +50,16 @@ def _check_mapping(mapping: Any, kind: type, message_start: str) -> None:
         raise UserError(f"{message_start} that is {type(mapping).__name__}, expected {{name: {kind.__name__}}}")
     for name, value in mapping.items():
         if not isinstance(name, str) or not isinstance(value, kind):
-            place = f"for {str(name)[:MAX_NAME_CHARS]!r} that is {type(value).__name__}"
-            raise UserError(f"{message_start} {place}, expected {kind.__name__}")
+            shown_name = str(name)[:MAX_NAME_CHARS]
+            raise UserError(
+                f"{message_start} for {shown_name!r} that is {type(value).__name__}, expected {kind.__name__}"
+            )
 
 
 def _check_round_trip(representation: Representation, message_start: str) -> None:
-    """Encode it and decode the bytes: every bit of the tensor must come back, and no byte be left."""
+    """Encode a representation and decode its bytes: every bit of the tensor must come back, and every byte be read."""
     try:
+        # Through JSON, as the file's header takes it: tuples become lists, keys become strings.
         spec = json.loads(json.dumps(representation.to_spec()))
         writer = SiteWriter()
         representation.encode(representation.stored_tensors, writer)
@@ -58,15 +67,18 @@ def _check_round_trip(representation: Representation, message_start: str) -> Non
         with torch.device("meta"):
             decoded = representations.build_representation(spec, representation.shape)
         decoded.decode(reader)
-        is_equal = _get_raw_bytes(decoded.materialise()) == _get_raw_bytes(representation.materialise())
-    except Exception as error:  # whatever outside code may raise
+        decoded_bytes = _get_raw_bytes(decoded.materialise())
+        original_bytes = _get_raw_bytes(representation.materialise())
+    except Exception as error:  # outside code may raise anything
         reason = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-        raise UserError(f"{message_start}: {' '.join(reason.split())[:MAX_REASON_CHARS]}") from None
+        one_line = " ".join(reason.split())
+        raise UserError(f"{message_start}: {one_line[:MAX_REASON_CHARS]}") from None
     if reader.data:
         raise UserError(f"{message_start}: {len(reader.data)} bytes are left over")
-    if not is_equal:
+    if decoded_bytes != original_bytes:
         raise UserError(f"{message_start}: other values come back")
 
 
 def _get_raw_bytes(dense: Tensor) -> bytes:
+    """Bytes of a tensor: unlike `torch.equal`, they tell -0 from 0 and find NaN equal to itself."""
     return dense.detach().contiguous().numpy().tobytes()

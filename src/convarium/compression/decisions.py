@@ -1,4 +1,4 @@
-"""Decisions carried out: edits, then values, then representations."""
+"""Apply a decision to a network: edits, then values, then representations."""
 
 from collections.abc import Mapping
 
@@ -11,17 +11,18 @@ from convarium.representations.base import Representation
 
 
 def apply_decision(network: nn.Module, answer: Decision | Mapping[str, Representation]) -> Decision:
-    """Change `network` in place by what a decider answered; return it as a whole decision.
+    """Change `network` in place as a decider answered, and return the answer as a Decision.
 
-    A site that was represented has the same form after the edits, for its values as they are then.
+    A site that had a representation gets the same form again after the edits, fitted to the values that it then has.
 
     Raises:
-        UserError: an edit, a value or a representation that does not fit.
+        UserError: an edit, a value or a representation does not fit the network.
     """
     decision = answer if isinstance(answer, Decision) else Decision(representations=answer)
     if decision.edits:
         _apply_edits(network, decision)
     else:
+        # Only plain parameters can be set.
         for site in decision.values:
             parametrization.detach_representation(network, site)
         parametrization.replace_tensors(network, decision.values)
@@ -30,11 +31,9 @@ def apply_decision(network: nn.Module, answer: Decision | Mapping[str, Represent
 
 
 def _apply_edits(network: nn.Module, decision: Decision) -> None:
-    """Edit the bare network, put the values in, and give the sites that are left their forms back."""
-    earlier_forms = {
-        site: (form, parametrization.get_site_tensors(network, site))
-        for site, form in parametrization.collect_representations(network).items()
-    }
+    """Edit the network with plain parameters, set the values, and represent the remaining sites as before."""
+    earlier_forms = parametrization.collect_representations(network)
+    earlier_tensors = {site: parametrization.get_site_tensors(network, site) for site in earlier_forms}
     # An edit knows plain parameters only.
     for site in earlier_forms:
         parametrization.detach_representation(network, site)
@@ -42,7 +41,8 @@ def _apply_edits(network: nn.Module, decision: Decision) -> None:
     parametrization.replace_tensors(network, decision.values)
     remaining_names = dict(network.named_parameters(remove_duplicate=False)).keys()
     restored_sites = (earlier_forms.keys() & remaining_names) - decision.representations.keys()
+    # Sorted, because a set of strings has another order in each process.
     for site in sorted(restored_sites):
-        form, tensors = earlier_forms[site]
-        rebuilt = form.rebuild(parametrization.materialise_site(network, site), tensors)
+        values = parametrization.materialise_site(network, site)
+        rebuilt = earlier_forms[site].rebuild(values, earlier_tensors[site])
         parametrization.attach_representations(network, {site: rebuilt})

@@ -1,10 +1,10 @@
 """Phases of a step, unrolled from its YAML.
 
-A method's YAML lists entries, each `{decider, epochs, repeat, terms, schedule, coder}`; a string where a number or a
-list is due names a knob of the step. An entry is as many phases as it is repeated.
+The `phases` of a method's YAML are a list of entries `{decider, epochs, repeat, terms, schedule, coder}`, each of which
+gives `repeat` phases. A string for `epochs`, `repeat` or `terms` names the step's knob that holds the number or list.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,16 +13,16 @@ Json = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Phase:
-    """One round: what is decided, how the network is then trained, how the file is coded.
+    """One round of an entry: a decision, then training, and the coder of the file.
 
     Attributes:
-        index: place among all phases of the step, from 0.
-        progress: share of its entry's rounds that are done when this one is, in (0, 1]; 1 in the last.
-        decider: name of a decider; None: nothing is decided.
-        coder: name of a coder; None: how the file is coded stays as it is.
-        epochs: of training after the decision.
+        index: position among all phases of the step, from 0.
+        progress: share of the entry's rounds that are done after this one, in (0, 1]; 1 in the last round.
+        decider: name of the decider; None if nothing is decided.
+        coder: name of the coder; None leaves the coders as they are.
+        epochs: number of training epochs after the decision.
         terms: names of the terms added to the loss.
-        schedule: of the learning rate; None: the recipe's.
+        schedule: name of the learning rate schedule; None means the recipe's.
     """
 
     index: int
@@ -36,26 +36,25 @@ class Phase:
 
 def unroll_phases(step: Json) -> tuple[Phase, ...]:
     """Return the phases of a step in the order in which they run."""
-    return tuple(Phase(index, **fields) for index, fields in enumerate(_iterate_phase_fields(step)))
-
-
-def _iterate_phase_fields(step: Json) -> Iterator[dict[str, Any]]:
-    """The fields of each phase but its index."""
+    phases: list[Phase] = []
     for entry in step["phases"]:
         rounds = int(resolve_phase_value(step, entry.get("repeat", 1)))
         epochs = int(resolve_phase_value(step, entry.get("epochs", 0)))
         terms = tuple(resolve_phase_value(step, entry.get("terms", ())))
         for round_number in range(1, rounds + 1):
-            yield {
-                "progress": round_number / rounds,
-                "decider": entry.get("decider"),
-                "coder": entry.get("coder"),
-                "epochs": epochs,
-                "terms": terms,
-                "schedule": entry.get("schedule"),
-            }
+            phase = Phase(
+                index=len(phases),
+                progress=round_number / rounds,
+                decider=entry.get("decider"),
+                coder=entry.get("coder"),
+                epochs=epochs,
+                terms=terms,
+                schedule=entry.get("schedule"),
+            )
+            phases.append(phase)
+    return tuple(phases)
 
 
 def resolve_phase_value(step: Json, value: Any) -> Any:
-    """Return what a value of an entry stands for: itself, or the knob it names."""
+    """Return the value of the knob that a string names, or any other value of an entry unchanged."""
     return step[value] if isinstance(value, str) else value

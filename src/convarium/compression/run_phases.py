@@ -1,6 +1,6 @@
-"""The run of a step: its phases, each a decision and a fit with a checkpoint of its own, resumable after each epoch."""
+"""Run a step: its phases one by one, each a decision and a fit with its own checkpoint, resumable after each epoch."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -31,25 +31,26 @@ Json = Mapping[str, Any]
 
 
 def check_compression_step(network: nn.Module, step: Json) -> None:
-    """Refuse, in one line, a step that can't work on `network` (which may live on the meta device).
+    """Check that a step can work on `network` (which may be on the meta device), before anything is trained.
 
     Raises:
-        UserError: a phase names a decider, a term, a coder or a knob that is not there, or the sites don't fit the
-            network, or the decider (its module's `check_step(network, step)`, if it has one) refuses it.
+        UserError: a phase names a decider, term, coder or knob that does not exist, the sites don't fit the network,
+            or `check_step(network, step)` of a decider's module, where it has one, refuses the step.
     """
     for entry in step["phases"]:
         _check_entry_names(step, entry)
     sites.check_sites(network, step)
     for entry in step["phases"]:
-        if entry.get("decider"):
-            decider = find_decider(entry["decider"])
-            check_step = lookup.find_companion(decider, "check_step")
-            if check_step is not None:
-                check_step(network, step)
+        if not entry.get("decider"):
+            continue
+        decider = find_decider(entry["decider"])
+        check_step = lookup.find_companion(decider, "check_step")
+        if check_step is not None:
+            check_step(network, step)
 
 
 def _check_entry_names(step: Json, entry: Json) -> None:
-    """Look up the knobs, terms and coder that an entry of the YAML's phases names."""
+    """Check that the knobs, terms and coder exist that an entry of the step's `phases` names."""
     for key in ("repeat", "epochs", "terms"):
         value = entry.get(key)
         if isinstance(value, str) and value not in step:
@@ -63,14 +64,32 @@ def _check_entry_names(step: Json, entry: Json) -> None:
 def run_all_phases(
     file: container.CompressedFile, stage_config: Json, runtime: Runtime, references: Mapping[str, Path]
 ) -> StepState:
-    """Run all phases of `stage_config["step"]` on the network of `file`, from where an earlier owner was stopped."""
+    """Run all phases of a step, resuming from the last phase that has a checkpoint.
+
+    Args:
+        file: the network that the step starts from.
+        stage_config: config of the compress stage; `stage_config["step"]` is the step.
+        runtime: of the stage: checkpoint folder, data root, accelerator.
+        references: files of the networks that the step refers to, by knob.
+    """
     phases = unroll_phases(stage_config["step"])
-    context = StepContext(file.header, stage_config, runtime, references, _build_split_loader(stage_config, runtime))
-    resumed, structure = _find_resumed_phase(phases, runtime)
-    state = _start_state(file) if resumed is None else _restore_state(file, structure)
-    for phase in phases[0 if resumed is None else resumed.index :]:
-        # A phase with a checkpoint had decided before its fit began: the checkpoint's structure is what it decided.
-        if phase is not resumed:
+
+    @cache
+    def load_step_splits() -> Splits:
+        # Loaded when first asked for: a step needs no images if it doesn't train and no decider looks at them.
+        return load_splits(stage_config["dataset"], runtime.data_root, ("train", "validation"), runtime.cache_folder)
+
+    context = StepContext(file.header, stage_config, runtime, references, load_step_splits)
+    resumed_phase, structure = _find_resumed_phase(phases, runtime)
+    if resumed_phase is None:
+        first_index = 0
+        state = _start_state(file)
+    else:
+        first_index = resumed_phase.index
+        state = _restore_state(file, structure)
+    for phase in phases[first_index:]:
+        # A phase decides before its fit begins, so the structure in its checkpoint is what it decided.
+        if phase is not resumed_phase:
             run_phase_decider(state, phase, context)
         if phase.epochs:
             _fit_phase(state, phase, context)
@@ -79,9 +98,9 @@ def run_all_phases(
 
 
 def run_phase_decider(state: StepState, phase: Phase, context: StepContext) -> None:
-    """Let the phase's decider choose, and carry out what it chose.
+    """Run the phase's decider, if it has one, and apply its decision to the state.
 
-    The knob that a budget is solved by is that of the step's first decider; it is solved anew in each round.
+    Where the step has a budget, its knob is solved for again before each round of the step's first decider.
     """
     if phase.decider is None:
         return
@@ -94,6 +113,7 @@ def run_phase_decider(state: StepState, phase: Phase, context: StepContext) -> N
 
 
 def _fit_phase(state: StepState, phase: Phase, context: StepContext) -> None:
+    """Train the network for the phase's epochs; a fit that was interrupted goes on from its checkpoint."""
     stage_config, runtime = context.stage_config, context.runtime
     step = stage_config["step"]
     splits = context.load_splits()
@@ -105,11 +125,12 @@ def _fit_phase(state: StepState, phase: Phase, context: StepContext) -> None:
         terms=[_build_term(name, context) for name in phase.terms],
     )
     recipe = _build_phase_recipe(stage_config["recipe"], step, phase)
-    fit_network(state.network, splits, recipe, job, runtime.name_phase(f"{step['method']} {phase.index + 1}"))
+    phase_name = f"{step['method']} {phase.index + 1}"
+    fit_network(state.network, splits, recipe, job, runtime.name_phase(phase_name))
 
 
 def _build_phase_recipe(recipe: Json, step: Json, phase: Phase) -> Json:
-    """The pipeline's recipe with what the step and the phase say otherwise: learning rate, epochs, schedule."""
+    """Recipe of the pipeline with the learning rate of the step, and the epochs and schedule of the phase."""
     phase_recipe = {**recipe, "epochs": phase.epochs}
     if step.get("lr") is not None:
         phase_recipe["lr"] = step["lr"]
@@ -119,14 +140,16 @@ def _build_phase_recipe(recipe: Json, step: Json, phase: Phase) -> Json:
 
 
 def _build_term(name: str, context: StepContext) -> Term:
-    """A term of the loss, from its block of the step; a step that has no such block is the term's own."""
+    """Build a term of the loss from its block of knobs in the step, or from the whole step if it has no such block."""
     step = context.stage_config["step"]
-    knobs, prefix = (step[name], f"{name}.") if name in step else (step, "")
-    references = {
-        knob.removeprefix(prefix): path for knob, path in context.references.items() if knob.startswith(prefix)
-    }
+    has_block = name in step
+    prefix = f"{name}." if has_block else ""
+    references: dict[str, Path] = {}
+    for knob, path in context.references.items():
+        if knob.startswith(prefix):
+            references[knob.removeprefix(prefix)] = path
     term_context = TermContext(
-        knobs=knobs,
+        knobs=step[name] if has_block else step,
         references=references,
         splits=context.load_splits(),
         num_classes=context.header["architecture"]["num_classes"],
@@ -137,19 +160,12 @@ def _build_term(name: str, context: StepContext) -> Term:
     return term
 
 
-def _build_split_loader(stage_config: Json, runtime: Runtime) -> Callable[[], Splits]:
-    """A function that loads the images when something first asks for them, and only once."""
-    return cache(
-        lambda: load_splits(stage_config["dataset"], runtime.data_root, ("train", "validation"), runtime.cache_folder)
-    )
-
-
 def _get_checkpoint_path(phase: Phase, runtime: Runtime) -> Path:
     return runtime.checkpoint_folder / f"phase-{phase.index}.ckpt"
 
 
 def _find_resumed_phase(phases: tuple[Phase, ...], runtime: Runtime) -> tuple[Phase | None, Json]:
-    """The last phase with a sound checkpoint, and its structure: all before it need not be done again."""
+    """Last phase that has an intact checkpoint, and the structure in it; (None, {}) if no phase has one."""
     for phase in reversed(phases):
         structure = checkpoints.read_structure(_get_checkpoint_path(phase, runtime))
         if structure is not None:
@@ -166,7 +182,7 @@ def _start_state(file: container.CompressedFile) -> StepState:
 
 
 def _restore_state(file: container.CompressedFile, structure: Json) -> StepState:
-    """The state with the structure of a checkpoint; its values are loaded by the fit."""
+    """State of the step with a checkpoint's structure; the fit then loads the checkpoint's values."""
     network = factory.build_architecture(file.header["architecture"])
     edits.apply_surgery(network, structure["surgery"])
     parametrization.restore_representations(network, structure["sites"])

@@ -1,4 +1,4 @@
-"""Sites: the tensors of a network that a method works on, resolved on the network as it is."""
+"""Sites: the weight tensors that a method works on, found in the network by the patterns of its `sites` knob."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -12,25 +12,26 @@ from convarium.errors import UserError
 from convarium.representations.filter_layout import FilterLayout
 
 MAX_SHOWN_NAMES = 4
-WHOLE_NUMBER_KNOBS = {"bits", "quant_max"}
+WHOLE_NUMBER_KNOBS = {"bits", "quant_max"}  # a method that has one of them takes whole numbers in `per_site`
 WEIGHTED_LAYERS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.Linear)
 
 
 @dataclass(frozen=True)
 class Site:
-    """One weight tensor: its name in the state dict, and its shape."""
+    """A tensor by its name in the state dict, with its shape."""
 
     name: str
     shape: tuple[int, ...]
 
 
 def resolve_sites(network: nn.Module, step: Mapping[str, Any]) -> tuple[Site, ...]:
-    """Return the weights of convolutions and linear layers that `step["sites"]` (a list of patterns) names.
+    """Return the weights of convolutions and linear layers whose names match a pattern of `step["sites"]`.
 
-    Tied weights appear once, under their first name.
+    They come in the network's order. Tied weights appear once, under their first name.
 
     Raises:
-        UserError: `sites` is empty, or one of its patterns, or of `per_site`'s, names none of these weights.
+        UserError: `sites` is empty, the network has no such layer, or a pattern of `sites` matches no weight, or one
+            of `per_site` no site.
     """
     weights = dict(_iterate_weight_sites(network))
     if not weights:
@@ -45,84 +46,99 @@ def resolve_sites(network: nn.Module, step: Mapping[str, Any]) -> tuple[Site, ..
 
 
 def find_bias_sites(network: nn.Module, step: Mapping[str, Any]) -> tuple[Site, ...]:
-    """Return the biases of all layers whose weights `resolve_sites` gives; tied ones once, under their first name."""
+    """Return the biases of all layers with a weight among `resolve_sites`; tied ones once, under their first name."""
     weight_names = {site.name for site in resolve_sites(network, step)}
     layers = [(name, module) for name, module in network.named_modules() if isinstance(module, WEIGHTED_LAYERS)]
     # By identity: a tied weight is named after one of its layers, and each of them may have a bias of its own.
-    weight_ids = {
-        id(_get_tied_object(module, "weight")) for name, module in layers if _join_name(name, "weight") in weight_names
-    }
+    weight_ids: set[int] = set()
+    for name, layer in layers:
+        if _join_name(name, "weight") in weight_names:
+            weight_ids.add(id(_get_tied_object(layer, "weight")))
     biases_by_id: dict[int, Site] = {}
-    for name, module in layers:
-        if id(_get_tied_object(module, "weight")) in weight_ids and module.bias is not None:
-            bias = Site(_join_name(name, "bias"), tuple(module.bias.shape))
-            biases_by_id.setdefault(id(_get_tied_object(module, "bias")), bias)
+    for name, layer in layers:
+        weight_id = id(_get_tied_object(layer, "weight"))
+        if weight_id in weight_ids and layer.bias is not None:
+            bias = Site(_join_name(name, "bias"), tuple(layer.bias.shape))
+            biases_by_id.setdefault(id(_get_tied_object(layer, "bias")), bias)
     return tuple(biases_by_id.values())
 
 
 def get_filter_layout(network: nn.Module, site: Site) -> FilterLayout:
-    """Return which values of a site are one filter."""
+    """Return how the values of a site's tensor are divided into filters."""
     layer_name, _, _ = site.name.rpartition(".")
     return FilterLayout.from_layer(network.get_submodule(layer_name))
 
 
 def check_sites(network: nn.Module, step: Mapping[str, Any]) -> None:
-    """Refuse, in one line, a step that can't work on `network` (which may live on the meta device).
+    """Check a step's `sites` and `per_site` on `network` (which may be on the meta device).
 
     Raises:
-        UserError: what `resolve_sites` raises, or `per_site` has no number or has no effect.
+        UserError: as `resolve_sites`, or a value of `per_site` is not a number (a whole one where the knob is), or
+            `per_site` has no effect because the scope is global.
     """
     if "sites" in step:
         resolve_sites(network, step)
     per_site = step.get("per_site") or {}
     where = f"compression.{_format_method_name(step)}.per_site"
-    is_whole = bool(WHOLE_NUMBER_KNOBS & step.keys())
+    needs_whole_number = bool(WHOLE_NUMBER_KNOBS & step.keys())
+    number_types = (int,) if needs_whole_number else (int, float)
     for pattern, value in per_site.items():
         # By exact type: a bool is an int too.
-        if type(value) is not int and (is_whole or type(value) is not float):
-            expected = "a whole number" if is_whole else "a number"
+        if type(value) not in number_types:
+            expected = "a whole number" if needs_whole_number else "a number"
             raise UserError(f"{where}: '{pattern}' has {value!r}, expected {expected}")
     if per_site and step.get("scope") == "global":
         raise UserError(f"{where} says nothing with scope=global; leave one of them out")
 
 
 def get_site_knob(step: Mapping[str, Any], name: str, site: Site) -> Any:
-    """Return the method's main knob for `site`: of the first matching pattern of `per_site`, else `step[name]`."""
-    for pattern, value in (step.get("per_site") or {}).items():
+    """Return a knob's value for `site`: that of the first pattern of `per_site` that matches, else `step[name]`."""
+    per_site = step.get("per_site") or {}
+    for pattern, value in per_site.items():
         if fnmatchcase(site.name, pattern):
             return value
     return step[name]
 
 
 def _match_patterns(step: Mapping[str, Any], key: str, weights: Mapping[str, Site]) -> dict[str, Site]:
-    """The weights that the patterns of a knob match; a pattern that matches none is refused."""
+    """Weights that match a pattern of the knob `key`, in the order of `weights`.
+
+    Raises:
+        UserError: a pattern matches no weight.
+    """
     matching_names: set[str] = set()
     for pattern in step.get(key) or ():
+        # YAML may give a number in place of a pattern.
         matches = {name for name in weights if isinstance(pattern, str) and fnmatchcase(name, pattern)}
         if not matches:
             where = f"compression.{_format_method_name(step)}.{key}"
             raise UserError(f"{where}: {pattern!r} matches no weight (there are {_format_first_names(weights)})")
         matching_names |= matches
-    # In the network's order, not the patterns'.
     return {name: site for name, site in weights.items() if name in matching_names}
 
 
 def _iterate_weight_sites(network: nn.Module) -> Iterable[tuple[str, Site]]:
-    """The weights of all layers that have sites, by name; tied ones once."""
+    """Names and sites of the weights of all convolutions and linear layers; tied ones once."""
     seen_ids: set[int] = set()
-    for prefix, module in network.named_modules():
+    for layer_name, module in network.named_modules():
         if not isinstance(module, WEIGHTED_LAYERS):
             continue
         weight_id = id(_get_tied_object(module, "weight"))
-        if weight_id not in seen_ids:
-            seen_ids.add(weight_id)
-            name = _join_name(prefix, "weight")
-            yield name, Site(name, tuple(module.weight.shape))
+        if weight_id in seen_ids:
+            continue
+        seen_ids.add(weight_id)
+        name = _join_name(layer_name, "weight")
+        yield name, Site(name, tuple(module.weight.shape))
 
 
 def _get_tied_object(module: nn.Module, leaf: str) -> object:
-    """What the owners of a tied tensor have in common: the parameter, or its parametrization."""
-    return module.parametrizations[leaf] if is_parametrized(module, leaf) else getattr(module, leaf)  # type: ignore[index]
+    """Object that all owners of a tied tensor share: the parameter, or its parametrization.
+
+    A parametrized tensor itself is no such object: every read of the attribute computes a new one.
+    """
+    if is_parametrized(module, leaf):
+        return module.parametrizations[leaf]  # type: ignore[index]
+    return getattr(module, leaf)
 
 
 def _join_name(prefix: str, leaf: str) -> str:
@@ -130,7 +146,7 @@ def _join_name(prefix: str, leaf: str) -> str:
 
 
 def _format_method_name(step: Mapping[str, Any]) -> str:
-    """The name that a method's knobs go by on the command line."""
+    """Name under which the command line addresses a step's knobs: its own, else its method's without the folder."""
     return str(step.get("name") or step["method"].rpartition("/")[2])
 
 

@@ -1,4 +1,4 @@
-"""The state of a step: a network between its parent's file and its own, what deciders see of it and make of it."""
+"""State of a step while its phases run, and how a decider sees and changes it."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -23,14 +23,14 @@ Json = Mapping[str, Any]
 
 @dataclass
 class StepState:
-    """A network in the making.
+    """The network that a step is working on, and what its file will say of it.
 
     Attributes:
         network: with its representations attached.
-        surgery: the edits that made its structure out of the architecture's.
-        coders: how the sites are coded that name a coder.
-        solved_knobs: the knob that a budget decided, and its value.
-        external_bytes: the network in another coder's format, whose bytes count in place of our file's.
+        surgery: the edits that lead from the architecture to the network's structure.
+        coders: name of the coder by tensor, where it is not the default one.
+        solved_knobs: value of the knob that a budget was solved for, by the knob's name.
+        external_bytes: the network in an external coder's format; its size counts in place of the compressed file's.
     """
 
     network: nn.Module
@@ -41,7 +41,7 @@ class StepState:
 
     @property
     def structure(self) -> dict[str, Any]:
-        """What a checkpoint needs beside the state dict."""
+        """What a checkpoint needs besides the state dict to rebuild the network."""
         return {
             "surgery": self.surgery,
             "sites": parametrization.describe_representations(self.network),
@@ -51,14 +51,14 @@ class StepState:
 
 @dataclass(frozen=True)
 class StepContext:
-    """What all phases of a step work with.
+    """Inputs that all phases of a step share.
 
     Attributes:
-        header: of the parent's file.
-        stage_config: what the stage hashes: the step, and what its fits need.
-        runtime: the stage's.
-        references: files of the networks that the step refers to, by the knobs' names.
-        load_splits: loads the training and validation images, once.
+        header: header of the parent's file.
+        stage_config: config of the compress stage: the step, and what its fits need.
+        runtime: runtime of the stage.
+        references: files of the networks that the step refers to, by knob.
+        load_splits: loads the training and validation images on its first call, and returns the same ones later.
     """
 
     header: Json
@@ -69,11 +69,11 @@ class StepContext:
 
 
 def assign_coders(state: StepState, phases: Iterable[Phase]) -> None:
-    """Note the coders that phases name: of represented sites, or of all tensors if it codes values."""
+    """Set the coder that each phase names: for all stored tensors if it codes values, else for represented sites."""
     for phase in phases:
         if not phase.coder:
             continue
-        names: Iterable[str]
+        names: Iterable[str]  # mypy would take the type of the first branch
         if site_streams.find_coder(phase.coder).codes_values:
             names = parametrization.collect_stored_tensors(state.network)
         else:
@@ -82,10 +82,10 @@ def assign_coders(state: StepState, phases: Iterable[Phase]) -> None:
 
 
 def run_decider(state: StepState, step: Json, phase: Phase, context: StepContext) -> None:
-    """Let the phase's decider choose with the knobs of `step`, and change the state by its decision.
+    """Run the phase's decider with the knobs of `step`, and apply its decision to the state.
 
     Raises:
-        UserError: the decider refuses, or what it returns is no decision or does not fit the network.
+        UserError: the decider refuses, or its answer is not a decision or does not fit the network.
     """
     assert phase.decider is not None
     decider = find_decider(phase.decider)
@@ -97,15 +97,16 @@ def run_decider(state: StepState, step: Json, phase: Phase, context: StepContext
 
 
 def _build_network_view(network: nn.Module, step: Json, phase: Phase, context: StepContext) -> NetworkView:
-    """What a decider sees of `network`."""
+    """View of `network` that a decider gets, with a random stream of its own for each phase."""
     step_sites = sites.resolve_sites(network, step) if "sites" in step else ()
+    decider_seed = derive_seed(context.stage_config["seed"], "decider", phase.index)
     return NetworkView(
         sites=step_sites,
         weights={site.name: parametrization.materialise_site(network, site.name) for site in step_sites},
         representations=parametrization.collect_representations_with_aliases(network),
         step=step,
         progress=phase.progress,
-        generator=torch.Generator().manual_seed(derive_seed(context.stage_config["seed"], "decider", phase.index)),
+        generator=torch.Generator().manual_seed(decider_seed),
         network=network,
         header=context.header,
         load_splits=context.load_splits,

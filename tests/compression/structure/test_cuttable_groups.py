@@ -71,23 +71,23 @@ def timm(name: str, size: int) -> nn.Module:
     return factory.build_architecture(described | {"stem": "native", "kwargs": {}}).eval()
 
 
-def found(network: nn.Module, shape: tuple[int, ...] = SHAPE) -> dict[str, ChannelGroup]:
+def find_groups(network: nn.Module, shape: tuple[int, ...] = SHAPE) -> dict[str, ChannelGroup]:
     return {group.name: group for group in cuttable_groups.find_cuttable_groups(network.eval(), shape)}
 
 
 def test_layers_that_make_the_same_channels_are_one_group_and_the_head_is_none() -> None:
-    groups = found(Residual())
+    groups = find_groups(Residual())
     assert set(groups) == {"stem", "inner.0"}
-    owners = {(touch.owner, touch.side) for touch in groups["stem"].members}
+    owners = {(member.owner, member.side) for member in groups["stem"].members}
     assert owners == {("stem", "out"), ("inner.0", "in"), ("outer", "out"), ("head", "in")}
 
 
 def test_cutting_channels_that_are_zero_and_feed_zeros_leaves_the_logits() -> None:
     torch.manual_seed(0)
-    network, groups = Residual().eval(), found(Residual())
-    gone = plan_removals(network, groups.values(), {"stem": [1, 5], "inner.0": [0, 2, 11]})
-    zero = zero_channels(network, gone)
-    cut, values = cut_channels(zero, gone)
+    network, groups = Residual().eval(), find_groups(Residual())
+    removals = plan_removals(network, groups.values(), {"stem": [1, 5], "inner.0": [0, 2, 11]})
+    zero = zero_channels(network, removals)
+    cut, values = cut_channels(zero, removals)
     fresh = Residual().eval()
     edits.apply_surgery(fresh, [resize.build_resize_edit(network, cut)])
     fresh.load_state_dict(cut.state_dict())
@@ -103,13 +103,13 @@ def test_cutting_channels_that_are_zero_and_feed_zeros_leaves_the_logits() -> No
     ids=["channels shuffled", "fixed split"],
 )
 def test_what_a_tracer_gets_wrong_is_left_whole(network: nn.Module, left_whole: set[str]) -> None:
-    assert not left_whole & set(found(network))
+    assert not left_whole & set(find_groups(network))
 
 
 @pytest.mark.parametrize("name", ["lcnet_035", "regnetx_002", "test_resnet"])
 def test_depthwise_grouped_and_residual_networks_are_cut_and_replayed_bit_for_bit(name: str) -> None:
     network = timm(name, 32)
-    groups = found(network, (3, 32, 32))
+    groups = find_groups(network, (3, 32, 32))
     choice = {key: expand_to_blocks(group, range(group.size // group.blocks // 3)) for key, group in groups.items()}
     cut, _ = cut_channels(network, plan_removals(network, groups.values(), choice))
     fresh = timm(name, 32)
@@ -144,37 +144,37 @@ def stirred(network: nn.Module) -> nn.Module:
 def test_whatever_layers_a_user_chooses_a_cut_network_computes_what_the_zeroed_one_does(
     name: str, layers: dict[str, str]
 ) -> None:
-    groups = found(own(name, **layers))
+    groups = find_groups(own(name, **layers))
     network = stirred(own(name, **layers).double())
     images = torch.randn(2, *SHAPE, dtype=torch.float64)
     choice = {key: expand_to_blocks(group, range(1, group.size // group.blocks, 3)) for key, group in groups.items()}
-    gone = plan_removals(network, groups.values(), choice)
-    cut, zero = cut_channels(network, gone)[0](images), zero_channels(network, gone)(images)
+    removals = plan_removals(network, groups.values(), choice)
+    cut, zero = cut_channels(network, removals)[0](images), zero_channels(network, removals)(images)
     assert groups
     assert (cut - zero).abs().max() < 1e-9 * zero.abs().max()
 
 
 @pytest.mark.parametrize(("norm", "left_whole"), [("layer", {"conv1"}), ("group", {"conv1"}), ("batch", {"conv1"})])
 def test_a_norm_over_channels_does_not_hide_a_shortcut_that_pads_them(norm: str, left_whole: set[str]) -> None:
-    groups = found(own("resnet20", norm=norm, activation="swish"))
+    groups = find_groups(own("resnet20", norm=norm, activation="swish"))
     assert "stage1.0.conv1" in groups
     assert not left_whole & set(groups)
 
 
 def test_a_network_that_the_tracer_does_not_see_through_is_refused_in_words() -> None:
     with pytest.raises(UserError, match="its channels can't be followed from layer to layer"):
-        found(own("resnet20", activation="maxout"))
+        find_groups(own("resnet20", activation="maxout"))
 
 
 def test_a_tracer_that_does_not_know_which_channels_keeps_them_all() -> None:
-    assert found(own("pyramidnet_110_48", activation="maxout"))
-    assert not found(own("densenet_40_12", activation="maxout"))
+    assert find_groups(own("pyramidnet_110_48", activation="maxout"))
+    assert not find_groups(own("densenet_40_12", activation="maxout"))
 
 
 @pytest.mark.parametrize("slopes", [1, 8])
 def test_a_rectifier_with_one_slope_for_all_channels_is_cut_as_one_with_a_slope_for_each(slopes: int) -> None:
     network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.PReLU(slopes), nn.Conv2d(8, 6, 3), nn.Flatten(), nn.Linear(864, 10))
-    groups = found(network)
+    groups = find_groups(network)
     cut, _ = cut_channels(network, plan_removals(network, groups.values(), {"0": [1, 5]}))
     zero = zero_channels(network, plan_removals(network, groups.values(), {"0": [1, 5]}))
     assert set(groups) == {"0", "2"}
@@ -211,15 +211,15 @@ def test_what_was_found_of_one_network_is_not_taken_for_another_of_the_same_laye
     plain, shares, other = Weighed(False).eval(), Weighed(True).eval(), Doubled(False).eval()
     other._get_name = lambda: "Weighed"  # type: ignore[method-assign]
     assert repr(plain) == repr(shares) == repr(other)
-    found = [
+    names = [
         {group.name for group in cuttable_groups.find_cuttable_groups(network, SHAPE)}
         for network in (plain, shares, other)
     ]
-    assert found == [{"first", "second"}, {"second"}, {"second"}]
+    assert names == [{"first", "second"}, {"second"}, {"second"}]
 
 
 def test_attention_heads_stay_and_the_rest_of_a_transformer_is_cut() -> None:
-    groups = found(timm("test_vit", 160), (3, 160, 160))
+    groups = find_groups(timm("test_vit", 160), (3, 160, 160))
     assert {"patch_embed.proj", "blocks.0.mlp.fc1"} <= set(groups)
     assert not any("qkv" in name for name in groups)
 
@@ -227,12 +227,12 @@ def test_attention_heads_stay_and_the_rest_of_a_transformer_is_cut() -> None:
 def test_a_layer_never_loses_its_last_channel() -> None:
     network = Residual()
     with pytest.raises(UncuttableGroup, match="would lose all of its 12"):
-        plan_removals(network, found(network).values(), {"inner.0": range(12)})
+        plan_removals(network, find_groups(network).values(), {"inner.0": range(12)})
 
 
 def test_groups_of_a_convolution_lose_the_same_places() -> None:
     network = nn.Sequential(nn.Conv2d(3, 8, 1), nn.Conv2d(8, 8, 1, groups=2), nn.Flatten(), nn.Linear(8 * 256, 10))
-    group = found(network)["0"]
+    group = find_groups(network)["0"]
     assert (group.blocks, expand_to_blocks(group, [1])) == (2, [1, 5])
     with pytest.raises(UncuttableGroup, match="other channels in one of its 2 groups"):
         plan_removals(network, [group], {"0": [1]})

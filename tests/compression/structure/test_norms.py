@@ -60,18 +60,18 @@ def built(norm: nn.Module) -> nn.Sequential:
 def test_a_norm_gets_as_many_channels_as_are_left(kind: str) -> None:
     network = built(NORMS[kind]())
     (group,) = (group for group in cuttable_groups.find_cuttable_groups(network, SHAPE) if group.name == "0")
-    gone = channel_removal.plan_removals(network, [group], {"0": channel_removal.expand_to_blocks(group, [1])})
-    narrow, _ = channel_removal.cut_channels(network, gone)
+    removals = channel_removal.plan_removals(network, [group], {"0": channel_removal.expand_to_blocks(group, [1])})
+    narrow, _ = channel_removal.cut_channels(network, removals)
     again = built(NORMS[kind]())
     edits.apply_surgery(again, [resize.build_resize_edit(network, narrow)])
-    left = WIDTH - group.blocks
-    for one in (narrow, again):
+    remaining_channels = WIDTH - group.blocks
+    for cut in (narrow, again):
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            assert one(torch.randn(2, *SHAPE)).shape == (2, 10)
-        norm = one[1].norm if isinstance(one[1], Last) else one[1]  # type: ignore[index]
-        assert resize._get_layer_sizes(norm)[0] == left
-    assert channel_removal.zero_channels(network, gone)(torch.randn(2, *SHAPE)).shape == (2, 10)
+            assert cut(torch.randn(2, *SHAPE)).shape == (2, 10)
+        norm = cut[1].norm if isinstance(cut[1], Last) else cut[1]  # type: ignore[index]
+        assert resize._get_layer_sizes(norm)[0] == remaining_channels
+    assert channel_removal.zero_channels(network, removals)(torch.randn(2, *SHAPE)).shape == (2, 10)
 
 
 @pytest.mark.parametrize("kind", WHOLE)

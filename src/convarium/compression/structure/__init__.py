@@ -1,1 +1,1 @@
-"""Structure: which channels of a network belong together, and what a network without some of them looks like."""
+"""Structure: which channels and layers of a network can be cut or split, and how channels are cut."""

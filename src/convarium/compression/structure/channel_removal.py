@@ -1,4 +1,4 @@
-"""Cut channels out of a network, or set them to zero: the same function where nothing mixes all channels."""
+"""Cut channels out of a network, or set them to zero: both give the same outputs where nothing mixes all channels."""
 
 from collections.abc import Iterable, Mapping
 from copy import deepcopy
@@ -16,153 +16,188 @@ ChannelChoice = Mapping[str, Iterable[int]]
 
 
 class UncuttableGroup(Exception):
-    """A group that can't lose the channels asked for: the name of the layer where, and why, as its message."""
+    """Raised where a group can't lose the chosen channels; the message names the layer and the reason."""
 
 
 @dataclass(frozen=True)
 class Removal:
-    """Positions that a tensor loses along a dimension; `tensor_name` is a layer's name where the layer has none."""
+    """Positions that a tensor loses along a dimension.
+
+    `tensor_name` is the layer's name where the layer has no tensors (a norm without scales and statistics).
+    """
 
     tensor_name: str
     dimension: int
     positions: frozenset[int]
 
 
-def expand_to_blocks(group: ChannelGroup, places: Iterable[int]) -> list[int]:
-    """Return the channels of a group that lie at the places `places` of each of its blocks."""
+def expand_to_blocks(group: ChannelGroup, positions: Iterable[int]) -> list[int]:
+    """Return the channels of a group at `positions` within each of its blocks."""
     width = group.size // group.blocks
-    chosen = sorted(set(places))
-    return [block * width + place for block in range(group.blocks) for place in chosen]
+    sorted_positions = sorted(set(positions))
+    return [block * width + position for block in range(group.blocks) for position in sorted_positions]
 
 
 def plan_removals(network: nn.Module, groups: Iterable[ChannelGroup], choice: ChannelChoice) -> list[Removal]:
-    """Return what goes with the channels `choice[group.name]` of each group.
+    """Return what the network's tensors lose if each group loses its channels `choice[group.name]`.
 
     Raises:
-        Uncuttable: a layer would lose all, or other channels in one of its groups than in the next.
+        UncuttableGroup: a layer would lose all channels, or a grouped convolution different ones in each of its
+            groups, or a position lies outside its tensor.
     """
-    sides: dict[tuple[str, str, int], set[int]] = {}
+    # Several groups may cut the same side of a layer, so what each side loses is collected first.
+    positions_by_side: dict[tuple[str, str, int], set[int]] = {}
     for group in groups:
         channels = set(choice.get(group.name, ()))
-        for touch in group.members if channels else ():
-            gone = {position for position, channel in touch.pairs if channel in channels}
-            sides.setdefault((touch.owner, touch.side, touch.dimension), set()).update(gone)
-    modules, tensors = dict(network.named_modules()), dict(network.named_parameters())
-    found = []
-    for (owner, side, dimension), gone in sides.items():
+        if not channels:
+            continue
+        for member in group.members:
+            side_key = (member.owner, member.side, member.dimension)
+            positions = {position for position, channel in member.pairs if channel in channels}
+            positions_by_side.setdefault(side_key, set()).update(positions)
+    modules = dict(network.named_modules())
+    parameters = dict(network.named_parameters())
+    removals: list[Removal] = []
+    for (owner, side, dimension), positions in positions_by_side.items():
         if side == "tensor":
-            found.append(_build_removal(owner, tensors[owner], dimension, gone))
-        elif gone:
-            found += _plan_layer_removals(owner, modules[owner], side, gone)
-    return found
+            removals.append(_build_removal(owner, parameters[owner].shape[dimension], dimension, positions))
+        elif positions:
+            removals += _plan_layer_removals(owner, modules[owner], side, positions)
+    return removals
 
 
 def cut_channels(network: nn.Module, removals: Iterable[Removal]) -> tuple[nn.Module, dict[str, Tensor]]:
-    """Return a cut copy of a plain network, and the tensors that it has another shape of, by name.
+    """Return a cut copy of a network, and those of its tensors that are smaller than before, by name.
 
     Args:
-        network: plain, on the meta device or not; left as it is.
-        removals: see `plan_removals`.
+        network: plain, on any device (also meta); not changed.
+        removals: from `plan_removals`.
     """
     cut = deepcopy(network)
-    kept: dict[str, Tensor] = {}
+    cut_tensors: dict[str, Tensor] = {}
     tensors = dict(network.named_parameters()) | dict(network.named_buffers())
     for removal in removals:
-        if removal.tensor_name not in tensors:
-            _shrink_layer(cut.get_submodule(removal.tensor_name), len(removal.positions))
+        name, dimension = removal.tensor_name, removal.dimension
+        if name not in tensors:
+            _shrink_layer(cut.get_submodule(name), len(removal.positions))
             continue
-        value = kept.get(removal.tensor_name, tensors[removal.tensor_name].detach())
-        stays = [place for place in range(value.shape[removal.dimension]) if place not in removal.positions]
-        index = torch.tensor(stays, device=value.device)
-        kept[removal.tensor_name] = value.index_select(removal.dimension, index)
-    _update_layer_sizes(cut, kept)
-    parametrization.replace_tensors(cut, kept)
-    return cut, kept
+        # A weight may lose outputs in one removal, and inputs in another.
+        value = cut_tensors.get(name, tensors[name].detach())
+        kept_positions = [position for position in range(value.shape[dimension]) if position not in removal.positions]
+        index = torch.tensor(kept_positions, device=value.device)
+        cut_tensors[name] = value.index_select(dimension, index)
+    _update_layer_sizes(cut, cut_tensors)
+    parametrization.replace_tensors(cut, cut_tensors)
+    return cut, cut_tensors
 
 
 def zero_channels(network: nn.Module, removals: Iterable[Removal]) -> nn.Module:
-    """Return a copy of a plain network in which what would be cut is zero."""
-    copied = deepcopy(network)
-    tensors = dict(copied.named_parameters()) | dict(copied.named_buffers())
+    """Return a copy of a plain network in which everything that `removals` would cut is zero, but for statistics."""
+    zeroed = deepcopy(network)
+    tensors = dict(zeroed.named_parameters()) | dict(zeroed.named_buffers())
     with torch.no_grad():
         for removal in removals:
-            if removal.tensor_name in tensors and not removal.tensor_name.endswith(("running_mean", "running_var")):
-                tensors[removal.tensor_name].index_fill_(
-                    removal.dimension, torch.tensor(sorted(removal.positions)), 0.0
-                )
-    return copied
+            name = removal.tensor_name
+            if name not in tensors or name.endswith(("running_mean", "running_var")):
+                continue
+            index = torch.tensor(sorted(removal.positions))
+            tensors[name].index_fill_(removal.dimension, index, 0.0)
+    return zeroed
 
 
-def _plan_layer_removals(owner: str, layer: nn.Module, side: str, gone: set[int]) -> list[Removal]:
-    """What the tensors of a layer lose; a further tensor with a row for each output loses the same rows."""
-    held = {**dict(layer.named_parameters(recurse=False)), **dict(layer.named_buffers(recurse=False))}
+def _plan_layer_removals(owner: str, layer: nn.Module, side: str, positions: set[int]) -> list[Removal]:
+    """Removals from the tensors of the layer `owner`, if it loses `positions` on a side."""
+    tensors = {**dict(layer.named_parameters(recurse=False)), **dict(layer.named_buffers(recurse=False))}
     prefix = f"{owner}." if owner else ""
     if side == "in":
-        local = _map_to_conv_group(owner, layer, gone) if isinstance(layer, _ConvNd) else gone
-        return [_build_removal(f"{prefix}weight", held["weight"], 1, local)]
+        if isinstance(layer, _ConvNd):
+            # The weight of a grouped convolution has only one group's inputs.
+            positions = _map_to_conv_group(owner, layer.in_channels, layer.groups, positions)
+        return [_build_removal(f"{prefix}weight", tensors["weight"].shape[1], 1, positions)]
     if isinstance(layer, _ConvNd) and side == "out":
-        _map_to_conv_group(owner, layer, gone, outputs=True)
-    if not held:
-        return [_check_removal(owner, _get_layer_shape(layer)[0], 0, gone)]
-    size = held["weight"].shape[0] if "weight" in held else next(iter(held.values())).shape[0]
+        _map_to_conv_group(owner, layer.out_channels, layer.groups, positions)
+    if not tensors:
+        return [_build_removal(owner, _get_layer_shape(layer)[0], 0, positions)]
+    first_tensor = next(iter(tensors.values()))
+    size = tensors.get("weight", first_tensor).shape[0]
+    # Besides weight and bias, any further tensor with a row for each output loses the same rows.
     return [
-        _build_removal(f"{prefix}{leaf}", tensor, 0, gone)
-        for leaf, tensor in held.items()
+        _build_removal(f"{prefix}{leaf}", size, 0, positions)
+        for leaf, tensor in tensors.items()
         if tensor.dim() and tensor.shape[0] == size
     ]
 
 
-def _map_to_conv_group(owner: str, layer: _ConvNd, gone: set[int], outputs: bool = False) -> set[int]:
-    """The positions within a group of a grouped convolution, which must be the same in each."""
-    width = (layer.out_channels if outputs else layer.in_channels) // layer.groups
-    parts = [{place - group * width for place in gone if place // width == group} for group in range(layer.groups)]
-    if any(part != parts[0] for part in parts):
-        raise UncuttableGroup(f"{owner} would lose other channels in one of its {layer.groups} groups than in another")
-    return parts[0]
+def _map_to_conv_group(owner: str, channel_count: int, groups: int, positions: set[int]) -> set[int]:
+    """Map positions among all channels of a grouped convolution to those within one group, equal for all groups.
+
+    Raises:
+        UncuttableGroup: they are not equal.
+    """
+    width = channel_count // groups
+    positions_by_group: list[set[int]] = []
+    for group in range(groups):
+        group_positions = {position - group * width for position in positions if position // width == group}
+        positions_by_group.append(group_positions)
+    first_positions = positions_by_group[0]
+    if any(group_positions != first_positions for group_positions in positions_by_group):
+        raise UncuttableGroup(f"{owner} would lose other channels in one of its {groups} groups than in another")
+    return first_positions
 
 
-def _build_removal(name: str, tensor: Tensor, dimension: int, gone: set[int]) -> Removal:
-    return _check_removal(name, tensor.shape[dimension], dimension, gone)
+def _build_removal(name: str, size: int, dimension: int, positions: set[int]) -> Removal:
+    """Removal from a tensor of `size` positions along `dimension`.
 
-
-def _check_removal(name: str, size: int, dimension: int, gone: set[int]) -> Removal:
-    if gone and not 0 <= min(gone) <= max(gone) < size:
-        raise UncuttableGroup(f"{name} has no position {max(gone)}: its channels can't be followed")
-    if len(gone) >= size:
+    Raises:
+        UncuttableGroup: a position lies outside the tensor, or none would remain.
+    """
+    if positions and not 0 <= min(positions) <= max(positions) < size:
+        raise UncuttableGroup(f"{name} has no position {max(positions)}: its channels can't be followed")
+    if len(positions) >= size:
         raise UncuttableGroup(f"{name} would lose all of its {size} channels")
-    return Removal(name, dimension, frozenset(gone))
+    return Removal(name, dimension, frozenset(positions))
 
 
 def _shrink_layer(layer: nn.Module, removed_count: int) -> None:
-    """Make a layer without tensors one of `removed_count` channels less."""
-    first, *others = _get_layer_shape(layer)
-    _set_sizes_from_shape(layer, torch.Size((first - removed_count, *others)))
+    """Reduce the number of channels of a layer that has no tensors."""
+    channel_count, *other_sizes = _get_layer_shape(layer)
+    _set_sizes_from_shape(layer, torch.Size((channel_count - removed_count, *other_sizes)))
 
 
 def _get_layer_shape(layer: nn.Module) -> tuple[int, ...]:
-    """The shape that the tensors of a norm have, or would have."""
+    """Shape that the tensors of a norm have, or would have."""
     if isinstance(layer, nn.LayerNorm):
         return tuple(layer.normalized_shape)
-    return (getattr(layer, resize.get_size_attributes(layer)[0]),)
+    size_attribute = resize.get_size_attributes(layer)[0]
+    return (getattr(layer, size_attribute),)
 
 
-def _update_layer_sizes(cut: nn.Module, kept: Mapping[str, Tensor]) -> None:
-    """Make the whole numbers of each layer those of the tensors it gets."""
-    for name, layer in cut.named_modules():
+def _update_layer_sizes(network: nn.Module, cut_tensors: Mapping[str, Tensor]) -> None:
+    """Set the size attributes of each layer (`resize.SIZE_ATTRIBUTES`) to the shapes of its cut tensors."""
+    for name, layer in network.named_modules():
+        if not resize.get_size_attributes(layer):
+            continue
         prefix = f"{name}." if name else ""
-        found = {leaf: kept[f"{prefix}{leaf}"] for leaf in ("weight", "running_mean") if f"{prefix}{leaf}" in kept}
-        if found and resize.get_size_attributes(layer):
-            _set_sizes_from_shape(layer, next(iter(found.values())).shape)
+        tensor = cut_tensors.get(f"{prefix}weight")
+        if tensor is None:
+            # A batch norm without scales still has its statistics.
+            tensor = cut_tensors.get(f"{prefix}running_mean")
+        if tensor is not None:
+            _set_sizes_from_shape(layer, tensor.shape)
 
 
 def _set_sizes_from_shape(layer: nn.Module, shape: torch.Size) -> None:
+    """Set a layer's size attributes to those of a layer with a weight of `shape`."""
     if isinstance(layer, _ConvNd):
-        depthwise = layer.groups == layer.in_channels == layer.out_channels > 1
-        layer.groups = shape[0] if depthwise else layer.groups
-        layer.out_channels, layer.in_channels = shape[0], shape[1] * layer.groups
+        is_depthwise = layer.groups == layer.in_channels == layer.out_channels > 1
+        if is_depthwise:
+            layer.groups = shape[0]
+        layer.out_channels = shape[0]
+        layer.in_channels = shape[1] * layer.groups
     elif isinstance(layer, nn.Linear):
         layer.out_features, layer.in_features = shape
     elif isinstance(layer, nn.LayerNorm):
         layer.normalized_shape = tuple(shape)
     else:
-        setattr(layer, resize.get_size_attributes(layer)[0], shape[0])
+        size_attribute = resize.get_size_attributes(layer)[0]
+        setattr(layer, size_attribute, shape[0])

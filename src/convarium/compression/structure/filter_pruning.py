@@ -1,4 +1,4 @@
-"""Narrow a network: from the channels that groups lose to the decision that carries it out."""
+"""What the deciders of filter pruning share: which groups may be cut, how filters are scored, and the decision."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 
@@ -15,17 +15,18 @@ from convarium.compression.structure.channel_removal import cut_channels, plan_r
 from convarium.edits import resize
 from convarium.errors import UserError
 
-FILTER_SIDES = ("out", "both")
+FILTER_SIDES = ("out", "both")  # "both" for depthwise convolutions, which have a filter for each channel too
 
 
 def find_prunable_groups(view: NetworkView, network: nn.Module) -> list[ChannelGroup]:
-    """Return the groups that can be cut and all of whose filters are among the view's sites.
+    """Return the groups that can be cut and have all their filters among the view's sites.
 
     Args:
-        network: `cuttable_groups.copy_plain_network` of the view's.
+        view: the decider's view.
+        network: plain copy of the view's network, from `cuttable_groups.copy_plain_network`.
 
     Raises:
-        UserError: there is none.
+        UserError: the network can't be traced, or there is no such group.
     """
     owner = f"{view.step['method']} on {view.header['architecture']['name']}"
     return find_groups_within(
@@ -44,76 +45,98 @@ def find_groups_within(
     names: Set[str],
     owner: str,
 ) -> list[ChannelGroup]:
-    """Return those of the groups that `finder` finds all of whose filters are among `names`.
+    """Return the groups found by `finder` that have all their filters among `names`.
+
+    Args:
+        finder: `cuttable_groups.find_cuttable_groups` or `find_runnable_groups`.
+        network: plain.
+        shape: shape of an image, (channels, height, width).
+        names: names of weights.
+        owner: what the message of an error begins with: the method and the network.
 
     Raises:
-        UserError: there is none; the line begins with `owner`.
+        UserError: the network can't be traced, or there is no such group.
     """
     try:
-        everything = list(finder(network, shape))
+        all_groups = list(finder(network, shape))
     except UserError as error:
         raise UserError(f"{owner}: {error}") from None
-    if not everything:
-        why = ", and layers that share a tensor stay whole" if find_tied_owners(network, modules_once=True) else ""
-        raise UserError(f"{owner}: nothing can be cut, no channels can be told apart from those of the others{why}")
-    asked = [group for group in everything if collect_filter_names(network, group) <= names]
-    if not asked:
-        first = ", ".join(sorted(collect_filter_names(network, everything[0])))
-        raise UserError(f"{owner}: no group of coupled filters lies wholly in its sites (one group is {first})")
-    return asked
+    if not all_groups:
+        has_ties = bool(find_tied_owners(network, modules_once=True))
+        reason = ", and layers that share a tensor stay whole" if has_ties else ""
+        raise UserError(f"{owner}: nothing can be cut, no channels can be told apart from those of the others{reason}")
+    groups = [group for group in all_groups if collect_filter_names(network, group) <= names]
+    if not groups:
+        example = ", ".join(sorted(collect_filter_names(network, all_groups[0])))
+        raise UserError(f"{owner}: no group of coupled filters lies wholly in its sites (one group is {example})")
+    return groups
 
 
 def collect_filter_names(network: nn.Module, group: ChannelGroup) -> set[str]:
-    """Return the names of the weights that make a group's channels: of convolutions and linear layers."""
+    """Return the names of the weights whose outputs are a group's channels: of convolutions and linear layers."""
     return {
-        f"{touch.owner}.weight"
-        for touch in group.members
-        if touch.side in FILTER_SIDES and _is_conv_or_linear(network, touch.owner)
+        f"{member.owner}.weight"
+        for member in group.members
+        if member.side in FILTER_SIDES and _is_conv_or_linear(network, member.owner)
     }
 
 
 def sum_l1_norms(network: nn.Module, group: ChannelGroup) -> Tensor:
-    """Return the sum of the L1 norms of all coupled filters, for each place in a block: (size / blocks,), float64."""
-    found = torch.zeros(group.size, dtype=torch.float64)
-    for touch in group.members:
-        if touch.side in FILTER_SIDES and _is_conv_or_linear(network, touch.owner):
-            weight = network.get_parameter(f"{touch.owner}.weight").detach()
-            norms = weight.flatten(1).abs().sum(1, dtype=torch.float64).cpu()
-            places, channels = torch.tensor(touch.pairs).unbind(1)
-            found.index_add_(0, channels, norms[places])
-    return found.view(group.blocks, -1).mean(0)
+    """Return the summed L1 norms of the coupled filters for each position in a block, float64 (size / blocks,).
+
+    Filters at the same position of several blocks go together, so their mean over the blocks is taken.
+    """
+    norm_sums = torch.zeros(group.size, dtype=torch.float64)
+    for member in group.members:
+        if member.side in FILTER_SIDES and _is_conv_or_linear(network, member.owner):
+            weight = network.get_parameter(f"{member.owner}.weight").detach()
+            filter_norms = weight.flatten(1).abs().sum(1, dtype=torch.float64).cpu()
+            positions, channels = torch.tensor(member.pairs).unbind(1)
+            norm_sums.index_add_(0, channels, filter_norms[positions])
+    return norm_sums.view(group.blocks, -1).mean(0)
 
 
 def count_initial_outputs(view: NetworkView) -> dict[str, int]:
-    """Return the outputs of every layer as they were before the method's first round, by its name."""
-    bare = factory.build_architecture(view.header["architecture"], "meta")
-    edits.apply_surgery(bare, view.header["surgery"])
+    """Return the number of outputs that each layer had before the method's first round, by the layer's name."""
+    # The header is the parent file's, so its surgery does not have this step's own cuts.
+    initial_network = factory.build_architecture(view.header["architecture"], "meta")
+    edits.apply_surgery(initial_network, view.header["surgery"])
     return {
         name: module.weight.shape[0]
-        for name, module in bare.named_modules()
+        for name, module in initial_network.named_modules()
         if isinstance(getattr(module, "weight", None), Tensor)
     }
 
 
 def select_lowest_places(group: ChannelGroup, scores: Tensor, count: int) -> list[int]:
-    """Return the `count` places with the lowest scores, fewer where a layer would lose all that it has of the group."""
+    """Return the `count` positions in a block with the lowest scores, in ascending order.
+
+    They are fewer where a layer would lose every channel that it has of the group.
+
+    Args:
+        group: the group.
+        scores: a score for each position in a block, (size / blocks,).
+        count: at most one less than there are positions is used.
+    """
+    # Stable, so that of equal scores the lower position comes first in every run.
     order = torch.sort(scores, stable=True).indices.tolist()
-    chosen = order[: max(0, min(count, len(order) - 1))]
+    limited_count = max(0, min(count, len(order) - 1))
+    lowest = order[:limited_count]
     width = group.size // group.blocks
-    for touch in group.members:
-        places = {channel % width for _, channel in touch.pairs}
-        if places and places <= set(chosen):
-            chosen.remove(max(places, key=order.index))
-    return sorted(chosen)
+    for member in group.members:
+        member_positions = {channel % width for _, channel in member.pairs}
+        if member_positions and member_positions <= set(lowest):
+            lowest.remove(max(member_positions, key=order.index))
+    return sorted(lowest)
 
 
 def build_cut_decision(
     network: nn.Module, groups: Iterable[ChannelGroup], choice: Mapping[str, Sequence[int]], view: NetworkView
 ) -> Decision:
-    """Return the decision to cut `choice`, after a look at whether the network runs without it.
+    """Return the decision to cut the channels `choice[group.name]` of each group; empty if nothing is cut.
 
     Raises:
-        UserError: it does not.
+        UserError: the network fails to run when cut.
     """
     cut, values = cut_channels(network, plan_removals(network, groups, choice))
     if not values:
@@ -121,9 +144,10 @@ def build_cut_decision(
     try:
         with torch.no_grad():
             output = cut(torch.zeros(2, *view.header["input"]["shape"]))
-    except Exception as error:
-        name, first = view.header["architecture"]["name"], str(error).splitlines()[0][:160]
-        raise UserError(f"filter pruning does not work on {name}: cut, it fails: {first}") from None
+    except Exception as error:  # a cut network may fail in any way
+        name = view.header["architecture"]["name"]
+        first_line = str(error).splitlines()[0]
+        raise UserError(f"filter pruning does not work on {name}: cut, it fails: {first_line[:160]}") from None
     assert output.shape == (2, view.header["architecture"]["num_classes"])
     return Decision(edits=[resize.build_resize_edit(network, cut)], values=values)
 
