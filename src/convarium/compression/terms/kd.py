@@ -34,7 +34,7 @@ def kd(context: TermContext) -> Term:
     # Without augmentation every epoch shows the same pixels, so that one pass of the teacher does for all.
     train_logits = None if context.is_augmented else _compute_train_logits(teacher, context)
 
-    # Only the first batch tells the device.
+    # The device is not known before the first batch.
     @cache
     def get_teacher_on(device: torch.device) -> nn.Module:
         return move_network(teacher, device)

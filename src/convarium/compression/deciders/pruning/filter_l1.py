@@ -50,7 +50,7 @@ def cut_lowest_filters(view: NetworkView, score_filters: Callable[[nn.Module, Ch
         for group in groups:
             share = _find_share(view.step, view.sites, network, group)
             removed_counts[group.name] = _count_removed_places(group, initial_widths[group.name], share, view.progress)
-    choice = _choose_channels(groups, scores, removed_counts)
+    choice = _select_channels(groups, scores, removed_counts)
     return filter_pruning.build_cut_decision(network, groups, choice, view)
 
 
@@ -115,10 +115,10 @@ def _check_cut_network_runs(
     shape: Sequence[int],
     setting: str,
 ) -> None:
-    """Cut as many filters as the method will, and pass one image of `shape` through on the meta device."""
+    """Refuse a share after which not even one image passes, tried on the meta device with as many filters removed."""
     # Any scores do: whether the network runs depends on how many filters go, not on which.
     scores = {group.name: torch.zeros(group.size // group.blocks) for group in groups}
-    choice = _choose_channels(groups, scores, removed_counts)
+    choice = _select_channels(groups, scores, removed_counts)
     # Whether a group is uncuttable depends on which filters go, so these scores say nothing about it.
     with suppress(UncuttableGroup):
         cut, _ = cut_channels(network, plan_removals(network, groups, choice))
@@ -129,7 +129,7 @@ def _check_cut_network_runs(
             raise UserError(f"{setting} leaves too few channels for one image: {reason}") from None
 
 
-def _choose_channels(
+def _select_channels(
     groups: Sequence[ChannelGroup], scores: Mapping[str, Tensor], removed_counts: Mapping[str, int]
 ) -> dict[str, list[int]]:
     """The channels of each group to cut: at its `removed_counts` places with the lowest scores, in all its blocks."""

@@ -31,7 +31,7 @@ def levels(view: NetworkView) -> dict[str, Representation]:
 
 def _quantise_weights(view: NetworkView, site: Site) -> Representation:
     values, is_pruned = scale_search.get_unquantised_values(view, site)
-    # By `auto` only weights that pruning kept lose the level 0, and only where it kept none that is zero itself.
+    # By `auto` the level 0 is left out only in a pruned site, and only if none of its kept weights is zero already.
     auto_zeros = not is_pruned or not bool(values.all())
     zeros = ALLOW_ZEROS.get(view.step["zeros"], auto_zeros)
     largest = get_site_knob(view.step, "quant_max", site)
