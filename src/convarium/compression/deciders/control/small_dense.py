@@ -59,7 +59,7 @@ def _select_removed_places(group: ChannelGroup, channels_removed: float) -> list
 
 def _rescale_weights(full: nn.Module, cut: nn.Module) -> dict[str, Tensor]:
     """All parameters and buffers of `cut` that a file holds, weights times sqrt(inputs before / inputs now)."""
-    tensors = {**dict(cut.named_parameters()), **dict(cut.named_buffers())}
+    tensors = dict(cut.named_parameters()) | dict(cut.named_buffers())
     full_parameters = dict(full.named_parameters())
     for module_name, module in cut.named_modules():
         name = f"{module_name}.weight" if module_name else "weight"

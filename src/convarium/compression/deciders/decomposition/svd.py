@@ -108,7 +108,8 @@ def _select_rank(step: Json, site: Site, singular_values: Tensor) -> int | None:
     squares = singular_values.square()
     energies = squares.cumsum(0) / squares.sum().clamp(min=1e-300)  # the clamp is for weights that are all zero
     # The tolerance is for the rounding of the cumulative sum: energy=1 would else ask for the full rank.
-    rank = min(len(singular_values), 1 + int((energies < step["energy"] - 1e-12).sum()))
+    insufficient_ranks = int((energies < step["energy"] - 1e-12).sum())
+    rank = min(len(singular_values), 1 + insufficient_ranks)
     return rank if rank <= _compute_breakeven_rank(site, step["form"]) else None
 
 

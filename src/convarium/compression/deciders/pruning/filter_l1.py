@@ -164,17 +164,23 @@ def _count_removed_globally(
     view: NetworkView, groups: Sequence[ChannelGroup], scores: Mapping[str, Tensor], initial_widths: Mapping[str, int]
 ) -> dict[str, int]:
     """How many places each group loses when one threshold over all groups decides; a place is one channel a block."""
-    # The clamp is for a group of zero filters.
-    relative_scores = torch.cat([scores[group.name] / scores[group.name].mean().clamp(min=1e-30) for group in groups])
+    relative_scores = torch.cat([_divide_by_mean(scores[group.name]) for group in groups])
     group_of_score = [group for group in groups for _ in range(group.size // group.blocks)]
     remaining = sum(group.size for group in groups)
     initial_total = sum(initial_widths[group.name] for group in groups)
     target = round(initial_total * (1 - view.step["channels_removed"]) ** view.progress)
     removed_counts = {group.name: 0 for group in groups}
-    for index in torch.sort(relative_scores, stable=True).indices.tolist():
+    ascending_indices = torch.sort(relative_scores, stable=True).indices.tolist()
+    for index in ascending_indices:
         group = group_of_score[index]
-        has_other_places = removed_counts[group.name] < group.size // group.blocks - 1
+        width = group.size // group.blocks
+        has_other_places = removed_counts[group.name] < width - 1
         if remaining - group.blocks >= target and has_other_places:
             removed_counts[group.name] += 1
             remaining -= group.blocks
     return removed_counts
+
+
+def _divide_by_mean(scores: Tensor) -> Tensor:
+    """Scores that can be compared between groups; those of a group of zero filters stay zero."""
+    return scores / scores.mean().clamp(min=1e-30)
