@@ -1,8 +1,8 @@
-"""Edits: what was changed in a network's structure, as JSON records that a file carries (its surgery).
+"""Edits: changes of a network's structure as JSON records, which a file carries as its surgery.
 
-`{"op": "resize", …}` is module `resize`: `check_edit(edit)` refuses what a stranger might write, `apply_edit(network,
+`{"op": "resize", …}` belongs to module `resize`: `check_edit(edit)` refuses malformed records, `apply_edit(network,
 edit)` changes the structure in place, on the meta device as on real tensors. Values are not part of an edit but of the
-file. An outside edit's op is the import path of an object that has both, "package.module:object".
+file. An outside edit's op is the import path of an object that has both functions, "package.module:object".
 """
 
 from collections.abc import Iterable, Mapping
@@ -16,6 +16,7 @@ from convarium.errors import UserError
 from convarium.lookup import find_allowed
 
 MAX_EDITS = 1000
+MAX_OP_CHARS = 40
 
 
 def check_surgery(surgery: Any) -> None:
@@ -41,11 +42,14 @@ def apply_surgery(network: nn.Module, surgery: Iterable[Mapping[str, Any]]) -> N
 
 
 def _find_edit_module(edit: Any) -> Any:
+    """The object with `check_edit` and `apply_edit` for the op of an edit."""
     op = edit.get("op") if isinstance(edit, Mapping) else None
     if isinstance(op, str) and ":" in op:
         return find_allowed("edits", op)
-    if not isinstance(op, str) or not op.isidentifier() or not op.isascii() or len(op) > 40:
-        raise UserError(f"surgery: {str(op)[:40]!r} is not an edit")
+    # Before the import, as the op is a stranger's text: only a plain name stays within this package.
+    is_module_name = isinstance(op, str) and op.isidentifier() and op.isascii() and len(op) <= MAX_OP_CHARS
+    if not is_module_name:
+        raise UserError(f"surgery: {str(op)[:MAX_OP_CHARS]!r} is not an edit")
     if find_spec(f"{__name__}.{op}") is None:
         raise UserError(f"surgery: no edit is called '{op}'")
     return import_module(f"{__name__}.{op}")

@@ -1,4 +1,4 @@
-"""What a decider sees, and what it may decide."""
+"""The view of a network that a decider gets, and the decision that it returns."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,17 +16,17 @@ Json = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class NetworkView:
-    """The sites a method works on, with their state before the phase.
+    """The network and the sites that a method works on, as they are before the phase.
 
     Attributes:
         sites: resolved on the network as it is, in its order.
-        weights: dense values of each site, detached, shaped as the site.
-        representations: the representation of each site that has one, by every name of it.
+        weights: dense values of each site, detached, shaped as the site, by the site's name.
+        representations: the representation of each site that has one; a tied site is in it under each of its names.
         step: the method's knobs.
-        progress: share of the method's rounds that are done when this one is, in (0, 1].
+        progress: share of the method's rounds that will be done after this one, in (0, 1].
         generator: the decider's own random stream.
-        network: the network itself, in train mode; to be looked at, never changed.
-        header: of the file it came from: architecture, input, classes.
+        network: in train mode; deciders read it and never change it.
+        header: of the network's file: architecture, surgery, input, classes.
         load_splits: loads the training and validation images.
         references: files of the networks the step refers to (`_references_` of its YAML), by the knobs' names.
     """
@@ -45,13 +45,13 @@ class NetworkView:
 
 @dataclass(frozen=True)
 class Decision:
-    """What becomes of the network, in this order.
+    """Changes of a network, applied in the order edits, values, representations.
 
     Attributes:
-        edits: change its structure (records of `compression.edits`); what was represented keeps its form.
-        values: take the place of tensors of the edited network, by name.
-        representations: take the place of parameters of the edited network, by name.
-        external_bytes: the network in the format of another coder, whose bytes are to count.
+        representations: replace parameters of the edited network, by name.
+        edits: records that `convarium.edits` applies to its structure; represented tensors keep their representation.
+        values: replace tensors of the edited network, by name.
+        external_bytes: the network in another coder's format; its bytes are counted in place of our file's.
     """
 
     representations: Mapping[str, Representation] = field(default_factory=dict)

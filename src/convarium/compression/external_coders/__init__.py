@@ -1,1 +1,1 @@
-"""Coders of others, each in an environment of its own and called as a process: controls, never part of a file."""
+"""Other projects' coders, each in its own environment and called as a process: controls, never part of a file."""

@@ -1,6 +1,6 @@
-"""The control that a claim about storage must beat: the ISO coder on a trained network, without data or training."""
+"""The control that a claim about storage must beat: a trained network, coded by the ISO coder without retraining."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from convarium.compression.external_coders import nncodec
 
 DEFAULT_QPS = (-24, -22, -21, -20, -19, -18)
-MAX_DROP = 0.2
+MAX_DROP = 0.2  # percentage points
 
 
 @dataclass(frozen=True)
@@ -22,10 +22,10 @@ class OperatingPoint:
     Attributes:
         state: state dict of the decoded network.
         bitstream: the ISO coder's stream, of all float32 tensors but scalars.
-        uncoded_bytes: what the stream doesn't hold (scalars, whole numbers), eight bytes a number.
+        uncoded_bytes: the tensors that the stream doesn't hold (scalars, whole numbers), eight bytes a number.
         qp: its quantisation parameter.
         accuracy_drop_pp: validation accuracy lost, in percentage points.
-        is_allowed: whether that is at most what was allowed; if not, nothing was and the finest is here.
+        is_allowed: whether the drop is at most the allowed one. If not, no point's was, and this is the finest.
     """
 
     state: dict[str, Tensor]
@@ -47,36 +47,54 @@ def select_operating_point(
     qps: Sequence[int] = DEFAULT_QPS,
     max_drop: float = MAX_DROP,
 ) -> OperatingPoint:
-    """Encode at every qp, decode, and choose the fewest bytes that lose at most `max_drop` pp of accuracy.
+    """Encode and decode at every qp, and return the point of fewest bytes that loses at most `max_drop` pp of accuracy.
 
     Args:
         network: plain (no representation attached); it is not changed.
         measure_accuracy: share of validation images that a network classifies correctly, in 0..1.
-        qps: from fine to coarse; a step of 4 doubles the distance of two levels.
+        qps: quantisation parameters; 4 more double the distance between two levels.
+        max_drop: in percentage points.
 
     Raises:
-        NotInstalled: the coder is not there.
+        ProgramNotInstalled: the coder is not installed.
         StageFailed: its process failed.
     """
     tensors = network.state_dict(keep_vars=True)
-    first = {id(tensor): name for name, tensor in reversed(tensors.items())}  # a tied tensor has several names
-    arrays = {name: _to_array(tensors[name]) for name in first.values() if _is_codable(tensors[name])}
-    kept = b"".join(_to_eight_byte_numbers(tensors[name]) for name in first.values() if name not in arrays)
-    found = nncodec.encode_and_decode([nncodec.CodingRequest(arrays, {"qp": qp, "opt_qp": True}) for qp in qps])
-    dense, probe, tried = measure_accuracy(network), deepcopy(network), {}
-    for coded, qp in sorted(zip(found, qps, strict=True), key=lambda point: len(point[0].stream)):
-        decoded = {name: torch.from_numpy(array) for name, array in coded.arrays.items()}
-        state = {name: decoded.get(first[id(tensor)], tensor.detach().clone()) for name, tensor in tensors.items()}
-        probe.load_state_dict(state)
-        drop = 100 * (dense - measure_accuracy(probe))
-        tried[qp] = OperatingPoint(state, coded.stream, kept, qp, drop, drop <= max_drop)
-        if tried[qp].is_allowed:
-            return tried[qp]
-    return tried[min(qps)]
+    # A tied tensor has several names and is coded once. In reverse, so that its first name wins.
+    name_by_id = {id(tensor): name for name, tensor in reversed(tensors.items())}
+    arrays = {name: _to_array(tensors[name]) for name in name_by_id.values() if _is_codable(tensors[name])}
+    uncoded_names = [name for name in name_by_id.values() if name not in arrays]
+    uncoded_bytes = b"".join(_to_eight_byte_numbers(tensors[name]) for name in uncoded_names)
+    requests = [nncodec.CodingRequest(arrays, {"qp": qp, "opt_qp": True}) for qp in qps]
+    results = nncodec.encode_and_decode(requests)
+    dense_accuracy = measure_accuracy(network)
+    decoded_network = deepcopy(network)
+    points: dict[int, OperatingPoint] = {}
+    # By size, so that the first allowed point is the smallest, and few networks are evaluated.
+    for result, qp in sorted(zip(results, qps, strict=True), key=lambda pair: len(pair[0].stream)):
+        state = _restore_state(tensors, name_by_id, result.arrays)
+        decoded_network.load_state_dict(state)
+        drop = 100 * (dense_accuracy - measure_accuracy(decoded_network))
+        points[qp] = OperatingPoint(state, result.stream, uncoded_bytes, qp, drop, drop <= max_drop)
+        if points[qp].is_allowed:
+            return points[qp]
+    return points[min(qps)]
+
+
+def _restore_state(
+    tensors: Mapping[str, Tensor], name_by_id: Mapping[int, str], arrays: Mapping[str, NDArray[Any]]
+) -> dict[str, Tensor]:
+    """The state dict with the decoded arrays under all names of their tensors, and copies of all other tensors."""
+    decoded = {name: torch.from_numpy(array) for name, array in arrays.items()}
+    state: dict[str, Tensor] = {}
+    for name, tensor in tensors.items():
+        coded_name = name_by_id[id(tensor)]
+        state[name] = decoded[coded_name] if coded_name in decoded else tensor.detach().clone()
+    return state
 
 
 def _is_codable(tensor: Tensor) -> bool:
-    """Whether the ISO coder takes it: it fails on scalars and on other types."""
+    """Whether the stream can hold a tensor: the ISO coder fails on scalars, and quantises float32 only."""
     return tensor.dtype == torch.float32 and tensor.dim() > 0
 
 
@@ -85,6 +103,7 @@ def _to_array(tensor: Tensor) -> NDArray[Any]:
 
 
 def _to_eight_byte_numbers(tensor: Tensor) -> bytes:
-    """Eight bytes a number."""
-    plain = tensor.detach().cpu()
-    return (plain.double() if plain.is_floating_point() else plain.long()).contiguous().numpy().tobytes()
+    """The values as float64 or int64, whichever holds them exactly."""
+    values = tensor.detach().cpu()
+    wide_values = values.double() if values.is_floating_point() else values.long()
+    return wide_values.contiguous().numpy().tobytes()

@@ -1,6 +1,6 @@
 """The ISO neural-network coder (ISO/IEC 15938-17), PyPI `nncodec` 2.1.3, called as a process: it pins numpy below 2.
 
-`make nncodec` installs it beside our own environment; where it isn't, there is no such control, and no error either.
+`make nncodec` installs it in an environment of its own. It is optional: `find_interpreter` returns None without it.
 """
 
 import json
@@ -27,7 +27,12 @@ Arrays = Mapping[str, NDArray[Any]]
 
 @dataclass(frozen=True)
 class CodingRequest:
-    """Arrays by name, float32 (quantised) or int32 (exact), of one axis at least; options of `nnc.compress`."""
+    """One call of the coder.
+
+    Attributes:
+        arrays: by name, float32 (coded with loss) or int32 (exactly), of one axis at least.
+        settings: options of `nnc.compress`.
+    """
 
     arrays: Arrays
     settings: Mapping[str, int | bool] = field(default_factory=dict)
@@ -35,7 +40,14 @@ class CodingRequest:
 
 @dataclass(frozen=True)
 class CodingResult:
-    """A stream, what decoding it gives, and the processor seconds of both (or of decoding alone)."""
+    """The result of a request.
+
+    Attributes:
+        stream: what the coder wrote.
+        arrays: those that decoding it gives, by name.
+        encode_seconds: processor time; about 0 where a stream was only decoded.
+        decode_seconds: processor time.
+    """
 
     stream: bytes
     arrays: dict[str, NDArray[Any]]
@@ -44,53 +56,67 @@ class CodingResult:
 
 
 def find_interpreter() -> Path | None:
-    """The Python that has the coder: CONVARIUM_NNCODEC, else `.venv-nncodec` in the current folder, else None.
+    """Return the Python that has the coder: CONVARIUM_NNCODEC, else `.venv-nncodec` in the current folder, else None.
 
     Raises:
         UserError: CONVARIUM_NNCODEC names no program.
     """
-    given = os.environ.get(INTERPRETER_VARIABLE)
-    found = shutil.which(given or DEFAULT_INTERPRETER)
-    if given and found is None:
+    configured = os.environ.get(INTERPRETER_VARIABLE)
+    interpreter = shutil.which(configured or DEFAULT_INTERPRETER)
+    if configured and interpreter is None:
         raise UserError(
-            f"{INTERPRETER_VARIABLE}={given} is not a program: it must be the Python of the ISO coder's environment"
+            f"{INTERPRETER_VARIABLE}={configured} is not a program:"
+            " it must be the Python of the ISO coder's environment"
         )
-    return Path(found).absolute() if found else None
+    # Absolute: the process starts in another folder.
+    return Path(interpreter).absolute() if interpreter else None
 
 
 def encode_and_decode(requests: Sequence[CodingRequest]) -> list[CodingResult]:
-    """Encode and decode all requests in one process: its start takes some seconds.
+    """Encode and decode all requests in one process, as its start takes some seconds.
 
     Raises:
-        NotInstalled: the coder is not there.
-        StageFailed: the process failed; its last line.
+        ProgramNotInstalled: the coder is not installed.
+        StageFailed: the process failed; the message is the last line of its output.
     """
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place)
+    with tempfile.TemporaryDirectory() as folder_name:
+        folder = Path(folder_name)
+        documents = []
         for index, request in enumerate(requests):
-            held = {str(number): array for number, array in enumerate(request.arrays.values())}
-            np.savez(folder / f"{index}.npz", **held)  # type: ignore[arg-type]
-        _run_process(
-            folder, [{"names": list(request.arrays), "settings": dict(request.settings)} for request in requests]
-        )
+            # By number: an archive makes file names of its keys, which the names of tensors need not be.
+            numbered_arrays = {str(number): array for number, array in enumerate(request.arrays.values())}
+            np.savez(folder / f"{index}.npz", **numbered_arrays)  # type: ignore[arg-type]
+            documents.append({"names": list(request.arrays), "settings": dict(request.settings)})
+        _run_process(folder, documents)
         return _read_results(folder)
 
 
 def compress_arrays(arrays: Arrays, *, qp: int, opt_qp: bool = True) -> bytes:
-    """Encode; float32 arrays of two axes or more are quantised by `qp`, vectors hardly (`encode_and_decode`)."""
-    return encode_and_decode([CodingRequest(arrays, {"qp": qp, "opt_qp": opt_qp})])[0].stream
+    """Return the stream of `arrays`; `qp` quantises float32 arrays of two axes or more, vectors hardly.
+
+    Raises:
+        ProgramNotInstalled, StageFailed: see `encode_and_decode`.
+    """
+    (result,) = encode_and_decode([CodingRequest(arrays, {"qp": qp, "opt_qp": opt_qp})])
+    return result.stream
 
 
 def decompress_stream(stream: bytes) -> dict[str, NDArray[Any]]:
-    """Decode a stream (see `encode_and_decode`)."""
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place)
+    """Return the arrays of a stream, by name.
+
+    Raises:
+        ProgramNotInstalled, StageFailed: see `encode_and_decode`.
+    """
+    with tempfile.TemporaryDirectory() as folder_name:
+        folder = Path(folder_name)
         (folder / "0.nnc").write_bytes(stream)
         _run_process(folder, [{"names": None}])
-        return _read_results(folder)[0].arrays
+        (result,) = _read_results(folder)
+    return result.arrays
 
 
 def _run_process(folder: Path, requests: list[dict[str, Any]]) -> None:
+    """Answer the requests in `folder`, see `nncodec_process` for its files."""
     python = find_interpreter()
     if python is None:
         raise ProgramNotInstalled(
@@ -98,29 +124,28 @@ def _run_process(folder: Path, requests: list[dict[str, Any]]) -> None:
         )
     (folder / "requests.json").write_text(json.dumps(requests))
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    command = [str(python), "-I", str(PROCESS_SCRIPT), str(folder)]  # -I: or our folder would stand before its packages
+    # -I: without it the script's folder, where a module is called nncodec too, would come before the coder's packages.
+    command = [str(python), "-I", str(PROCESS_SCRIPT), str(folder)]
     try:
-        done = subprocess.run(
+        process = subprocess.run(
             command, cwd=folder, env=environment, capture_output=True, text=True, errors="replace",
-            start_new_session=True, preexec_fn=die_with_parent,  # Ctrl-C is its parent's to hear, not its own failure
+            start_new_session=True,  # Ctrl-C goes to our process only, or it would be reported as the coder's failure
+            preexec_fn=die_with_parent,
         )  # fmt: skip
     except OSError as error:
         raise StageFailed(f"the ISO coder can't be started: {python}: {error.strerror}") from None
-    if done.returncode:
-        said = (done.stderr.strip() or done.stdout.strip() or f"exit code {done.returncode}").splitlines()
-        raise StageFailed(f"the ISO coder failed: {said[-1]}")
+    if process.returncode:
+        output = process.stderr.strip() or process.stdout.strip() or f"exit code {process.returncode}"
+        raise StageFailed(f"the ISO coder failed: {output.splitlines()[-1]}")
 
 
 def _read_results(folder: Path) -> list[CodingResult]:
-    return [
-        _read_result(folder, index, found)
-        for index, found in enumerate(json.loads((folder / "results.json").read_text()))
-    ]
+    documents = json.loads((folder / "results.json").read_text())
+    return [_read_result(folder, index, document) for index, document in enumerate(documents)]
 
 
-def _read_result(folder: Path, index: int, found: dict[str, Any]) -> CodingResult:
-    with np.load(folder / f"decoded-{index}.npz") as held:
-        arrays = {name: held[str(place)] for place, name in enumerate(found["names"])}
-    return CodingResult(
-        (folder / f"{index}.nnc").read_bytes(), arrays, found["encode_seconds"], found["decode_seconds"]
-    )
+def _read_result(folder: Path, index: int, document: dict[str, Any]) -> CodingResult:
+    with np.load(folder / f"decoded-{index}.npz") as archive:
+        arrays = {name: archive[str(number)] for number, name in enumerate(document["names"])}
+    stream = (folder / f"{index}.nnc").read_bytes()
+    return CodingResult(stream, arrays, document["encode_seconds"], document["decode_seconds"])

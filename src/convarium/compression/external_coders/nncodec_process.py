@@ -1,4 +1,4 @@
-"""Runs in the ISO coder's own interpreter, by its path; imports nothing of ours. Usage: nncodec_process.py FOLDER
+"""A script for the ISO coder's own interpreter, which imports nothing of ours. Usage: nncodec_process.py FOLDER
 
 FOLDER/requests.json is a list of {"names": […], "settings": {…}} with the arrays in <index>.npz as "0", "1", …, or of
 {"names": null} with a stream in <index>.nnc. Each gives <index>.nnc, decoded-<index>.npz and an entry of results.json.
@@ -17,23 +17,30 @@ FIXED_SETTINGS = {"bitstream_path": None, "return_bitstream": True, "row_skippin
 
 
 def process_request(folder: Path, index: int, request: dict[str, Any]) -> dict[str, Any]:
-    """Encode (where arrays are given) and decode; return names and seconds."""
-    stream = folder / f"{index}.nnc"
-    began = time.process_time()
+    """Encode (where the request names arrays) and decode; return the decoded names and the processor seconds."""
+    stream_path = folder / f"{index}.nnc"
+    start_time = time.process_time()
     if request["names"] is not None:
-        with np.load(folder / f"{index}.npz") as held:
-            arrays = {name: np.ascontiguousarray(held[str(place)]) for place, name in enumerate(request["names"])}
-        began = time.process_time()
-        stream.write_bytes(nnc.compress(arrays, **FIXED_SETTINGS, **request["settings"]))
-    encoded = time.process_time()
-    decoded = nnc.decompress(bytearray(stream.read_bytes()))  # what is not a bytearray is taken for a path
-    done = time.process_time()
-    np.savez(folder / f"decoded-{index}.npz", **{str(place): value for place, value in enumerate(decoded.values())})
-    return {"names": list(decoded), "encode_seconds": encoded - began, "decode_seconds": done - encoded}
+        arrays = {}
+        with np.load(folder / f"{index}.npz") as archive:
+            for number, name in enumerate(request["names"]):
+                arrays[name] = np.ascontiguousarray(archive[str(number)])
+        start_time = time.process_time()  # reading the archive is not the coder's time
+        stream_path.write_bytes(nnc.compress(arrays, **FIXED_SETTINGS, **request["settings"]))
+    encoded_time = time.process_time()
+    decoded_arrays = nnc.decompress(bytearray(stream_path.read_bytes()))  # nnc takes any other type for a path
+    decoded_time = time.process_time()
+    numbered_arrays = {str(number): array for number, array in enumerate(decoded_arrays.values())}
+    np.savez(folder / f"decoded-{index}.npz", **numbered_arrays)
+    return {
+        "names": list(decoded_arrays),
+        "encode_seconds": encoded_time - start_time,
+        "decode_seconds": decoded_time - encoded_time,
+    }
 
 
 def main(folder: Path) -> None:
-    """Answer all requests."""
+    """Answer all requests in `folder` and write results.json."""
     requests = json.loads((folder / "requests.json").read_text())
     results = [process_request(folder, index, request) for index, request in enumerate(requests)]
     (folder / "results.json").write_text(json.dumps(results))
@@ -43,4 +50,6 @@ if __name__ == "__main__":
     try:
         main(Path(sys.argv[1]))
     except BaseException as error:  # the coder raises SystemExit on its callers' mistakes
-        sys.exit(" ".join(f"{type(error).__name__}: {error}".split())[:200])
+        # On one line: the parent shows the last line.
+        message = " ".join(f"{type(error).__name__}: {error}".split())
+        sys.exit(message[:200])

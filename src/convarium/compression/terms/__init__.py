@@ -1,1 +1,1 @@
-"""Terms: what a method adds to the loss while its phases train. One function a file, found by its name."""
+"""Terms: additions to the loss while a method's phases train. One function a file, found by its name."""

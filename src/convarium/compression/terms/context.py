@@ -1,4 +1,4 @@
-"""What a term is made of."""
+"""The context from which a term of the loss is made."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,13 +10,13 @@ from convarium.datasets.splits import Splits
 
 @dataclass(frozen=True)
 class TermContext:
-    """What a term sees before training begins.
+    """What a term gets before training begins.
 
     Attributes:
         knobs: the term's own settings.
         references: files of the networks it refers to (`_references_` of its YAML), by the knobs' names.
-        splits: train (in the order that a batch's indices mean) and validation.
-        num_classes: how many the network tells apart.
+        splits: train (which the `indices` of a batch count) and validation.
+        num_classes: of the network that is trained.
         is_augmented: whether batches show other pixels than the training images'.
     """
 

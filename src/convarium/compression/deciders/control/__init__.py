@@ -1,1 +1,1 @@
-"""What every method has to beat: another network, or another coder."""
+"""Controls that every method has to beat: a smaller network, and another coder."""

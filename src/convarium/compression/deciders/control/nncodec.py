@@ -1,4 +1,4 @@
-"""The ISO coder's network, and the bytes that its own format takes: a control, not a method."""
+"""The network that the ISO coder decodes, at the size of the coder's own format: a control, not a method."""
 
 from torch import nn
 
@@ -8,12 +8,13 @@ from convarium.tasks.evaluate import evaluate_network
 
 
 def nncodec(view: NetworkView) -> Decision:
-    """Take the coarsest of the coder's settings that loses at most `max_drop` pp of validation accuracy."""
+    """Code the network in the fewest bytes that lose at most `max_drop` pp of validation accuracy."""
     validation = view.load_splits().validation
     assert validation is not None
 
-    def accuracy(network: nn.Module) -> float:
-        return evaluate_network(network, validation)[0].double().mean().item()
+    def measure_accuracy(network: nn.Module) -> float:
+        is_correct, _ = evaluate_network(network, validation)
+        return is_correct.double().mean().item()
 
-    chosen = select_operating_point(view.network, accuracy, max_drop=view.step["max_drop"])
-    return Decision(values=chosen.state, external_bytes=chosen.bitstream + chosen.uncoded_bytes)
+    point = select_operating_point(view.network, measure_accuracy, max_drop=view.step["max_drop"])
+    return Decision(values=point.state, external_bytes=point.bitstream + point.uncoded_bytes)

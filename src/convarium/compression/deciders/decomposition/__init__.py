@@ -1,1 +1,1 @@
-"""Layers become several whose product they were."""
+"""Deciders that replace a layer by several layers of which it is the product."""

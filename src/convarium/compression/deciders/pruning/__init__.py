@@ -1,1 +1,1 @@
-"""Which weights or filters go, and what nothing reads any more."""
+"""Deciders that remove weights, filters, and channels that no longer matter."""

@@ -25,15 +25,15 @@ from convarium.errors import UserError
 
 
 def filter_l1(view: NetworkView) -> Decision:
-    """Cut the filters with the least L1 norms, as `cut_lowest_filters` says."""
+    """Cut the filters with the least L1 norms, see `cut_lowest_filters`."""
     return cut_lowest_filters(view, filter_pruning.sum_l1_norms)
 
 
 def cut_lowest_filters(view: NetworkView, score_filters: Callable[[nn.Module, ChannelGroup], Tensor]) -> Decision:
-    """Leave, after round r of n, a share (1 - channels_removed) ** (r / n) of each group's filters, or of all.
+    """Cut the filters with the lowest scores; after round r of n a share (1 - channels_removed) ** (r / n) is left.
 
-    `scope: layer` is each group's, `scope: global` is of all: a group's scores are divided by their mean. No layer
-    loses its last filter.
+    With `scope: layer` this is the share of each group's filters. With `scope: global` it is that of all filters, and
+    the scores of a group are divided by their mean. No layer loses its last filter.
 
     Args:
         view: of a method with the knobs of filter_l1.yaml.
@@ -42,15 +42,15 @@ def cut_lowest_filters(view: NetworkView, score_filters: Callable[[nn.Module, Ch
     network = cuttable_groups.copy_plain_network(view.network)
     groups = filter_pruning.find_prunable_groups(view, network)
     scores = {group.name: score_filters(network, group) for group in groups}
-    before = filter_pruning.count_initial_outputs(view)
-    counts = _count_removed_globally(view, groups, scores, before) if view.step["scope"] == "global" else None
-    choice = {}
-    for group in groups:
-        share = _share_of_group(view, network, group)
-        count = _count_removed_places(group, before, share, view.progress) if counts is None else counts[group.name]
-        choice[group.name] = expand_to_blocks(
-            group, filter_pruning.select_lowest_places(group, scores[group.name], count)
-        )
+    initial_widths = filter_pruning.count_initial_outputs(view)
+    if view.step["scope"] == "global":
+        removed_counts = _count_removed_globally(view, groups, scores, initial_widths)
+    else:
+        removed_counts = {}
+        for group in groups:
+            share = _find_share(view.step, view.sites, network, group)
+            removed_counts[group.name] = _count_removed_places(group, initial_widths[group.name], share, view.progress)
+    choice = _select_channels(groups, scores, removed_counts)
     return filter_pruning.build_cut_decision(network, groups, choice, view)
 
 
@@ -58,88 +58,129 @@ def check_step(network: nn.Module, step: Json) -> None:
     """Refuse a network (which may live on the meta device) of which nothing can be cut.
 
     Raises:
-        UserError: it has one layer with weights only, or was tried with images, and no group of channels can go, or
-            none by this share, or so much by it that the network takes no single image any more.
+        UserError: the network has one layer with weights only. Or, where it knows its `input_shape`: no group of
+            channels can be cut, or `channels_removed` cuts none, or so many that not even one image passes.
     """
-    chosen, shape = {site.name for site in sites.resolve_sites(network, step)}, vars(network).get("input_shape")
+    candidate_sites = sites.resolve_sites(network, step)
     if len(sites.resolve_sites(network, {**step, "sites": ["*"], "per_site": {}})) < 2:
         raise UserError(f"{step['method']}: nothing to cut, the network has one layer with weights, its classifier")
-    if shape is not None:
-        plain = cuttable_groups.copy_plain_network(network)
-        groups = filter_pruning.find_groups_within(
-            cuttable_groups.find_runnable_groups, plain, shape, chosen, step["method"]
-        )
-        if "budget" not in step:
-            _check_channels_removed(plain, groups, step, shape)
+    shape = vars(network).get("input_shape")
+    if shape is None:
+        return
+    plain_network = cuttable_groups.copy_plain_network(network)
+    groups = filter_pruning.find_groups_within(
+        cuttable_groups.find_runnable_groups,
+        plain_network,
+        shape,
+        {site.name for site in candidate_sites},
+        step["method"],
+    )
+    # With a budget the solver chooses the share, so the one written here says nothing.
+    if "budget" not in step:
+        _check_channels_removed(plain_network, groups, step, shape)
 
 
 def _check_channels_removed(
     network: nn.Module, groups: Sequence[ChannelGroup], step: Json, shape: Sequence[int]
 ) -> None:
-    """Cut as many filters as the method will, whichever these are."""
-    where = f"compression.{step.get('name') or step['method'].rpartition('/')[2]}"
+    """Refuse a share that cuts no filter, or too many for the network to run."""
+    method_name = step.get("name") or step["method"].rpartition("/")[2]
+    setting = f"compression.{method_name}.channels_removed={step['channels_removed']}"
     if step.get("scope") == "global":
-        total = sum(group.size for group in groups)
-        is_some = round(total * (1 - step["channels_removed"])) <= total - min(group.blocks for group in groups)
-        if step["channels_removed"] > 0 and not is_some:
-            raise UserError(
-                f"{where}.channels_removed={step['channels_removed']} cuts nothing: of {total} filters it leaves all"
-            )
+        _check_global_share(groups, step["channels_removed"], setting)
         return
-    shares = {group.name: _find_share(step, sites.resolve_sites(network, step), network, group) for group in groups}
-    counts = {
-        group.name: _count_removed_places(group, {group.name: group.size}, shares[group.name], 1.0) for group in groups
+    candidate_sites = sites.resolve_sites(network, step)
+    shares = {group.name: _find_share(step, candidate_sites, network, group) for group in groups}
+    removed_counts = {
+        group.name: _count_removed_places(group, group.size, shares[group.name], progress=1.0) for group in groups
     }
-    if any(shares.values()) and not any(counts.values()):
+    if any(shares.values()) and not any(removed_counts.values()):
         widest = max(group.size // group.blocks for group in groups)
-        raise UserError(
-            f"{where}.channels_removed={step['channels_removed']} cuts nothing:"
-            f" of at most {widest} filters of a layer it leaves all"
-        )
-    places = {group.name: torch.zeros(group.size // group.blocks) for group in groups}
-    choice = {
-        one.name: expand_to_blocks(one, filter_pruning.select_lowest_places(one, places[one.name], counts[one.name]))
-        for one in groups
-    }
+        raise UserError(f"{setting} cuts nothing: of at most {widest} filters of a layer it leaves all")
+    _check_cut_network_runs(network, groups, removed_counts, shape, setting)
+
+
+def _check_global_share(groups: Sequence[ChannelGroup], share: float, setting: str) -> None:
+    total = sum(group.size for group in groups)
+    smallest_cut = min(group.blocks for group in groups)
+    is_cutting = round(total * (1 - share)) <= total - smallest_cut
+    if share > 0 and not is_cutting:
+        raise UserError(f"{setting} cuts nothing: of {total} filters it leaves all")
+
+
+def _check_cut_network_runs(
+    network: nn.Module,
+    groups: Sequence[ChannelGroup],
+    removed_counts: Mapping[str, int],
+    shape: Sequence[int],
+    setting: str,
+) -> None:
+    """Refuse a share after which not even one image passes, tried on the meta device with as many filters removed."""
+    # Any scores do: whether the network runs depends on how many filters go, not on which.
+    scores = {group.name: torch.zeros(group.size // group.blocks) for group in groups}
+    choice = _select_channels(groups, scores, removed_counts)
+    # Whether a group is uncuttable depends on which filters go, so these scores say nothing about it.
     with suppress(UncuttableGroup):
         cut, _ = cut_channels(network, plan_removals(network, groups, choice))
         try:
             cuttable_groups.compute_output(cut, torch.empty(1, *shape, device="meta"))
         except ValueError as error:
-            said = str(error).splitlines()[0][:160]
-            raise UserError(
-                f"{where}.channels_removed={step['channels_removed']} leaves too few channels for one image: {said}"
-            ) from None
+            reason = str(error).splitlines()[0][:160]
+            raise UserError(f"{setting} leaves too few channels for one image: {reason}") from None
 
 
-def _share_of_group(view: NetworkView, network: nn.Module, group: ChannelGroup) -> float:
-    """The share of the group's first filters that `per_site` names, else of all."""
-    return _find_share(view.step, view.sites, network, group)
+def _select_channels(
+    groups: Sequence[ChannelGroup], scores: Mapping[str, Tensor], removed_counts: Mapping[str, int]
+) -> dict[str, list[int]]:
+    """The channels of each group to cut: at its `removed_counts` places with the lowest scores, in all its blocks."""
+    choice: dict[str, list[int]] = {}
+    for group in groups:
+        places = filter_pruning.select_lowest_places(group, scores[group.name], removed_counts[group.name])
+        choice[group.name] = expand_to_blocks(group, places)
+    return choice
 
 
-def _find_share(step: Json, chosen: Sequence[Site], network: nn.Module, group: ChannelGroup) -> float:
-    names = filter_pruning.collect_filter_names(network, group)
-    found = [float(sites.get_site_knob(step, "channels_removed", site)) for site in chosen if site.name in names]
-    return next((share for share in found if share != step["channels_removed"]), step["channels_removed"])
+def _find_share(step: Json, candidate_sites: Sequence[Site], network: nn.Module, group: ChannelGroup) -> float:
+    """The first share that `per_site` gives one of the group's filters, else `channels_removed`."""
+    default: float = step["channels_removed"]
+    filter_names = filter_pruning.collect_filter_names(network, group)
+    for site in candidate_sites:
+        if site.name not in filter_names:
+            continue
+        share = float(sites.get_site_knob(step, "channels_removed", site))
+        if share != default:
+            return share
+    return default
 
 
-def _count_removed_places(group: ChannelGroup, before: Mapping[str, int], share: float, progress: float) -> int:
+def _count_removed_places(group: ChannelGroup, initial_width: int, share: float, progress: float) -> int:
+    """How many places of a block go now, so that of the `initial_width` channels (1 - share) ** progress are left."""
     width = group.size // group.blocks
-    return width - max(1, round(before[group.name] // group.blocks * float((1 - share) ** progress)))
+    kept = max(1, round(initial_width // group.blocks * float((1 - share) ** progress)))
+    return width - kept
 
 
 def _count_removed_globally(
-    view: NetworkView, groups: Sequence[ChannelGroup], scores: Mapping[str, Tensor], before: Mapping[str, int]
+    view: NetworkView, groups: Sequence[ChannelGroup], scores: Mapping[str, Tensor], initial_widths: Mapping[str, int]
 ) -> dict[str, int]:
-    """How many places each group loses when one threshold over all groups decides; a place counts once a block."""
-    relative = torch.cat([scores[group.name] / scores[group.name].mean().clamp(min=1e-30) for group in groups])
-    owner = [group for group in groups for _ in range(group.size // group.blocks)]
-    left = sum(group.size for group in groups)
-    target = round(sum(before[group.name] for group in groups) * (1 - view.step["channels_removed"]) ** view.progress)
-    counts = {group.name: 0 for group in groups}
-    for place in torch.sort(relative, stable=True).indices.tolist():
-        group = owner[place]
-        if left - group.blocks >= target and counts[group.name] < group.size // group.blocks - 1:
-            counts[group.name] += 1
-            left -= group.blocks
-    return counts
+    """How many places each group loses when one threshold over all groups decides; a place is one channel a block."""
+    relative_scores = torch.cat([_divide_by_mean(scores[group.name]) for group in groups])
+    group_of_score = [group for group in groups for _ in range(group.size // group.blocks)]
+    remaining = sum(group.size for group in groups)
+    initial_total = sum(initial_widths[group.name] for group in groups)
+    target = round(initial_total * (1 - view.step["channels_removed"]) ** view.progress)
+    removed_counts = {group.name: 0 for group in groups}
+    ascending_indices = torch.sort(relative_scores, stable=True).indices.tolist()
+    for index in ascending_indices:
+        group = group_of_score[index]
+        width = group.size // group.blocks
+        has_other_places = removed_counts[group.name] < width - 1
+        if remaining - group.blocks >= target and has_other_places:
+            removed_counts[group.name] += 1
+            remaining -= group.blocks
+    return removed_counts
+
+
+def _divide_by_mean(scores: Tensor) -> Tensor:
+    """Scores that can be compared between groups; those of a group of zero filters stay zero."""
+    return scores / scores.mean().clamp(min=1e-30)

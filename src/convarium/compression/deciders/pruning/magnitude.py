@@ -6,5 +6,6 @@ from convarium.representations.base import Representation
 
 
 def magnitude(view: NetworkView) -> dict[str, Representation]:
-    """Score every weight by its absolute value."""
-    return keep_highest_scores(view, {site.name: view.weights[site.name].abs() for site in view.sites})
+    """Keep the weights with the largest absolute values, see `keep_highest_scores`."""
+    scores = {site.name: view.weights[site.name].abs() for site in view.sites}
+    return keep_highest_scores(view, scores)

@@ -8,7 +8,6 @@ from convarium.representations.base import Representation
 
 
 def random(view: NetworkView) -> dict[str, Representation]:
-    """Score every weight by a uniform number."""
-    return keep_highest_scores(
-        view, {site.name: torch.rand(site.shape, generator=view.generator) for site in view.sites}
-    )
+    """Keep the weights with the highest of uniform random scores, see `keep_highest_scores`."""
+    scores = {site.name: torch.rand(site.shape, generator=view.generator) for site in view.sites}
+    return keep_highest_scores(view, scores)

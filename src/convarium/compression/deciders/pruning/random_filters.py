@@ -12,7 +12,7 @@ from convarium.compression.structure.channel_groups import ChannelGroup
 
 
 def random_filters(view: NetworkView) -> Decision:
-    """Score every filter by a uniform number, and cut as `filter_l1` does: the same structure, other filters."""
+    """Cut the filters with the lowest of uniform random scores: as many as `filter_l1` cuts, but others."""
 
     def draw_scores(_: nn.Module, group: ChannelGroup) -> Tensor:
         return torch.rand(group.size // group.blocks, generator=view.generator, dtype=torch.float64)

@@ -19,14 +19,16 @@ def keep_highest_scores(view: NetworkView, scores: Mapping[str, Tensor]) -> dict
     stays pruned, even where less is asked for than was pruned before. A site never loses its last weight.
 
     Args:
-        scores: one finite score per weight, shaped as the site.
+        view: of a method with the knobs of magnitude.yaml.
+        scores: one finite score per weight, shaped as the site, by the site's name.
     """
     if view.step["scope"] == "global":
-        return keep_highest_across_sites(view, scores, float((1 - view.step["sparsity"]) ** view.progress))
-    counts = {
-        site.name: _count_kept(site.shape, float((1 - get_site_knob(view.step, "sparsity", site)) ** view.progress))
-        for site in view.sites
-    }
+        share = float((1 - view.step["sparsity"]) ** view.progress)
+        return keep_highest_across_sites(view, scores, share)
+    counts: dict[str, int] = {}
+    for site in view.sites:
+        share = float((1 - get_site_knob(view.step, "sparsity", site)) ** view.progress)
+        counts[site.name] = _count_kept(site.shape, share)
     return _build_sparse(view, _mask_pruned_scores(view, scores), counts)
 
 
@@ -34,25 +36,33 @@ def keep_highest_across_sites(
     view: NetworkView, scores: Mapping[str, Tensor], share: float
 ) -> dict[str, Representation]:
     """Keep this share of all sites' weights together, those with the highest scores."""
-    ranked = _mask_pruned_scores(view, scores)
-    everything = torch.cat(list(ranked.values()))
-    kept = _select_highest(everything, _count_kept(everything.shape, share))
-    owner = torch.repeat_interleave(torch.tensor([each.numel() for each in ranked.values()]))
-    counts = torch.bincount(owner[kept], minlength=len(ranked))
-    return _build_sparse(view, ranked, {name: max(1, int(count)) for name, count in zip(ranked, counts, strict=True)})
+    masked_scores = _mask_pruned_scores(view, scores)
+    all_scores = torch.cat(list(masked_scores.values()))
+    kept_positions = _select_highest(all_scores, _count_kept(all_scores.shape, share))
+    sizes = torch.tensor([site_scores.numel() for site_scores in masked_scores.values()])
+    site_of_score = torch.repeat_interleave(sizes)
+    site_counts = torch.bincount(site_of_score[kept_positions], minlength=len(masked_scores)).tolist()
+    counts = {name: max(1, count) for name, count in zip(masked_scores, site_counts, strict=True)}
+    return _build_sparse(view, masked_scores, counts)
 
 
 def _mask_pruned_scores(view: NetworkView, scores: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {
-        name: score.flatten().masked_fill(view.weights[name].flatten() == 0, -torch.inf)
-        for name, score in scores.items()
-    }
+    """The scores of each site as a vector, -inf for weights that are zero."""
+    masked_scores: dict[str, Tensor] = {}
+    for name, site_scores in scores.items():
+        is_pruned = view.weights[name].flatten() == 0
+        masked_scores[name] = site_scores.flatten().masked_fill(is_pruned, -torch.inf)
+    return masked_scores
 
 
 def _build_sparse(
-    view: NetworkView, ranked: Mapping[str, Tensor], counts: Mapping[str, int]
+    view: NetworkView, masked_scores: Mapping[str, Tensor], counts: Mapping[str, int]
 ) -> dict[str, Representation]:
-    return {name: Sparse.from_dense(_select_highest(ranked[name], counts[name]), view.weights[name]) for name in ranked}
+    representations: dict[str, Representation] = {}
+    for name, site_scores in masked_scores.items():
+        positions = _select_highest(site_scores, counts[name])
+        representations[name] = Sparse.from_dense(positions, view.weights[name])
+    return representations
 
 
 def _count_kept(shape: Sequence[int], share: float) -> int:
@@ -61,5 +71,8 @@ def _count_kept(shape: Sequence[int], share: float) -> int:
 
 def _select_highest(scores: Tensor, count: int) -> Tensor:
     """Positions of the `count` highest finite scores (one at least) in ascending order; ties go to the earlier one."""
-    count = max(1, min(count, int(scores.isfinite().sum())))
-    return torch.sort(scores, descending=True, stable=True).indices[:count].sort().values
+    finite_count = int(scores.isfinite().sum())
+    count = max(1, min(count, finite_count))
+    # Not topk: which of equal scores it returns is not defined.
+    order = torch.sort(scores, descending=True, stable=True).indices
+    return order[:count].sort().values

@@ -1,1 +1,1 @@
-"""Weights share values, or lie on a grid of levels."""
+"""Deciders that let weights share values, or draw them to a grid of levels."""

@@ -16,24 +16,27 @@ from convarium.representations.parametrization import extract_innermost_values, 
 
 
 def bwn(view: NetworkView) -> dict[str, Representation]:
-    """Make the weights of every site binary; of a pruned one those that are kept, with one scale."""
-    found: dict[str, Representation] = {}
+    """Make the weights of every site binary; in a pruned site those that are kept, with one scale for all."""
+    representations: dict[str, Representation] = {}
     for site in _select_binary_sites(view.network, view.step):
-        form = view.representations.get(site.name)
-        values = extract_innermost_values(form, view.weights[site.name])
-        shape = site.shape if form is None else values.shape
-        filters = sites.get_filter_layout(view.network, site) if form is None else DEFAULT_LAYOUT
-        found[site.name] = replace_innermost_values(
-            form, Binary(shape, filters).project(values.view(shape)), site.shape
-        )
-    return found
+        previous = view.representations.get(site.name)
+        values = extract_innermost_values(previous, view.weights[site.name])
+        if previous is None:
+            values = values.view(site.shape)
+            filters = sites.get_filter_layout(view.network, site)
+        else:
+            # The kept weights of a pruned site are one vector, which is one filter.
+            filters = DEFAULT_LAYOUT
+        binary = Binary(values.shape, filters).project(values)
+        representations[site.name] = replace_innermost_values(previous, binary, site.shape)
+    return representations
 
 
 def check_step(network: nn.Module, step: Mapping[str, Any]) -> None:
-    """Refuse a network of which nothing is left but its ends.
+    """Refuse a network that has no layer between its first and last, where these are to be kept.
 
     Raises:
-        UserError: there is nothing to make binary.
+        UserError: no site is left to make binary.
     """
     if not _select_binary_sites(network, step):
         raise UserError(
@@ -43,7 +46,10 @@ def check_step(network: nn.Module, step: Mapping[str, Any]) -> None:
 
 
 def _select_binary_sites(network: nn.Module, step: Mapping[str, Any]) -> list[Site]:
-    """The sites but the network's first and last, which the paper keeps as they are."""
-    everything = sites.resolve_sites(network, {**step, "sites": ["*"]})
-    ends = (everything[0], everything[-1]) if step["first_last_layers"] == "keep" else ()
-    return [site for site in sites.resolve_sites(network, step) if site not in ends]
+    """The step's sites, with `first_last_layers: keep` without the network's first and last (as in the paper)."""
+    selected_sites = sites.resolve_sites(network, step)
+    if step["first_last_layers"] != "keep":
+        return list(selected_sites)
+    all_sites = sites.resolve_sites(network, {**step, "sites": ["*"]})
+    ends = (all_sites[0], all_sites[-1])
+    return [site for site in selected_sites if site not in ends]

@@ -19,15 +19,20 @@ def uniform(view: NetworkView) -> dict[str, Representation]:
 
 
 def _round_site(view: NetworkView, site: Site) -> Representation:
-    values, pruned = scale_search.get_unquantised_values(view, site)
-    if pruned and view.step["granularity"] == "channel":
+    values, is_pruned = scale_search.get_unquantised_values(view, site)
+    is_per_channel = view.step["granularity"] == "channel"
+    # The kept weights are one vector, in which filters have no rows.
+    if is_pruned and is_per_channel:
         raise UserError(
             f"compression.uniform.granularity=channel: {site.name} is pruned, its weights have one scale; write tensor"
         )
+    # Without the lowest of the 2 ** bits numbers, so that the grid is symmetric.
     largest = 2 ** (get_site_knob(view.step, "bits", site) - 1) - 1
-    scale = scale_search.compute_max_scale if view.step["calibration"] == "max" else scale_search.search_best_scale
     filters = sites.get_filter_layout(view.network, site)
-    rows = filters.to_rows(values) if view.step["granularity"] == "channel" else values.reshape(1, -1)
-    return scale_search.replace_site_values(
-        view, site, Levels.quantise(values, scale(rows, largest), largest, filters=filters)
-    )
+    rows = filters.to_rows(values) if is_per_channel else values.reshape(1, -1)
+    if view.step["calibration"] == "max":
+        scales = scale_search.compute_max_scale(rows, largest)
+    else:
+        scales = scale_search.search_best_scale(rows, largest)
+    quantised = Levels.quantise(values, scales, largest, filters=filters)
+    return scale_search.replace_site_values(view, site, quantised)
