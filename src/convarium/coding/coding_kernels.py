@@ -199,7 +199,7 @@ def code_size_bits(
     ):
         length += 1
     for bit in range(length - 1, -1, -1):
-        # The first three bits by those before them, the others by their position alone: enough to learn from.
+        # The first three bits by those before them, the others by their position alone: few contexts learn faster.
         mantissa_context = FIRST_MANTISSA_CONTEXT + length * 32 + (coded_size if coded_size < 8 else 8 + bit)
         coded_size = coded_size * 2 | code_bit(
             state, data, probabilities, bit_counts, mantissa_context, size >> bit & 1

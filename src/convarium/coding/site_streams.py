@@ -50,7 +50,7 @@ def find_coder(name: Any) -> Coder:
 
 
 class _SiteStream:
-    """Base of writer and reader: the coder, and the last positions, where as many numbers are taken to lie."""
+    """Base of writer and reader: the coder, and the last positions; as many numbers are taken to lie at them."""
 
     def __init__(self, coder: str = DEFAULT_CODER) -> None:
         self.coder = find_coder(coder)

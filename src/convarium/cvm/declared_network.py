@@ -136,7 +136,7 @@ def _build_empty_representation(
     if len(format_canonical_json(spec)) > MAX_SPEC_BYTES:
         raise UserError(f"site {name}: its representation is too long")
     representation_spec = {"kind": "dense"} if spec is None else dict(spec)
-    names_coder = "coder" in representation_spec
+    has_coder = "coder" in representation_spec
     coder = representation_spec.pop("coder", DEFAULT_CODER)
     try:
         with torch.device("meta"):
@@ -144,7 +144,7 @@ def _build_empty_representation(
         codes_values = find_coder(coder).codes_values
     except UserError as error:
         raise UserError(f"site {name}: {error}") from None
-    if names_coder and coder == DEFAULT_CODER:  # a second form of the same file
+    if has_coder and coder == DEFAULT_CODER:  # a second form of the same file
         raise UserError(f"site {name}: coder fixed is not written out")
     if isinstance(representation, Dense):
         if expected.dtype not in STORED_DTYPES or (spec is not None and not codes_values):
@@ -188,10 +188,10 @@ def _check_network_runs(bare: nn.Module, header: Mapping[str, Any]) -> None:
     try:
         with torch.no_grad():
             output = bare.eval()(torch.empty(2, *header["input"]["shape"], device="meta"))
-        runs = tuple(output.shape) == expected_shape
+        is_runnable = tuple(output.shape) == expected_shape
     except Exception:  # layers that don't fit together fail by any exception of torch or of the network's own code
-        runs = False
-    if not runs:
+        is_runnable = False
+    if not is_runnable:
         raise UserError("surgery: the network it makes does not run")
 
 

@@ -270,7 +270,7 @@ def _is_memory_shared(tensor: Tensor, other: Tensor) -> bool:
     if tensor.device != other.device:
         return False
     start, other_start = tensor.data_ptr(), other.data_ptr()
-    if not start or not other_start:  # a tensor without storage (empty, meta) has the address 0
+    if not start or not other_start:  # an empty tensor, or one on the meta device
         return False
     return start < other_start + other.nbytes and other_start < start + tensor.nbytes
 
