@@ -1,4 +1,7 @@
-"""What a coder does: turn the numbers of a site into bytes and back. One that codes symbols gets the rest for free."""
+"""The base class of coders, which turn the numbers of a site into bytes and back.
+
+A coder must code symbols and positions; values and signed whole numbers have an implementation here.
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -11,32 +14,33 @@ from numpy.typing import NDArray
 from convarium.errors import UserError
 
 Numbers = NDArray[Any]
-MAX_INTEGER = 32_767
+MAX_INTEGER = 32_767  # with its sign, a whole number takes 16 bits at most
 
 
 class Places(NamedTuple):
-    """Where numbers lie: ascending flat positions (None: all) of a tensor. What lies near may tell what they are."""
+    """Where numbers lie in a tensor: ascending flat positions (None: all). Neighbours help to predict a number."""
 
     positions: Numbers | None
     shape: Sequence[int]
 
 
 class Coder(ABC):
-    """Each `decode_…` takes its numbers from the start of `data` and also returns how many bytes they took.
+    """Writes numbers as bytes and reads them again.
 
-    Every `decode_…` raises `UserError` where `data` ends too early or is not what its `encode_…` writes; memory and
-    time are bounded by the numbers asked for.
+    Each `decode_…` takes its numbers from the start of `data` and also returns how many bytes they took. It raises
+    `UserError` where `data` ends too early or is not what its `encode_…` writes; its memory and time are bounded by the
+    numbers asked for.
     """
 
     codes_values = False
-    """Whether it is for plain tensors too."""
+    """Whether plain tensors may name this coder too."""
 
     def encode_values(self, values: bytes, item_bytes: int, places: Places | None) -> bytes:
-        """Write the bytes of values of `item_bytes` bytes each; here as they are."""
+        """Return the code of values of `item_bytes` bytes each; here these bytes themselves."""
         return values
 
     def decode_values(self, data: memoryview, size: int, item_bytes: int, places: Places | None) -> tuple[bytes, int]:
-        """Read `size` bytes of values."""
+        """Read `size` bytes of values of `item_bytes` bytes each."""
         if size > len(data):
             raise UserError("data ends too early")
         return bytes(data[:size]), size
@@ -58,11 +62,13 @@ class Coder(ABC):
         """Read `count` ascending positions in a tensor of `shape`, as int64."""
 
     def encode_integers(self, values: Numbers, largest: int, zeros: bool, places: Places | None) -> bytes:
-        """Write signed whole numbers of -largest..largest, of any shape; no zero among them without `zeros`."""
+        """Write signed whole numbers of -largest..largest, of any shape; without `zeros` none of them is 0."""
+        if not values.size:
+            return b""
         symbols = values.ravel() + largest
         if not zeros:
-            symbols -= values.ravel() > 0
-        return self.encode_symbols(symbols, _count_alphabet_symbols(largest, zeros), places) if symbols.size else b""
+            symbols -= values.ravel() > 0  # closes the gap that 0 would take
+        return self.encode_symbols(symbols, _count_alphabet_symbols(largest, zeros), places)
 
     def decode_integers(
         self, data: memoryview, shape: Sequence[int], largest: int, zeros: bool, places: Places | None
@@ -70,7 +76,8 @@ class Coder(ABC):
         """Read a tensor of `shape`, as int64."""
         if not prod(shape):
             return np.zeros(shape, dtype=np.int64), 0
-        symbols, used = self.decode_symbols(data, prod(shape), _count_alphabet_symbols(largest, zeros), places)
+        alphabet_size = _count_alphabet_symbols(largest, zeros)
+        symbols, used = self.decode_symbols(data, prod(shape), alphabet_size, places)
         values = symbols.astype(np.int64) - largest
         if not zeros:
             values += values >= 0

@@ -1,4 +1,4 @@
-"""Lists and Python's own loops, or arrays and loops compiled by numba where it is installed: the same numbers."""
+"""What the kernels run on: lists in Python, or arrays and numba where it is installed. Both give equal bytes."""
 
 from collections.abc import Callable
 from functools import cache
@@ -10,60 +10,61 @@ import numpy as np
 from convarium.coding import coding_kernels, range_coder
 from convarium.coding.coder import Numbers
 
-MIN_COMPILED_VALUES = 1 << 20
+MIN_COMPILED_VALUES = 1 << 20  # below it, starting numba (a second) takes longer than it saves
 
 
 class PythonBackend:
-    """Runs the kernels on plain lists."""
+    """Runs the kernels in Python, on lists."""
 
-    def call_kernel(self, kernel: Callable[..., Any], *given: Any) -> Any:
+    def call_kernel(self, kernel: Callable[..., Any], *arguments: Any) -> Any:
         """Run a kernel."""
-        return kernel(*given)
+        return kernel(*arguments)
 
-    def make_numbers(self, given: Numbers) -> Any:
-        """Whole numbers that a kernel often looks at, to be changed by it."""
-        return given.tolist()
+    def make_numbers(self, numbers: Numbers) -> Any:
+        """Return a copy of whole numbers that a kernel reads often and may change."""
+        return numbers.tolist()
 
-    def make_bulk_numbers(self, given: Numbers) -> Any:
-        """Whole numbers that a kernel looks at once each, to be changed by it, eight bytes a number."""
-        return np.array(given, dtype=np.int64).data
+    def make_bulk_numbers(self, numbers: Numbers) -> Any:
+        """Return a copy of whole numbers that a kernel reads once each and may change; eight bytes a number."""
+        # A list of as many Python ints as a tensor has values would take several times the memory.
+        return np.array(numbers, dtype=np.int64).data
 
     def make_range(self, count: int) -> Any:
-        """0, 1, … count - 1."""
+        """Return the numbers 0 to count - 1."""
         return range(count)
 
     def allocate_bytes(self, size: int) -> Any:
-        """So many bytes to be filled."""
+        """Return a buffer of zeros for a kernel to fill."""
         return bytearray(size)
 
     def make_readable_bytes(self, data: memoryview) -> Any:
-        """Bytes to be read."""
+        """Return `data` in the form that a kernel reads."""
         return data
 
 
 class NumbaBackend(PythonBackend):
     """Runs the kernels compiled, on arrays."""
 
-    def call_kernel(self, kernel: Callable[..., Any], *given: Any) -> Any:
-        """Run a kernel; compiled once, and kept beside its source."""
-        return _compile_kernel(kernel)(*given)
+    def call_kernel(self, kernel: Callable[..., Any], *arguments: Any) -> Any:
+        """Run a kernel, compiled at its first call."""
+        return _compile_kernel(kernel)(*arguments)
 
-    def make_numbers(self, given: Numbers) -> Any:
-        """Whole numbers as an array of its own."""
-        return np.array(given, dtype=np.int64)
+    def make_numbers(self, numbers: Numbers) -> Any:
+        """Return a copy of whole numbers, as an array."""
+        return np.array(numbers, dtype=np.int64)
 
     make_bulk_numbers = make_numbers
 
     def make_range(self, count: int) -> Any:
-        """0, 1, … count - 1."""
+        """Return the numbers 0 to count - 1."""
         return np.arange(count)
 
     def allocate_bytes(self, size: int) -> Any:
-        """So many bytes to be filled."""
+        """Return an array of zeros for a kernel to fill."""
         return np.zeros(size, dtype=np.uint8)
 
     def make_readable_bytes(self, data: memoryview) -> Any:
-        """Bytes to be read."""
+        """Return `data` as an array."""
         return np.array(data, dtype=np.uint8)
 
 
@@ -72,15 +73,18 @@ def _compile_kernel(kernel: Callable[..., Any]) -> Callable[..., Any]:
     from numba import njit
     from numba.extending import register_jitable
 
-    for inner in (range_coder.code_bit, coding_kernels.code_size_bits):
-        register_jitable(inner)
+    # Functions that kernels call: numba finds them by this, and plain Python keeps calling them as they are.
+    for function in (range_coder.code_bit, coding_kernels.code_size_bits):
+        register_jitable(function)
     try:
         compiled: Callable[..., Any] = njit(cache=True)(kernel)
-    except RuntimeError:  # no place to keep it
+    except RuntimeError:  # numba found no folder that it can write its cache to
         compiled = njit(kernel)
     return compiled
 
 
 def select_backend(size: int) -> PythonBackend:
-    """The one that is faster for so many values; starting numba takes a second."""
-    return NumbaBackend() if size >= MIN_COMPILED_VALUES and find_spec("numba") else PythonBackend()
+    """Return the backend that is faster for so many values."""
+    if size >= MIN_COMPILED_VALUES and find_spec("numba"):
+        return NumbaBackend()
+    return PythonBackend()

@@ -1,4 +1,4 @@
-"""A site's bytes, written and read piece by piece and counted by kind."""
+"""The bytes of a site: written and read one call after the other, and counted by kind."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -34,27 +34,23 @@ STORED_DTYPES: dict[torch.dtype, str] = {
 
 
 def find_coder(name: Any) -> Coder:
-    """Return the coder of a name; an outside one's is its import path, "package.module:instance".
+    """Return the coder of this name; an outside coder's name is its import path, "package.module:instance".
 
     Raises:
-        UserError: there is none, or its package is not allowed (`convarium.lookup.allow_packages`).
+        UserError: there is no such coder, or its package is not allowed (`convarium.lookup.allow_packages`).
     """
     if isinstance(name, str) and ":" in name:
-        return _find_outside_coder(name)
+        outside_coder = find_allowed("coders", name)
+        if not isinstance(outside_coder, Coder):
+            raise UserError(f"{name} is not a convarium.coding.coder.Coder")
+        return outside_coder
     if not isinstance(name, str) or name not in CODERS:
         raise UserError(f"no coder is called {str(name)[:40]!r}; there are {', '.join(CODERS)}")
     return CODERS[name]
 
 
-def _find_outside_coder(name: str) -> Coder:
-    found = find_allowed("coders", name)
-    if not isinstance(found, Coder):
-        raise UserError(f"{name} is not a convarium.coding.coder.Coder")
-    return found
-
-
 class _SiteStream:
-    """What writer and reader share: the coder, and where the last positions lie, for the numbers that go there."""
+    """Base of writer and reader: the coder, and the last positions; as many numbers are taken to lie at them."""
 
     def __init__(self, coder: str = DEFAULT_CODER) -> None:
         self.coder = find_coder(coder)
@@ -62,14 +58,18 @@ class _SiteStream:
         self._last_position_count = 0
 
     def _find_places(self, count: int) -> Places | None:
-        return self._last_positions if self._last_positions is not None and self._last_position_count == count else None
+        return self._last_positions if self._last_position_count == count else None
 
     def _remember_positions(self, positions: np.ndarray[Any, Any], shape: Sequence[int]) -> None:
-        self._last_positions, self._last_position_count = Places(positions, shape), len(positions)
+        self._last_positions = Places(positions, shape)
+        self._last_position_count = len(positions)
 
 
 class SiteWriter(_SiteStream):
-    """Collects the bytes of one site, which its coder makes."""
+    """Collects the bytes of one site.
+
+    The kind (one of `container.BYTE_KINDS`) counts only when reading; it is given here so that both sides read alike.
+    """
 
     def __init__(self, coder: str = DEFAULT_CODER) -> None:
         super().__init__(coder)
@@ -88,23 +88,26 @@ class SiteWriter(_SiteStream):
         self.data += self.coder.encode_symbols(array, size, self._find_places(array.size))
 
     def write_positions(self, _kind: str, positions: Tensor, shape: Sequence[int]) -> None:
-        """Write ascending flat positions in a tensor of `shape` (a row per output).
+        """Write ascending flat positions in a tensor of `shape`.
 
-        As many symbols or integers as these, written later, are those that lie there.
+        As many values, symbols or integers as these, written later, are taken to lie at them.
         """
         array = _convert_to_array(positions).astype(np.int64)
         self._remember_positions(array, shape)
         self.data += self.coder.encode_positions(array, shape)
 
     def write_integers(self, _kind: str, values: Tensor, largest: int, zeros: bool) -> None:
-        """Write signed whole numbers of -largest..largest in the order of their tensor; `zeros=False`: none is 0.
+        """Write signed whole numbers of -largest..largest in the order of their tensor; without `zeros` none is 0.
 
         Raises:
-            ValueError: a number outside of this range, or a range outside of 0..32,767 (1..32,767 without zeros).
+            ValueError: a number outside of this range, or a `largest` outside of 0..32,767 (1..32,767 without zeros).
         """
         array = _convert_to_array(values).astype(np.int64)
-        if not 1 - zeros <= largest <= MAX_INTEGER or (np.abs(array) > largest).any() or not (zeros or array.all()):
-            raise ValueError(f"whole numbers must lie in -{largest}..{largest}{'' if zeros else ' and not be 0'}")
+        is_range_valid = 1 - zeros <= largest <= MAX_INTEGER
+        has_forbidden_zero = not zeros and not array.all()
+        if not is_range_valid or has_forbidden_zero or (np.abs(array) > largest).any():
+            condition = "" if zeros else " and not be 0"
+            raise ValueError(f"whole numbers must lie in -{largest}..{largest}{condition}")
         self.data += self.coder.encode_integers(array, largest, zeros, self._find_places(array.size))
 
 
@@ -114,7 +117,7 @@ def _convert_to_array(tensor: Tensor) -> np.ndarray[Any, Any]:
 
 
 class SiteReader(_SiteStream):
-    """Takes the bytes of one site from the start of `data`; every read is bounded before memory is taken."""
+    """Takes the bytes of one site from the start of `data`; each read checks its size before it takes memory."""
 
     def __init__(self, data: memoryview, coder: str = DEFAULT_CODER) -> None:
         super().__init__(coder)
@@ -127,14 +130,14 @@ class SiteReader(_SiteStream):
 
     def read_values(self, kind: str, count: int, dtype: torch.dtype) -> Tensor:
         """Read `count` values."""
-        source = np.dtype(STORED_DTYPES[dtype])
-        size, item = count * source.itemsize, source.itemsize
-        values, used = self.coder.decode_values(self.data, size, item, self._find_places(count))
+        stored_dtype = np.dtype(STORED_DTYPES[dtype])
+        item_bytes = stored_dtype.itemsize
+        values, used = self.coder.decode_values(self.data, count * item_bytes, item_bytes, self._find_places(count))
         self._consume_bytes(kind, used)
         raw = np.frombuffer(values, dtype=np.uint8)
         if dtype == torch.bool and (raw > 1).any():
             raise UserError("a truth value is neither 0 nor 1")
-        return torch.from_numpy(raw.view(source).astype(source.newbyteorder("=")))
+        return torch.from_numpy(raw.view(stored_dtype).astype(stored_dtype.newbyteorder("=")))
 
     def read_symbols(self, kind: str, count: int, size: int) -> Tensor:
         """Read `count` whole numbers of 0..size - 1, as int32."""

@@ -1,7 +1,7 @@
-"""Short text as arithmetic code, each bit by what followed the bytes before it, here and in a fixed sample.
+"""Arithmetic code for short text: each bit is predicted by what followed the same bytes before, here and in a sample.
 
 A context's estimate is its own counts and half a count of the next shorter context's (a Dirichlet hierarchy: Teh 2006,
-in binary). The sample is counted first, so that what is usual costs next to nothing. It is part of the file format.
+in binary). The sample is counted first, so that common text costs next to nothing; it is part of the file format.
 """
 
 from functools import cache
@@ -20,8 +20,10 @@ from convarium.coding.varint import decode_varint, encode_varint
 from convarium.errors import UserError
 
 ContextCounts = dict[bytes, dict[int, int]]
-CONTEXT_LENGTHS = (1, 3, 6)
-MAX_CONTEXTS = 1 << 16
+CONTEXT_LENGTHS = (1, 3, 6)  # bytes before the one that is coded
+MAX_CONTEXTS = 1 << 16  # bounds the memory that a stranger's file can take
+ONE_ZERO_BIT = 1 << 20  # zeros and ones are counted in one number, which keeps the tables small
+# Headers with every source of architectures, every representation and coder, and a surgery.
 SAMPLE_TEXT = (
     b'{"architecture":{"img_size":224,"in_chans":3,"kwargs":{},"name":"mobilenetv3_small","num_classes":10,'
     b'"source":"torchvision","stem":"native"},"mean":[0.5,0.5,0.5],"sites":[0,{"channels":1,"coder":"arithmetic",'
@@ -44,12 +46,13 @@ SAMPLE_TEXT = (
 
 
 def encode_text(text: bytes) -> bytes:
-    """Code text: its length (varint) and a stream."""
-    data = bytearray(len(text) * 12 + 16)
+    """Return the length of the text (varint) and a stream."""
+    data = bytearray(len(text) * 12 + 16)  # eight bits a byte, at most twelve coded bits each
     state = [0] * 5
     start_stream(state, data, 0)
     _code_text(state, data, bytearray(text))
-    return encode_varint(len(text)) + bytes(data[: state[NEXT_BYTE]]) + compute_stream_tail(state[LOW], state[HIGH])
+    tail = compute_stream_tail(state[LOW], state[HIGH])
+    return encode_varint(len(text)) + bytes(data[: state[NEXT_BYTE]]) + tail
 
 
 def decode_text(data: memoryview, max_bytes: int) -> bytes:
@@ -58,74 +61,84 @@ def decode_text(data: memoryview, max_bytes: int) -> bytes:
     Raises:
         UserError: it is not what `encode_text` makes.
     """
-    length, first = decode_varint(data)
+    length, begin = decode_varint(data)
     if length > max_bytes:
         raise UserError("a coded text is too long")
-    text, state, coded = bytearray(length), [0] * 5, data[first:]
-    start_stream(state, coded, 1)
-    _code_text(state, coded, text)
-    last = compute_stream_tail(state[LOW], state[HIGH])
-    if bytes(coded[max(0, state[NEXT_BYTE] - 4) :]) != last:
+    stream = data[begin:]
+    text = bytearray(length)
+    state = [0] * 5
+    start_stream(state, stream, 1)
+    _code_text(state, stream, text)
+    tail = compute_stream_tail(state[LOW], state[HIGH])
+    if bytes(stream[max(0, state[NEXT_BYTE] - 4) :]) != tail:  # the decoder is four bytes ahead
         raise UserError("a coded text is cut or damaged")
     return bytes(text)
 
 
 def _code_text(state: list[int], data: bytearray | memoryview, text: bytearray) -> None:
-    """Code each byte of `text`, or decode it into its place."""
-    sampled = _count_sample()
+    """Code each byte of `text`, or decode it and store it there."""
+    sample_counts = _count_sample()
     counts: ContextCounts = {}
-    before = SAMPLE_TEXT[-CONTEXT_LENGTHS[-1] :]
-    for place, byte in enumerate(text):
+    last_bytes = SAMPLE_TEXT[-CONTEXT_LENGTHS[-1] :]
+    for index, byte in enumerate(text):
+        # Past its end a stream reads as zeros: a cut one must not be decoded to the length that it claims.
         if state[NEXT_BYTE] > len(data) + 8:
             raise UserError("a coded text ends too early")
-        found = _find_contexts(counts, before, sampled)
-        node = 1
+        contexts = _find_contexts(counts, last_bytes, sample_counts)
+        node = 1  # in a binary tree: a one, then the bits so far of this byte
         for bit in range(7, -1, -1):
-            one = code_bit(state, data, [_estimate_probability(found, node)], [0], 0, byte >> bit & 1)
-            _count_bit(found, node, one)
-            node = node * 2 | one
-        text[place] = node & 255
-        before = before[1:] + text[place : place + 1]
+            probability = _estimate_probability(contexts, node)
+            # Its own table for each bit: the coder's adaptation is not used, the counts here take its place.
+            coded_bit = code_bit(state, data, [probability], [0], 0, byte >> bit & 1)
+            _count_bit(contexts, node, coded_bit)
+            node = node * 2 | coded_bit
+        text[index] = node & 255
+        last_bytes = last_bytes[1:] + text[index : index + 1]
 
 
-def _find_contexts(counts: ContextCounts, before: bytes, sampled: ContextCounts) -> list[dict[int, int]]:
-    """What followed the last bytes `before`: by the bits so far of a byte, zeros << 20 | ones.
+def _find_contexts(counts: ContextCounts, last_bytes: bytes, sample_counts: ContextCounts) -> list[dict[int, int]]:
+    """Return the counts of each context that `last_bytes` end with, the shortest first.
 
-    Counts begin as those of the sample; of more than MAX_CONTEXTS contexts nothing is kept.
+    Counts map a node (a one, then the bits so far of the byte that follows) to ONE_ZERO_BIT * zeros + ones. They begin
+    as those of the sample. Once there are MAX_CONTEXTS contexts, new ones are not kept.
     """
-    found = []
-    for order in CONTEXT_LENGTHS:
-        key = before[len(before) - order :]
-        own = counts.get(key)
-        if own is None:
-            own = dict(sampled.get(key, ()))
+    contexts = []
+    for length in CONTEXT_LENGTHS:
+        key = last_bytes[len(last_bytes) - length :]
+        context = counts.get(key)
+        if context is None:
+            context = dict(sample_counts.get(key, ()))
             if len(counts) < MAX_CONTEXTS:
-                counts[key] = own
-        found.append(own)
-    return found
+                counts[key] = context
+        contexts.append(context)
+    return contexts
 
 
-def _estimate_probability(found: list[dict[int, int]], node: int) -> int:
-    odd = PROBABILITY_ONE // 2
-    for own in found:
-        if node in own:
-            zeros, ones = divmod(own[node], 1 << 20)
-            odd = (2 * ones * PROBABILITY_ONE + odd) // (2 * (zeros + ones) + 1)
-    return min(max(odd, MIN_PROBABILITY), PROBABILITY_ONE - MIN_PROBABILITY)
+def _estimate_probability(contexts: list[dict[int, int]], node: int) -> int:
+    """Return the probability of a one after the bits of `node`, in units of PROBABILITY_ONE."""
+    probability = PROBABILITY_ONE // 2
+    for context in contexts:
+        if node in context:
+            zeros, ones = divmod(context[node], ONE_ZERO_BIT)
+            # (ones + probability / 2) / (zeros + ones + 1 / 2): the shorter context counts as half a bit.
+            probability = (2 * ones * PROBABILITY_ONE + probability) // (2 * (zeros + ones) + 1)
+    return min(max(probability, MIN_PROBABILITY), PROBABILITY_ONE - MIN_PROBABILITY)
 
 
-def _count_bit(found: list[dict[int, int]], node: int, one: int) -> None:
-    for own in found:
-        own[node] = own.get(node, 0) + (1 if one else 1 << 20)
+def _count_bit(contexts: list[dict[int, int]], node: int, bit: int) -> None:
+    for context in contexts:
+        context[node] = context.get(node, 0) + (1 if bit else ONE_ZERO_BIT)
 
 
 @cache
 def _count_sample() -> ContextCounts:
-    """The counts after the sample."""
+    """Return the counts after the sample."""
     counts: ContextCounts = {}
-    text = bytes(CONTEXT_LENGTHS[-1]) + SAMPLE_TEXT
-    for place, byte in enumerate(SAMPLE_TEXT):
-        found = _find_contexts(counts, text[place : place + CONTEXT_LENGTHS[-1]], {})
+    longest = CONTEXT_LENGTHS[-1]
+    padded = bytes(longest) + SAMPLE_TEXT
+    for index, byte in enumerate(SAMPLE_TEXT):
+        contexts = _find_contexts(counts, padded[index : index + longest], {})
         for bit in range(7, -1, -1):
-            _count_bit(found, (256 | byte) >> bit + 1, byte >> bit & 1)
+            node = (256 | byte) >> bit + 1
+            _count_bit(contexts, node, byte >> bit & 1)
     return counts

@@ -1,4 +1,4 @@
-"""Whole numbers in as many bytes as they need, seven bits a byte, lowest first (LEB128)."""
+"""Whole numbers in as few bytes as they need, seven bits in each, the lowest ones first (LEB128)."""
 
 from convarium.errors import UserError
 
@@ -9,20 +9,21 @@ def encode_varint(number: int) -> bytes:
     while number >= 128:
         encoded.append(number & 127 | 128)
         number >>= 7
-    return bytes([*encoded, number])
+    encoded.append(number)
+    return bytes(encoded)
 
 
 def decode_varint(data: memoryview) -> tuple[int, int]:
     """Decode the number at the start of `data`, below 2**63; also return how many bytes it took.
 
     Raises:
-        UserError: `data` ends before, or the number has needless bytes.
+        UserError: `data` ends too early, or the number has needless bytes or more than nine.
     """
     number = 0
-    for place, byte in enumerate(data[:9]):
-        number |= (byte & 127) << 7 * place
+    for index, byte in enumerate(data[:9]):
+        number |= (byte & 127) << 7 * index
         if byte < 128:
-            if not byte and place:
+            if not byte and index:
                 raise UserError("a number has needless bytes")
-            return number, place + 1
+            return number, index + 1
     raise UserError("a number is too long or cut")

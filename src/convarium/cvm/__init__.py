@@ -1,1 +1,1 @@
-"""The compressed file: bits, gaps, entropy coding, container. What is measured, exported and compressed further."""
+"""The compressed file: its container, its header and the network that the header declares."""

@@ -1,7 +1,7 @@
-"""The network a file's header declares, built without memory, bounded and compared before anything is decoded."""
+"""The network that a file's header declares: built without memory, bounded and checked before anything is decoded."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,16 +21,19 @@ from convarium.representations.base import Representation
 from convarium.representations.dense import Dense
 from convarium.representations.filter_layout import DEFAULT_LAYOUT, FilterLayout
 
+# A small file may declare anything: without bounds it would take all memory before its first blob is read.
 MAX_NETWORK_BYTES = 1 << 32
 MAX_SPEC_BYTES = 1000
 
 
 @dataclass(frozen=True)
 class ExpectedTensor:
-    """What the architecture says of one tensor; its role decides where its bytes are counted.
+    """One tensor of the file as the architecture defines it.
 
     Attributes:
-        filter_layouts: which of its values are one filter, in each layer that has it.
+        trainable: whether it is a parameter, not a buffer.
+        role: the kind its values are counted as: "weights", "biases" or "batch_norm".
+        filter_layouts: the layouts of its filters in all layers that own it; empty for buffers.
     """
 
     shape: tuple[int, ...]
@@ -41,9 +44,9 @@ class ExpectedTensor:
 
 
 def build_declared_network(header: Mapping[str, Any]) -> nn.Module:
-    """Build the network, edited, with tensors of the state dict on the meta device wherever that loses nothing.
+    """Build the network with its surgery applied, on the meta device unless that would lose tensors.
 
-    torch's random state is left as it was.
+    Tensors that no state dict holds are in no file either: they need a real build. torch's random state stays as it is.
 
     Raises:
         UserError: it can't be built.
@@ -56,59 +59,75 @@ def build_declared_network(header: Mapping[str, Any]) -> nn.Module:
 
 
 def list_expected_tensors(header: Mapping[str, Any]) -> dict[str, ExpectedTensor]:
-    """What a file with this header must hold, by name; a tied tensor goes by the first of its names.
+    """Return every tensor that a file with this header must hold, by name; a tied tensor goes by its first name.
 
     Raises:
-        UserError: it can't be built, or is larger than any network this version reads.
+        UserError: the network can't be built, doesn't run, or is larger than any that this version reads.
     """
     bare = _build_edited_network(header, "meta")
-    everything = [*bare.parameters(), *bare.buffers()]
-    if sum(tensor.numel() * tensor.element_size() for tensor in everything) > MAX_NETWORK_BYTES:
+    if _count_memory_bytes([*bare.parameters(), *bare.buffers()]) > MAX_NETWORK_BYTES:
         raise UserError(f"its architecture is larger than {MAX_NETWORK_BYTES >> 30} GiB")
     if header["surgery"]:
         _check_network_runs(bare, header)
-    roles, parameters = _find_tensor_roles(bare), dict(bare.named_parameters(remove_duplicate=False))
+    roles = _find_tensor_roles(bare)
     layouts = _find_filter_layouts(bare)
-    return {
-        name: ExpectedTensor(dense.shape, tensor.dtype, name in parameters, roles[name], layouts.get(name, frozenset()))
-        for name, (dense, (tensor,)) in parametrization.collect_stored_tensors(bare).items()
-    }
+    expected = {}
+    for name, (dense, (tensor,)) in parametrization.collect_stored_tensors(bare).items():
+        expected[name] = ExpectedTensor(
+            shape=dense.shape,
+            dtype=tensor.dtype,
+            trainable=name in layouts,
+            role=roles[name],
+            filter_layouts=layouts.get(name, frozenset()),
+        )
+    return expected
 
 
 def _find_filter_layouts(bare: nn.Module) -> dict[str, frozenset[FilterLayout]]:
-    """Return the layouts of every parameter in all layers that it is tied to, by each of its names."""
-    found: dict[int, set[FilterLayout]] = {}
+    """Return the layouts of every parameter in all layers that own it, by each of its names."""
+    layouts_by_tensor: dict[int, set[FilterLayout]] = {}
     for module in bare.modules():
-        for tensor in module.parameters(recurse=False):
-            found.setdefault(id(tensor), set()).add(FilterLayout.from_layer(module))
-    return {name: frozenset(found[id(one)]) for name, one in bare.named_parameters(remove_duplicate=False)}
+        for parameter in module.parameters(recurse=False):
+            layouts_by_tensor.setdefault(id(parameter), set()).add(FilterLayout.from_layer(module))
+    return {
+        name: frozenset(layouts_by_tensor[id(parameter)])
+        for name, parameter in bare.named_parameters(remove_duplicate=False)
+    }
 
 
 def build_empty_representations(
     specs: Specs, expected: Mapping[str, ExpectedTensor]
 ) -> dict[str, tuple[Representation, str]]:
-    """The representation and the coder that a header declares for each tensor, without memory, in the order of names.
+    """Return the representation and the coder that a header declares for each tensor, in the order of names.
+
+    The representations are on the meta device, without memory.
 
     Raises:
-        UserError: there are not as many as the architecture has, a representation or a coder is unknown or not for its
-            tensor, or all together are larger than what this version reads.
+        UserError: another number of tensors than the architecture has, a representation or a coder that is unknown or
+            not for its tensor, or more bytes in all than this version reads.
     """
     names = sorted(expected)
-    if specs and len(specs) != len(names):
+    if not specs:  # a header without sites: every tensor is plain
+        specs = [None] * len(names)
+    if len(specs) != len(names):
         raise UserError("its sites are not those of its architecture")
-    found = {
-        name: _build_empty_representation(name, spec, expected[name])
-        for name, spec in zip(names, specs or [None] * len(names), strict=True)
-    }
-    if sum(count_declared_bytes(representation) for representation, _ in found.values()) > MAX_NETWORK_BYTES:
+    sites = {}
+    for name, spec in zip(names, specs, strict=True):
+        sites[name] = _build_empty_representation(name, spec, expected[name])
+    declared_bytes = sum(count_declared_bytes(representation) for representation, _ in sites.values())
+    if declared_bytes > MAX_NETWORK_BYTES:
         raise UserError(f"it declares more than {MAX_NETWORK_BYTES >> 30} GiB")
-    return found
+    return sites
 
 
 def count_declared_bytes(representation: Representation) -> int:
-    """Bytes of memory that a representation and its materialised tensor take."""
-    held = (*representation.stored_tensors, *representation.buffers())
-    return 4 * representation.numel + sum(tensor.numel() * tensor.element_size() for tensor in held)
+    """Return the bytes of memory that a representation and its materialised tensor (as float32) take."""
+    tensors = [*representation.stored_tensors, *representation.buffers()]
+    return 4 * representation.numel + _count_memory_bytes(tensors)
+
+
+def _count_memory_bytes(tensors: Iterable[torch.Tensor]) -> int:
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
 def _build_empty_representation(
@@ -116,74 +135,73 @@ def _build_empty_representation(
 ) -> tuple[Representation, str]:
     if len(format_canonical_json(spec)) > MAX_SPEC_BYTES:
         raise UserError(f"site {name}: its representation is too long")
-    coder = (spec or {}).get("coder", DEFAULT_CODER)
+    representation_spec = {"kind": "dense"} if spec is None else dict(spec)
+    has_coder = "coder" in representation_spec
+    coder = representation_spec.pop("coder", DEFAULT_CODER)
     try:
         with torch.device("meta"):
-            found = representations.build_representation(
-                _remove_coder(spec) if spec else {"kind": "dense"}, expected.shape
-            )
+            representation = representations.build_representation(representation_spec, expected.shape)
         codes_values = find_coder(coder).codes_values
     except UserError as error:
         raise UserError(f"site {name}: {error}") from None
-    if spec is not None and spec.get("coder") == DEFAULT_CODER:
+    if has_coder and coder == DEFAULT_CODER:  # a second form of the same file
         raise UserError(f"site {name}: coder fixed is not written out")
-    if isinstance(found, Dense):
+    if isinstance(representation, Dense):
         if expected.dtype not in STORED_DTYPES or (spec is not None and not codes_values):
             raise UserError(f"site {name}: such values are not coded")
-        found.dtype = expected.dtype
-    elif isinstance(layout := getattr(found, "filters", DEFAULT_LAYOUT), FilterLayout) and layout not in {
-        DEFAULT_LAYOUT,
-        *expected.filter_layouts,
-    }:
+        representation.dtype = expected.dtype
+    else:
+        _check_representation_fits(name, representation, expected)
+    return representation, coder
+
+
+def _check_representation_fits(name: str, representation: Representation, expected: ExpectedTensor) -> None:
+    # An outside package's representation may have an attribute `filters` of its own.
+    layout = getattr(representation, "filters", DEFAULT_LAYOUT)
+    if isinstance(layout, FilterLayout) and layout not in {DEFAULT_LAYOUT, *expected.filter_layouts}:
         raise UserError(f"site {name}: its layer has its filters along another axis, or in other groups")
-    elif not expected.trainable or expected.dtype != torch.float32:
+    if not expected.trainable or expected.dtype != torch.float32:
         raise UserError(f"site {name}: only float32 parameters can be represented")
-    return found, coder
 
 
-def _remove_coder(spec: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in spec.items() if key != "coder"}
-
-
-def count_bytes_by_kind(counted: Counter[str], role: str) -> Counter[str]:
-    """Bytes by kind, where all of a batch norm is one kind and values of a bias are another."""
+def count_bytes_by_kind(bytes_by_kind: Counter[str], role: str) -> Counter[str]:
+    """Return a site's bytes by kind: a batch norm's all count as "batch_norm", a bias's values as "biases"."""
     if role == "batch_norm":
-        return Counter({role: counted.total()})
-    return Counter({role if kind == "weights" else kind: size for kind, size in counted.items()})
+        return Counter({role: bytes_by_kind.total()})
+    return Counter({role if kind == "weights" else kind: size for kind, size in bytes_by_kind.items()})
 
 
 def _build_edited_network(header: Mapping[str, Any], device: str | None) -> nn.Module:
     try:
-        return _apply_surgery(factory.build_architecture(header["architecture"], device), header["surgery"])
+        network = factory.build_architecture(header["architecture"], device)
+        edits.apply_surgery(network, header["surgery"])
     except UserError:
         raise
-    except Exception as error:
+    except Exception as error:  # a library's constructor may fail in any way at a file's arguments
         raise UserError(f"its architecture can't be built: {type(error).__name__}") from None
-
-
-def _apply_surgery(bare: nn.Module, surgery: list[Any]) -> nn.Module:
-    """Apply the surgery."""
-    edits.apply_surgery(bare, surgery)
-    return bare
+    return network
 
 
 def _check_network_runs(bare: nn.Module, header: Mapping[str, Any]) -> None:
     """Refuse a surgery after which the network doesn't take images, or doesn't give a number for each class."""
+    expected_shape = (2, header["architecture"]["num_classes"])
     try:
         with torch.no_grad():
             output = bare.eval()(torch.empty(2, *header["input"]["shape"], device="meta"))
-        fine = tuple(output.shape) == (2, header["architecture"]["num_classes"])
-    except Exception:
-        fine = False
-    if not fine:
+        is_runnable = tuple(output.shape) == expected_shape
+    except Exception:  # layers that don't fit together fail by any exception of torch or of the network's own code
+        is_runnable = False
+    if not is_runnable:
         raise UserError("surgery: the network it makes does not run")
 
 
 def check_selected_inputs(network: nn.Module) -> None:
-    """Refuse a decoded network that would fail when images go through.
+    """Refuse a decoded network in which a layer selects inputs that it doesn't have.
+
+    The index is a stored tensor: it is known only after decoding, unlike all else that is checked here.
 
     Raises:
-        UserError: a layer selects inputs that it does not have.
+        UserError: an index lies outside of a layer's inputs.
     """
     for name, module in network.named_modules():
         if isinstance(module, Selecting) and not module.has_valid_index:
@@ -194,6 +212,9 @@ def _find_tensor_roles(bare: nn.Module) -> dict[str, str]:
     roles = {}
     for prefix, module in bare.named_modules(remove_duplicate=False):
         for leaf in [*module._parameters, *module._buffers]:
-            role = "batch_norm" if isinstance(module, _BatchNorm) else "biases" if leaf == "bias" else "weights"
-            roles[f"{prefix}.{leaf}" if prefix else leaf] = role
+            name = f"{prefix}.{leaf}" if prefix else leaf
+            if isinstance(module, _BatchNorm):
+                roles[name] = "batch_norm"
+            else:
+                roles[name] = "biases" if leaf == "bias" else "weights"
     return roles

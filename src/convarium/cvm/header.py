@@ -13,8 +13,9 @@ from convarium.errors import UserError
 
 MAGIC = b"CVM1"
 FORMAT_VERSION = 2
+HEADER_START = len(MAGIC) + 4  # after its length, a u32
 DIGEST_BYTES = 32
-MAX_HEADER_BYTES = 1 << 17
+MAX_HEADER_BYTES = 1 << 17  # of the JSON text: decoding stops here, whatever a file claims
 HEADER_KEYS = ("architecture", "classes", "input", "surgery", "task")
 REQUIRED_STORED_KEYS = {"architecture", "mean", "std", "task"}
 OPTIONAL_STORED_KEYS = {"classes", "sites", "surgery", "value_range"}
@@ -23,10 +24,10 @@ Specs = list[Json | None]
 
 
 def pack_file(header: Mapping[str, Any], specs: Specs, blobs: bytes) -> bytes:
-    """Return magic, header, blobs and digest as one file.
+    """Return the bytes of a file: magic, header, blobs and digest.
 
     Args:
-        header: HEADER_KEYS.
+        header: a mapping with HEADER_KEYS.
         specs: for each tensor, in the order of names, its representation and coder; None where it is plain.
         blobs: the bytes of all tensors.
 
@@ -34,16 +35,16 @@ def pack_file(header: Mapping[str, Any], specs: Specs, blobs: bytes) -> bytes:
         UserError: the header isn't what `unpack_file` accepts.
     """
     check_header(header)
-    coded = encode_header(header, specs)
-    data = MAGIC + pack("<I", len(coded)) + coded + blobs
+    coded_header = encode_header(header, specs)
+    data = MAGIC + pack("<I", len(coded_header)) + coded_header + blobs
     return data + sha256(data).digest()
 
 
 def encode_header(header: Mapping[str, Any], specs: Specs) -> bytes:
-    """Return the format's number and the header as coded text.
+    """Return the format version, one byte, and the header as coded text.
 
     Raises:
-        UserError: it is too long.
+        UserError: the header is too long.
     """
     text = format_canonical_json(_shorten_header(header, specs))
     if len(text) > MAX_HEADER_BYTES:
@@ -52,29 +53,33 @@ def encode_header(header: Mapping[str, Any], specs: Specs) -> bytes:
 
 
 def unpack_file(data: memoryview) -> tuple[Json, Specs, memoryview]:
-    """Return header, specs (empty where all tensors are plain) and blobs of a file.
+    """Return the header, the specs (empty where all tensors are plain) and the blobs of a file.
 
     Raises:
-        UserError: not a file of this format, or a damaged one.
+        UserError: not a file of this format, a damaged one, or one with an invalid header.
     """
     if bytes(data[:4]) != MAGIC:
         raise UserError("it doesn't begin with CVM1")
-    if len(data) < 9 + DIGEST_BYTES or sha256(data[:-DIGEST_BYTES]).digest() != bytes(data[-DIGEST_BYTES:]):
+    content, digest = data[:-DIGEST_BYTES], data[-DIGEST_BYTES:]
+    if len(content) <= HEADER_START or sha256(content).digest() != bytes(digest):
         raise UserError("it is damaged: its digest doesn't match")
-    (length,) = unpack_from("<I", data, 4)
-    if not 0 < length <= min(MAX_HEADER_BYTES, len(data) - 8 - DIGEST_BYTES):
+    (length,) = unpack_from("<I", data, len(MAGIC))
+    if not 0 < length <= min(MAX_HEADER_BYTES, len(content) - HEADER_START):
         raise UserError("its header is too long")
-    if data[8] != FORMAT_VERSION:
-        raise UserError(f"format {data[8]} is not known, only {FORMAT_VERSION}")
-    header, specs = _parse_header(text_coder.decode_text(data[9 : 8 + length], MAX_HEADER_BYTES))
-    return header, specs, data[8 + length : -DIGEST_BYTES]
+    version = data[HEADER_START]
+    if version != FORMAT_VERSION:
+        raise UserError(f"format {version} is not known, only {FORMAT_VERSION}")
+    header_end = HEADER_START + length
+    text = text_coder.decode_text(data[HEADER_START + 1 : header_end], MAX_HEADER_BYTES)
+    header, specs = _parse_header(text)
+    return header, specs, content[header_end:]
 
 
 def _shorten_header(header: Mapping[str, Any], specs: Specs) -> Json:
-    """Leave out what follows from the architecture, and what is as usual."""
+    """Return the header as it is stored: without what follows from the architecture, and without empty parts."""
     architecture = header["architecture"]
     short = {"architecture": architecture, "task": header["task"]}
-    short |= {key: value for key, value in header["input"].items() if key != "shape"}
+    short |= {key: value for key, value in header["input"].items() if key != "shape"}  # mean, std, value_range
     if header["classes"] != architecture["num_classes"]:
         short["classes"] = header["classes"]
     if header["surgery"]:
@@ -85,35 +90,40 @@ def _shorten_header(header: Mapping[str, Any], specs: Specs) -> Json:
 
 
 def _parse_header(text: bytes) -> tuple[Json, Specs]:
-    """Parse a short header; whatever isn't the one form of its content (NaN, keys twice, spaces) is refused."""
+    """Parse a stored header; refuse every text (NaN, keys twice, spaces) that isn't the one form of its content."""
     try:
         short = json.loads(text)
-        if (
-            not isinstance(short, dict)
-            or not REQUIRED_STORED_KEYS <= set(short) <= REQUIRED_STORED_KEYS | OPTIONAL_STORED_KEYS
-        ):
-            raise UserError("its header hasn't the keys of a header")
-        header, specs = _restore_header(short), _parse_specs(short.get("sites", []))
+        _check_stored_keys(short)
+        header = _restore_header(short)
+        specs = _parse_specs(short.get("sites", []))
         check_header(header)
-        same = format_canonical_json(_shorten_header(header, specs)) == text
-    except (ValueError, RecursionError) as error:
-        raise error if isinstance(error, UserError) else UserError("its header is not JSON") from None
-    if not same:
+        canonical_text = format_canonical_json(_shorten_header(header, specs))
+    except UserError:  # before ValueError, of which it is a kind
+        raise
+    except (ValueError, RecursionError):  # RecursionError: JSON that is nested too deeply
+        raise UserError("its header is not JSON") from None
+    if canonical_text != text:
         raise UserError("its header is not in its one form")
     return header, specs
 
 
+def _check_stored_keys(short: Any) -> None:
+    keys = set(short) if isinstance(short, dict) else set()
+    if not REQUIRED_STORED_KEYS <= keys <= REQUIRED_STORED_KEYS | OPTIONAL_STORED_KEYS:
+        raise UserError("its header hasn't the keys of a header")
+
+
 def _restore_header(short: Json) -> Json:
-    """Put back what `_shorten_header` leaves out."""
+    """Return the full header of a stored one: the inverse of `_shorten_header`."""
+    # `check_header` comes later and refuses an architecture that is not a mapping.
     architecture = short["architecture"] if isinstance(short["architecture"], dict) else {}
-    channels, size = architecture.get("in_chans"), architecture.get("img_size")
+    channels = architecture.get("in_chans")
+    size = architecture.get("img_size")
+    normalisation = {key: short[key] for key in ("mean", "std", "value_range") if key in short}
     return {
         "architecture": short["architecture"],
         "classes": short.get("classes", architecture.get("num_classes")),
-        "input": {
-            "shape": [channels, size, size],
-            **{key: short[key] for key in ("mean", "std", "value_range") if key in short},
-        },
+        "input": {"shape": [channels, size, size], **normalisation},
         "surgery": short.get("surgery", []),
         "task": short["task"],
     }
@@ -122,14 +132,17 @@ def _restore_header(short: Json) -> Json:
 def _parse_specs(sites: Any) -> Specs:
     if not isinstance(sites, list):
         raise UserError("sites is not a list")
+    specs: Specs = []
     for site in sites:
-        if not (isinstance(site, dict) and site) and (type(site) is not int or site != 0):
+        is_plain = type(site) is int and site == 0
+        if not is_plain and not (isinstance(site, dict) and site):
             raise UserError("a site is neither 0 nor a representation")
-    return [site or None for site in sites]
+        specs.append(None if is_plain else site)
+    return specs
 
 
 def format_canonical_json(value: Any) -> bytes:
-    """JSON with sorted keys and no spaces, in UTF-8."""
+    """Return JSON with sorted keys and no spaces, in UTF-8."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
 
 
@@ -137,7 +150,7 @@ def check_header(header: Any) -> None:
     """Check keys and types of everything but the architecture, which `architectures.factory` checks.
 
     Raises:
-        UserError: a key too many or too few, a value of another type or out of bounds.
+        UserError: a missing or an unknown key, a value of another type or out of bounds.
     """
     _check_header_keys(header, HEADER_KEYS, "header")
     if not isinstance(header["architecture"], dict):
@@ -159,36 +172,40 @@ def _check_task(task: Any) -> None:
 
 
 def _check_classes(classes: Any, architecture: Mapping[str, Any]) -> None:
-    """Their number, or a name for each."""
-    number = classes if not isinstance(classes, list) else len(classes)
+    """Refuse classes that are neither their number nor a list of a name for each."""
+    number = len(classes) if isinstance(classes, list) else classes
     if type(number) is not int or number != architecture.get("num_classes"):
         raise UserError("classes are not as many as the architecture's")
     if isinstance(classes, list) and not all(isinstance(name, str) for name in classes):
         raise UserError("classes are neither a number nor names")
 
 
-def _check_input(given: Any, architecture: Mapping[str, Any]) -> None:
-    scaled = isinstance(given, dict) and "value_range" in given
-    _check_header_keys(given, ("mean", "shape", "std", *(("value_range",) if scaled else ())), "input")
-    channels, size = architecture.get("in_chans"), architecture.get("img_size")
-    if given["shape"] != [channels, size, size]:
+def _check_input(image_input: Any, architecture: Mapping[str, Any]) -> None:
+    has_value_range = isinstance(image_input, dict) and "value_range" in image_input
+    expected_keys = ("mean", "shape", "std", "value_range") if has_value_range else ("mean", "shape", "std")
+    _check_header_keys(image_input, expected_keys, "input")
+    channels = architecture.get("in_chans")
+    size = architecture.get("img_size")
+    if image_input["shape"] != [channels, size, size]:
         raise UserError("input.shape is not the architecture's")
     for key in ("mean", "std"):
-        numbers = given[key]
+        numbers = image_input[key]
         if not isinstance(numbers, list) or len(numbers) != channels or not all(map(_is_finite_number, numbers)):
             raise UserError(f"input.{key} is not a list of a number for each channel")
-    if not all(number > 0 for number in given["std"]):
+    if not all(number > 0 for number in image_input["std"]):
         raise UserError("input.std is not positive")
-    if scaled:
-        _check_value_range(given["value_range"])
+    if has_value_range:
+        _check_value_range(image_input["value_range"])
 
 
-def _check_value_range(given: Any) -> None:
-    """The values, of images of more than 8 bits, that became black and white."""
-    numbers = isinstance(given, list) and len(given) == 2 and all(type(one) is float and isfinite(one) for one in given)
-    if not numbers or given[0] > given[1]:
+def _check_value_range(value_range: Any) -> None:
+    """Check the pixel values that were mapped to black and to white in images of more than 8 bits."""
+    is_pair = isinstance(value_range, list) and len(value_range) == 2
+    is_numeric = is_pair and all(type(value) is float and isfinite(value) for value in value_range)
+    if not is_numeric or value_range[0] > value_range[1]:
         raise UserError("input.value_range is not two numbers, the lesser first")
 
 
 def _is_finite_number(value: Any) -> bool:
+    # `type`, not isinstance: JSON's true is a bool, which is an int.
     return type(value) in (int, float) and abs(value) < 1e9 and isfinite(value)

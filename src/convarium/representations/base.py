@@ -1,4 +1,4 @@
-"""What every stored form of a tensor can do: be fitted, materialised, trained, encoded and decoded."""
+"""The base class of every stored form of a tensor: fitted, materialised, trained, encoded and decoded."""
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ Shape = tuple[int, ...]
 
 
 class Representation(nn.Module):
-    """A stored form, attached by `torch.nn.utils.parametrize`.
+    """A stored form of a tensor, attached to a network by `torch.nn.utils.parametrize`.
 
     Structure (positions, ids) lives in buffers. Trainable tensors live in `stored_tensors` until the representation is
     attached to a network; from then on they are the originals of the parametrization, and `forward` takes them.
@@ -34,20 +34,22 @@ class Representation(nn.Module):
 
     @property
     def stored_tensors(self) -> tuple[Tensor, ...]:
-        """The trainable tensors, as long as they are kept here.
+        """The trainable tensors, until a network takes them over.
 
         Raises:
-            UserError: they were handed to a network, or were never fitted.
+            UserError: they belong to a network now, or were never fitted.
         """
         if self._stored_tensors is None:
             raise UserError("this representation holds no tensors: it is attached to a network")
         return self._stored_tensors
 
     def right_inverse(self, dense: Tensor) -> tuple[Tensor, ...]:
-        """Hand the stored tensors to the network, once; values of `dense` are never looked at.
+        """Hand the stored tensors over to a network, once; of `dense` only the device is used.
+
+        `parametrize` calls this when a representation is registered, and at every assignment to the weight.
 
         Raises:
-            UserError: the tensors are already with a network (`module.weight = …` on a represented weight).
+            UserError: the tensors belong to a network already (`module.weight = …` on a represented weight).
         """
         if self._stored_tensors is None:
             raise UserError("a represented weight can't be assigned: detach its representation first")
@@ -55,12 +57,12 @@ class Representation(nn.Module):
         return tuple(tensor.to(dense.device) for tensor in stored)
 
     def materialise(self) -> Tensor:
-        """The dense tensor of the stored ones."""
+        """Return the dense tensor that the stored tensors stand for."""
         dense: Tensor = self(*self.stored_tensors)
         return dense
 
     def reshape_to(self, shape: Sequence[int]) -> Self:
-        """The same values in another shape of as many values.
+        """Change the shape to another one with as many values; return this representation.
 
         Raises:
             UserError: the shapes differ in their number of values.
@@ -80,7 +82,7 @@ class Representation(nn.Module):
 
     @abstractmethod
     def extract_innermost(self, dense: Tensor) -> Tensor:
-        """The values, as a vector, that the innermost Dense holds for the tensor `dense`.
+        """Return, as a vector, the values of `dense` that the innermost Dense holds.
 
         Raises:
             UserError: nothing dense is left inside.
@@ -88,7 +90,7 @@ class Representation(nn.Module):
 
     @abstractmethod
     def replace_innermost(self, inner: "Representation") -> "Representation":
-        """A new representation with the innermost Dense replaced by `inner`, of as many values.
+        """Return a new representation with the innermost Dense replaced by `inner`, which has as many values.
 
         Raises:
             UserError: nothing dense is left inside.
@@ -96,21 +98,21 @@ class Representation(nn.Module):
 
     @abstractmethod
     def rebuild(self, dense: Tensor, tensors: Sequence[Tensor]) -> "Representation":
-        """A new one of this form for `dense`, a tensor of any shape whose values this form can hold.
+        """Return a new representation of this form for `dense`, of any shape, with values that this form can hold.
 
         Args:
             dense: the values after a change of the network's structure.
-            tensors: what this representation stored before it.
+            tensors: the stored tensors from before that change.
         """
 
     @abstractmethod
     def to_spec(self) -> dict[str, Any]:
-        """The structure as JSON: what `from_spec` and `decode` need beside the shape."""
+        """Return the structure as JSON: all that `from_spec` and `decode` need besides the shape."""
 
     @classmethod
     @abstractmethod
     def from_spec(cls, spec: Mapping[str, Any], shape: Sequence[int]) -> Self:
-        """Build an unfitted one (see `representations.build_representation`)."""
+        """Build an unfitted representation (see `representations.build_representation`)."""
 
     @abstractmethod
     def encode(self, tensors: Sequence[Tensor], stream: SiteWriter) -> None:
@@ -118,7 +120,7 @@ class Representation(nn.Module):
 
     @abstractmethod
     def decode(self, stream: SiteReader) -> Self:
-        """Fill an unfitted one with what `encode` wrote.
+        """Fill this unfitted representation from the bytes that `encode` wrote.
 
         Raises:
             UserError: the bytes are not what `encode` writes for this spec and shape.
@@ -126,14 +128,16 @@ class Representation(nn.Module):
 
 
 def check_spec_keys(spec: Mapping[str, Any], *keys: str, optional: Sequence[str] = ()) -> None:
-    """Refuse a spec with other keys than "kind", `keys` and perhaps some that are `optional`."""
-    if set(spec) - set(optional) != {"kind", *keys}:
-        raise UserError(f"representation {spec.get('kind')}: expected the keys {', '.join(('kind', *keys))}")
+    """Refuse a spec with other keys than "kind", `keys` and any of the `optional` ones."""
+    expected = ("kind", *keys)
+    if set(spec) - set(optional) != set(expected):
+        raise UserError(f"representation {spec.get('kind')}: expected the keys {', '.join(expected)}")
 
 
 def check_whole_number(spec: Mapping[str, Any], key: str, low: int, high: int) -> int:
     """Return the whole number `spec[key]` if it lies in low..high, else refuse it."""
     value = spec[key]
+    # `type`, not isinstance: JSON's true is a bool, which is an int.
     if type(value) is not int or not low <= value <= high:
         raise UserError(f"representation {spec['kind']}: {key} must be a whole number in {low}..{high}")
     return value

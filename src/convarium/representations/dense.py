@@ -1,4 +1,4 @@
-"""Every value as it is."""
+"""The representation that stores every value as it is."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
@@ -18,11 +18,13 @@ class Dense(Representation):
     def __init__(self, shape: Sequence[int], dtype: torch.dtype = torch.float32, values: Tensor | None = None) -> None:
         super().__init__(shape)
         self.dtype = dtype
-        self._stored_tensors = (torch.zeros(self.numel, dtype=dtype) if values is None else values,)
+        if values is None:
+            values = torch.zeros(self.numel, dtype=dtype)
+        self._stored_tensors = (values,)
 
     @classmethod
     def from_tensor(cls, dense: Tensor) -> Self:
-        """Hold the values of `dense` without a copy."""
+        """Return a Dense that shares its memory with `dense`."""
         return cls(dense.shape, dense.dtype, dense.detach().flatten())
 
     def project(self, dense: Tensor) -> Self:
@@ -31,33 +33,33 @@ class Dense(Representation):
         return self
 
     def forward(self, *tensors: Tensor) -> Tensor:
-        """The vector in its shape."""
+        """Return the vector in the tensor's shape."""
         return tensors[0].view(self.shape)
 
     def extract_innermost(self, dense: Tensor) -> Tensor:
-        """All values."""
+        """Return all values."""
         return dense.flatten()
 
     def replace_innermost(self, inner: Representation) -> Representation:
-        """`inner` in this one's shape."""
+        """Return `inner` in this representation's shape."""
         return inner.reshape_to(self.shape)
 
     def rebuild(self, dense: Tensor, tensors: Sequence[Tensor]) -> Representation:
-        """All values."""
+        """Return a Dense with a copy of all values."""
         return Dense(dense.shape, dense.dtype).project(dense)
 
     def to_spec(self) -> dict[str, Any]:
-        """Only the kind."""
+        """Return the kind alone: the type of the values follows from the architecture."""
         return {"kind": self.kind}
 
     @classmethod
     def from_spec(cls, spec: Mapping[str, Any], shape: Sequence[int]) -> Self:
-        """Build an unfitted one."""
+        """Build an unfitted representation."""
         check_spec_keys(spec)
         return cls(shape)
 
     def encode(self, tensors: Sequence[Tensor], stream: SiteWriter) -> None:
-        """Little-endian values, four bytes a float32."""
+        """Write the values, little-endian."""
         stream.write_values("weights", tensors[0])
 
     def decode(self, stream: SiteReader) -> Self:

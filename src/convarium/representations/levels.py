@@ -1,6 +1,6 @@
-"""A trained grid of few levels: a whole number times a scale, whose logarithm is trained.
+"""Quantised weights: a whole number times a scale, of which the logarithm is trained.
 
-The gradients are those of Esser et al. 2020, "Learned Step Size Quantization"; there the step itself is trained.
+The gradients are those of Esser et al. 2020, "Learned Step Size Quantization", where the scale itself is trained.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,20 +15,20 @@ from convarium.errors import UserError
 from convarium.representations.base import Representation, check_spec_keys, check_whole_number
 from convarium.representations.filter_layout import DEFAULT_LAYOUT, LAYOUT_KEYS, FilterLayout
 
-MAX_LEVEL = 32_767
-SCALE_BOUNDS = (1e-30, 1e30)
+MAX_LEVEL = 32_767  # the largest whole number that a coder takes
+SCALE_BOUNDS = (1e-30, 1e30)  # far enough from float32's limits that neither a scale nor scale * MAX_LEVEL leaves them
 DRIFT_RATE = 0.1
 
 
 class Levels(Representation):
-    """Each value is scale * q, q a whole number in -largest..largest, and never 0 without `zeros`.
+    """Each value is scale * q, where q is a whole number in -largest..largest, and never 0 without `zeros`.
 
-    What is trained are latent values, of which each is drawn to its nearest level, and for each scale its drift: the
-    scale is start * exp(DRIFT_RATE * drift). So an optimiser that moves all its parameters alike (Adam) moves the
-    logarithm of a scale DRIFT_RATE times as fast as a weight, and weight decay draws it to where it began. A scale that
-    moves as fast as the weights leaves only the innermost levels in use.
+    Trained are latent values, each of which is rounded to its nearest level, and a drift for each scale: the scale is
+    start * exp(DRIFT_RATE * drift). So an optimiser that moves all its parameters alike (Adam) moves the logarithm of
+    a scale DRIFT_RATE times as fast as a weight, and weight decay pulls it back to its start. A scale that moves as
+    fast as the weights leaves only the innermost levels in use.
 
-    A scale is the whole tensor's (`channels` 1) or one filter's (`channels` the number of filters).
+    There is one scale for the whole tensor (`channels` is 1) or one for each filter (`channels` is their number).
     """
 
     kind = "levels"
@@ -43,8 +43,10 @@ class Levels(Representation):
         filters: FilterLayout = DEFAULT_LAYOUT,
     ) -> None:
         super().__init__(shape)
+        self.largest = largest
+        self.channels = channels
+        self.zeros = zeros
         self.filters = filters
-        self.largest, self.channels, self.zeros = largest, channels, zeros
         self._check_scale_count(self.shape)
         self._stored_tensors = (torch.zeros(self.numel), torch.zeros(channels))
         self.register_buffer("start", torch.ones(channels))
@@ -53,44 +55,47 @@ class Levels(Representation):
     def quantise(
         cls, dense: Tensor, scales: Tensor, largest: int, zeros: bool = True, filters: FilterLayout = DEFAULT_LAYOUT
     ) -> Self:
-        """Draw `dense` to the levels of `scales`, a vector: of one, or of one for each of its filters.
+        """Round `dense` to the levels of `scales`, a vector with one scale, or with one for each filter.
 
         Raises:
-            UserError: not as many scales, or one that is not positive.
+            UserError: another number of scales, or a scale that is not positive.
         """
-        levels = cls(dense.shape, largest, scales.numel(), zeros, filters if scales.numel() > 1 else DEFAULT_LAYOUT)
+        if scales.numel() <= 1:  # one scale has no filters, and a file must not name their layout
+            filters = DEFAULT_LAYOUT
+        levels = cls(dense.shape, largest, scales.numel(), zeros, filters)
         levels.start = _check_scales(scales.detach().to(torch.float32, copy=True))
         return levels.project(dense)
 
     def project(self, dense: Tensor) -> Self:
-        """Keep the scales; each value takes its nearest level."""
-        self._stored_tensors = (dense.detach().flatten().to(torch.float32, copy=True), torch.zeros_like(self.start))
+        """Keep the scales of the start; each value takes its nearest level."""
+        latents = dense.detach().flatten().to(torch.float32, copy=True)
+        self._stored_tensors = (latents, torch.zeros_like(self.start))
         return self
 
     def forward(self, *tensors: Tensor) -> Tensor:
-        """Scales times whole numbers, exactly."""
+        """Return scales times whole numbers."""
         latents, drift = tensors
-        values: Tensor = _LevelRounding.apply(
-            self._to_rows(latents), drift, self._compute_scales(drift), self.largest, self.zeros
-        )
-        return self._to_weight(values)
+        scales = self._compute_scales(drift)
+        rows: Tensor = _LevelRounding.apply(self._to_rows(latents), drift, scales, self.largest, self.zeros)
+        return self._to_weight(rows)
 
     def reshape_to(self, shape: Sequence[int]) -> Self:
-        """The same values in another shape of as many values (and, with a scale for each, of as many filters)."""
+        """Change the shape to one with as many values (and, where each filter has a scale, as many filters)."""
         self._check_scale_count(tuple(shape))
         return super().reshape_to(shape)
 
     def extract_innermost(self, dense: Tensor) -> Tensor:
-        """Refused: what lies on a grid is no longer dense."""
+        """Raise UserError: quantised values are no longer dense."""
         _raise_already_quantised()
 
     def replace_innermost(self, inner: Representation) -> Representation:
-        """Refused, as `innermost`."""
+        """Raise UserError: quantised values are no longer dense."""
         _raise_already_quantised()
 
     def rebuild(self, dense: Tensor, tensors: Sequence[Tensor]) -> Representation:
-        """The same grid; with a scale for each filter, each has the one of before that fits its values best."""
-        scales = self._compute_scales(tensors[1]).to(dense.device)
+        """Return the same grid for `dense`; with a scale for each filter, each takes the former one that fits best."""
+        _, drift = tensors
+        scales = self._compute_scales(drift).to(dense.device)
         zeros = self.zeros or bool((dense == 0).any())
         if self.channels > 1:
             rows = self.filters.to_rows(dense.detach())
@@ -98,31 +103,29 @@ class Levels(Representation):
         return Levels.quantise(dense, scales, self.largest, zeros, self.filters)
 
     def to_spec(self) -> dict[str, Any]:
-        """The largest whole number, the number of scales, whether there are zeros (0 or 1), the filters if unusual."""
+        """Return the kind, the grid, and the filter layout unless it is the default."""
         grid = {"largest": self.largest, "channels": self.channels, "zeros": int(self.zeros)}
         return {"kind": self.kind, **grid, **self.filters.to_spec()}
 
     @classmethod
     def from_spec(cls, spec: Mapping[str, Any], shape: Sequence[int]) -> Self:
-        """Build an unfitted one."""
+        """Build an unfitted representation."""
         check_spec_keys(spec, "largest", "channels", "zeros", optional=LAYOUT_KEYS)
-        largest, channels = (
-            check_whole_number(spec, "largest", 1, MAX_LEVEL),
-            check_whole_number(spec, "channels", 1, 1 << 31),
-        )
-        return cls(
-            shape, largest, channels, bool(check_whole_number(spec, "zeros", 0, 1)), FilterLayout.from_spec(spec, shape)
-        )
+        largest = check_whole_number(spec, "largest", 1, MAX_LEVEL)
+        channels = check_whole_number(spec, "channels", 1, 1 << 31)
+        zeros = bool(check_whole_number(spec, "zeros", 0, 1))
+        return cls(shape, largest, channels, zeros, FilterLayout.from_spec(spec, shape))
 
     def encode(self, tensors: Sequence[Tensor], stream: SiteWriter) -> None:
-        """Scales, then whole numbers."""
-        scales = self._compute_scales(tensors[1])
-        whole_numbers = _round_to_levels(self._to_rows(tensors[0]) / scales[:, None], self.largest, self.zeros)
+        """Write the scales, then the whole numbers in the order of the tensor."""
+        latents, drift = tensors
+        scales = self._compute_scales(drift)
+        whole_numbers = _round_to_levels(self._to_rows(latents) / scales[:, None], self.largest, self.zeros)
         stream.write_values("codebooks", scales)
         stream.write_integers("weights", self._to_weight(whole_numbers).to(torch.int32), self.largest, self.zeros)
 
     def decode(self, stream: SiteReader) -> Self:
-        """Read scales and whole numbers; the latent values are the levels themselves."""
+        """Read the scales and the whole numbers; the latent values are the levels themselves."""
         self.start = _check_scales(stream.read_values("codebooks", self.channels, torch.float32))
         whole_numbers = stream.read_integers("weights", self.shape, self.largest, self.zeros)
         latents = self._to_weight(self.start[:, None] * self._to_rows(whole_numbers))
@@ -133,7 +136,10 @@ class Levels(Representation):
         return (self.start * (DRIFT_RATE * drift.detach()).exp()).clamp(*SCALE_BOUNDS)
 
     def _to_rows(self, values: Tensor) -> Tensor:
-        return values.view(1, -1) if self.channels == 1 else self.filters.to_rows(values.view(self.shape))
+        """Return a matrix with a row for each scale."""
+        if self.channels == 1:
+            return values.view(1, -1)
+        return self.filters.to_rows(values.view(self.shape))
 
     def _to_weight(self, rows: Tensor) -> Tensor:
         return self.filters.to_weight(rows, self.shape)
@@ -146,7 +152,11 @@ class Levels(Representation):
 
 
 class _LevelRounding(torch.autograd.Function):
-    """Levels; gradients as Esser et al. have them (section 2.1), for the drift divided by its scale."""
+    """Rounding to levels, with the gradients of Esser et al., equations 2 and 3 with the factor of section 2.2.
+
+    The gradient of the drift is that of the scale divided by the scale. An autograd function, because the usual
+    w + (q - w).detach() rounds: its values are not exactly scale * q, and a file could not restore them.
+    """
 
     @staticmethod
     def forward(ctx: FunctionCtx, latents: Tensor, drift: Tensor, scales: Tensor, largest: int, zeros: bool) -> Tensor:
@@ -160,30 +170,36 @@ class _LevelRounding(torch.autograd.Function):
         (gradient,) = gradients
         latents, scales, whole_numbers = ctx.saved_tensors
         ratios = latents / scales[:, None]
-        inside = ratios.abs() <= ctx.largest
-        of_scale = (gradient * torch.where(inside, whole_numbers - ratios, whole_numbers)).sum(1)
-        weakened = of_scale / (max(1, latents.shape[1]) * ctx.largest) ** 0.5
-        return gradient * inside, weakened / scales, None, None, None
+        is_inside = ratios.abs() <= ctx.largest
+        slopes = torch.where(is_inside, whole_numbers - ratios, whole_numbers)
+        scale_gradient = (gradient * slopes).sum(1)
+        damping = (max(1, latents.shape[1]) * ctx.largest) ** 0.5
+        return gradient * is_inside, scale_gradient / damping / scales, None, None, None
 
 
 def _round_to_levels(ratios: Tensor, largest: int, zeros: bool) -> Tensor:
-    """The whole numbers next to `ratios`; adding 0 makes of -0 the 0 that a file holds."""
-    found = ratios.round().clamp_(-largest, largest).add_(0.0)
+    """Return the whole numbers of -largest..largest nearest to `ratios`, without `zeros` never 0."""
+    # Adding 0 turns -0 into 0: a file holds no -0, and the decoded values must be the same bits.
+    whole_numbers = ratios.round().clamp_(-largest, largest).add_(0.0)
     if not zeros:
-        is_zero, is_negative = found == 0, ratios < 0
-        found.masked_fill_(is_zero & is_negative, -1.0).masked_fill_(is_zero & ~is_negative, 1.0)
-    return found
+        is_zero = whole_numbers == 0
+        is_negative = ratios < 0
+        whole_numbers.masked_fill_(is_zero & is_negative, -1.0)
+        whole_numbers.masked_fill_(is_zero & ~is_negative, 1.0)
+    return whole_numbers
 
 
 def _select_best_scale(values: Tensor, scales: Tensor, largest: int) -> Tensor:
-    """Of several scales the one whose levels are nearest to `values`, a vector."""
+    """Return the scale with which rounding changes `values`, a vector, least (sum of squares)."""
     ratios = values / scales[:, None]
-    errors = ((ratios - ratios.round().clamp(-largest, largest)) * scales[:, None]).square().sum(1)
-    return scales[errors.argmin()]
+    rounding_errors = (ratios - ratios.round().clamp(-largest, largest)) * scales[:, None]
+    return scales[rounding_errors.square().sum(1).argmin()]
 
 
 def _check_scales(scales: Tensor) -> Tensor:
-    if not bool(((scales >= SCALE_BOUNDS[0]) & (scales <= SCALE_BOUNDS[1])).all()):
+    lowest, highest = SCALE_BOUNDS
+    is_valid = (scales >= lowest) & (scales <= highest)
+    if not bool(is_valid.all()):
         raise UserError("a scale must be a positive number")
     return scales
 

@@ -19,7 +19,7 @@ TensorOwner = tuple[nn.Module, str]
 
 
 def attach_representations(network: nn.Module, representations_by_site: Mapping[str, Representation]) -> None:
-    """Give each site its representation, in place of what it has; a Dense becomes a plain parameter.
+    """Give each site its representation, in place of the one it has; a Dense becomes a plain parameter.
 
     All modules that own a tied tensor get the same representation. The trainable tensors are new parameters: build
     the optimizer afterwards.
@@ -32,29 +32,34 @@ def attach_representations(network: nn.Module, representations_by_site: Mapping[
         detach_representation(network, site)
         owners = _find_owners(network, site)
         if isinstance(representation, Dense):
-            _set_plain_parameter(owners, representation.materialise().to(materialise_site(network, site).device))
+            device = materialise_site(network, site).device
+            _set_plain_parameter(owners, representation.materialise().to(device))
         else:
             _register_representation(owners, representation)
 
 
 def detach_representation(network: nn.Module, site: str) -> None:
     """Make the site a plain parameter of its materialised values (also in all other owners of a tied tensor)."""
-    if _find_representation(*_find_owner(network, site)) is not None:
+    module, leaf = _find_owner(network, site)
+    if _find_representation(module, leaf) is not None:
         _set_plain_parameter(_find_owners(network, site), materialise_site(network, site))
 
 
 def collect_representations(network: nn.Module) -> dict[str, Representation]:
-    """The representation of every site that has one; a tied site goes by the first of its names in sorted order."""
-    return {site: found for site, found, _ in _iterate_represented_sites(network)}
+    """Return the representation of every site that has one; a tied site goes by its first name in sorted order."""
+    return {site: representation for site, representation, _ in _iterate_represented_sites(network)}
 
 
 def collect_representations_with_aliases(network: nn.Module) -> dict[str, Representation]:
-    """The representation of every site that has one, by each of the names that a tied site has."""
-    return {site: _get_parametrizations(module)[leaf][0] for site, module, leaf in _iterate_represented_names(network)}  # type: ignore[misc]
+    """Return the representation of every site that has one, under each name of a tied site."""
+    representations_by_name = {}
+    for site, module, leaf in _iterate_represented_names(network):
+        representations_by_name[site] = cast(Representation, _get_parametrizations(module)[leaf][0])
+    return representations_by_name
 
 
 def get_site_tensors(network: nn.Module, site: str) -> tuple[Tensor, ...]:
-    """The trainable tensors of a site: those its representation stores, or the plain parameter or buffer."""
+    """Return the trainable tensors of a site: those its representation stores, or the plain parameter or buffer."""
     module, leaf = _find_owner(network, site)
     if _find_representation(module, leaf) is None:
         return (getattr(module, leaf),)
@@ -62,35 +67,42 @@ def get_site_tensors(network: nn.Module, site: str) -> tuple[Tensor, ...]:
 
 
 def materialise_site(network: nn.Module, site: str) -> Tensor:
-    """A detached copy of the dense values of a site, in its shape."""
+    """Return a detached copy of the dense values of a site, in its shape."""
     module, leaf = _find_owner(network, site)
     with torch.no_grad():
-        return getattr(module, leaf).detach().clone()  # type: ignore[no-any-return]
+        dense: Tensor = getattr(module, leaf)
+        return dense.detach().clone()
 
 
 def extract_innermost_values(representation: Representation | None, dense: Tensor) -> Tensor:
-    """The values, as a vector, that a further step works on: the kept weights of a sparse site, else all of `dense`.
+    """Return, as a vector, the values that a further step works on: the kept weights of a sparse site, else all.
 
     Raises:
-        UserError: the values are shared already.
+        UserError: the values are shared or quantised already.
     """
-    return dense.flatten() if representation is None else representation.extract_innermost(dense)
+    if representation is None:
+        return dense.flatten()
+    return representation.extract_innermost(dense)
 
 
 def replace_innermost_values(
     representation: Representation | None, inner: Representation, shape: Sequence[int]
 ) -> Representation:
-    """The site's representation with its innermost dense values replaced by `inner` (prune, share: Sparse(Shared)).
+    """Return the site's representation with its innermost dense values replaced by `inner`.
+
+    Pruning, then sharing gives Sparse(Shared).
 
     Raises:
-        UserError: the values are shared already, or `inner` has another number of values.
+        UserError: the values are shared or quantised already, or `inner` has another number of values.
     """
-    return inner.reshape_to(shape) if representation is None else representation.replace_innermost(inner)
+    if representation is None:
+        return inner.reshape_to(shape)
+    return representation.replace_innermost(inner)
 
 
 def describe_representations(network: nn.Module) -> dict[str, dict[str, Any]]:
-    """What is represented how, as JSON: `restore_representations` puts it into a freshly built network."""
-    return {site: found.to_spec() for site, found in collect_representations(network).items()}
+    """Return the spec of every represented site, as JSON that `restore_representations` reads."""
+    return {site: representation.to_spec() for site, representation in collect_representations(network).items()}
 
 
 def restore_representations(network: nn.Module, specs: Mapping[str, Mapping[str, Any]]) -> None:
@@ -105,78 +117,98 @@ def restore_representations(network: nn.Module, specs: Mapping[str, Mapping[str,
 
 
 def collect_stored_tensors(network: nn.Module) -> dict[str, tuple[Representation, tuple[Tensor, ...]]]:
-    """Every tensor a file must hold: parameters and buffers of the state dict, tied ones once, sorted by name.
+    """Return every tensor that a file must hold: parameters and buffers of the state dict, sorted by name.
 
-    A tied tensor goes by the first of its names in sorted order.
+    A tied tensor appears once, under its first name in sorted order.
     """
-    found: dict[str, tuple[Representation, tuple[Tensor, ...]]]
-    found = {site: (held, _get_originals(inside)) for site, held, inside in _iterate_represented_sites(network)}
-    inside = tuple(f"{_get_parametrization_path(site)}." for site, _, _ in _iterate_represented_names(network))
-    plain: dict[int, tuple[str, Tensor]] = {}
-    for name, tensor in sorted(network.state_dict(keep_vars=True).items()):
-        if not name.startswith(inside):
-            plain.setdefault(id(tensor), (name, tensor))
-    for name, tensor in plain.values():
+    stored: dict[str, tuple[Representation, tuple[Tensor, ...]]] = {}
+    for site, representation, parametrization in _iterate_represented_sites(network):
+        stored[site] = representation, _get_originals(parametrization)
+    for name, tensor in _iterate_plain_tensors(network):
         dense = Dense.from_tensor(tensor)
-        found[name] = dense, dense.stored_tensors
-    return dict(sorted(found.items()))
+        stored[name] = dense, dense.stored_tensors
+    return dict(sorted(stored.items()))
 
 
 def replace_tensors(network: nn.Module, values: Mapping[str, Tensor]) -> None:
     """Put tensors in place of plain parameters and buffers, in all their owners, on any device."""
-    everyone = _group_owners_by_tensor(network)
-    owners = {site: everyone[id(_get_tied_object(*_find_owner(network, site)))] for site in values}
+    owners_by_tensor = _group_owners_by_tensor(network)
+    # Looked up before the first replacement: another name of a tied tensor would then lead to the new tensor.
+    owners_by_site = {}
+    for site in values:
+        shared_object = _get_tied_object(*_find_owner(network, site))
+        owners_by_site[site] = owners_by_tensor[id(shared_object)]
     for site, value in values.items():
-        module, leaf = owners[site][0]
-        if leaf not in module._buffers:
-            _set_plain_parameter(owners[site], value)
+        owners = owners_by_site[site]
+        first_module, first_leaf = owners[0]
+        if first_leaf not in first_module._buffers:
+            _set_plain_parameter(owners, value)
             continue
-        for module, leaf in owners[site]:
+        for module, leaf in owners:
             module._buffers[leaf] = value
 
 
 def _iterate_represented_sites(
     network: nn.Module,
 ) -> Iterator[tuple[str, Representation, parametrize.ParametrizationList]]:
-    names: dict[parametrize.ParametrizationList, list[str]] = {}
-    for site, module, leaf in _iterate_represented_names(network):
-        names.setdefault(_get_parametrizations(module)[leaf], []).append(site)
-    for inside, sites in names.items():
-        yield min(sites), cast(Representation, inside[0]), inside
+    """Yield each represented site once, with its representation and the parametrization that holds its originals."""
+    names_by_parametrization: dict[parametrize.ParametrizationList, list[str]] = {}
+    for name, module, leaf in _iterate_represented_names(network):
+        names_by_parametrization.setdefault(_get_parametrizations(module)[leaf], []).append(name)
+    for parametrization, names in names_by_parametrization.items():
+        yield min(names), cast(Representation, parametrization[0]), parametrization
 
 
 def _iterate_represented_names(network: nn.Module) -> Iterator[tuple[str, nn.Module, str]]:
-    """Every name of a represented site, with the module and the attribute it stands for."""
-    for name, module in network.named_modules(remove_duplicate=False):
+    """Yield every name of a represented site, with the module and the attribute it stands for."""
+    for prefix, module in network.named_modules(remove_duplicate=False):
         for leaf in _get_parametrizations(module):
             if _find_representation(module, leaf) is not None:
-                yield f"{name}.{leaf}" if name else leaf, module, leaf
+                yield f"{prefix}.{leaf}" if prefix else leaf, module, leaf
 
 
-def _get_parametrization_path(site: str) -> str:
-    name, _, leaf = site.rpartition(".")
-    return f"{name}.parametrizations.{leaf}" if name else f"parametrizations.{leaf}"
+def _iterate_plain_tensors(network: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """Yield the tensors of the state dict that no representation holds, tied ones once, sorted by name."""
+    represented = tuple(_get_state_prefix(site) for site, _, _ in _iterate_represented_names(network))
+    visited: set[int] = set()
+    # keep_vars: without it a state dict holds detached views, and tied tensors are no longer the same object.
+    for name, tensor in sorted(network.state_dict(keep_vars=True).items()):
+        if not name.startswith(represented) and id(tensor) not in visited:
+            visited.add(id(tensor))
+            yield name, tensor
+
+
+def _get_state_prefix(site: str) -> str:
+    """Return the prefix under which torch's state dict keeps the originals and buffers of a represented site."""
+    module_name, _, leaf = site.rpartition(".")
+    return f"{module_name}.parametrizations.{leaf}." if module_name else f"parametrizations.{leaf}."
 
 
 def _find_representation(module: nn.Module, leaf: str) -> Representation | None:
-    inside = _get_parametrizations(module).get(leaf)
-    return inside[0] if inside is not None and isinstance(inside[0], Representation) else None
+    parametrization = _get_parametrizations(module).get(leaf)
+    if parametrization is None or not isinstance(parametrization[0], Representation):
+        return None
+    return parametrization[0]
 
 
 def _get_parametrizations(module: nn.Module) -> dict[str, parametrize.ParametrizationList]:
-    """The parametrizations of a module's own tensors."""
-    found = module._modules.get("parametrizations") if parametrize.is_parametrized(module) else None
-    return cast(dict[str, parametrize.ParametrizationList], dict(found.items()) if found else {})  # type: ignore[operator]
+    """Return the parametrizations of a module's own tensors, by the attribute's name."""
+    if not parametrize.is_parametrized(module):
+        return {}
+    parametrizations = cast(nn.ModuleDict | None, module._modules.get("parametrizations"))
+    if not parametrizations:
+        return {}
+    return cast(dict[str, parametrize.ParametrizationList], dict(parametrizations.items()))
 
 
-def _get_originals(inside: parametrize.ParametrizationList) -> tuple[Tensor, ...]:
-    return tuple(getattr(inside, f"original{index}") for index in range(inside.ntensors))
+def _get_originals(parametrization: parametrize.ParametrizationList) -> tuple[Tensor, ...]:
+    return tuple(getattr(parametrization, f"original{index}") for index in range(parametrization.ntensors))
 
 
 def _find_owner(network: nn.Module, site: str) -> TensorOwner:
-    name, _, leaf = site.rpartition(".")
+    module_name, _, leaf = site.rpartition(".")
     try:
-        module = network.get_submodule(name)
+        module = network.get_submodule(module_name)
     except AttributeError:
         raise UserError(f"the network has no tensor '{site}'") from None
     if not parametrize.is_parametrized(module, leaf) and leaf not in module._parameters | module._buffers:
@@ -185,34 +217,43 @@ def _find_owner(network: nn.Module, site: str) -> TensorOwner:
 
 
 def _find_owners(network: nn.Module, site: str) -> list[TensorOwner]:
-    """Every module and attribute that holds the same parameter as `site`."""
-    return _group_owners_by_tensor(network)[id(_get_tied_object(*_find_owner(network, site)))]
+    """Return every module and attribute that holds the same parameter as `site`."""
+    shared_object = _get_tied_object(*_find_owner(network, site))
+    return _group_owners_by_tensor(network)[id(shared_object)]
 
 
 def _get_tied_object(module: nn.Module, leaf: str) -> object:
-    """What the owners of a tied tensor have in common: parameter, buffer, or parametrization."""
-    return (module._parameters | module._buffers | _get_parametrizations(module))[leaf]
+    """Return the object that all owners of a tied tensor share: a parameter, a buffer or a parametrization."""
+    return _get_tied_objects(module)[leaf]
+
+
+def _get_tied_objects(module: nn.Module) -> dict[str, Any]:
+    return module._parameters | module._buffers | _get_parametrizations(module)
 
 
 def _group_owners_by_tensor(network: nn.Module) -> dict[int, list[TensorOwner]]:
-    """Every module and attribute that holds a tensor, by the identity of what they share (`_get_tied_object`)."""
-    found: dict[int, list[TensorOwner]] = {}
+    """Return every module and attribute that holds a tensor, by the `id` of the object they share."""
+    owners_by_tensor: dict[int, list[TensorOwner]] = {}
     for module in network.modules():
-        if not isinstance(module, parametrize.ParametrizationList):
-            for leaf, inside in (module._parameters | module._buffers | _get_parametrizations(module)).items():
-                found.setdefault(id(inside), []).append((module, leaf))
-    return found
+        # torch keeps the originals as parameters of the ParametrizationList; they belong to the represented site.
+        if isinstance(module, parametrize.ParametrizationList):
+            continue
+        for leaf, shared_object in _get_tied_objects(module).items():
+            owners_by_tensor.setdefault(id(shared_object), []).append((module, leaf))
+    return owners_by_tensor
 
 
 def _check_representable(network: nn.Module, site: str, representation: Representation) -> None:
     module, leaf = _find_owner(network, site)
-    if parametrize.is_parametrized(module, leaf) and _find_representation(module, leaf) is None:
+    is_parametrized = parametrize.is_parametrized(module, leaf)
+    if is_parametrized and _find_representation(module, leaf) is None:
         raise UserError(f"site {site}: it has a parametrization of another kind")
-    if not parametrize.is_parametrized(module, leaf) and leaf not in module._parameters:
+    if not is_parametrized and leaf not in module._parameters:
         raise UserError(f"site {site}: only parameters can be represented, it is a buffer")
-    if getattr(module, leaf).shape != representation.shape:
-        raise UserError(f"site {site} has shape {tuple(getattr(module, leaf).shape)}, not {representation.shape}")
-    if not parametrize.is_parametrized(module, leaf):
+    shape = getattr(module, leaf).shape
+    if shape != representation.shape:
+        raise UserError(f"site {site} has shape {tuple(shape)}, not {representation.shape}")
+    if not is_parametrized:
         _check_memory_overlap(network, site, module._parameters[leaf])
 
 
@@ -225,53 +266,63 @@ def _check_memory_overlap(network: nn.Module, site: str, parameter: nn.Parameter
             raise UserError(f"site {site} shares its memory with {name}: such sites can't be represented")
 
 
-def _is_memory_shared(one: Tensor, other: Tensor) -> bool:
-    first, second = sorted((tensor.data_ptr(), tensor.data_ptr() + tensor.nbytes) for tensor in (one, other))
-    return first[1] > second[0] > 0 and one.device == other.device
+def _is_memory_shared(tensor: Tensor, other: Tensor) -> bool:
+    if tensor.device != other.device:
+        return False
+    start, other_start = tensor.data_ptr(), other.data_ptr()
+    if not start or not other_start:  # an empty tensor, or one on the meta device
+        return False
+    return start < other_start + other.nbytes and other_start < start + tensor.nbytes
 
 
 def _register_representation(owners: list[TensorOwner], representation: Representation) -> None:
     module, leaf = owners[0]
-    parametrize.register_parametrization(module, leaf, representation.to(getattr(module, leaf).device))
+    device = getattr(module, leaf).device
+    parametrize.register_parametrization(module, leaf, representation.to(device))
     _sort_parametrizations(module)
-    for other, name in owners[1:]:
-        _share_parametrization(other, name, _get_parametrizations(module)[leaf])
+    parametrization = _get_parametrizations(module)[leaf]
+    for other_module, other_leaf in owners[1:]:
+        _share_parametrization(other_module, other_leaf, parametrization)
 
 
-def _share_parametrization(module: nn.Module, leaf: str, inside: parametrize.ParametrizationList) -> None:
-    """Host a parametrization that exists already."""
+def _share_parametrization(module: nn.Module, leaf: str, parametrization: parametrize.ParametrizationList) -> None:
+    """Make a module use a parametrization that exists already."""
+    # torch can only register a new one: a placeholder sets up the module's class, then gives way.
     parametrize.register_parametrization(module, leaf, nn.Identity())
-    cast(nn.ModuleDict, module.parametrizations)[leaf] = inside
+    cast(nn.ModuleDict, module.parametrizations)[leaf] = parametrization
     _sort_parametrizations(module)
 
 
 def _sort_parametrizations(module: nn.Module) -> None:
     """Order a module's parametrizations by name: an optimiser's state goes by the order of parameters."""
-    inside = cast(nn.ModuleDict, module.parametrizations)._modules
-    for leaf in sorted(inside):
-        inside[leaf] = inside.pop(leaf)
+    parametrizations = cast(nn.ModuleDict, module.parametrizations)._modules
+    for leaf in sorted(parametrizations):
+        parametrizations[leaf] = parametrizations.pop(leaf)
 
 
 def _set_plain_parameter(owners: list[TensorOwner], value: Tensor) -> None:
     """Make `value` the plain parameter of all owners."""
-    module, leaf = owners[0]
-    before = (
-        _get_originals(_get_parametrizations(module)[leaf])[0]
-        if leaf in _get_parametrizations(module)
-        else getattr(module, leaf)
-    )
-    parameter = nn.Parameter(value, requires_grad=before.requires_grad)
+    first_module, first_leaf = owners[0]
+    parametrizations = _get_parametrizations(first_module)
+    if first_leaf in parametrizations:
+        replaced = _get_originals(parametrizations[first_leaf])[0]
+    else:
+        replaced = getattr(first_module, first_leaf)
+    parameter = nn.Parameter(value, requires_grad=replaced.requires_grad)
     for module, leaf in owners:
         if leaf in _get_parametrizations(module):
             _remove_parametrization(module, leaf)
-        setattr(module, leaf, parameter)  # a recurrent layer keeps a second list of its own
+        # Not through `_parameters`: a recurrent layer's __setattr__ keeps a second list of its weights.
+        setattr(module, leaf, parameter)
 
 
 def _remove_parametrization(module: nn.Module, leaf: str) -> None:
-    """Take one parametrization off, and leave the module's class alone: a deep copy of the network may share it."""
-    kept = {name: inside for name, inside in _get_parametrizations(module).items() if name != leaf}
+    """Take one parametrization off; the other ones of the module are registered again."""
+    remaining = _get_parametrizations(module)
+    del remaining[leaf]
+    # torch's own removal deletes the property from the parametrized class, which a deep copy of the network may share.
     module.__class__ = parametrize.type_before_parametrizations(module)
     del module._modules["parametrizations"]
-    for name, inside in kept.items():
-        module._parameters[name] = nn.Parameter(torch.empty(0))
-        _share_parametrization(module, name, inside)
+    for other_leaf, parametrization in remaining.items():
+        module._parameters[other_leaf] = nn.Parameter(torch.empty(0))
+        _share_parametrization(module, other_leaf, parametrization)

@@ -11,11 +11,11 @@ from convarium.coding.site_streams import SiteReader, SiteWriter
 from convarium.errors import UserError
 from convarium.representations.base import Representation, check_spec_keys, check_whole_number
 
-MAX_CODEBOOK_SIZE = 65_536
+MAX_CODEBOOK_SIZE = 65_536  # ids of at most 16 bits
 
 
 class Shared(Representation):
-    """Each value is the entry of a trainable codebook that its id names; stored in ceil(log2 size) bits a value."""
+    """Each value is an entry of a trainable codebook, chosen by its id: ceil(log2 size) bits for each value."""
 
     kind = "shared"
     ids: Tensor
@@ -28,7 +28,7 @@ class Shared(Representation):
 
     @classmethod
     def from_codebook(cls, codebook: Tensor, ids: Tensor) -> Self:
-        """Share the entries of `codebook` (a float32 vector) by `ids`, in the shape of `ids`.
+        """Return the tensor `codebook[ids]` as a Shared, in the shape of `ids`; the codebook becomes float32.
 
         Raises:
             UserError: an id that the codebook lacks, or a codebook of no or more than 65,536 entries.
@@ -44,56 +44,57 @@ class Shared(Representation):
 
     def project(self, dense: Tensor) -> Self:
         """Keep the ids; each entry becomes the mean of its members (least squares). Entries without members stay."""
-        members, ids = dense.detach().flatten().double(), self.ids.to(dense.device)
+        (codebook,) = self.stored_tensors
+        members = dense.detach().flatten().double()
+        ids = self.ids.to(dense.device)
         counts = torch.bincount(ids, minlength=self.size)
         means = torch.bincount(ids, members, self.size) / counts.clamp(min=1)
-        self._stored_tensors = (
-            torch.where(counts > 0, means.to(self.stored_tensors[0].dtype), self.stored_tensors[0]),
-        )
+        self._stored_tensors = (torch.where(counts > 0, means.to(codebook.dtype), codebook),)
         return self
 
     def forward(self, *tensors: Tensor) -> Tensor:
-        """Look every id up; the gradient of an entry is the sum over its members."""
-        values: Tensor = _CodebookLookup.apply(tensors[0], self.ids)
+        """Look up every id; the gradient of an entry is the sum over its members."""
+        (codebook,) = tensors
+        values: Tensor = _CodebookLookup.apply(codebook, self.ids)
         return values.view(self.shape)
 
     def extract_innermost(self, dense: Tensor) -> Tensor:
-        """Refused: shared values are no longer dense."""
+        """Raise UserError: shared values are no longer dense."""
         raise UserError("its weights are already shared by a codebook: no dense values are left to work on")
 
     def replace_innermost(self, inner: Representation) -> Representation:
-        """Refused, as `innermost`."""
+        """Raise UserError: shared values are no longer dense."""
         raise UserError("its weights are already shared by a codebook: no dense values are left to replace")
 
     def rebuild(self, dense: Tensor, tensors: Sequence[Tensor]) -> Representation:
-        """The entries that still occur, by value."""
+        """Return a Shared with the entries that still occur, in ascending order."""
         codebook, ids = torch.unique(dense.detach().flatten(), return_inverse=True)
         return Shared.from_codebook(codebook, ids).reshape_to(dense.shape)
 
     def to_spec(self) -> dict[str, Any]:
-        """The number of codebook entries."""
+        """Return the kind and the number of codebook entries."""
         return {"kind": self.kind, "size": self.size}
 
     @classmethod
     def from_spec(cls, spec: Mapping[str, Any], shape: Sequence[int]) -> Self:
-        """Build an unfitted one."""
+        """Build an unfitted representation."""
         check_spec_keys(spec, "size")
         return cls(shape, check_whole_number(spec, "size", 1, MAX_CODEBOOK_SIZE))
 
     def encode(self, tensors: Sequence[Tensor], stream: SiteWriter) -> None:
-        """The codebook, then ids."""
+        """Write the codebook, then the ids."""
         stream.write_values("codebooks", tensors[0])
         stream.write_symbols("weights", self.ids, self.size)
 
     def decode(self, stream: SiteReader) -> Self:
-        """Read codebook and ids."""
+        """Read the codebook and the ids."""
         self._stored_tensors = (stream.read_values("codebooks", self.size, torch.float32),)
         self.ids = stream.read_symbols("weights", self.numel, self.size)
         return self
 
 
 class _CodebookLookup(torch.autograd.Function):
-    """Codebook entries by id. `bincount` sums in one fixed order on the CPU, `index_put` on a GPU that is told to."""
+    """Codebook entries by id, with a gradient that sums in a fixed order, so that training is repeatable."""
 
     @staticmethod
     def forward(ctx: FunctionCtx, codebook: Tensor, ids: Tensor) -> Tensor:
@@ -105,6 +106,9 @@ class _CodebookLookup(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         (ids,) = ctx.saved_tensors
         (gradient,) = gradients
+        # On a GPU `bincount` has no fixed order; `index_put_` has one under torch's deterministic algorithms.
         if gradient.is_cuda:
-            return gradient.new_zeros(ctx.size).index_put_((ids.long(),), gradient, accumulate=True), None
-        return torch.bincount(ids, gradient, ctx.size).to(gradient.dtype), None
+            sums = gradient.new_zeros(ctx.size).index_put_((ids.long(),), gradient, accumulate=True)
+        else:
+            sums = torch.bincount(ids, gradient, ctx.size).to(gradient.dtype)
+        return sums, None

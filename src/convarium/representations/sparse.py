@@ -1,4 +1,4 @@
-"""A few values at stored positions, zeros elsewhere (Han et al. 2015, 2016)."""
+"""Few values at stored positions, zeros elsewhere (Han et al. 2015 and 2016)."""
 
 from collections.abc import Mapping, Sequence
 from math import prod
@@ -16,7 +16,7 @@ from convarium.representations.dense import Dense
 
 
 class Sparse(Representation):
-    """`inner` holds the values of the kept positions, a vector in ascending order of position."""
+    """Zeros but for kept positions; `inner` holds their values, a vector in ascending order of position."""
 
     kind = "sparse"
     positions: Tensor
@@ -34,30 +34,33 @@ class Sparse(Representation):
         Raises:
             UserError: a position twice, or outside of `dense`.
         """
-        return cls.from_positions(positions, dense.shape, Dense((positions.numel(),), dense.dtype)).project(dense)
+        inner = Dense((positions.numel(),), dense.dtype)
+        return cls.from_positions(positions, dense.shape, inner).project(dense)
 
     @classmethod
     def from_positions(cls, positions: Tensor, shape: Sequence[int], inner: Representation) -> Self:
-        """Place the fitted `inner` at `positions`: its n-th value at the n-th lowest of them.
+        """Place the values of the fitted `inner` at `positions`: its n-th value at the n-th lowest of them.
 
         Raises:
             UserError: a position twice, or outside of `shape`, or not as many as `inner` has values.
         """
         ordered = positions.detach().flatten().to(torch.int64).sort().values
         size = prod(shape)
-        if ordered.numel() and (ordered[0] < 0 or ordered[-1] >= size or bool((ordered[1:] == ordered[:-1]).any())):
-            raise UserError(f"positions must be distinct and in 0..{size - 1}")
+        if ordered.numel():
+            is_outside = ordered[0] < 0 or ordered[-1] >= size
+            if is_outside or bool((ordered[1:] == ordered[:-1]).any()):
+                raise UserError(f"positions must be distinct and in 0..{size - 1}")
         sparse = cls(shape, inner.reshape_to((ordered.numel(),)))
         sparse.positions = ordered
         return sparse
 
     @property
     def stored_tensors(self) -> tuple[Tensor, ...]:
-        """What `inner` stores."""
+        """The tensors that `inner` stores."""
         return self.inner.stored_tensors
 
     def right_inverse(self, dense: Tensor) -> tuple[Tensor, ...]:
-        """Hand over what `inner` stores."""
+        """Hand the tensors of `inner` over to a network."""
         return self.inner.right_inverse(dense)
 
     def project(self, dense: Tensor) -> Self:
@@ -71,51 +74,53 @@ class Sparse(Representation):
         return dense.view(self.shape)
 
     def extract_innermost(self, dense: Tensor) -> Tensor:
-        """The values of `inner`'s innermost."""
+        """Return the values that the innermost Dense of `inner` holds."""
         return self.inner.extract_innermost(self._gather_kept(dense))
 
     def replace_innermost(self, inner: Representation) -> Representation:
-        """The same positions around the refitted `inner`."""
+        """Return the same positions with the innermost Dense of this `inner` replaced."""
         return type(self).from_positions(self.positions, self.shape, self.inner.replace_innermost(inner))
 
     def _gather_kept(self, dense: Tensor) -> Tensor:
         return dense.flatten().index_select(0, self.positions.to(dense.device))
 
     def rebuild(self, dense: Tensor, tensors: Sequence[Tensor]) -> Representation:
-        """The values that are not zero; the first one where there is no other."""
+        """Return a Sparse with the values of `dense` that are not zero; if all are zero, it keeps the first one."""
         flat = dense.detach().flatten()
         positions = flat.nonzero().flatten()
         if not len(positions):
             positions = positions.new_zeros(1)
-        return type(self).from_positions(
-            positions, dense.shape, self.inner.rebuild(flat[positions.to(flat.device)], tensors)
-        )
+        inner = self.inner.rebuild(flat[positions], tensors)
+        return type(self).from_positions(positions, dense.shape, inner)
 
     def to_spec(self) -> dict[str, Any]:
-        """The number of kept values, and the structure of `inner`."""
+        """Return the kind, the number of kept values and the spec of `inner`."""
         return {"kind": self.kind, "nonzeros": self.inner.numel, "inner": self.inner.to_spec()}
 
     @classmethod
     def from_spec(cls, spec: Mapping[str, Any], shape: Sequence[int]) -> Self:
-        """Build an unfitted one."""
+        """Build an unfitted representation."""
         check_spec_keys(spec, "nonzeros", "inner")
         nonzeros = check_whole_number(spec, "nonzeros", 0, prod(shape))
         return cls(shape, representations.build_representation(spec["inner"], (nonzeros,)))
 
     def encode(self, tensors: Sequence[Tensor], stream: SiteWriter) -> None:
-        """Positions, then `inner`."""
+        """Write the positions, then `inner`."""
         stream.write_positions("indices", self.positions, self.shape)
         self.inner.encode(tensors, stream)
 
     def decode(self, stream: SiteReader) -> Self:
-        """Read positions, then `inner`."""
+        """Read the positions, then `inner`."""
         self.positions = stream.read_positions("indices", self.inner.numel, self.shape)
         self.inner.decode(stream)
         return self
 
 
 class _ScatterValues(torch.autograd.Function):
-    """Values at positions of a zero vector; the gradient is gathered. A third of the time of `index_put`."""
+    """Values at positions of a zero vector; the gradient is gathered.
+
+    Takes a third of the time that `index_put` takes.
+    """
 
     @staticmethod
     def forward(ctx: FunctionCtx, values: Tensor, positions: Tensor, size: int) -> Tensor:
