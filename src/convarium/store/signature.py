@@ -31,7 +31,7 @@ def compute_signature(
         version: the stage's version.
         stage_config: its config, as JSON values.
         parents: the signatures of the results that it starts from, in order.
-        fingerprint: of the dataset's content, None where the name says it all.
+        fingerprint: of the dataset's content, None where the dataset declares none.
 
     Raises:
         UserError: the config holds a value that is not JSON.
@@ -41,8 +41,8 @@ def compute_signature(
 
 
 def _check_json_value(value: Any, key_path: str) -> None:
-    # The exact type: json.dumps would also write a tuple or a number of numpy's that is a float, and the hash
-    # would be that of the list or the plain number.
+    # The exact type: json.dumps would also take a tuple or numpy's float64 (a subclass of float), and the hash would
+    # be that of the list or the float.
     value_type = type(value)
     if value_type is dict:
         for key, item in value.items():

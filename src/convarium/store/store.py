@@ -237,7 +237,7 @@ class Store:
             folder = stage_folder / name
             known_folder = self._folders.get(signature)
             if known_folder is not None:
-                # Of two folders with one signature (the readable name has changed) a finished one counts.
+                # Of two folders with one signature (the readable name has changed) the finished one counts.
                 is_better = known_folder.name != name and os.path.exists(folder / RECORD_FILE)  # noqa: PTH110, raises nothing
                 if not is_better:
                     continue

@@ -95,7 +95,7 @@ def _list_unlinked_folder(folder: Path) -> list[Path]:
 
 
 def _is_owned(path: Path) -> bool:
-    # Files and folders have different names of ours: a folder that is called log.txt is somebody else's.
+    # Names of our files hold for files only: a folder that is called log.txt is somebody else's.
     if path.is_dir() and not path.is_symlink():
         return _matches_any(path, WORK_FOLDER_PATTERN)
     return path.name in FILE_NAMES or _matches_any(path, LEASE_PATTERN, DRAFT_PATTERN)

@@ -23,10 +23,10 @@ def log_attempt_start(path: Path, attempt: int) -> None:
 
 def append_log_line(path: Path, text: str, extra_text: str = "") -> None:
     """Append a dated line, then `extra_text` (a traceback) unchanged; a full disk loses them and fails nothing."""
-    time = datetime.now(UTC).isoformat(timespec="seconds")
+    timestamp = datetime.now(UTC).isoformat(timespec="seconds")
     with suppress(OSError):
         with path.open("a", encoding="utf-8") as file:
-            file.write(f"# {time} {text}\n{extra_text}")
+            file.write(f"# {timestamp} {text}\n{extra_text}")
         limit_log_size(path)
 
 
