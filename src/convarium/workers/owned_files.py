@@ -16,11 +16,14 @@ from convarium.workers.lease import is_leased
 
 LEASE_PATTERN = re.compile(r"lease\.\d+")
 WORK_FOLDER_PATTERN = re.compile(r"checkpoints|work\.\d+")
+# A kill leaves drafts behind: 32 hexadecimal digits are a uuid4.
 DRAFT_PATTERN = re.compile(r"\.(lease|done\.json|failed\.json)\.[0-9a-f]{32}|\.curves\.jsonl")
 TRANSIENT_FOLDER_PATTERN = re.compile(r"\.(gone|merge)\.[0-9a-f]{32}")
+# The names that datasets/pixel_cache.py gives: DATASET-PART-KEY, its lock and its drafts.
 PIXEL_CACHE_PATTERN = re.compile(r"\.?.+-[a-z]+-[0-9a-f]{16}(\.lock|\.\w{8,})?")
-MANIFEST_PATTERN = re.compile(r"[0-9a-f]{16}\.json|\.[0-9a-f]{16}\.json\.\d+")
 PIXEL_CACHE_FILE_NAMES = ("pixels", "labels.npy", "about.json")
+# Those of datasets/folder_images/manifest.py: a digest of the image folder's path; drafts end with a pid.
+MANIFEST_PATTERN = re.compile(r"[0-9a-f]{16}\.json|\.[0-9a-f]{16}\.json\.\d+")
 
 
 def is_made_by_store(folder: Path, signature: str) -> bool:
@@ -68,7 +71,7 @@ def list_transient_folders(stage_folder: Path) -> list[Path]:
 
 
 def list_cache_files(cache: Path) -> Iterator[Path]:
-    """Yield our own files in the cache folder next to the store: inspected image folders and decoded images."""
+    """Yield our own files in the cache folder next to the store: manifests of image folders, and decoded images."""
     for path in _list_unlinked_folder(cache / "manifests"):
         if MANIFEST_PATTERN.fullmatch(path.name) and path.is_file():
             yield path
