@@ -44,6 +44,7 @@ class Store:
         self._stage_mtimes_ns: dict[str, int] = {}
         self._records: dict[str, Json] = {}
         self.unreadable: dict[str, UserError | OSError] = {}
+        # Behind a link that leads nowhere, the store would look like one that is only not created yet.
         for link in (self.root, *self.root.parents):
             if link.is_symlink() and not link.exists():
                 raise UserError(f"the store {self.root}: {link} is a link to {link.readlink()}, which is not there")

@@ -108,7 +108,7 @@ class ForkServer:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,
-                start_new_session=True,  # the terminal sends Ctrl-C to its whole session; the owner alone handles it
+                start_new_session=True,  # Ctrl-C goes to a whole process group; the owner alone is to handle it
             )
         return self._process
 
