@@ -1,10 +1,11 @@
-"""What a result was made by, and on what."""
+"""Provenance of a result: the host, the package versions and the source code that made it."""
 
 import os
 import platform
 import resource
 import subprocess
 import sys
+from contextlib import suppress
 from functools import lru_cache
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
@@ -18,11 +19,12 @@ PACKAGE_FOLDER = Path(__file__).resolve().parents[1]
 
 
 def collect_provenance() -> dict[str, Any]:
-    """Return the host, the versions and the source that this process runs with, as JSON."""
+    """Return the host, the versions and the source code that this process runs with, as JSON."""
+    process = current_process()
     return {
         "host": {
-            "name": current_process().host,
-            "boot": current_process().boot,
+            "name": process.host,
+            "boot": process.boot,
             "cpu": read_cpu_model(),
             "cores": count_cores(),
         },
@@ -34,30 +36,35 @@ def collect_provenance() -> dict[str, Any]:
 
 def count_cores() -> int:
     """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if hasattr(os, "sched_getaffinity"):  # not on macOS
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 @lru_cache
 def read_cpu_model() -> str:
-    """Return the processor's name."""
+    """Return the processor's model, or its architecture where the model is not known."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
         lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
+    for line in lines:
+        if line.startswith("model name"):
+            _, _, model = line.partition(":")
+            return model.strip()
+    return platform.processor() or platform.machine()
 
 
 @lru_cache
 def read_package_versions() -> dict[str, str]:
-    """Return the versions of Python and of the installed packages that figures depend on."""
-    found = {"python": platform.python_version()}
+    """Return the versions of Python and of those packages in RECORDED_PACKAGES that are installed."""
+    versions = {"python": platform.python_version()}
     for package in RECORDED_PACKAGES:
         try:
-            found[package] = version(package)
+            versions[package] = version(package)
         except PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 @lru_cache
@@ -65,22 +72,32 @@ def hash_source() -> str:
     """Return 12 hexadecimal digits of the sha256 of the package's Python source."""
     digest = sha256()
     for path in sorted(PACKAGE_FOLDER.rglob("*.py")):
-        digest.update(path.relative_to(PACKAGE_FOLDER).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+        module_path = path.relative_to(PACKAGE_FOLDER).as_posix()
+        digest.update(module_path.encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()[:12]
 
 
 @lru_cache
 def read_git_state() -> dict[str, str | None] | None:
-    """Return the commit of the package's source and a digest of what differs from it; None outside a checkout."""
+    """Return the commit of the package's source code and a digest of its uncommitted changes; None outside a checkout.
+
+    Returns:
+        "sha": the commit's hash, and "dirty": 12 hexadecimal digits, None where nothing is changed.
+    """
+    # An installed package may lie in somebody else's checkout: it counts only where git tracks it.
     if _run_git("ls-files", "--error-unmatch", "__init__.py") is None:
         return None
-    sha, difference = _run_git("rev-parse", "HEAD"), _run_git("diff", "HEAD", "--", ".")
-    dirty = sha256(difference).hexdigest()[:12] if difference else None
-    return {"sha": sha.decode().strip() if sha else None, "dirty": dirty}
+    commit = _run_git("rev-parse", "HEAD")
+    difference = _run_git("diff", "HEAD", "--", ".")
+    return {
+        "sha": commit.decode().strip() if commit else None,
+        "dirty": sha256(difference).hexdigest()[:12] if difference else None,
+    }
 
 
 def read_device_name() -> str:
-    """Return the name of the device a stage of this process computed on."""
+    """Return the name of the device that a stage of this process computed on."""
+    # Not imported: what has not loaded torch, or not initialised CUDA, has computed on the CPU.
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():
         return str(torch.cuda.get_device_name())
@@ -89,27 +106,28 @@ def read_device_name() -> str:
 
 def reset_peak_memory() -> None:
     """Begin a new measurement of peak memory, where Linux lets a process do so."""
-    try:
-        Path("/proc/self/clear_refs").write_text("5")
-    except OSError:
-        return
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")  # 5 resets VmHWM, see proc_pid_clear_refs(5)
 
 
 def measure_peak_memory_bytes() -> int:
-    """Return the most memory this process has held since `reset_peak_memory`, or since its start."""
+    """Return the most memory that this process has held since `reset_peak_memory`, or since its start."""
     try:
         lines = Path("/proc/self/status").read_text().splitlines()
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
-    except (OSError, StopIteration):
-        unit = 1 if sys.platform == "darwin" else 1024
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    except OSError:
+        lines = []
+    for line in lines:
+        if line.startswith("VmHWM"):
+            return int(line.split()[1]) * 1024
+    unit_bytes = 1 if sys.platform == "darwin" else 1024  # macOS gives bytes, others KiB
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit_bytes
 
 
 def _run_git(*arguments: str) -> bytes | None:
+    """Return what a git command in the package's folder prints, None where it fails or there is no git."""
+    command = ["git", "-C", str(PACKAGE_FOLDER), *arguments]
     try:
-        done = subprocess.run(
-            ["git", "-C", str(PACKAGE_FOLDER), *arguments], capture_output=True, timeout=10, check=False
-        )
+        process = subprocess.run(command, capture_output=True, timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return done.stdout if done.returncode == 0 else None
+    return process.stdout if process.returncode == 0 else None

@@ -1,4 +1,4 @@
-"""One process at a time may time something on a host."""
+"""The lock under which latency is timed: one process of a host at a time."""
 
 import fcntl
 import os
@@ -13,10 +13,16 @@ from convarium.store.disk import open_shared_file
 
 @contextmanager
 def hold_timing_lock(on_wait: Callable[[], None], path: Path | None = None) -> Iterator[None]:
-    """Hold the host's clock; while another process holds it, wait and call `on_wait` (which may raise) every second.
+    """Hold the host's timing lock; while another process holds it, wait and call `on_wait` every second.
 
-    The kernel releases the lock of a process that dies. Only timing waits for it: whatever else runs on the machine
-    shows up as spread.
+    Only timing waits for the lock: any other load of the machine shows up as spread of the times.
+
+    Args:
+        on_wait: it may raise to end the waiting.
+        path: the file to lock, shared by all users of the host.
+
+    Raises:
+        PermissionError: another user's lock file is not readable for all.
     """
     path = path or Path(gettempdir()) / "convarium-clock.lock"
     descriptor = open_shared_file(path)
@@ -26,7 +32,7 @@ def hold_timing_lock(on_wait: Callable[[], None], path: Path | None = None) -> I
             sleep(1)
         yield
     finally:
-        os.close(descriptor)
+        os.close(descriptor)  # this releases the lock; the kernel does the same for a process that is killed
 
 
 def _try_lock(descriptor: int) -> bool:

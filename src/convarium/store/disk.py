@@ -1,4 +1,4 @@
-"""Writes that a kill at any moment leaves either done or not begun."""
+"""Reading and writing the files of a store; a kill at any moment leaves a write either complete or not begun."""
 
 import errno
 import gc
@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from convarium.errors import UserError
 
-# what is refused for one folder is refused for all
+# Errors that every other folder would meet too: no space, a read-only disk, no more open files, no memory.
 DISK_WIDE_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 JsonShape = Mapping[str, type | tuple[type, ...]]
 
@@ -28,13 +28,14 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def publish_json(path: Path, value: Any) -> bool:
-    """Create `path` with `value`, unless it exists: of many writers the first wins. Return whether this one did."""
+    """Create `path` with `value` unless it exists: of many writers the first wins. Return whether this one did."""
     draft = _write_draft(path, value)
     try:
-        os.link(draft, path)
+        os.link(draft, path)  # unlike a rename, it never replaces a file
     except FileExistsError:
         return False
-    except FileNotFoundError:  # the winner has cleared the folder, drafts and all
+    except FileNotFoundError:
+        # The winner has removed this draft with the other leftovers of the folder.
         if path.exists():
             return False
         raise
@@ -48,41 +49,48 @@ def read_json(path: Path) -> Any:
     """Return the content of a JSON file, None if there is no such file.
 
     Raises:
-        UserError: the file is no JSON, or null.
+        UserError: the file is not JSON, or holds null, which could not be told from a missing file.
     """
     try:
         with open(path, "rb") as file:  # noqa: PTH123, half the time of Path.open
-            found = json.loads(file.read())
+            value = json.loads(file.read())
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (ValueError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # the latter: lists in lists, a thousand deep
         raise UserError(f"{path} is damaged: {error}") from None
-    if found is None:
+    if value is None:
         raise UserError(f"{path} is damaged: it holds null")
-    return found
+    return value
 
 
 def read_json_object(path: Path, shape: JsonShape) -> dict[str, Any] | None:
     """Return the object in a JSON file, None if there is no such file.
 
+    Args:
+        shape: keys that the object must have, with the types that their values may have.
+
     Raises:
-        UserError: the file is no JSON, another value, or a key of `shape` is missing or of another type.
+        UserError: the file is not JSON, holds another value, or a key of `shape` is missing or of another type.
     """
-    found = read_json(path)
-    if found is None:
+    value = read_json(path)
+    if value is None:
         return None
-    if not isinstance(found, dict):
+    if not isinstance(value, dict):
         raise UserError(f"{path} is damaged: it holds no JSON object")
-    for key, kind in shape.items():
-        if not isinstance(found.get(key, ...), kind):
-            wrong = f"its '{key}' is of another type" if key in found else f"it has no '{key}'"
-            raise UserError(f"{path} is damaged: {wrong}")
-    return found
+    for key, types in shape.items():
+        if key not in value:
+            raise UserError(f"{path} is damaged: it has no '{key}'")
+        if not isinstance(value[key], types):
+            raise UserError(f"{path} is damaged: its '{key}' is of another type")
+    return value
 
 
 @contextmanager
 def pause_gc() -> Iterator[None]:
-    """Keep Python from looking for cycles, which JSON never holds: a third of the time for thousands of records."""
+    """Switch off Python's search for reference cycles while JSON, which has none, is read.
+
+    With thousands of records the search takes a third of the time.
+    """
     if not gc.isenabled():
         yield
         return
@@ -103,47 +111,50 @@ def sync_file(path: Path) -> None:
 
 
 def sync_folder(path: Path) -> None:
-    """Wait until a folder's list of names is on the disk, where the file system can say so."""
+    """Wait until a folder's list of names is on the disk, where the file system can sync a folder."""
     with suppress(OSError):
         sync_file(path)
 
 
 @contextmanager
 def translate_write_errors(root: Path) -> Iterator[None]:
-    """Say a disk's refusal (full, read-only, no permission, not a folder) in the user's one line."""
+    """Raise a disk's refusal (full, read-only, no permission, not a folder) as a UserError of one line."""
     try:
         yield
     except OSError as error:
-        place = f" ({error.filename})" if error.filename and str(error.filename) != str(root) else ""
-        raise UserError(f"can't write to the store {root}: {error.strerror or error}{place}") from error
+        message = f"can't write to the store {root}: {error.strerror or error}"
+        if error.filename and str(error.filename) != str(root):
+            message += f" ({error.filename})"
+        raise UserError(message) from error
 
 
 def format_error(error: UserError | OSError) -> str:
-    """Return what is wrong in one line: of a disk's refusal, of which file or folder and why."""
+    """Return an error in one line; that of a disk's refusal names the file or folder and the reason."""
     if isinstance(error, OSError) and error.filename and error.strerror:
         return f"{error.filename}: {error.strerror}"
     return str(error)
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder and those above it, where they are missing.
+    """Create a folder and its missing parents.
 
     Raises:
-        NotADirectoryError: in the place of one of them is a file, or a link that leads nowhere; it tells which.
+        NotADirectoryError: one of them is a file, or a link that leads nowhere; the error names that one.
         OSError: the disk refuses.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
-        in_the_way = [one for one in (path, *path.parents) if os.path.lexists(one) and not os.path.isdir(one)]  # noqa: PTH112, raises nothing
-        if not in_the_way:
-            raise
-        why = "A link that leads nowhere" if in_the_way[0].is_symlink() else os.strerror(errno.ENOTDIR)
-        raise NotADirectoryError(errno.ENOTDIR, why, str(in_the_way[0])) from None
+        # The error of mkdir names `path`, which need not be the one that is not a folder.
+        for folder in (path, *path.parents):
+            if os.path.lexists(folder) and not os.path.isdir(folder):  # noqa: PTH112, raises nothing
+                reason = "A link that leads nowhere" if folder.is_symlink() else os.strerror(errno.ENOTDIR)
+                raise NotADirectoryError(errno.ENOTDIR, reason, str(folder)) from None
+        raise
 
 
 def list_folder(folder: Path) -> list[Path]:
-    """Return what is in a folder, in order; nothing of one that is not there or can't be read."""
+    """Return the paths in a folder, sorted; none if the folder is missing or can't be read."""
     try:
         return sorted(folder.iterdir())
     except OSError:
@@ -151,29 +162,31 @@ def list_folder(folder: Path) -> list[Path]:
 
 
 def open_shared_file(path: Path) -> int:
-    """Return the descriptor of a file that all users share to lock it; it is made where it is missing.
+    """Open the file that all users of a host lock, and return its descriptor; create it where it is missing.
 
     Raises:
-        PermissionError: somebody made one that others may not read.
+        PermissionError: its owner has made it unreadable for others.
     """
     if not path.exists():
         _create_shared_file(path)
     try:
-        return os.open(path, os.O_RDWR)  # some disks lock only what may be written
+        return os.open(path, os.O_RDWR)  # network file systems lock only files that are open for writing
     except PermissionError:
         pass
     try:
         return os.open(path, os.O_RDONLY)
     except PermissionError:
-        why = "It is for all users, but not readable for all: its owner can mend that with chmod a+rw"
-        raise PermissionError(errno.EACCES, why, str(path)) from None
+        reason = "It is for all users, but not readable for all: its owner can mend that with chmod a+rw"
+        raise PermissionError(errno.EACCES, reason, str(path)) from None
 
 
 def _create_shared_file(path: Path) -> None:
-    """Create an empty file whose mode no umask decides, in one step; of many creators the first wins."""
+    """Create an empty file that all users may read and write; of many creators the first wins."""
     draft = path.with_name(f".{path.name}.{uuid4().hex}")
     descriptor = os.open(draft, os.O_RDONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
+        # The umask narrows the mode of a created file, but not that of fchmod. The link comes after it, so that nobody
+        # meets a file that he may not open yet.
         os.fchmod(descriptor, 0o666)
         with suppress(FileExistsError):
             os.link(draft, path)
@@ -183,19 +196,19 @@ def _create_shared_file(path: Path) -> None:
 
 
 def check_store_root(text: str) -> Path:
-    """Return the place of a store that somebody named.
+    """Return the root of the store that a user names.
 
-    A store makes folders of its own and files beside it: neither the folder somebody works in nor one above it becomes
-    one, though it may be one already.
+    A store fills its folder with folders of its own and makes a cache folder next to it. So the current folder and
+    those above it are refused, unless there is a store already.
 
     Raises:
-        UserError: the name is empty, or such a folder's.
+        UserError: the text is empty, or names such a folder.
     """
     if not text.strip():
         raise UserError("runtime.store is empty, expected a folder such as outputs/store")
-    place = os.path.abspath(text)  # noqa: PTH100, keeps links, and is asked for each point
-    works_below = Path.cwd().is_relative_to(place)
-    if place == os.sep or (works_below and not Path(place, "store.json").is_file()):
+    absolute_path = os.path.abspath(text)  # noqa: PTH100, keeps links, and is asked for each point
+    holds_current_folder = Path.cwd().is_relative_to(absolute_path)
+    if absolute_path == os.sep or (holds_current_folder and not Path(absolute_path, "store.json").is_file()):
         raise UserError(
             f"runtime.store={text} is the folder you work in, or one above it; name one such as outputs/store"
         )
@@ -203,9 +216,9 @@ def check_store_root(text: str) -> Path:
 
 
 def cache_folder_of(root: Path) -> Path:
-    """Return the folder beside the store at `root` for what can be made again at any time."""
-    whole = root.resolve()
-    return whole.with_name(f"{whole.name}.cache")
+    """Return the folder next to the store at `root` for files that can be made again at any time."""
+    resolved_root = root.resolve()
+    return resolved_root.with_name(f"{resolved_root.name}.cache")
 
 
 def _write_draft(path: Path, value: Any) -> Path:

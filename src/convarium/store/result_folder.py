@@ -1,4 +1,4 @@
-"""The files of a result, by what they hold: no other module spells their names."""
+"""The names of a result's files: no other module spells them."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +11,7 @@ FAILURE_FILE = "failed.json"
 CURVES_FILE = "curves.jsonl"
 LOG_FILE = "log.txt"
 CHECKPOINT_FOLDER = "checkpoints"
+# A new file that a stage publishes must be listed here, or it is taken for the user's own and never removed.
 FILE_NAMES = (
     RECORD_FILE,
     FAILURE_FILE,
@@ -19,7 +20,7 @@ FILE_NAMES = (
     NETWORK_FILE,
     EXTERNAL_NETWORK_FILE,
     ONNX_MODEL_FILE,
-)  # a new file that a stage publishes must be listed here, or it is taken for the user's own
+)
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class ResultFolder:
 
     @property
     def network(self) -> Path:
-        """The compressed file, of a stage that makes a network."""
+        """The compressed file, which every stage that makes a network writes."""
         return self.path / NETWORK_FILE
 
     @property
@@ -40,34 +41,34 @@ class ResultFolder:
 
     @property
     def onnx_model(self) -> Path:
-        """The model that an executor ran, and that is timed."""
+        """The model that an ONNX executor ran when the quality was measured, and that is timed."""
         return self.path / ONNX_MODEL_FILE
 
     @property
     def record(self) -> Path:
-        """What was made from what, linked last: the result is done when it is there."""
+        """The record of inputs and result; it is linked last, so that the result is done when it exists."""
         return self.path / RECORD_FILE
 
     @property
     def failure(self) -> Path:
-        """Why it could not be made."""
+        """The record of the last attempt's failure."""
         return self.path / FAILURE_FILE
 
     @property
     def curves(self) -> Path:
-        """Reports of each epoch, a line each."""
+        """The stage's reports, a line of JSON each."""
         return self.path / CURVES_FILE
 
     @property
     def log(self) -> Path:
-        """What the stage's process printed; no part of the result."""
+        """The output of all attempts; it is not part of the result."""
         return self.path / LOG_FILE
 
     @property
     def checkpoints(self) -> Path:
-        """What a killed stage goes on from; gone when the result is done."""
+        """The folder of checkpoints, from which a killed stage resumes; it is removed when the result is done."""
         return self.path / CHECKPOINT_FOLDER
 
     def draft(self, lease_number: int) -> Path:
-        """Where the owner of a lease puts files until they are published together."""
+        """The folder for the files of one lease's owner, until they are published together."""
         return self.path / f"work.{lease_number}"

@@ -1,4 +1,4 @@
-"""The record of a finished result, and what must be in it to be read."""
+"""The record of a finished result, and the keys that it must have to be read."""
 
 from pathlib import Path
 from typing import Any
@@ -24,10 +24,10 @@ RECORD_SHAPE: disk.JsonShape = {
 
 
 def read_record(folder: Path) -> dict[str, Any] | None:
-    """Return the record in a result's folder, None if it has none.
+    """Return the record in a result folder, None if there is none.
 
     Raises:
-        UserError: it is damaged; the line says what to do.
+        UserError: the record is damaged; the error says how to repair the result.
     """
     path = ResultFolder(folder).record
     try:
@@ -40,7 +40,7 @@ def read_record(folder: Path) -> dict[str, Any] | None:
 
 
 def format_repair_hint(folder: Path) -> str:
-    """Return what to do about a result that is damaged."""
+    """Return, for an error's line, what the user can do about a damaged result."""
     return f"remove the folder {folder}, and the command that asked for it makes it again"
 
 

@@ -1,4 +1,4 @@
-"""The identity of a result: what made it, as canonical JSON, hashed."""
+"""The identity of a result: a hash of its inputs as canonical JSON."""
 
 import json
 import math
@@ -24,22 +24,37 @@ def canonical_json(value: Any) -> str:
 def compute_signature(
     stage: str, version: int, stage_config: Any, parents: Sequence[str], fingerprint: str | None
 ) -> str:
-    """Return the first 12 hexadecimal digits of the sha256 of everything a stage's result depends on."""
+    """Return the first 12 hexadecimal digits of the sha256 of everything that a stage's result depends on.
+
+    Args:
+        stage: the stage's name.
+        version: the stage's version.
+        stage_config: its config, as JSON values.
+        parents: the signatures of the results that it starts from, in order.
+        fingerprint: of the dataset's content, None where the dataset declares none.
+
+    Raises:
+        UserError: the config holds a value that is not JSON.
+    """
     text = canonical_json([stage, version, stage_config, list(parents), fingerprint])
     return sha256(text.encode()).hexdigest()[:SIGNATURE_LENGTH]
 
 
 def _check_json_value(value: Any, key_path: str) -> None:
-    kind = type(value)
-    if kind is dict:
+    # The exact type: json.dumps would also take a tuple or numpy's float64 (a subclass of float), and the hash would
+    # be that of the list or the float.
+    value_type = type(value)
+    if value_type is dict:
         for key, item in value.items():
             if type(key) is not str:
                 raise UserError(f"{key_path or 'config'}: the key {key!r} is not a string")
-            _check_json_value(item, f"{key_path}.{key}" if key_path else key)
-    elif kind is list:
+            item_path = f"{key_path}.{key}" if key_path else key
+            _check_json_value(item, item_path)
+    elif value_type is list:
         for index, item in enumerate(value):
             _check_json_value(item, f"{key_path}[{index}]")
-    elif kind is float and not math.isfinite(value):
+    elif value_type is float and not math.isfinite(value):
         raise UserError(f"{key_path or 'config'}: {value} is not a number that can be stored")
-    elif value is not None and kind not in (str, int, float, bool):
-        raise UserError(f"{key_path or 'config'}: a {kind.__name__} is none of str, int, float, bool, null, list, dict")
+    elif value is not None and value_type not in (str, int, float, bool):
+        type_name = value_type.__name__
+        raise UserError(f"{key_path or 'config'}: a {type_name} is none of str, int, float, bool, null, list, dict")

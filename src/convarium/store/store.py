@@ -1,4 +1,4 @@
-"""The folder in which a stage's result lives at its signature."""
+"""The store: find results, their records and failures by signature."""
 
 import os
 import re
@@ -17,25 +17,25 @@ from convarium.store.signature import SIGNATURE_LENGTH
 
 STORE_FORMAT = 2
 RESULT_FOLDER_PATTERN = re.compile(rf".*-([0-9a-f]{{{SIGNATURE_LENGTH}}})")
-PROBE_BYTES = 1 << 16
-MTIME_RESOLUTION_NS = 2_000_000_000  # nanoseconds; file systems tell times by seconds at worst
+PROBE_BYTES = 1 << 16  # about as much as the record of a result takes
+MTIME_RESOLUTION_NS = 2_000_000_000  # that of FAT; most file systems have finer times of change
 
-ANY_RUN = "*"
+ANY_RUN = "*"  # the run of a failure that holds for every run
 
 Json = dict[str, Any]
 
 
 class Store:
-    """Finds results by signature; `<root>/<stage>/<name>-<signature>/done.json` is a finished one.
+    """A folder of results; `<root>/<stage>/<name>-<signature>/done.json` is the record of a finished one.
 
-    What can't be read takes nothing else with it: it counts as not there, and `unreadable` says why.
+    A record that can't be read counts as missing and affects no other; `unreadable` holds the reason.
 
     Attributes:
-        unreadable: by signature, or by the name of a folder of many: a record that is damaged (UserError) or refused
-            by the disk (OSError).
+        unreadable: why a record can't be read, by its signature, or why a whole stage's folder can't, by its name:
+            UserError if it is damaged, OSError if the disk refuses.
 
     Raises:
-        UserError: `root` is not a folder, was made by another format of the store, or by somebody else.
+        UserError: `root` is not a folder, holds a store of another format, or a store.json of another program.
     """
 
     def __init__(self, root: Path) -> None:
@@ -44,6 +44,7 @@ class Store:
         self._stage_mtimes_ns: dict[str, int] = {}
         self._records: dict[str, Json] = {}
         self.unreadable: dict[str, UserError | OSError] = {}
+        # Behind a link that leads nowhere, the store would look like one that is only not created yet.
         for link in (self.root, *self.root.parents):
             if link.is_symlink() and not link.exists():
                 raise UserError(f"the store {self.root}: {link} is a link to {link.readlink()}, which is not there")
@@ -62,21 +63,26 @@ class Store:
 
     @property
     def is_created(self) -> bool:
-        """Whether there is a folder that a store was made in."""
+        """Whether `root` was prepared as a store."""
         return (self.root / "store.json").is_file()
 
     def require(self, read_only: bool = False) -> "Store":
-        """Return this store, refuse one that is not there; only `read_only`, results alone are enough.
+        """Return this store if it exists.
+
+        Args:
+            read_only: also accept a folder without store.json that holds results, such as a copy of some.
 
         Raises:
             UserError: there is no folder, or one that is not a store.
         """
-        if not self.is_created and not (read_only and any(self.read_records())):
-            raise UserError(f"{self.root} is not a store: it has no store.json")
-        return self
+        if self.is_created:
+            return self
+        if read_only and any(self.read_records()):
+            return self
+        raise UserError(f"{self.root} is not a store: it has no store.json")
 
     def prepare(self) -> None:
-        """Create the store where it is missing, and write as much as a result's record needs, as a try.
+        """Create the store where it is missing, and check with a trial file that a result's record could be written.
 
         Raises:
             UserError: the disk is full or refuses to be written to.
@@ -92,58 +98,65 @@ class Store:
                 probe.unlink(missing_ok=True)
 
     def folder_of(self, node: Node) -> Path:
-        """Return the folder of a node, there or not; a result stored under another readable name keeps its folder."""
+        """Return the folder of a node, whether it exists or not.
+
+        A result that is stored under another readable name (the signature counts, not the name) keeps its folder.
+        """
         if node.signature not in self._folders and not self._stage_mtimes_ns:
             self._scan()
-        own = self.root / sanitize_name(node.stage) / f"{sanitize_name(node.name)}-{node.signature}"
-        return self._folders.get(node.signature, own)
+        default_folder = self.root / sanitize_name(node.stage) / f"{sanitize_name(node.name)}-{node.signature}"
+        return self._folders.get(node.signature, default_folder)
 
     def find_folder(self, signature: str) -> Path | None:
-        """Return the folder of a signature, None if there is none."""
+        """Return the folder of a signature, None if none exists."""
         if signature not in self._folders:
             self._scan()
         return self._folders.get(signature)
 
     def find_record(self, signature: str) -> Json | None:
-        """Return the record of a finished result, None if it is not there."""
-        return self._find_known_record(signature) or (
-            self._find_known_record(signature) if self.find_folder(signature) else None
-        )
+        """Return the record of a finished result, None if it is missing or can't be read."""
+        record = self._find_scanned_record(signature)
+        if record is None and self.find_folder(signature) is not None:
+            record = self._find_scanned_record(signature)
+        return record
 
     def walk_chain(self, signature: str) -> Iterator[Json]:
-        """Yield the record at a signature and those of its first parents, last first, as far as they are stored."""
+        """Yield the record at a signature, then that of its first parent and so on, as far as they are stored."""
         record = self.find_record(signature)
         while record is not None:
             yield record
-            record = self.find_record(record["parents"][0]) if record["parents"] else None
+            parents = record["parents"]
+            record = self.find_record(parents[0]) if parents else None
 
     def find_failure(self, signature: str) -> Json | None:
-        """Return the record of the last failure of a result that is not there, or can't be read."""
+        """Return the record of the last failure of a result that is missing or can't be read, None if there is none."""
         folder = self.find_folder(signature)
         if folder is None or self.find_record(signature):
             return None
         return self._list_unreadable_failures().get(signature) or _read_failure(folder)
 
     def select_finished(self, signatures: Iterable[str]) -> set[str]:
-        """Return those of many signatures that are done; looks through the store once."""
+        """Return those of many signatures that have a finished result; the store is scanned only once."""
         self._scan()
-        return {signature for signature in signatures if self._find_known_record(signature)}
+        return {signature for signature in signatures if self._find_scanned_record(signature)}
 
     def find_failures(self, signatures: Iterable[str], run_id: str) -> dict[str, Json]:
-        """Return the failures that a run recorded for some of many signatures; looks through the store once.
+        """Return, by signature, the failures that hold for a run; the store is scanned only once.
 
-        What can't be reached stays so: it counts whichever run found out. So does what can't be read.
+        They are those that this run recorded, and, whichever run found them, budgets that can't be reached and
+        results that can't be read.
         """
         self._scan()
-        asked = set(signatures)
-        found = {signature: _read_failure(self._folders[signature]) for signature in asked & self._folders.keys()}
-        remembered = {
-            signature: failure
-            for signature, failure in found.items()
-            if failure and (failure.get("run") in (run_id, ANY_RUN) or failure.get("kind") == BudgetNotReachable.kind)
-        }
-        others = self._list_unreadable_failures() | self._read_run_failures(run_id)
-        return remembered | {signature: others[signature] for signature in asked & others.keys()}
+        wanted_signatures = set(signatures)
+        failures: dict[str, Json] = {}
+        for signature in wanted_signatures & self._folders.keys():
+            failure = _read_failure(self._folders[signature])
+            if failure is not None and _holds_for_run(failure, run_id):
+                failures[signature] = failure
+        other_failures = self._list_unreadable_failures() | self._read_run_failures(run_id)
+        for signature in wanted_signatures & other_failures.keys():
+            failures[signature] = other_failures[signature]
+        return failures
 
     def resolve_signature(self, prefix: str) -> str:
         """Return the one signature that starts with `prefix`.
@@ -154,81 +167,109 @@ class Store:
         if not prefix:
             raise UserError("a signature is expected, not an empty text")
         self._scan()
-        found = sorted(signature for signature in self._folders if signature.startswith(prefix))
-        if not found:
+        matches = sorted(signature for signature in self._folders if signature.startswith(prefix))
+        if not matches:
             raise UserError(f"nothing in the store {self.root} has a signature that starts with '{prefix}'")
-        if len(found) > 1:
-            raise UserError(
-                f"'{prefix}' is short for {len(found)} signatures: {', '.join(found[:5])}; write more of it"
-            )
-        if self.find_record(found[0]) is None and found[0] in self.unreadable:
-            raise UserError(disk.format_error(self.unreadable[found[0]]))
-        return found[0]
+        if len(matches) > 1:
+            first_matches = ", ".join(matches[:5])
+            raise UserError(f"'{prefix}' is short for {len(matches)} signatures: {first_matches}; write more of it")
+        signature = matches[0]
+        if self.find_record(signature) is None and signature in self.unreadable:
+            raise UserError(disk.format_error(self.unreadable[signature]))
+        return signature
 
     def read_records(self, stage: str | None = None) -> Iterator[Json]:
-        """Yield the records of all finished results (of a stage), ordered by folder."""
+        """Yield the records of all finished results, or of those of one stage, ordered by folder."""
+        folder_name = None if stage is None else sanitize_name(stage)
+        records = []
+        # All are read before the first is yielded, because the caller must not run with the collector switched off.
         with disk.pause_gc():
-            folders = self.list_folders()
-            wanted = [one for one, folder in folders if stage is None or folder.parent.name == sanitize_name(stage)]
-            found = [self.find_record(signature) for signature in wanted]
-        yield from (done for done in found if done is not None)
+            for signature, folder in self.list_folders():
+                if folder_name is None or folder.parent.name == folder_name:
+                    records.append(self.find_record(signature))
+        yield from (record for record in records if record is not None)
 
     def list_folders(self) -> list[tuple[str, Path]]:
-        """Return every signature that has a folder, done or not, and the folder, ordered by folder."""
+        """Return every signature that has a folder, finished or not, with the folder, ordered by folder."""
         self._scan()
         return sorted(self._folders.items(), key=lambda item: str(item[1]))
 
     @contextmanager
     def record_unreadable(self, name: str) -> Iterator[None]:
-        """Keep what can't be read from stopping who reads on; `unreadable` tells it for as long as it lasts."""
+        """Catch the error of something that can't be read and keep it in `unreadable[name]` until it can be read."""
         self.unreadable.pop(name, None)
         try:
             yield
         except (UserError, OSError) as error:
             self.unreadable[name] = error
 
-    def _find_known_record(self, signature: str) -> Json | None:
+    def _find_scanned_record(self, signature: str) -> Json | None:
+        """Return the record of a signature whose folder the last scan saw; a record never changes, so it is kept."""
         if signature not in self._records and signature in self._folders:
             with self.record_unreadable(signature):
-                done = result_record.read_record(self._folders[signature])
-                if done is not None:
-                    self._records[signature] = done
+                record = result_record.read_record(self._folders[signature])
+                if record is not None:
+                    self._records[signature] = record
         return self._records.get(signature)
 
     def _scan(self) -> None:
-        """Read the folders whose time of change differs, or is too near to tell a later change by."""
+        """Update the map of folders: read those of the stages whose time of change differs from the last scan."""
         if not self.root.is_dir():
             return
-        for stage in list(os.scandir(self.root)):
-            with self.record_unreadable(stage.name):
-                changed = stage.stat().st_mtime_ns if stage.is_dir() else None
-                if changed is not None and self._stage_mtimes_ns.get(stage.name) != changed:
-                    self._scan_stage(stage.name)
-                    self._stage_mtimes_ns[stage.name] = changed if time.time_ns() - changed > MTIME_RESOLUTION_NS else 0
+        for entry in list(os.scandir(self.root)):
+            with self.record_unreadable(entry.name):
+                if not entry.is_dir():
+                    continue
+                mtime_ns = entry.stat().st_mtime_ns
+                if self._stage_mtimes_ns.get(entry.name) == mtime_ns:
+                    continue
+                self._scan_stage(entry.name)
+                # A change within the resolution would leave the same time: 0 has the folder read again next time.
+                is_settled = time.time_ns() - mtime_ns > MTIME_RESOLUTION_NS
+                self._stage_mtimes_ns[entry.name] = mtime_ns if is_settled else 0
 
     def _scan_stage(self, stage: str) -> None:
-        place = self.root / stage
-        for name in sorted(os.listdir(place)):
+        stage_folder = self.root / stage
+        for name in sorted(os.listdir(stage_folder)):
             match = RESULT_FOLDER_PATTERN.fullmatch(name)
-            known = self._folders.get(match[1]) if match else None
-            if match and (known is None or (known.name != name and os.path.exists(place / name / RECORD_FILE))):  # noqa: PTH110, raises nothing
-                self._folders[match[1]] = place / name
+            if match is None:
+                continue
+            signature = match[1]
+            folder = stage_folder / name
+            known_folder = self._folders.get(signature)
+            if known_folder is not None:
+                # Of two folders with one signature (the readable name has changed) the finished one counts.
+                is_better = known_folder.name != name and os.path.exists(folder / RECORD_FILE)  # noqa: PTH110, raises nothing
+                if not is_better:
+                    continue
+            self._folders[signature] = folder
 
     def _list_unreadable_failures(self) -> dict[str, Json]:
-        """Return the results that can't be read as failures."""
+        """Return, by signature, a failure for each result that can't be read."""
         return {
             name: _build_unreadable_failure(error) for name, error in self.unreadable.items() if name in self._folders
         }
 
     def _read_run_failures(self, run_id: str) -> dict[str, Json]:
-        """Return the failures of a run whose stages' own folders take nothing."""
-        files = (self.root / "runs" / run_id).glob("failed.*.json") if run_id else ()
-        found = {file.name.split(".")[1]: disk.read_json_object(file, {"error": str}) for file in files}
-        return {signature: failure for signature, failure in found.items() if failure}
+        """Return, by signature, the failures that a run could not write into the stages' own folders."""
+        if not run_id:
+            return {}
+        failures: dict[str, Json] = {}
+        for file in (self.root / "runs" / run_id).glob("failed.*.json"):
+            signature = file.name.split(".")[1]
+            failure = disk.read_json_object(file, {"error": str})
+            if failure is not None:
+                failures[signature] = failure
+        return failures
+
+
+def _holds_for_run(failure: Json, run_id: str) -> bool:
+    # A failure of another run may have a cause that is gone by now, but a budget stays out of reach.
+    return failure.get("run") in (run_id, ANY_RUN) or failure.get("kind") == BudgetNotReachable.kind
 
 
 def _read_failure(folder: Path) -> Json | None:
-    """Return the record of a failure; where that can't be read, this is one."""
+    """Return the record of a failure, None if there is none; a record that can't be read counts as a failure."""
     try:
         return disk.read_json_object(ResultFolder(folder).failure, {"error": str})
     except UserError as error:
@@ -238,10 +279,10 @@ def _read_failure(folder: Path) -> Json | None:
 
 
 def _build_unreadable_failure(error: UserError | OSError) -> Json:
-    """Return the failure that something can't be read is; what is damaged is the user's to mend."""
+    """Return the failure that an unreadable file amounts to; a damaged file is a mistake that the user can mend."""
     return {"error": disk.format_error(error), "mistake": isinstance(error, UserError), "kind": None, "run": ANY_RUN}
 
 
 def sanitize_name(text: str) -> str:
-    """Return a text as it stands in a folder's name."""
-    return re.sub(r"[^\w.=+-]", "_", text)[:100]
+    """Return a text as part of a folder's name: other characters than letters, digits and `_.=+-` become `_`."""
+    return re.sub(r"[^\w.=+-]", "_", text)[:100]  # most file systems allow 255 bytes, and the signature follows

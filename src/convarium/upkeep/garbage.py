@@ -1,4 +1,4 @@
-"""What lies in a store and nothing asks for: results of other versions of the stages, failures, work left behind."""
+"""Find and remove the garbage of a store: results of other versions of the stages, failures, leftovers."""
 
 import os
 import time
@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Set
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 from convarium.planning.plan import Plan
@@ -26,15 +27,19 @@ GARBAGE_KINDS = {
     "cache": "decoded images and the like beside the store: made again when they are needed",
 }
 ALWAYS_REMOVED_KINDS = ("failed", "left")
-ABANDONED_AFTER_SECONDS = 86400
+ABANDONED_AFTER_SECONDS = 86400  # a day: a younger folder may belong to a merge that still goes on
 
 
 @dataclass(frozen=True)
 class Garbage:
-    """What may go of a folder: of a stage's, or with no signature.
+    """A folder, or some files in it, that may be removed.
 
     Attributes:
-        stays: names in a stage's folder that no stage wrote; they are never removed, nor is the folder then.
+        kind: a key of GARBAGE_KINDS.
+        signature: that of a result folder, "" for another folder.
+        folder: the folder.
+        bytes: the size of the files that may be removed.
+        stays: names in a result folder that no stage wrote; they are never removed, nor is the folder then.
     """
 
     kind: str
@@ -44,41 +49,41 @@ class Garbage:
     stays: tuple[str, ...] = ()
 
 
-def find_garbage(store: Store, declared: Mapping[str, StageDeclaration], wanted: Set[str]) -> Iterator[Garbage]:
-    """Yield what is garbage: what a store wrote, in this place; a stage that has a living owner never.
+def find_garbage(
+    store: Store, declared: Mapping[str, StageDeclaration], referenced_signatures: Set[str]
+) -> Iterator[Garbage]:
+    """Yield the garbage among the files that a store wrote; nothing of a stage that has a living owner.
 
     Args:
         declared: the stages as they are now; results of a stage that is not among them are kept.
-        wanted: signatures that somebody wants; adopted weights stay anyhow, since nothing here makes them again.
+        referenced_signatures: of results to keep. Adopted weights are kept anyhow: they can't be made again.
     """
-    leases, stale = LeaseManager(""), OutdatedResults(store, declared)
-    stages = {sanitize_name(stage) for stage in declared}
+    leases = LeaseManager("")  # it only reads leases, for which no run is needed
+    outdated = OutdatedResults(store, declared)
+    stage_folder_names = {sanitize_name(stage) for stage in declared}
     for signature, folder in store.list_folders():
-        with suppress(OSError):  # what can't be looked into may be anything
-            kind = _classify_folder(store, signature, folder, stale, wanted, leases, stages)
-            if kind is None or not owned_files.is_made_by_store(folder, signature):
-                continue
-            stays, size = (
-                tuple(path.name for path in owned_files.list_foreign(folder)),
-                _measure_bytes(owned_files.list_owned(folder)),
+        with suppress(OSError):  # a folder that can't be read may hold anything
+            kind = _classify_folder(
+                store, signature, folder, outdated, referenced_signatures, leases, stage_folder_names
             )
-            if kind == "failed" and _has_checkpoints(folder):
-                records = _measure_bytes(_list_failure_files(folder))
-                yield Garbage("failed", signature, folder, records)
-                yield Garbage("unfinished", signature, folder, size - records, stays)
-            else:
-                yield Garbage(kind, signature, folder, size, stays)
-    yield from (Garbage("left", "", path, _measure_bytes([path])) for path in _find_abandoned_folders(store, stages))
+            if kind is not None and owned_files.is_made_by_store(folder, signature):
+                yield from _list_folder_garbage(kind, signature, folder)
+    for folder in _find_abandoned_folders(store, stage_folder_names):
+        yield Garbage("left", "", folder, _measure_bytes([folder]))
+    # A run that goes on may need its decoded images again, or be writing them.
+    if any(find_living_runs(store)):
+        return
     cache = disk.cache_folder_of(store.root)
-    if not any(find_living_runs(store)) and (files := list(owned_files.list_cache_files(cache))):
-        yield Garbage("cache", "", cache, _measure_bytes(files))
+    cache_files = list(owned_files.list_cache_files(cache))
+    if cache_files:
+        yield Garbage("cache", "", cache, _measure_bytes(cache_files))
 
 
 def find_planned_signatures(store: Store, only_living: bool = False) -> set[str]:
-    """Return what all plans in the store ask for, or those of runs that may be going on.
+    """Return the signatures of all plans in the store, or only of the plans of runs that may be going on.
 
     Raises:
-        UserError: a plan is damaged; what it asks for is not known.
+        UserError: a plan is damaged, so that its signatures are not known.
         OSError: a plan can't be read.
     """
     if only_living:
@@ -89,72 +94,83 @@ def find_planned_signatures(store: Store, only_living: bool = False) -> set[str]
 
 
 def remove_garbage(garbage: Iterable[Garbage]) -> dict[Garbage, OSError]:
-    """Remove what is ours of folders; what somebody has taken up or finished meanwhile stays.
+    """Remove garbage, except what somebody has taken up or finished since it was found.
 
-    Of a failure with checkpoints only its records go. Return what the disk did not let go, and why.
+    Of a failure with checkpoints only the record and the log are removed. Return what the disk refused to remove, with
+    the error.
     """
-    leases, refused = LeaseManager(f"gc-{uuid4().hex}"), dict[Garbage, OSError]()
-    for one in garbage:
+    leases = LeaseManager(f"gc-{uuid4().hex}")
+    refused: dict[Garbage, OSError] = {}
+    for item in garbage:
         try:
-            _remove_one(one, leases)
+            _remove_item(item, leases)
         except OSError as error:
-            refused[one] = error
+            refused[item] = error
     return refused
 
 
 def remove_result_folder(folder: Path) -> None:
-    """Remove what is ours of a stage's folder: in one step, unless somebody put something of his there, which stays."""
+    """Remove a result folder; if somebody else put files there, only our own files in it."""
     if not owned_files.list_foreign(folder):
+        # In one step for all who look for the result: a kill from here on leaves a folder that no scan takes for one.
         folder = folder.rename(folder.with_name(f".gone.{uuid4().hex}"))
     for path in owned_files.list_owned(folder):
         owned_files.remove_path(path)
     _remove_empty_folders(folder)
 
 
-def _remove_one(one: Garbage, leases: LeaseManager) -> None:
-    if one.kind == "cache":
-        for file in list(owned_files.list_cache_files(one.folder)):
+def _remove_item(item: Garbage, leases: LeaseManager) -> None:
+    if item.kind == "cache":
+        for file in list(owned_files.list_cache_files(item.folder)):
             owned_files.remove_path(file)
-            _remove_empty_folders(file.parent, file.parent.parent, one.folder)
-    elif is_run_folder(one.folder):
-        owned_files.remove_path(one.folder)
-    elif one.kind not in ("failed", "unfinished"):
-        remove_result_folder(one.folder)
-    elif lease := leases.take(one.folder):
-        is_done = ResultFolder(one.folder).record.exists()
-        if not is_done and one.kind == "failed" and _has_checkpoints(one.folder):
-            for path in _list_failure_files(one.folder):
-                path.unlink()
-        elif not is_done:
-            remove_result_folder(one.folder)
-        lease.release()
+            _remove_empty_folders(file.parent, file.parent.parent, item.folder)
+    elif is_run_folder(item.folder):
+        owned_files.remove_path(item.folder)
+    elif item.kind in ("failed", "unfinished"):
+        _remove_unfinished(item, leases)
+    else:
+        remove_result_folder(item.folder)
+
+
+def _remove_unfinished(item: Garbage, leases: LeaseManager) -> None:
+    """Remove a failure or an unfinished result under its lease, unless it has an owner or is finished by now."""
+    lease = leases.take(item.folder)
+    if lease is None:
+        return
+    is_finished = ResultFolder(item.folder).record.exists()
+    if not is_finished and item.kind == "failed" and _has_checkpoints(item.folder):
+        for path in _list_failure_files(item.folder):
+            path.unlink()
+    elif not is_finished:
+        remove_result_folder(item.folder)
+    lease.release()
 
 
 def _remove_empty_folders(*folders: Path) -> None:
-    """Remove folders that are empty."""
     for folder in folders:
-        with suppress(OSError):
+        with suppress(OSError):  # rmdir refuses a folder that is not empty
             folder.rmdir()
 
 
 class OutdatedResults:
-    """Tells results that no command asks for: of another version of a stage, or made from such ones."""
+    """Answers whether a result is outdated: of another version of its stage, or made from an outdated result."""
 
     def __init__(self, store: Store, declared: Mapping[str, StageDeclaration]) -> None:
         self._store, self._declared = store, declared
         self._outdated: dict[str, bool] = {}
 
     def is_outdated(self, signature: str) -> bool:
-        """Whether the result of a signature is one; what is not there is none."""
+        """Whether the result of a signature is outdated; one that is not stored is not."""
         if signature not in self._outdated:
-            done = self._store.find_record(signature)
-            self._outdated[signature] = done is not None and (
-                self._is_old_version(done["stage"], done["version"]) or any(map(self.is_outdated, done["parents"]))
-            )
+            record = self._store.find_record(signature)
+            self._outdated[signature] = record is not None and self._is_record_outdated(record)
         return self._outdated[signature]
 
-    def _is_old_version(self, stage: str, version: int) -> bool:
-        return stage in self._declared and self._declared[stage].version != version
+    def _is_record_outdated(self, record: Mapping[str, Any]) -> bool:
+        declaration = self._declared.get(record["stage"])
+        if declaration is not None and declaration.version != record["version"]:
+            return True
+        return any(self.is_outdated(parent) for parent in record["parents"])
 
     def is_repeatable(self, stage: str) -> bool:
         """Whether results of a stage can be made again from their configs."""
@@ -166,22 +182,41 @@ def _classify_folder(
     signature: str,
     folder: Path,
     outdated: OutdatedResults,
-    wanted: Set[str],
+    referenced_signatures: Set[str],
     leases: LeaseManager,
-    stages: Set[str],
+    stage_folder_names: Set[str],
 ) -> str | None:
+    """Return the kind of garbage that a result folder is, None if it is to be kept."""
     if signature in store.unreadable:
         return None
-    if (done := store.find_record(signature)) is not None:
-        if folder.parent.name != sanitize_name(done["stage"]):
+    record = store.find_record(signature)
+    if record is not None:
+        stage = record["stage"]
+        if folder.parent.name != sanitize_name(stage):
             return None  # somebody moved it where no stage puts its results
         if outdated.is_outdated(signature):
             return "outdated"
-        return "unreferenced" if signature not in wanted and outdated.is_repeatable(done["stage"]) else None
-    claim = leases.read(folder)
-    if folder.parent.name not in stages or (claim is not None and claim.state == "alive"):
+        is_needed = signature in referenced_signatures or not outdated.is_repeatable(stage)
+        return None if is_needed else "unreferenced"
+    if folder.parent.name not in stage_folder_names:
+        return None
+    lease_info = leases.read(folder)
+    if lease_info is not None and lease_info.state == "alive":
         return None
     return "failed" if ResultFolder(folder).failure.exists() else "unfinished"
+
+
+def _list_folder_garbage(kind: str, signature: str, folder: Path) -> list[Garbage]:
+    """Return the garbage in a result folder: of a failure its record and, apart, the checkpoints to resume from."""
+    foreign_names = tuple(path.name for path in owned_files.list_foreign(folder))
+    owned_bytes = _measure_bytes(owned_files.list_owned(folder))
+    if kind != "failed" or not _has_checkpoints(folder):
+        return [Garbage(kind, signature, folder, owned_bytes, foreign_names)]
+    failure_bytes = _measure_bytes(_list_failure_files(folder))
+    return [
+        Garbage("failed", signature, folder, failure_bytes),
+        Garbage("unfinished", signature, folder, owned_bytes - failure_bytes, foreign_names),
+    ]
 
 
 def _has_checkpoints(folder: Path) -> bool:
@@ -189,24 +224,27 @@ def _has_checkpoints(folder: Path) -> bool:
 
 
 def _list_failure_files(folder: Path) -> list[Path]:
-    return [path for path in (ResultFolder(folder).failure, ResultFolder(folder).log) if path.exists()]
+    files = ResultFolder(folder)
+    return [path for path in (files.failure, files.log) if path.exists()]
 
 
-def _find_abandoned_folders(store: Store, stages: Set[str]) -> Iterator[Path]:
-    """Yield folders laid aside a day ago or more, and those of runs whose controller is gone."""
-    for stage in sorted(stages):
-        for path in owned_files.list_transient_folders(store.root / stage):
-            if time.time() - path.stat().st_mtime > ABANDONED_AFTER_SECONDS:
+def _find_abandoned_folders(store: Store, stage_folder_names: Set[str]) -> Iterator[Path]:
+    """Yield transient folders that are a day old or more, and the folders of runs whose controllers were killed."""
+    for name in sorted(stage_folder_names):
+        for path in owned_files.list_transient_folders(store.root / name):
+            age_seconds = time.time() - path.stat().st_mtime
+            if age_seconds > ABANDONED_AFTER_SECONDS:
                 yield path
     yield from find_dead_runs(store)
 
 
 def _measure_bytes(paths: Iterable[Path]) -> int:
-    """Return the bytes of files, those in folders included; what is gone or can't be read counts nothing."""
-    total = 0
+    """Return the size of files and of all files in folders; a file that is gone or can't be read counts 0."""
+    total_bytes = 0
     for path in paths:
-        inside = [Path(place) / name for place, _, names in os.walk(path) for name in names]
-        for file in inside or [path]:
+        files_inside = [Path(parent) / name for parent, _, names in os.walk(path) for name in names]
+        for file in files_inside or [path]:
             with suppress(OSError):
-                total += file.lstat().st_size if not file.is_dir() else 0
-    return total
+                if not file.is_dir():
+                    total_bytes += file.lstat().st_size  # of a link itself, not of the file that it leads to
+    return total_bytes

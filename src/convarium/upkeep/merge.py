@@ -1,4 +1,4 @@
-"""Bring what another store holds and this one lacks: finished results, plans, verdicts of checks."""
+"""Merge another store into this one: finished results, plans and verdicts of checks that this one lacks."""
 
 import os
 import shutil
@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 from convarium.errors import UserError
@@ -25,27 +24,25 @@ from convarium.workers.lease import Lease, LeaseManager
 from convarium.workers.run_stage import remove_leftovers
 from convarium.workers.stored_inputs import format_record_inputs
 
-MERGED_FOLDER_NAMES = ("plans", "checks")
-APPENDED_FILE_NAMES = (
-    CURVES_FILE,
-    LOG_FILE,
-)  # by a stage that is begun again after a kill: they must not be another's
+# A stage that resumes after a kill appends to these. Through a hard link it would append to the other store's file.
+APPENDED_FILE_NAMES = (CURVES_FILE, LOG_FILE)
 SKIPPED_NAME_PREFIXES = ("lease.", "work.", CHECKPOINT_FOLDER, FAILURE_FILE, ".")
 
 
 @dataclass
 class MergeReport:
-    """What a merge brought, or would bring.
+    """What a merge brought from the source store into the target store, or would bring in a dry run.
 
     Attributes:
         results: how many finished results.
-        bytes: of their files.
-        copied_bytes: of those that could not be linked and take room of their own.
-        present: results that were here already.
-        busy: signatures that somebody is making here at the moment; they were left alone.
-        plans, checks: files of these kinds.
-        damaged: why results can't be read, there or here, a line each; they were left out.
-        refused: what the disk would not let be read there or written here.
+        bytes: the size of their files.
+        copied_bytes: the size of those files that could not be hard-linked, so that they take disk space again.
+        present: how many results the target had already.
+        busy: signatures of results that somebody is making in the target at the moment; they were left alone.
+        plans: how many files of plans.
+        checks: how many verdicts of checks.
+        damaged: why results in either store can't be read, a line each; they were left out.
+        refused: what the disk refused to read from the source or to write into the target, a line each.
     """
 
     results: int = 0
@@ -59,56 +56,58 @@ class MergeReport:
     refused: list[str] = field(default_factory=list)
 
     def record_error(self, error: UserError | OSError) -> None:
-        """Note why something was left out."""
-        (self.damaged if isinstance(error, UserError) else self.refused).append(disk.format_error(error))
+        """Add the reason why something was left out."""
+        lines = self.damaged if isinstance(error, UserError) else self.refused
+        lines.append(disk.format_error(error))
 
 
 def open_other_store(root: Path, target: Store) -> Store:
-    """Return the store to be merged.
+    """Return the store at `root`, which is to be merged into `target`.
 
     Raises:
-        UserError: there is no store, it has another format, or it is this one.
+        UserError: there is no store, it has another format, or it is the target.
     """
-    found = Store(root).require()
+    source = Store(root).require()
     if root.resolve() == target.root.resolve():
         raise UserError(f"{root} is the store itself; name another one, or write into another by runtime.store=…")
-    return found
+    return source
 
 
 def merge_stores(source: Store, target: Store, dry_run: bool = False) -> MergeReport:
-    """Bring what is missing, by hard links where the file system has them; a kill leaves nothing half done.
+    """Copy the results that the target lacks, as hard links where possible; a kill leaves none half copied.
 
-    Each result is laid aside and moved into place whole; where a folder is there (what failed or was stopped), the
-    files are moved in under a lease, and `done.json` is linked last. What can't be read, or has
-    a folder here that can't be written to, is left out, and the others come.
+    A result whose folder the target lacks is copied into a draft folder, which is renamed. Where the target has a
+    folder (of a failed or stopped stage), the files are moved into it under a lease, and `done.json` is linked last.
+    A result that can't be read, or whose folder in the target can't be written to, is left out of the merge.
 
     Raises:
-        UserError: a result of the other store is not what its signature says, or not what is stored here at the same
+        UserError: a result of the source does not match its signature, or differs from the target's at the same
             signature (nothing is merged then); the disk is full or refuses to be written to.
     """
-    found, missing = MergeReport(), list(_find_missing_results(source, target))
+    report = MergeReport()
+    missing_results = list(_find_missing_results(source, target))
     for error in (*source.unreadable.values(), *target.unreadable.values()):
-        found.record_error(error)
-    found.present = sum(1 for _ in source.read_records()) - len(missing)
+        report.record_error(error)
+    report.present = sum(1 for _ in source.read_records()) - len(missing_results)
     if not dry_run:
         target.prepare()
-    leases = LeaseManager(f"merge-{uuid4().hex}")
+    leases = None if dry_run else LeaseManager(f"merge-{uuid4().hex}")
     with disk.translate_write_errors(target.root):
-        for done, folder in missing:
-            place = target.find_folder(done["signature"]) or target.root / folder.parent.name / folder.name
-            with _record_folder_errors(found):
-                _merge_result(done["signature"], _list_result_files(folder), place, None if dry_run else leases, found)
-        for stage in {folder.parent.name for _, folder in missing if not dry_run}:
-            disk.sync_folder(target.root / stage)
-        found.plans, found.checks = (
-            _merge_json_files(source.root / name, target.root / name, dry_run, found) for name in MERGED_FOLDER_NAMES
-        )
-    return found
+        for signature, folder in missing_results:
+            target_folder = target.find_folder(signature) or target.root / folder.parent.name / folder.name
+            with _record_folder_errors(report):
+                _merge_result(signature, folder, target_folder, leases, report)
+        if not dry_run:
+            for stage in {folder.parent.name for _, folder in missing_results}:
+                disk.sync_folder(target.root / stage)
+        report.plans = _merge_json_files(source.root / "plans", target.root / "plans", dry_run, report)
+        report.checks = _merge_json_files(source.root / "checks", target.root / "checks", dry_run, report)
+    return report
 
 
 @contextmanager
 def _record_folder_errors(report: MergeReport) -> Iterator[None]:
-    """Leave out what the disk refuses for one folder only."""
+    """Record an error that concerns one folder only, and let the merge go on."""
     try:
         yield
     except OSError as error:
@@ -118,87 +117,103 @@ def _record_folder_errors(report: MergeReport) -> Iterator[None]:
 
 
 def _merge_result(
-    signature: str, files: list[Path], target_folder: Path, leases: LeaseManager | None, report: MergeReport
+    signature: str, folder: Path, target_folder: Path, leases: LeaseManager | None, report: MergeReport
 ) -> None:
-    """Bring one result; without leases only count it."""
-    size = sum(path.stat().st_size for path in files)
-    copied = _copy_result(files, target_folder, leases) if leases else 0
-    if copied is None:
-        report.busy.append(signature)
-    else:
-        report.results += 1
-        report.bytes += size
-        report.copied_bytes += copied
-
-
-def _find_missing_results(source: Store, target: Store) -> Iterator[tuple[dict[str, Any], Path]]:
-    for done in source.read_records():
-        folder, here = source.find_folder(done["signature"]), target.find_record(done["signature"])
-        assert folder is not None
-        made_from = [done[key] for key in ("stage", "version", "stage_config", "parents", "fingerprint")]
-        if compute_signature(*made_from) != done["signature"]:
-            raise UserError(f"{folder}: done.json tells another config than its signature; nothing is merged")
-        if here is not None and format_record_inputs(here) != format_record_inputs(done):
-            there = target.find_folder(done["signature"])
-            raise UserError(f"{folder}: done.json tells another config than {there}; nothing is merged")
-        if here is None and done["signature"] not in target.unreadable:
-            yield done, folder
-
-
-def _list_result_files(folder: Path) -> list[Path]:
-    return [
+    """Copy one result and count it; without leases (a dry run) only count it."""
+    files = [
         path for path in sorted(folder.iterdir()) if path.is_file() and not path.name.startswith(SKIPPED_NAME_PREFIXES)
     ]
+    total_bytes = sum(path.stat().st_size for path in files)
+    copied_bytes = _copy_result(files, target_folder, leases) if leases else 0
+    if copied_bytes is None:
+        report.busy.append(signature)
+        return
+    report.results += 1
+    report.bytes += total_bytes
+    report.copied_bytes += copied_bytes
+
+
+def _find_missing_results(source: Store, target: Store) -> Iterator[tuple[str, Path]]:
+    """Yield the signature and folder of each finished result that the target lacks.
+
+    Raises:
+        UserError: a result does not match its signature, or differs from the target's at the same signature.
+    """
+    for record in source.read_records():
+        signature = record["signature"]
+        folder = source.find_folder(signature)
+        assert folder is not None
+        inputs = [record[key] for key in ("stage", "version", "stage_config", "parents", "fingerprint")]
+        if compute_signature(*inputs) != signature:
+            raise UserError(f"{folder}: done.json tells another config than its signature; nothing is merged")
+        target_record = target.find_record(signature)
+        if target_record is not None and format_record_inputs(target_record) != format_record_inputs(record):
+            target_folder = target.find_folder(signature)
+            raise UserError(f"{folder}: done.json tells another config than {target_folder}; nothing is merged")
+        if target_record is None and signature not in target.unreadable:
+            yield signature, folder
 
 
 def _copy_result(files: list[Path], target_folder: Path, leases: LeaseManager) -> int | None:
-    """Return the bytes that were copied, None if somebody else works there."""
+    """Copy a result's files; return the bytes that were not hard-linked, None if somebody else makes the result."""
     disk.make_folder(target_folder.parent)
     if not os.path.lexists(target_folder):
         return _copy_as_new_folder(files, target_folder)
-    disk.make_folder(target_folder)  # refuses what is none
+    disk.make_folder(target_folder)  # raises where a file, or a link that leads nowhere, has the folder's name
     lease = leases.take(target_folder)
     if lease is None:
         return None
+    record_file = ResultFolder(target_folder).record
     try:
-        return 0 if ResultFolder(target_folder).record.exists() else _copy_into_folder(files, target_folder, lease)
+        # Another merge or a worker may have finished the result since the target was read.
+        if record_file.exists():
+            return 0
+        return _copy_into_folder(files, target_folder, lease)
     finally:
-        lease.remove() if ResultFolder(target_folder).record.exists() else lease.release()
+        if record_file.exists():
+            lease.remove()
+        else:
+            lease.release()
 
 
 def _copy_as_new_folder(files: list[Path], target_folder: Path) -> int | None:
-    """Lay a folder that is not there yet aside, and move it into place whole; None if somebody was quicker."""
+    """Copy the files into a draft folder and rename it; return the bytes copied, None if somebody was quicker."""
     draft = target_folder.with_name(f".merge.{uuid4().hex}")
     draft.mkdir()
     try:
-        copied = sum(_link_or_copy(path, draft / path.name) for path in files)
+        copied_bytes = sum(_link_or_copy(path, draft / path.name) for path in files)
         try:
             draft.rename(target_folder)
         except OSError:
             return None
-        return copied
+        return copied_bytes
     finally:
         shutil.rmtree(draft, ignore_errors=True)
 
 
 def _copy_into_folder(files: list[Path], target_folder: Path, lease: Lease) -> int:
-    work = target_folder / f"work.{lease.number}"
-    work.mkdir()
-    copied = sum(_link_or_copy(path, work / path.name, path.name not in APPENDED_FILE_NAMES) for path in files)
-    for path in sorted(work.iterdir()):
+    """Copy the files into a folder that this process holds the lease of, the record last; return the bytes copied."""
+    work_folder = ResultFolder(target_folder).draft(lease.number)
+    work_folder.mkdir()
+    copied_bytes = 0
+    for path in files:
+        may_link = path.name not in APPENDED_FILE_NAMES
+        copied_bytes += _link_or_copy(path, work_folder / path.name, may_link)
+    for path in sorted(work_folder.iterdir()):
         if path.name != RECORD_FILE:
             path.replace(target_folder / path.name)
+    # The record makes the result a finished one, so the names of its files must be on the disk before it is.
     disk.sync_folder(target_folder)
     lease.check()
     with suppress(FileExistsError):
-        os.link(work / RECORD_FILE, target_folder / RECORD_FILE)
+        os.link(work_folder / RECORD_FILE, target_folder / RECORD_FILE)
     disk.sync_folder(target_folder)
     remove_leftovers(target_folder)
-    return copied
+    return copied_bytes
 
 
 def _link_or_copy(path: Path, target_path: Path, link: bool = True) -> int:
-    """Link a file, or copy it where the file system can't link; return the bytes copied."""
+    """Hard-link a file, or copy it where that is not allowed or not possible; return the bytes copied."""
     if link:
         with suppress(OSError):
             os.link(path, target_path)
@@ -209,18 +224,20 @@ def _link_or_copy(path: Path, target_path: Path, link: bool = True) -> int:
 
 
 def _merge_json_files(source: Path, target: Path, dry_run: bool, report: MergeReport) -> int:
-    """Bring the files that are not there by name; return how many."""
-    brought = 0
+    """Copy the JSON files that the target folder lacks by name; return how many."""
+    file_count = 0
     for path in disk.list_folder(source):
-        if path.suffix == ".json" and path.is_file() and not os.path.lexists(target / path.name):
-            with _record_folder_errors(report):
-                if not dry_run:
-                    _link_or_copy_atomically(path, target)
-                brought += 1
-    return brought
+        if path.suffix != ".json" or not path.is_file() or os.path.lexists(target / path.name):
+            continue
+        with _record_folder_errors(report):
+            if not dry_run:
+                _link_or_copy_atomically(path, target)
+            file_count += 1
+    return file_count
 
 
 def _link_or_copy_atomically(path: Path, target: Path) -> None:
+    """Link or copy a file into a folder in one step: readers of the folder never see a part of it."""
     disk.make_folder(target)
     draft = target / f".{path.name}.{uuid4().hex}"
     try:

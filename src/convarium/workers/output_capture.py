@@ -1,11 +1,11 @@
-"""A stage's own log: all it prints, logs and warns, from Python and from below it."""
+"""Capture in a stage's log what the stage prints, logs and warns, from Python and from libraries in C."""
 
 import io
 import logging
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import TextIO, cast
@@ -16,9 +16,10 @@ LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 class SwitchableStream(io.TextIOBase):
-    """Stands in for stdout or stderr and leads to a stage's log while one runs.
+    """A stand-in for stdout or stderr that writes to a stage's log while one is set, else to the original.
 
-    It outlives the stage: libraries keep the stream they met first.
+    There is one for each original stream, which outlives the stage: a library that keeps `sys.stdout` or `sys.stderr`
+    keeps that of the first stage, and has to write to the log of each later one.
     """
 
     def __init__(self, original: TextIO) -> None:
@@ -42,32 +43,33 @@ class SwitchableStream(io.TextIOBase):
 def capture_stage_output(path: Path, whole_process: bool) -> Iterator[None]:
     """Append to `path` what this process prints, logs and warns.
 
-    With `whole_process`, also what is written below Python, or to streams that were taken hold of earlier; not to be
-    used where somebody else in the process talks to the user.
+    Args:
+        path: the log; it is created where it is missing.
+        whole_process: whether to capture also what goes past `sys.stdout` and `sys.stderr`: output of child processes
+            and of libraries in C, and streams that were kept before the first stage. Not to be used where another
+            part of the process talks to the user.
     """
     with path.open("a", encoding="utf-8", buffering=1) as file:
         log = cast(TextIO, RobustStream(file))
-        with _redirect_logging(log), _redirect_streams(log):
-            if whole_process:
-                with _redirect_descriptors(log.fileno()):
-                    yield
-            else:
-                yield
+        descriptors = _redirect_descriptors(log.fileno()) if whole_process else nullcontext()
+        with _redirect_logging(log), _redirect_streams(log), descriptors:
+            yield
 
 
 @contextmanager
 def _redirect_streams(log: TextIO) -> Iterator[None]:
-    usual = sys.stdout, sys.stderr
-    turnouts = [_get_switchable_stream(stream) for stream in usual]
-    sys.stdout, sys.stderr = (cast(TextIO, turnout) for turnout in turnouts)
-    for turnout in turnouts:
-        turnout.log = log
+    original_stdout, original_stderr = sys.stdout, sys.stderr
+    stdout = _get_switchable_stream(original_stdout)
+    stderr = _get_switchable_stream(original_stderr)
+    sys.stdout, sys.stderr = cast(TextIO, stdout), cast(TextIO, stderr)
+    stdout.log = log
+    stderr.log = log
     try:
         yield
     finally:
-        for turnout in turnouts:
-            turnout.log = None
-        sys.stdout, sys.stderr = usual
+        stdout.log = None
+        stderr.log = None
+        sys.stdout, sys.stderr = original_stdout, original_stderr
 
 
 @lru_cache
@@ -77,31 +79,35 @@ def _get_switchable_stream(stream: TextIO) -> SwitchableStream:
 
 @contextmanager
 def _redirect_logging(log: TextIO) -> Iterator[None]:
-    root, handler = logging.getLogger(), logging.StreamHandler(log)
+    handler = logging.StreamHandler(log)
     handler.setFormatter(logging.Formatter(LOG_FORMAT))
-    usual, level = root.handlers[:], root.level
-    root.handlers[:] = [handler]
-    root.setLevel(logging.INFO)
+    root_logger = logging.getLogger()
+    original_handlers = root_logger.handlers[:]
+    original_level = root_logger.level
+    root_logger.handlers[:] = [handler]
+    root_logger.setLevel(logging.INFO)
     logging.captureWarnings(True)
     try:
         yield
     finally:
         logging.captureWarnings(False)
-        root.handlers[:] = usual
-        root.setLevel(level)
+        root_logger.handlers[:] = original_handlers
+        root_logger.setLevel(original_level)
 
 
 @contextmanager
 def _redirect_descriptors(log_descriptor: int) -> Iterator[None]:
-    usual = {number: os.dup(number) for number in (1, 2)}
-    for number in usual:
-        os.dup2(log_descriptor, number)
+    copies = {descriptor: os.dup(descriptor) for descriptor in (1, 2)}
+    for descriptor in copies:
+        os.dup2(log_descriptor, descriptor)
     try:
         yield
     finally:
+        # What is still in the buffers was printed during the stage, so it goes before the descriptors lead back.
         for stream in (sys.__stdout__, sys.__stderr__):
+            # A command may begin with closed streams (`>&-`): None then, or a ValueError once closed.
             with suppress(OSError, ValueError, AttributeError):
                 stream.flush()  # type: ignore[union-attr]
-        for number, copy in usual.items():
-            os.dup2(copy, number)
+        for descriptor, copy in copies.items():
+            os.dup2(copy, descriptor)
             os.close(copy)

@@ -33,20 +33,20 @@ from convarium.workers.run_file import Run
 from convarium.workers.runtime import Parent, Runtime
 
 MAX_ERROR_LINE_CHARS = 400
-DIGEST_BYTES = 32
+DIGEST_BYTES = 32  # sha256, at the end of every compressed file
 
 
 class WorkerStopped(BaseException):
-    """The controller wants its workers to leave."""
+    """The controller wants its workers to leave; a BaseException, which passes a stage's `except Exception`."""
 
 
 class FailureNotRecorded(Exception):
-    """A failure that could not even be written down: the store's disk takes nothing."""
+    """A failure that could not even be recorded, because the store's disk refuses to be written to."""
 
 
 @dataclass(frozen=True)
 class StageRun:
-    """A node whose lease a worker holds."""
+    """One attempt of a worker at a node, under a lease that the worker holds."""
 
     node: Node
     lease: Lease
@@ -61,37 +61,46 @@ class StageRun:
 
     @property
     def files(self) -> ResultFolder:
-        """The files in it."""
+        """The files in the node's folder."""
         return ResultFolder(self.folder)
 
     def run_and_publish(self) -> str | None:
-        """Run the stage and publish its result; return the failure's line if there was one.
+        """Run the stage and publish its result; return the failure's line, None if there was no failure.
 
         Raises:
-            Stopped: the worker was told to leave; the lease is released.
-            Unrecorded: the failure could not be written down.
+            WorkerStopped: the worker has to leave; the lease is released.
+            FailureNotRecorded: the failure could not be written down.
         """
         try:
             stage_log.log_attempt_start(self.files.log, self.lease.number + 1)
-            self._publish(self._run_and_build_record())
+            record = self._run_and_build_record()
+            self._publish(record)
         except LeaseLost:
             self._release_lease()
         except BaseException as error:
-            if isinstance(error, WorkerStopped) or is_interrupt(error) or self.run.is_stopped:  # by whatever it fell
+            # Once the run is stopped, a stage may end by any error (its fresh process was killed): that is no failure.
+            is_stopped = isinstance(error, WorkerStopped) or is_interrupt(error) or self.run.is_stopped
+            if is_stopped:
                 stage_log.append_log_line(self.files.log, "stopped")
                 self._release_lease()
                 raise WorkerStopped from None
             trace = "".join(traceback.format_exception(error))
             line = format_error_line(error) + self._format_parent_repair_hint(str(error))
-            return self.record_failure(line, trace, isinstance(error, UserError), getattr(error, "kind", None))
+            is_mistake = isinstance(error, UserError)
+            return self.record_failure(line, trace, is_mistake, getattr(error, "kind", None))
         return None
 
     def record_failure(self, line: str, trace: str = "", mistake: bool = False, kind: str | None = None) -> str | None:
-        """Write `failed.json`, unless the lease is lost; return the line.
+        """Write `failed.json` and release the lease; return the line, None if the lease was lost.
 
         Args:
-            mistake: the user can mend it.
-            kind: of a UserError that is a value in a comparison.
+            line: what went wrong.
+            trace: the traceback, as text.
+            mistake: whether the user can mend it; its traceback is then left out of the log.
+            kind: the `kind` of a UserError that a comparison shows as a value, such as a budget out of reach.
+
+        Raises:
+            FailureNotRecorded: the disk refuses to be written to.
         """
         record = {
             "format": RECORD_FORMAT,
@@ -110,7 +119,8 @@ class StageRun:
         try:
             self.lease.check()
             _write_failure(self.files.failure, record, self.run)
-            stage_log.append_log_line(self.files.log, f"failed: {line}", "" if mistake else trace)
+            logged_trace = "" if mistake else trace
+            stage_log.append_log_line(self.files.log, f"failed: {line}", logged_trace)
         except LeaseLost:
             return None
         except OSError as error:
@@ -120,23 +130,33 @@ class StageRun:
         return line
 
     def _count_attempts(self) -> int:
-        with suppress(UserError, OSError):
-            return int((disk.read_json_object(self.files.failure, {"attempts": int}) or {"attempts": 0})["attempts"])
-        return 0
+        """Return how many attempts the last failure's record counts, 0 where there is no record to read."""
+        try:
+            last_failure = disk.read_json_object(self.files.failure, {"attempts": int})
+        except (UserError, OSError):
+            return 0
+        return int(last_failure["attempts"]) if last_failure else 0
 
     def finish(self) -> None:
-        """Remove all that a finished result does not need."""
+        """Remove what a finished result does not need any more: leftovers of its making, then its leases."""
         remove_leftovers(self.folder)
         self.lease.remove()
 
     def _run_and_build_record(self) -> dict[str, Any]:
+        # A copy: what a stage does to its config must not reach the record, which holds it as it was hashed.
         config = build_stage_config(self.node.stage, copy.deepcopy(self.node.stage_config))
         runtime = self._build_runtime()
-        outside = lookup.allow_packages(self.node.runtime.get("allow", ()))
+        allowed_packages = self.node.runtime.get("allow", ())
         parents = tuple(self._find_parent(signature) for signature in self.node.parents)
-        started, clock = _format_now(), time.monotonic()
+        # In the controller's own process the progress display writes to the terminal while the stage runs.
+        has_own_process = self.run.controller != current_process()
+        started = _format_now()
+        start_seconds = time.monotonic()
         provenance.reset_peak_memory()
-        with outside, capture_stage_output(self.files.log, whole_process=self.run.controller != current_process()):
+        with (
+            lookup.allow_packages(allowed_packages),
+            capture_stage_output(self.files.log, whole_process=has_own_process),
+        ):
             stage = _load_stage(self.node.stage, self.threads)
             result = stage(config, parents, runtime)
         _check_stage_result(result)
@@ -152,7 +172,7 @@ class StageRun:
             "work": self.node.work,
             "result": result,
             "started": started,
-            "seconds": round(time.monotonic() - clock, 3),
+            "seconds": round(time.monotonic() - start_seconds, 3),
             "device": provenance.read_device_name(),
             "threads": self.threads,
             "peak_memory_bytes": provenance.measure_peak_memory_bytes(),
@@ -160,14 +180,16 @@ class StageRun:
         }
 
     def _build_runtime(self) -> Runtime:
-        work, checkpoints = self.files.draft(self.lease.number), self.files.checkpoints
-        for left in owned_files.list_work_folders(self.folder):
-            shutil.rmtree(left, ignore_errors=True)
-        work.mkdir()
-        checkpoints.mkdir(exist_ok=True)
+        # Files of earlier attempts are never reused, only their checkpoints are.
+        for old_work_folder in owned_files.list_work_folders(self.folder):
+            shutil.rmtree(old_work_folder, ignore_errors=True)
+        work_folder = self.files.draft(self.lease.number)
+        work_folder.mkdir()
+        checkpoint_folder = self.files.checkpoints
+        checkpoint_folder.mkdir(exist_ok=True)
         return Runtime(
-            folder=work,
-            checkpoint_folder=checkpoints,
+            folder=work_folder,
+            checkpoint_folder=checkpoint_folder,
             threads=self.threads,
             accelerator=self.node.runtime.get("accelerator", "auto"),
             data_root=self.node.runtime.get("root"),
@@ -185,30 +207,40 @@ class StageRun:
             stage_log.limit_log_size(self.files.log)
 
     def _find_parent(self, signature: str) -> Parent:
-        done, folder = self.store.find_record(signature), self.store.find_folder(signature)
-        if done is None or folder is None:
+        record = self.store.find_record(signature)
+        folder = self.store.find_folder(signature)
+        if record is None or folder is None:
             raise StageFailed(f"the result {signature} it starts from is gone")
-        return Parent(signature, folder, done)
+        return Parent(signature, folder, record)
 
     def _publish(self, record: dict[str, Any]) -> None:
-        """Put the files in place, then the record; the first record wins, and equals any other."""
+        """Move the files into place, then link the record; of two owners the first record wins, and equals the other.
+
+        Raises:
+            LeaseLost: another worker owns the stage by now.
+        """
         self.lease.check()
         curves.remove_repeated_reports(self.files.curves)
         for path in sorted(self.files.draft(self.lease.number).iterdir()):
             disk.sync_file(path)
             path.replace(self.folder / path.name)
         stage_log.append_log_line(self.files.log, f"done in {record['seconds']} s")
+        # The record makes the result a finished one, so the names of its files must be on the disk before it is.
         disk.sync_folder(self.folder)
         self.lease.check()
         disk.publish_json(self.files.record, record)
         self.finish()
 
     def _format_parent_repair_hint(self, line: str) -> str:
-        """What to do where a parent's network, which `line` names, is what went wrong."""
-        folders = [self.store.find_folder(signature) for signature in self.node.parents]
-        files = [ResultFolder(folder).network for folder in folders if folder is not None]
-        broken = [file for file in files if str(file) in line and not _is_network_intact(file)]
-        return f"; {format_repair_hint(broken[0].parent)}" if broken else ""
+        """Return what to do about a parent's damaged network where an error's `line` names its file, else ""."""
+        for signature in self.node.parents:
+            folder = self.store.find_folder(signature)
+            if folder is None:
+                continue
+            network_file = ResultFolder(folder).network
+            if str(network_file) in line and not _is_network_intact(network_file):
+                return f"; {format_repair_hint(folder)}"
+        return ""
 
     def _release_lease(self) -> None:
         shutil.rmtree(self.files.draft(self.lease.number), ignore_errors=True)
@@ -216,14 +248,14 @@ class StageRun:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove from a finished result's folder what was needed to make it; what refuses stays."""
-    for left in owned_files.list_leftovers(folder):
+    """Remove from a finished result's folder what was needed to make it; what the disk refuses to remove stays."""
+    for path in owned_files.list_leftovers(folder):
         with suppress(OSError):
-            owned_files.remove_path(left)
+            owned_files.remove_path(path)
 
 
 def _write_failure(path: Path, record: dict[str, Any], run: Run) -> None:
-    """Write a failure into its stage's folder; beside the run where that folder alone takes nothing."""
+    """Write a failure into its stage's folder; where only that folder can't be written to, into the run's."""
     try:
         disk.write_json(path, record)
     except OSError as error:
@@ -233,18 +265,22 @@ def _write_failure(path: Path, record: dict[str, Any], run: Run) -> None:
 
 
 def _is_network_intact(network: Path) -> bool:
-    """Whether a network's file is there and ends with the digest of all before it."""
-    data = network.read_bytes() if network.is_file() else b""
+    """Whether a compressed file exists and ends with the digest of all bytes before it."""
+    if not network.is_file():
+        return False
+    data = network.read_bytes()
     return sha256(data[:-DIGEST_BYTES]).digest() == data[-DIGEST_BYTES:]
 
 
 def format_error_line(error: BaseException) -> str:
     """Return what went wrong, in one line."""
     text = str(error).strip()
-    first = text.splitlines()[0] if text else ""
+    line = text.splitlines()[0] if text else ""
+    # Our own errors are written to be read alone; a foreign one ("'weight'") often means nothing without its type.
     if not isinstance(error, UserError | StageFailed | FailureNotRecorded):
-        first = f"{type(error).__name__}: {first}" if first else type(error).__name__
-    return first[:MAX_ERROR_LINE_CHARS]
+        type_name = type(error).__name__
+        line = f"{type_name}: {line}" if line else type_name
+    return line[:MAX_ERROR_LINE_CHARS]
 
 
 def _load_stage(stage: str, threads: int) -> Callable[..., Any]:

@@ -1,4 +1,4 @@
-"""What a stage is given besides what it hashes: where to write, how to run, whom to tell."""
+"""What a stage gets besides its config: the results that it starts from, and where and how it runs."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -11,7 +11,12 @@ from convarium.store.result_folder import ResultFolder
 
 @dataclass(frozen=True)
 class Parent:
-    """A finished stage: its folder holds the files it made, `record` is its record."""
+    """The result of a stage that another one starts from.
+
+    Attributes:
+        folder: the result folder.
+        record: the content of its `done.json`.
+    """
 
     signature: str
     folder: Path
@@ -19,23 +24,27 @@ class Parent:
 
     @property
     def files(self) -> ResultFolder:
-        """The files in its folder."""
+        """The files in the result folder."""
         return ResultFolder(self.folder)
 
 
 @dataclass(frozen=True)
 class Runtime:
-    """How and where a stage runs; no result may depend on it.
+    """Where and how a stage runs; no result may depend on it.
 
     Attributes:
-        folder: write result files here under their final names; they are published together when the stage returns.
-        checkpoint_folder: survives a kill, shared between successive owners; write in one step (draft, then
-            os.replace).
-        report: `report(phase="train", epoch=1, loss=0.3, ...)` appends a line to the curves and feeds the progress.
-            A line with the same words and whole numbers as an earlier one replaces it (an epoch done twice).
-        check_lease: raises LeaseLost when another worker owns the stage by now; call it before each checkpoint.
-        cache_folder: a folder beside the store for what can be made again at any time, such as decoded images.
+        folder: for result files, under their final names; they are published together when the stage returns.
+        checkpoint_folder: survives a kill and is shared by successive owners of the lease; write a file there in one
+            step (a draft, then os.replace).
+        threads: how many threads the stage may use.
+        accelerator: the config's `runtime.accelerator`: auto, cpu, gpu or mps.
+        data_root: the `root` of the dataset's config, which is never hashed.
+        report: `report(phase="train", epoch=1, loss=0.3, ...)` appends a line to the curves and feeds the progress
+            display. A line with the same words and whole numbers as an earlier one replaces it (an epoch done twice).
+        check_lease: raises LeaseLost when another worker owns the stage by now, and WorkerStopped when the run is
+            stopped; call it before each checkpoint.
         run_fresh: `run_fresh("module:function", *json)` runs a function in a process that never saw this one's objects.
+        cache_folder: next to the store, for files that can be made again at any time, such as decoded images.
     """
 
     folder: Path
@@ -50,9 +59,9 @@ class Runtime:
 
     @property
     def files(self) -> ResultFolder:
-        """The files to write."""
+        """The result files to write."""
         return ResultFolder(self.folder)
 
     def name_phase(self, phase: str) -> "Runtime":
-        """Return the same, but for `phase=…` in every line that is reported."""
+        """Return the same runtime, with `phase=…` in every line that it reports."""
         return replace(self, report=partial(self.report, phase=phase))

@@ -1,4 +1,4 @@
-"""A stored result is reused only for exactly what is asked."""
+"""Check that stored results were made from exactly what a plan asks for, before they are reused."""
 
 import sys
 from collections.abc import Iterable
@@ -12,30 +12,38 @@ from convarium.store.store import Store
 
 
 def check_stored_inputs(plan: Plan, store: Store, signatures: Iterable[str]) -> None:
-    """Compare what is stored at `signatures` with what the plan asks for.
+    """Compare the inputs of stored results with those of the plan's nodes.
+
+    A signature is the start of a hash of these inputs, so they differ only if a record was changed or moved, or two
+    hashes collide.
 
     Raises:
-        UserError: a result was made from something else than its signature says.
+        UserError: a result was made from other inputs than the node of its signature has.
     """
     for signature in signatures:
         record = store.find_record(signature)
-        if record is not None and format_record_inputs(record) != _node_inputs_json(plan.nodes[signature]):
+        if record is None:
+            continue
+        if format_record_inputs(record) != _format_node_inputs(plan.nodes[signature]):
             folder = store.find_folder(signature)
             raise UserError(f"{folder}: done.json tells another config than the one asked for; move the folder away")
 
 
 def print_source_warning(store: Store, signatures: Iterable[str]) -> None:
-    """Print one line on stderr if stored results were made by other source than this."""
+    """Print one line on stderr if stored results were made by other source code than this; they stay valid."""
     records = [store.find_record(signature) for signature in signatures]
-    changed = sum(record is not None and record.get("source") != hash_source() for record in records)
-    if changed:
-        print(f"convarium: {changed} stored results were made by other source code than this", file=sys.stderr)
+    other_source_count = sum(record is not None and record.get("source") != hash_source() for record in records)
+    if other_source_count:
+        message = f"convarium: {other_source_count} stored results were made by other source code than this"
+        print(message, file=sys.stderr)
 
 
 def format_record_inputs(record: dict[str, Any]) -> str:
-    """Return all that a result was made from, as canonical JSON."""
-    return canonical_json([record[key] for key in ("stage", "version", "stage_config", "parents", "fingerprint")])
+    """Return the inputs of a result, those that its signature hashes, as canonical JSON."""
+    inputs = [record[key] for key in ("stage", "version", "stage_config", "parents", "fingerprint")]
+    return canonical_json(inputs)
 
 
-def _node_inputs_json(node: Node) -> str:
-    return canonical_json([node.stage, node.version, node.stage_config, list(node.parents), node.fingerprint])
+def _format_node_inputs(node: Node) -> str:
+    inputs = [node.stage, node.version, node.stage_config, list(node.parents), node.fingerprint]
+    return canonical_json(inputs)
