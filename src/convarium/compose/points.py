@@ -154,7 +154,9 @@ def _collect_axes(composer: "Composer", grid: Sequence[Override], typed: Sequenc
     axes: dict[str, list[Override]] = {}
     for override in (*grid, *typed):
         alternatives = _expand_axis(composer, override)
-        axes[alternatives[0].key] = alternatives
+        # A deletion is an axis of its own: it replaces no value, it takes it away.
+        axis = f"~{override.key}" if override.prefix == "~" else override.key
+        axes[axis] = alternatives
     return list(axes.values())
 
 
