@@ -1,1 +1,1 @@
-"""Image sets with fixed splits; `loading.load_splits` is the one way in."""
+"""Image sets with fixed splits; `loading.load_splits` is the entry point."""

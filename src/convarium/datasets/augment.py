@@ -15,23 +15,32 @@ def augment_batch(images: Tensor, augmentation: str, black: Tensor) -> Tensor:
     if augmentation == "none":
         return images
     images = crop_randomly(images, max(1, images.shape[-1] // 8), black)
-    return to_channels_last(flip_randomly(images) if augmentation == "crop_flip" else images)
+    if augmentation == "crop_flip":
+        images = flip_randomly(images)
+    return to_channels_last(images)
 
 
 def crop_randomly(images: Tensor, margin: int, black: Tensor) -> Tensor:
-    """Shift each image by up to `margin` pixels in both directions."""
+    """Shift each image by up to `margin` pixels in both directions; uncovered pixels become `black`."""
     count, channels, height, width = images.shape
-    canvas = black.reshape(1, -1, 1, 1).expand(count, channels, height + 2 * margin, width + 2 * margin).clone()
-    canvas[:, :, margin : margin + height, margin : margin + width] = images
+    padded_shape = (count, channels, height + 2 * margin, width + 2 * margin)
+    padded = black.reshape(1, -1, 1, 1).expand(padded_shape).clone()
+    padded[:, :, margin : margin + height, margin : margin + width] = images
+    # Drawn on the CPU: the same crops on every device.
     shifts = torch.randint(0, 2 * margin + 1, (2, count, 1)).to(images.device)
-    rows = (shifts[0] + torch.arange(height, device=images.device))[:, None, :, None]
-    columns = (shifts[1] + torch.arange(width, device=images.device))[:, None, None, :]
-    every = torch.arange(count, device=images.device)[:, None, None, None]
-    layers = torch.arange(channels, device=images.device)[None, :, None, None]
-    return canvas[every, layers, rows, columns]
+    rows = shifts[0] + torch.arange(height, device=images.device)
+    columns = shifts[1] + torch.arange(width, device=images.device)
+    image_indices = torch.arange(count, device=images.device)
+    channel_indices = torch.arange(channels, device=images.device)
+    return padded[
+        image_indices[:, None, None, None],
+        channel_indices[None, :, None, None],
+        rows[:, None, :, None],
+        columns[:, None, None, :],
+    ]
 
 
 def flip_randomly(images: Tensor) -> Tensor:
-    """Mirror about half of the images."""
-    mirrored = (torch.rand(len(images)) < 0.5).to(images.device)[:, None, None, None]
-    return torch.where(mirrored, images.flip(-1), images)
+    """Mirror each image left to right with probability 1/2."""
+    is_mirrored = (torch.rand(len(images)) < 0.5).to(images.device)
+    return torch.where(is_mirrored[:, None, None, None], images.flip(-1), images)

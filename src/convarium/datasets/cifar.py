@@ -1,4 +1,4 @@
-"""CIFAR's batches under `dataset.root`, read and where need be downloaded by torchvision, known by their md5."""
+"""The files of CIFAR under `dataset.root`: read and, where they are missing, downloaded by torchvision."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,41 +11,42 @@ from convarium.datasets.fingerprints import check_md5
 from convarium.datasets.splits import RawImages, carve_validation
 from convarium.errors import UserError
 
-VALIDATION_SHARE = 1 / 10
+VALIDATION_SHARE = 1 / 10  # of the 50,000 training images
 
 
 def read_cifar(
     torchvision_name: str, dataset: Mapping[str, Any], root: Path | None, parts: tuple[str, ...]
 ) -> dict[str, RawImages]:
-    """Read the parts asked for of `torchvision_name` (CIFAR10, CIFAR100); a tenth of train becomes validation (50k:
-    5k).
+    """Read some parts of `torchvision_name` (CIFAR10, CIFAR100); a tenth of its training images becomes validation.
 
     Raises:
-        UserError: files missing and not to be had, damaged, or not those of the declared fingerprint.
+        UserError: files are missing and can't be downloaded, damaged, or not those of the declared fingerprint.
     """
     from torchvision import datasets
 
-    stored: Any = getattr(datasets, torchvision_name)
+    torchvision_class: Any = getattr(datasets, torchvision_name)
     root = Path("data") if root is None else root
-    name, home = dataset["name"], root / stored.base_folder
-    known = dict([*stored.train_list, *stored.test_list, (stored.meta["filename"], stored.meta["md5"])])
-    if not all((home / file).is_file() for file in known):
-        told = f"dataset {name} is not in {home}: put {', '.join(known)}"
-        download_files(home, root, list(known), told, lambda folder: stored(folder, download=True))
-    check_md5({home / file: md5 for file, md5 in known.items()}, dataset["fingerprint"], name)
-    found = {}
+    home = root / torchvision_class.base_folder
+    name = dataset["name"]
+    meta = torchvision_class.meta
+    md5_of_file = dict([*torchvision_class.train_list, *torchvision_class.test_list, (meta["filename"], meta["md5"])])
+    if not all((home / file).is_file() for file in md5_of_file):
+        message = f"dataset {name} is not in {home}: put {', '.join(md5_of_file)}"
+        download_files(home, root, list(md5_of_file), message, lambda folder: torchvision_class(folder, download=True))
+    check_md5({home / file: md5 for file, md5 in md5_of_file.items()}, dataset["fingerprint"], name)
+    pixels = {}
     if "test" in parts:
-        found["test"] = _read_pixels(stored, root, name, train=False)
+        pixels["test"] = _read_pixels(torchvision_class, root, name, train=False)
     if set(parts) & {"train", "validation"}:
-        found |= carve_validation(_read_pixels(stored, root, name, train=True), name, VALIDATION_SHARE)
-    return found
+        pixels |= carve_validation(_read_pixels(torchvision_class, root, name, train=True), name, VALIDATION_SHARE)
+    return pixels
 
 
 def _read_pixels(torchvision_class: Any, root: Path, name: str, train: bool) -> RawImages:
     try:
         stored = torchvision_class(root, train=train, download=False)
     except Exception as error:
-        raise UserError(
-            f"{root / torchvision_class.base_folder} can't be read as {name}: {format_reason(error)}"
-        ) from None
-    return RawImages(torch.from_numpy(stored.data).permute(0, 3, 1, 2), torch.tensor(stored.targets))
+        home = root / torchvision_class.base_folder
+        raise UserError(f"{home} can't be read as {name}: {format_reason(error)}") from None
+    images = torch.from_numpy(stored.data).permute(0, 3, 1, 2)
+    return RawImages(images, torch.tensor(stored.targets))

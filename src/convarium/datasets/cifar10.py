@@ -9,5 +9,5 @@ from convarium.datasets.splits import RawImages
 
 
 def cifar10(dataset: Mapping[str, Any], root: Path | None, parts: tuple[str, ...]) -> dict[str, RawImages]:
-    """Read them from `root`/cifar-10-batches-py."""
+    """Read some parts from `root`/cifar-10-batches-py."""
     return cifar.read_cifar("CIFAR10", dataset, root, parts)

@@ -9,5 +9,5 @@ from convarium.datasets.splits import RawImages
 
 
 def cifar100(dataset: Mapping[str, Any], root: Path | None, parts: tuple[str, ...]) -> dict[str, RawImages]:
-    """Read them from `root`/cifar-100-python."""
+    """Read some parts from `root`/cifar-100-python."""
     return cifar.read_cifar("CIFAR100", dataset, root, parts)

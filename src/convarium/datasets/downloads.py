@@ -1,4 +1,4 @@
-"""Files that torchvision can download, moved into place only whole."""
+"""Download of a dataset's files by torchvision; only complete files are moved into place."""
 
 import socket
 from collections.abc import Callable, Sequence
@@ -8,7 +8,8 @@ from tempfile import TemporaryDirectory
 
 from convarium.errors import UserError
 
-CONNECT_TIMEOUT_SECONDS = 10.0
+CONNECT_TIMEOUT_SECONDS = 10.0  # torchvision sets none, and an unreachable host would be waited for without end
+MAX_REASON_CHARS = 120
 
 
 def download_files(
@@ -18,31 +19,34 @@ def download_files(
 
     Args:
         home: `root` or a folder below it.
-        missing_message: what belongs into `home`, for the error.
+        missing_message: what is missing in `home`, as the beginning of the error's sentence.
 
     Raises:
-        UserError: they can't be had.
+        UserError: the download fails; folders that were made for it are removed.
     """
-    ours = [folder for folder in (home, home.parent, root) if not folder.exists()]
-    timeout = socket.getdefaulttimeout()
+    new_folders = [folder for folder in (home, home.parent, root) if not folder.exists()]  # the innermost first
+    default_timeout = socket.getdefaulttimeout()
     try:
         socket.setdefaulttimeout(CONNECT_TIMEOUT_SECONDS)
         home.mkdir(parents=True, exist_ok=True)
+        # In `root`, so that files are moved within one file system: each is there at once and whole.
         with TemporaryDirectory(prefix=".download-", dir=root) as folder, redirect_stdout(None):
             download(folder)
+            downloaded_home = Path(folder) / home.relative_to(root)
             for file in files:
-                (Path(folder) / home.relative_to(root) / file).replace(home / file)
+                (downloaded_home / file).replace(home / file)
     except Exception as error:
-        for made in ours:
+        for new_folder in new_folders:
             with suppress(OSError):
-                made.rmdir()
+                new_folder.rmdir()
         raise UserError(
             f"{missing_message} there or set dataset.root; downloading failed: {format_reason(error)}"
         ) from None
     finally:
-        socket.setdefaulttimeout(timeout)
+        socket.setdefaulttimeout(default_timeout)
 
 
 def format_reason(error: Exception) -> str:
-    """Return an outside error as a short line."""
-    return (" ".join(str(error).split()) or type(error).__name__)[:120]
+    """Return the message of a library's error as one short line, its type where it has none."""
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return reason[:MAX_REASON_CHARS]

@@ -1,7 +1,7 @@
-"""Data is known by its content: a declared fingerprint, checked when the files are first read."""
+"""Fingerprints of dataset files: a config declares one, and the files are checked against it when they are read."""
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from hashlib import file_digest, md5, sha256
 from pathlib import Path
 
@@ -21,37 +21,38 @@ def check_sha256(files: Sequence[Path], declared: str | None, known_prefixes: Se
     Raises:
         UserError: content differs, or no fingerprint is declared.
     """
-    digests = [_hash_file(file, "sha256", file.stat().st_size, file.stat().st_mtime_ns) for file in files]
-    found = fingerprint_digests(digests)
-    if found == declared:
+    digests = [_compute_digest(file, "sha256") for file in files]
+    fingerprint = fingerprint_digests(digests)
+    if fingerprint == declared:
         return
-    wrong = [file for file, digest, good in zip(files, digests, known_prefixes, strict=True) if digest[:16] != good]
-    if declared and wrong:
-        raise _build_damaged_error(wrong[0], dataset, "sha256")
-    _check_fingerprint(found, declared, dataset)
+    if declared:
+        for file, digest, prefix in zip(files, digests, known_prefixes, strict=True):
+            if not digest.startswith(prefix):
+                raise _build_damaged_error(file, dataset, "sha256")
+    _check_fingerprint(fingerprint, declared, dataset)
 
 
 def check_md5(files: Mapping[Path, str], declared: str | None, dataset: str) -> None:
-    """Check files by the md5 that their publisher tells, and that these md5 have the declared fingerprint.
+    """Check files by the md5 that their publisher gives, and that these md5 have the declared fingerprint.
 
     Raises:
         UserError: content differs, or no fingerprint is declared.
     """
-    for file, good in files.items():
-        if _hash_file(file, "md5", file.stat().st_size, file.stat().st_mtime_ns) != good:
+    for file, published_md5 in files.items():
+        if _compute_digest(file, "md5") != published_md5:
             raise _build_damaged_error(file, dataset, "md5")
     _check_fingerprint(fingerprint_digests(list(files.values())), declared, dataset)
 
 
-def _check_fingerprint(found: str, declared: str | None, dataset: str) -> None:
+def _check_fingerprint(fingerprint: str, declared: str | None, dataset: str) -> None:
     if not declared:
-        raise UserError(f"dataset.fingerprint of {dataset} is missing: the files there have {found}")
-    if found != declared:
-        raise UserError(f"dataset.fingerprint={declared}: the files of {dataset} have {found}")
+        raise UserError(f"dataset.fingerprint of {dataset} is missing: the files there have {fingerprint}")
+    if fingerprint != declared:
+        raise UserError(f"dataset.fingerprint={declared}: the files of {dataset} have {fingerprint}")
 
 
-def _build_damaged_error(file: Path, dataset: str, digest: str) -> UserError:
-    return UserError(f"{file} is damaged or not the genuine file of {dataset} (its {digest} differs): put it anew")
+def _build_damaged_error(file: Path, dataset: str, algorithm: str) -> UserError:
+    return UserError(f"{file} is damaged or not the genuine file of {dataset} (its {algorithm} differs): put it anew")
 
 
 def fingerprint_digests(digests: Sequence[str]) -> str:
@@ -59,7 +60,15 @@ def fingerprint_digests(digests: Sequence[str]) -> str:
     return sha256("\n".join(digests).encode()).hexdigest()[:16]
 
 
+def _compute_digest(file: Path, algorithm: str) -> str:
+    """Return the digest of a file in hex; within a process it is computed again only when size or mtime changed."""
+    status = file.stat()
+    return _hash_file(file, algorithm, status.st_size, status.st_mtime_ns)
+
+
 @lru_cache(maxsize=64)
-def _hash_file(file: Path, kind: str, size: int, mtime: int) -> str:
+def _hash_file(file: Path, algorithm: str, size: int, mtime: int) -> str:
+    # Where security rules forbid md5, Python computes it only for other uses.
+    build_hash = partial(HASH_FUNCTIONS[algorithm], usedforsecurity=False)
     with file.open("rb") as stream:
-        return file_digest(stream, lambda: HASH_FUNCTIONS[kind](usedforsecurity=False)).hexdigest()
+        return file_digest(stream, build_hash).hexdigest()

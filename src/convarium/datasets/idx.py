@@ -1,4 +1,4 @@
-"""MNIST's file format under `dataset.root`, read and where need be downloaded by torchvision."""
+"""Sets in MNIST's file format under `dataset.root`: read and, where they are missing, downloaded by torchvision."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,7 +17,7 @@ IDX_FILES = (
     "t10k-images-idx3-ubyte",
     "t10k-labels-idx1-ubyte",
 )
-VALIDATION_SHARE = 1 / 12
+VALIDATION_SHARE = 1 / 12  # of the 60,000 training images
 
 
 def read_idx(
@@ -27,28 +27,34 @@ def read_idx(
     parts: tuple[str, ...],
     known_prefixes: Sequence[str],
 ) -> dict[str, RawImages]:
-    """Read the parts asked for of `torchvision_name` (MNIST, FashionMNIST); a twelfth of train becomes validation (60k:
-    5k).
+    """Read some parts of `torchvision_name` (MNIST, FashionMNIST); a twelfth of its training images becomes validation.
+
+    Args:
+        known_prefixes: the first 16 hex digits of sha256 of each file, in the order of `IDX_FILES`.
 
     Raises:
-        UserError: files missing and not to be had, damaged, or not those of the declared fingerprint.
+        UserError: files are missing and can't be downloaded, damaged, or not those of the declared fingerprint.
     """
     root = Path("data") if root is None else root
     name = dataset["name"]
     home = root / torchvision_name / "raw"
     files = [home / file for file in IDX_FILES]
     if not all(file.is_file() for file in files):
-        told = f"dataset {name} is not in {home}: put {', '.join(IDX_FILES)} (not gzipped)"
+        message = f"dataset {name} is not in {home}: put {', '.join(IDX_FILES)} (not gzipped)"
         download_files(
-            home, root, IDX_FILES, told, lambda folder: _find_torchvision_class(torchvision_name)(folder, download=True)
+            home,
+            root,
+            IDX_FILES,
+            message,
+            lambda folder: _find_torchvision_class(torchvision_name)(folder, download=True),
         )
     check_sha256(files, dataset["fingerprint"], known_prefixes, name)
-    found = {}
+    pixels = {}
     if "test" in parts:
-        found["test"] = _read_pixels(torchvision_name, root, name, train=False)
+        pixels["test"] = _read_pixels(torchvision_name, root, name, train=False)
     if set(parts) & {"train", "validation"}:
-        found |= carve_validation(_read_pixels(torchvision_name, root, name, train=True), name, VALIDATION_SHARE)
-    return found
+        pixels |= carve_validation(_read_pixels(torchvision_name, root, name, train=True), name, VALIDATION_SHARE)
+    return pixels
 
 
 def _find_torchvision_class(torchvision_name: str) -> Any:
@@ -61,5 +67,6 @@ def _read_pixels(torchvision_name: str, root: Path, name: str, train: bool) -> R
     try:
         stored = _find_torchvision_class(torchvision_name)(root, train=train, download=False)
     except Exception as error:
-        raise UserError(f"{root / torchvision_name / 'raw'} can't be read as {name}: {format_reason(error)}") from None
+        home = root / torchvision_name / "raw"
+        raise UserError(f"{home} can't be read as {name}: {format_reason(error)}") from None
     return RawImages(stored.data.unsqueeze(1), torch.as_tensor(stored.targets, dtype=torch.int64))

@@ -1,4 +1,4 @@
-"""One image file becomes one square of pixels."""
+"""Decoding of an image file to a square of 8-bit pixels."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +13,8 @@ from convarium.datasets.folder_images.probe_image import MAX_IMAGE_PIXELS, Unrea
 
 MODE_OF_CHANNELS = {1: "L", 3: "RGB"}
 RESAMPLING_FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
-DECODER_VERSION = 1  # of what `decode_image` computes from a file
+DECODER_VERSION = 1  # raised when `decode_image` computes other pixels: caches of before are then not found
+MAX_REASON_CHARS = 100
 
 
 def decode_image(
@@ -24,9 +25,10 @@ def decode_image(
     interpolation: str = "bilinear",
     value_range: Sequence[float] | None = None,
 ) -> NDArray[np.uint8]:
-    """Return the square about the image's centre, resized, uint8 (size, size, channels).
+    """Return the square around the image's centre, resized, uint8 (size, size, channels).
 
-    EXIF orientation is heeded, transparency becomes white, of an animation the first frame is taken.
+    The image is turned as its EXIF orientation says, transparency becomes white, of an animation the first frame is
+    taken.
 
     Args:
         crop: the square's side as a share of the image's shorter one; what is outside is cut off after resizing.
@@ -42,21 +44,21 @@ def decode_image(
     try:
         with Image.open(path) as stored:
             check_pixel_count(*stored.size)
-            whole = round(size / crop)
-            image = _load_as_8_bits(stored, (MODE_OF_CHANNELS[channels], (2 * whole, 2 * whole)), value_range).convert(
-                MODE_OF_CHANNELS[channels]
-            )
-            square = ImageOps.fit(image, (whole, whole), RESAMPLING_FILTERS[interpolation])
+            resized_side = round(size / crop)
+            mode = MODE_OF_CHANNELS[channels]
+            # Pillow decodes a JPEG at a smaller scale, but not below this size: faster, and still enough to resample.
+            draft = (mode, (2 * resized_side, 2 * resized_side))
+            image = _load_as_8_bits(stored, draft, value_range).convert(mode)
+            square = ImageOps.fit(image, (resized_side, resized_side), RESAMPLING_FILTERS[interpolation])
     except UnreadableImage:
         raise
     except Image.DecompressionBombError:
         raise UnreadableImage(f"is an image of more than {MAX_IMAGE_PIXELS:,} pixels") from None
     except Exception as error:
-        raise UnreadableImage(
-            f"is not an image ({' '.join(str(error).split())[:100] or type(error).__name__})"
-        ) from None
-    margin = (whole - size) // 2
-    pixels = np.asarray(square, dtype=np.uint8).reshape(whole, whole, channels)
+        reason = " ".join(str(error).split())[:MAX_REASON_CHARS] or type(error).__name__
+        raise UnreadableImage(f"is not an image ({reason})") from None
+    margin = (resized_side - size) // 2
+    pixels = np.asarray(square, dtype=np.uint8).reshape(resized_side, resized_side, channels)
     return pixels[margin : margin + size, margin : margin + size]
 
 
@@ -76,8 +78,10 @@ def _load_as_8_bits(
 def _remove_transparency(image: Image.Image) -> Image.Image:
     """Return the image with 8 bits a channel and nothing transparent."""
     if image.mode.startswith("I;16"):
-        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+        high_bytes = np.asarray(image) >> 8
+        return Image.fromarray(high_bytes.astype(np.uint8))
     if not image.has_transparency_data:
         return image
     colours = image.convert("RGBA")
-    return Image.alpha_composite(Image.new("RGBA", colours.size, "white"), colours)
+    white = Image.new("RGBA", colours.size, "white")
+    return Image.alpha_composite(white, colours)

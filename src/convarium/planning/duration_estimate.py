@@ -1,4 +1,4 @@
-"""How long what is not stored would take, by what is."""
+"""How long the missing stages of a plan would take, estimated from the durations of stored results."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -18,20 +18,26 @@ RateKey = tuple[str, ...]
 
 @dataclass
 class Rates:
-    """Seconds per unit of work seen in a store, by (stage, architecture, method), by stage, and by default."""
+    """Durations of stored results.
+
+    Attributes:
+        seconds_per_work: one rate for each result, under (stage, architecture, method) and again under (stage,).
+    """
 
     seconds_per_work: Mapping[RateKey, list[float]] = field(default_factory=dict)
 
     def estimate_seconds(self, node: Node, architecture: str) -> float:
-        """Return the seconds `node` should take on one worker."""
-        for kind in (_build_rate_key(node.stage, node.stage_config, architecture), (node.stage,)):
-            if self.seconds_per_work.get(kind):
-                return median(self.seconds_per_work[kind]) * max(node.work, 1.0)
+        """Return the seconds `node` should take on one worker, from the most similar results in the store."""
+        exact_key = _build_rate_key(node.stage, node.stage_config, architecture)
+        for key in (exact_key, (node.stage,)):
+            rates = self.seconds_per_work.get(key)
+            if rates:
+                return median(rates) * max(node.work, 1.0)
         return estimate_default_seconds(node)
 
 
 def summarize_plan(plan: Plan, store: Store, invalid: Sequence[Json], workers: int = 1) -> Json:
-    """Return what is stored of a plan, what would run, and how long that would take `workers` workers."""
+    """Return what is stored of a plan, what would run, and how many seconds that would take `workers` workers."""
     done = store.select_finished(plan.nodes)
     needed = plan.select_needed(done)
     missing = [node for key, node in plan.nodes.items() if key in needed]
@@ -47,33 +53,42 @@ def summarize_plan(plan: Plan, store: Store, invalid: Sequence[Json], workers: i
 
 
 def estimate_plan_seconds(plan: Plan, store: Store, missing: Sequence[Node], workers: int) -> float:
-    """Return the longer of the missing nodes' work shared evenly and their longest chain."""
+    """Return the seconds that the missing nodes take: their work shared evenly, or their longest chain if it is longer.
+
+    Args:
+        missing: parents first.
+    """
     if not missing:
         return 0.0
-    seen = read_rates(store)
-    end: dict[str, float] = {}
-    total = 0.0
+    rates = read_rates(store)
+    end_seconds: dict[str, float] = {}
+    total_seconds = 0.0
     for node in missing:
-        seconds = seen.estimate_seconds(node, _find_node_architecture(node, plan))
-        total += seconds
-        end[node.signature] = seconds + max((end.get(parent, 0.0) for parent in node.parents), default=0.0)
-    return max(total / workers, max(end.values()))
+        seconds = rates.estimate_seconds(node, _find_node_architecture(node, plan))
+        total_seconds += seconds
+        start_seconds = max((end_seconds.get(parent, 0.0) for parent in node.parents), default=0.0)
+        end_seconds[node.signature] = seconds + start_seconds
+    return max(total_seconds / workers, max(end_seconds.values()))
 
 
 def read_rates(store: Store) -> Rates:
-    """Read the durations of everything stored."""
-    seen: defaultdict[RateKey, list[float]] = defaultdict(list)
-    for done in store.read_records():
-        rate = done["seconds"] / max(done.get("work", 0.0), 1.0)
-        seen[_build_rate_key(done["stage"], done["stage_config"], _find_record_architecture(done, store))].append(rate)
-        seen[done["stage"],].append(rate)
-    return Rates(seen)
+    """Read the seconds per unit of work of every result in the store."""
+    seconds_per_work: defaultdict[RateKey, list[float]] = defaultdict(list)
+    for record in store.read_records():
+        stage = record["stage"]
+        # A stage that does not train has no work: its rate is its duration.
+        rate = record["seconds"] / max(record.get("work", 0.0), 1.0)
+        key = _build_rate_key(stage, record["stage_config"], _find_record_architecture(record, store))
+        seconds_per_work[key].append(rate)
+        seconds_per_work[(stage,)].append(rate)
+    return Rates(seconds_per_work)
 
 
 def estimate_default_seconds(node: Node) -> float:
-    """Return a guess without any experience."""
-    stage = find_stages().get(node.stage)
-    return (stage.fixed_seconds if stage else 1.0) + node.work * DEFAULT_SECONDS_PER_WORK
+    """Return the seconds that `node` takes by the constants of its stage, without a look at any store."""
+    stage = find_stages().get(node.stage)  # None: a stage of an outside module
+    fixed_seconds = stage.fixed_seconds if stage else 1.0
+    return fixed_seconds + node.work * DEFAULT_SECONDS_PER_WORK
 
 
 def _count_stages(plan: Plan, done_signatures: set[str]) -> dict[str, dict[str, int]]:
@@ -85,18 +100,22 @@ def _count_stages(plan: Plan, done_signatures: set[str]) -> dict[str, dict[str, 
 
 
 def _build_rate_key(stage: str, stage_config: Mapping[str, Any], architecture: str) -> RateKey:
-    return stage, architecture, str(stage_config.get("step", {}).get("method", ""))
+    method = stage_config.get("step", {}).get("method", "")
+    return stage, architecture, str(method)
 
 
 def _find_node_architecture(node: Node, plan: Plan) -> str:
+    """Return the architecture's name from the stage that began the chain: later ones do not repeat it."""
     while "architecture" not in node.stage_config and node.parents:
         node = plan.nodes[node.parents[0]]
     return _get_architecture_name(node.stage_config)
 
 
-def _find_record_architecture(done: Json, store: Store) -> str:
-    configs = (record["stage_config"] for record in store.walk_chain(done["signature"]))
-    return next((_get_architecture_name(config) for config in configs if "architecture" in config), "")
+def _find_record_architecture(record: Json, store: Store) -> str:
+    for ancestor in store.walk_chain(record["signature"]):
+        if "architecture" in ancestor["stage_config"]:
+            return _get_architecture_name(ancestor["stage_config"])
+    return ""
 
 
 def _get_architecture_name(stage_config: Mapping[str, Any]) -> str:

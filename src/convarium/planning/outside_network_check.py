@@ -1,7 +1,7 @@
-"""A network is rehearsed before anything trains: whether training works, and loading brings the same network back.
+"""Dry run of a network before anything trains: does training work, and does a stored file give the same network back?
 
-What the meta device can't show is tried on real tensors, two images large: for networks of outside packages all of it;
-for those of the libraries whether what no state dict holds is the same each time that they are built.
+What the meta device can't show is tried on real tensors, with two images. A network of an outside package is built
+twice and trained for a few steps. Of any other, tensors outside its state dict are compared between two builds.
 """
 
 import random
@@ -24,50 +24,59 @@ from convarium.errors import UserError
 from convarium.lookup import find_named_packages
 from convarium.representations import parametrization
 
-TRAINING_STEPS = 2
-LOGIT_TOLERANCE = 1e-4
+TRAINING_STEPS = 2  # the second runs on what the first left in the network, such as a graph that is freed by then
+LOGIT_TOLERANCE = 1e-4  # relative and, as a share of the largest logit, absolute
+MAX_REASON_CHARS = 200
 
 Json = Mapping[str, Any]
 
 
 def dry_run_network(architecture: Json, bare: nn.Module) -> None:
-    """Refuse a network that would fail, or become another one, after its training.
+    """Refuse a network that would fail in training, or come back from a file as another one.
 
     Args:
-        bare: what `factory.dry_run_architecture` gives, on the meta device; left as it is.
+        architecture: as the config describes it.
+        bare: the same network from `factory.dry_run_architecture`, on the meta device; it is not changed.
 
     Raises:
-        UserError: tensors that a file can't hold, values that change from one build to the next, images that are
-            written into, a forward pass that fails or gives no logits when it trains.
+        UserError: the network has tensors that a file can't hold, values that change from one build to the next,
+            writes into its images, fails in a forward pass, or gives no logits in training mode.
     """
     owner = f"architecture {architecture['name']}"
     _check_tensor_types(bare, owner)
-    loose = find_unsaved_tensors(bare)
-    _check_trainable_tensors(loose, owner)
+    unsaved_tensors = find_unsaved_tensors(bare)
+    _check_trainable_tensors(unsaved_tensors, owner)
     is_outside = bool(find_named_packages(architecture["name"]))
-    if not is_outside and not loose:
+    if not is_outside and not unsaved_tensors:
         return
+    # Two seeds: values that are drawn, rather than computed or stored, differ between the builds.
     first, second = _build_with_seed(architecture, 0), _build_with_seed(architecture, 1)
-    _check_loose_tensors(first, second, owner)
+    _check_unsaved_tensors(first, second, owner)
     if is_outside:
         images = torch.randn(2, *vars(bare)["input_shape"], generator=torch.Generator().manual_seed(0))
-        of = _DryRun(owner, to_channels_last(images), architecture["num_classes"])
-        of.check_same_logits(first, second)
-        of.check_macs(first)
-        of.check_training(second)
+        dry_run = _DryRun(owner, to_channels_last(images), architecture["num_classes"])
+        dry_run.check_same_logits(first, second)
+        dry_run.check_macs(first)
+        dry_run.check_training(second)
 
 
 def _check_tensor_types(bare: nn.Module, owner: str) -> None:
     for name, tensor in bare.state_dict(keep_vars=True).items():
         if tensor.dtype not in STORED_DTYPES:
-            what = "parameter" if isinstance(tensor, nn.Parameter) else "buffer"
-            held = ", ".join(str(dtype).removeprefix("torch.") for dtype in STORED_DTYPES)
-            said = f"{owner}: its {what} '{name}' is {str(tensor.dtype).removeprefix('torch.')}"
-            raise UserError(f"{said}, a file holds {held}: build it with .float()")
+            kind = "parameter" if isinstance(tensor, nn.Parameter) else "buffer"
+            stored_types = ", ".join(map(_format_dtype, STORED_DTYPES))
+            raise UserError(
+                f"{owner}: its {kind} '{name}' is {_format_dtype(tensor.dtype)}, a file holds {stored_types}:"
+                " build it with .float()"
+            )
 
 
-def _check_trainable_tensors(loose: Mapping[str, Tensor], owner: str) -> None:
-    for path, tensor in loose.items():
+def _format_dtype(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+def _check_trainable_tensors(unsaved_tensors: Mapping[str, Tensor], owner: str) -> None:
+    for path, tensor in unsaved_tensors.items():
         if tensor.requires_grad:
             raise UserError(
                 f"{owner}: '{path}' is to be trained, but is not a parameter of the network, so that nothing trains or"
@@ -75,27 +84,30 @@ def _check_trainable_tensors(loose: Mapping[str, Tensor], owner: str) -> None:
             )
 
 
-def _check_loose_tensors(first: nn.Module, second: nn.Module, owner: str) -> None:
-    """Compare what two builds hold that no state dict does."""
-    again = find_unsaved_tensors(second)
+def _check_unsaved_tensors(first: nn.Module, second: nn.Module, owner: str) -> None:
+    """Compare the tensors that two builds hold outside their state dicts."""
+    second_tensors = find_unsaved_tensors(second)
     buffers = {name for name, _ in first.named_buffers()}
     for path, tensor in find_unsaved_tensors(first).items():
-        if path not in again or not _is_same_tensor(tensor, again[path]):
-            name = path.rpartition(".")[2] if path in buffers or path.isidentifier() else "NAME"
-            raise UserError(
-                f"{owner}: '{path}' has other values each time the network is built, and no state dict holds it:"
-                f" write self.register_buffer('{name}', …, persistent=True)"
-            )
+        if path in second_tensors and _is_same_tensor(tensor, second_tensors[path]):
+            continue
+        # The path of a tensor in a list or an object ("means[0]") suggests no name for the buffer.
+        has_name = path in buffers or path.isidentifier()
+        name = path.rpartition(".")[2] if has_name else "NAME"
+        raise UserError(
+            f"{owner}: '{path}' has other values each time the network is built, and no state dict holds it:"
+            f" write self.register_buffer('{name}', …, persistent=True)"
+        )
 
 
 @dataclass(frozen=True)
 class _DryRun:
-    """Refuses what does not work of a network that has been built.
+    """Checks of a network on real tensors.
 
     Attributes:
-        owner: what a line begins with.
-        images: two, as they are trained and measured.
-        classes: how many the network tells apart.
+        owner: what every error message begins with.
+        images: (2, C, H, W), normalised and channels-last, as in training.
+        classes: number of classes of the network.
     """
 
     owner: str
@@ -103,21 +115,17 @@ class _DryRun:
     classes: int
 
     def check_same_logits(self, first: nn.Module, second: nn.Module) -> None:
-        """Give the second the first one's values, as a file would, and compare their answers."""
+        """Give the second network the values of the first, as loading a file would, and compare their logits."""
         _randomise_vectors(first)
         if _list_shapes(first) != _list_shapes(second):
             raise UserError(f"{self.owner}: it has other tensors each time it is built: draw them from a fixed seed")
-        parametrization.replace_tensors(
-            second,
-            {
-                name: parametrization.materialise_site(first, name)
-                for name in parametrization.collect_stored_tensors(first)
-            },
-        )
-        wanted, found = (self._compute_logits(network.eval(), self.images) for network in (first, second))
-        if not torch.allclose(
-            found, wanted, rtol=LOGIT_TOLERANCE, atol=LOGIT_TOLERANCE * float(wanted.abs().max()), equal_nan=True
-        ):
+        names = parametrization.collect_stored_tensors(first)
+        tensors = {name: parametrization.materialise_site(first, name) for name in names}
+        parametrization.replace_tensors(second, tensors)
+        expected = self._compute_logits(first.eval(), self.images)
+        logits = self._compute_logits(second.eval(), self.images)
+        tolerance = LOGIT_TOLERANCE * float(expected.abs().max())
+        if not torch.allclose(logits, expected, rtol=LOGIT_TOLERANCE, atol=tolerance, equal_nan=True):
             raise UserError(
                 f"{self.owner}: built again and given the same weights it answers otherwise: what it draws, or holds of"
                 " its parameters a second time, must be in its state dict, or come from a fixed seed"
@@ -125,39 +133,57 @@ class _DryRun:
         self._compute_logits(first, self.images[:1], " with one image")
 
     def check_macs(self, network: nn.Module) -> None:
-        """Count its operations, as measuring does: of a copy on the meta device."""
+        """Count its multiply-accumulates as `measure` does: on a copy on the meta device."""
         with self._raise_as_user_error(
             "can't be copied to another device (a function that holds a tensor? make it a buffer)"
         ):
             count_macs(network, self.images.shape[1:])
 
     def check_training(self, network: nn.Module) -> None:
-        """Take a few steps: what comes back while training must be logits, too."""
+        """Run a few backward passes: in training mode, too, the network must give logits."""
         network.train()
+        labels = torch.zeros(2, dtype=torch.int64)
         for _ in range(TRAINING_STEPS):
             logits = self._compute_logits(network, self.images, " when it trains")
             with self._raise_as_user_error("fails when it trains"):
-                functional.cross_entropy(logits, torch.zeros(2, dtype=torch.int64)).backward()  # type: ignore[no-untyped-call]
+                loss = functional.cross_entropy(logits, labels)
+                loss.backward()  # type: ignore[no-untyped-call]
 
-    def _compute_logits(self, network: nn.Module, images: Tensor, when: str = "") -> Tensor:
-        before = images.clone()
-        with _fix_random_state(0), torch.set_grad_enabled(network.training), self._raise_as_user_error(f"fails{when}"):
+    def _compute_logits(self, network: nn.Module, images: Tensor, condition: str = "") -> Tensor:
+        """Return float64 (N, classes).
+
+        Args:
+            condition: under which the network is run, for the error message (" when it trains").
+        """
+        images_before = images.clone()
+        # The same random state each time, so that what is drawn in a forward pass makes no difference between builds.
+        with (
+            _fix_random_state(0),
+            torch.set_grad_enabled(network.training),
+            self._raise_as_user_error(f"fails{condition}"),
+        ):
             logits = network(images)
-        if not torch.equal(images, before):
+        # Compared by value: a write through `.data` leaves no trace in the tensor's version.
+        if not torch.equal(images, images_before):
             raise UserError(factory.WRITES_INTO_IMAGES_MESSAGE.format(owner=self.owner))
-        if not isinstance(logits, Tensor) or tuple(logits.shape) != (len(images), self.classes):
-            what = f"a tensor of {tuple(logits.shape)}" if isinstance(logits, Tensor) else f"a {type(logits).__name__}"
-            expected = f"one of {(len(images), self.classes)}"
-            raise UserError(f"{self.owner}: of {len(images)} images it makes {what}{when}, expected {expected}")
-        return logits.double()
+        expected_shape = (len(images), self.classes)
+        if not isinstance(logits, Tensor):
+            output = f"a {type(logits).__name__}"
+        elif tuple(logits.shape) != expected_shape:
+            output = f"a tensor of {tuple(logits.shape)}"
+        else:
+            return logits.double()
+        raise UserError(
+            f"{self.owner}: of {len(images)} images it makes {output}{condition}, expected one of {expected_shape}"
+        )
 
     @contextmanager
-    def _raise_as_user_error(self, what: str) -> Iterator[None]:
+    def _raise_as_user_error(self, problem: str) -> Iterator[None]:
         try:
             yield
         except Exception as error:
-            first = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-            raise UserError(f"{self.owner} {what}: {first}") from None
+            lines = str(error).strip().splitlines() or [type(error).__name__]
+            raise UserError(f"{self.owner} {problem}: {lines[0][:MAX_REASON_CHARS]}") from None
 
 
 def _build_with_seed(architecture: Json, seed: int) -> nn.Module:
@@ -170,8 +196,8 @@ def _build_with_seed(architecture: Json, seed: int) -> nn.Module:
 
 @contextmanager
 def _fix_random_state(seed: int) -> Iterator[None]:
-    """Draw from `seed` meanwhile, whatever draws: torch, numpy or Python."""
-    python, numpys = random.getstate(), np.random.get_state()
+    """Seed the global random states of torch, numpy and Python, and restore them at the end."""
+    python_state, numpy_state = random.getstate(), np.random.get_state()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         random.seed(seed)
@@ -179,24 +205,28 @@ def _fix_random_state(seed: int) -> Iterator[None]:
         try:
             yield
         finally:
-            random.setstate(python)
-            np.random.set_state(numpys)
+            random.setstate(python_state)
+            np.random.set_state(numpy_state)
 
 
 def _randomise_vectors(network: nn.Module) -> None:
-    """Make vectors, and what is zero, random and positive: a scale that begins at zero would hide what it scales."""
-    drawn = torch.Generator().manual_seed(0)
+    """Fill vectors, scalars and tensors of zeros with random positive values.
+
+    A scale that begins at zero would hide a difference in what it scales.
+    """
+    generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for tensor in network.state_dict(keep_vars=True).values():
             if tensor.is_floating_point() and (tensor.dim() < 2 or not tensor.any()):
-                tensor.uniform_(0.5, 1.5, generator=drawn)
+                tensor.uniform_(0.5, 1.5, generator=generator)
 
 
 def _list_shapes(network: nn.Module) -> dict[str, torch.Size]:
     return {name: tensor.shape for name, tensor in network.state_dict().items()}
 
 
-def _is_same_tensor(one: Tensor, other: Tensor) -> bool:
-    if one.shape != other.shape or one.dtype != other.dtype:
+def _is_same_tensor(first: Tensor, second: Tensor) -> bool:
+    if first.shape != second.shape or first.dtype != second.dtype:
         return False
-    return torch.equal(one, other) or torch.allclose(one, other, rtol=0, atol=0, equal_nan=True)
+    # torch.equal takes every dtype but knows no equal NaN.
+    return torch.equal(first, second) or torch.allclose(first, second, rtol=0, atol=0, equal_nan=True)

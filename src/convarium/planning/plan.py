@@ -1,4 +1,4 @@
-"""What a command asks for: a graph of stages, frozen in a file that workers read."""
+"""A plan: the graph of stages that a command asks for, frozen in a file that workers read."""
 
 from collections.abc import Mapping, Set
 from dataclasses import asdict, dataclass, field
@@ -11,7 +11,7 @@ from convarium.errors import UserError
 from convarium.store import disk
 from convarium.store.signature import canonical_json, compute_signature
 
-PLAN_FORMAT = 3
+PLAN_FORMAT = 3  # of the file: raised when a field changes, so that workers refuse what they would misread
 
 
 @dataclass(frozen=True)
@@ -21,10 +21,10 @@ class Node:
     Attributes:
         stage_config: everything the stage reads, and nothing else; hashed.
         parents: signatures of the results it starts from; hashed.
-        fingerprint: the data's content; hashed.
+        fingerprint: of the dataset's content; hashed.
         name: for people, such as "lenet5-mnist5k-s0".
         runtime: where and how to run (root, accelerator, threads); never hashed.
-        work: size of the stage in the unit of its kind (epochs x images), to estimate time.
+        work: epochs x training images, from which the duration is estimated; 0 where nothing is trained.
     """
 
     stage: str
@@ -38,17 +38,20 @@ class Node:
 
     @cached_property
     def signature(self) -> str:
-        """The 12 digits that identify the result."""
+        """The 12 hex digits that identify the result."""
         return compute_signature(self.stage, self.version, self.stage_config, self.parents, self.fingerprint)
 
 
 @dataclass(frozen=True)
 class PlannedPoint:
-    """One point of a command line: its config, and the signatures of its network, dense network and figures.
+    """One point of a command line: its config, and the signatures of the results that answer it.
 
     Attributes:
+        network: of the stage that makes the last network of the chain.
+        dense: of the stage that makes the network before compression.
+        measure: of the network's quality.
         executions: of its quality under each executor but eager.
-        times: of its latency under each executor, with each number of images a pass, as its config lists them.
+        times: of its latency under each executor, at each batch size, in the order of the config.
     """
 
     overrides: tuple[str, ...]
@@ -61,7 +64,7 @@ class PlannedPoint:
 
     @property
     def figure_signatures(self) -> tuple[str, ...]:
-        """The stages whose results answer the point."""
+        """Signatures of the stages that measure the network."""
         return self.measure, *self.executions, *self.times
 
 
@@ -75,18 +78,20 @@ class Plan:
     def select_needed(self, done_signatures: Set[str]) -> set[str]:
         """Return the nodes that must run for every point to have its network and its figures.
 
-        What lies only behind results that are there is not needed; a plan without points wants all its nodes.
+        A missing node is not needed where all that starts from it is done; a plan without points needs all its nodes.
         """
-        goals = {goal for point in self.points for goal in (point.network, *point.figure_signatures)} or set(self.nodes)
-        found: set[str] = set()
+        goals = self._collect_goals() or set(self.nodes)
+        needed: set[str] = set()
         while goals:
-            found |= goals - done_signatures
-            goals = {parent for goal in goals - done_signatures for parent in self.nodes[goal].parents} - found
-        return found
+            missing = goals - done_signatures
+            needed |= missing
+            parents = {parent for signature in missing for parent in self.nodes[signature].parents}
+            goals = parents - needed
+        return needed
 
     @cached_property
     def content_hash(self) -> str:
-        """Identity of the plan's content."""
+        """The first 16 hex digits of sha256 over the plan as canonical JSON."""
         return sha256(canonical_json(self._to_json()).encode()).hexdigest()[:16]
 
     def write(self, path: Path) -> None:
@@ -98,39 +103,41 @@ class Plan:
         """Read a plan.
 
         Raises:
-            UserError: no file, no plan, a damaged one, or another format.
+            UserError: there is no file, or it is not a plan, is damaged or has another format.
         """
         document = disk.read_json_object(path, {"format": int})
         if document is None or document["format"] != PLAN_FORMAT:
             raise UserError(f"{path} is not a plan of format {PLAN_FORMAT}")
         try:
-            nodes = [_parse_node(fields) for fields in document["nodes"]]
-            points = tuple(PlannedPoint(**_lists_to_tuples(fields)) for fields in document["points"])
-            plan = Plan(nodes={node.signature: node for node in nodes}, points=points)
+            nodes = [Node(**{**fields, "parents": tuple(fields["parents"])}) for fields in document["nodes"]]
+            points = [PlannedPoint(**_lists_to_tuples(fields)) for fields in document["points"]]
+            plan = Plan(nodes={node.signature: node for node in nodes}, points=tuple(points))
             plan._check_complete()
         except (AttributeError, KeyError, TypeError, UserError) as error:
             raise UserError(f"{path} is damaged: it is not a complete plan ({error})") from None
         return plan
 
     def _check_complete(self) -> None:
-        asked = {parent for node in self.nodes.values() for parent in node.parents}
-        asked |= {signature for point in self.points for signature in (point.network, *point.figure_signatures)}
-        if gaps := sorted(asked - self.nodes.keys()):
+        parents = {parent for node in self.nodes.values() for parent in node.parents}
+        gaps = sorted((parents | self._collect_goals()) - self.nodes.keys())
+        if gaps:
             raise UserError(f"the stage {gaps[0]} is not there")
 
+    def _collect_goals(self) -> set[str]:
+        """Return the signatures of every point's network and figures."""
+        return {signature for point in self.points for signature in (point.network, *point.figure_signatures)}
+
     def _to_json(self) -> dict[str, Any]:
-        nodes = [asdict(node) | {"parents": list(node.parents)} for node in self.nodes.values()]
-        points = [{key: _tuple_to_list(value) for key, value in asdict(point).items()} for point in self.points]
-        return {"format": PLAN_FORMAT, "nodes": nodes, "points": points}
+        return {
+            "format": PLAN_FORMAT,
+            "nodes": [_tuples_to_lists(asdict(node)) for node in self.nodes.values()],
+            "points": [_tuples_to_lists(asdict(point)) for point in self.points],
+        }
 
 
-def _tuple_to_list(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
+def _tuples_to_lists(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in fields.items()}
 
 
 def _lists_to_tuples(fields: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()}
-
-
-def _parse_node(fields: Mapping[str, Any]) -> Node:
-    return Node(**{**fields, "parents": tuple(fields["parents"])})
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}

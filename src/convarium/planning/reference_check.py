@@ -1,44 +1,54 @@
 """Whether the networks that steps refer to (teachers) are for the classes and images of their student."""
 
-from typing import Any
+from collections.abc import Sequence
 
 from convarium.config.point import Reference
 from convarium.planning.stage_graph import Json, PointLike
 
 
 def find_reference_mismatch(point: PointLike) -> str | None:
-    """Return in one line which network that a step refers to is for other classes or other images, None if none is.
+    """Return a line on the first teacher that is for other classes or other images than its student, None if none is.
 
-    Normalisations are compared where both are declared; others are known when the images are read.
+    Normalisations are compared where both are declared; the others are known only when the images are read.
     """
-    student = next((one for one in point.references if one.step_index < 0), Reference(-1, "", config=point.config))
+    student = Reference(-1, "", config=point.config)
+    for reference in point.references:
+        if reference.step_index < 0:
+            student = reference  # an adopted network, whose normalisation is its own
     for reference in point.references:
         if reference.step_index < 0:
             continue
-        step = point.config["compression"][reference.step_index]
-        where = f"compression.{step.get('name') or step['method'].rpartition('/')[2]}.{reference.knob}"
-        theirs, ours = _find_architecture(reference), point.config["architecture"]
-        if theirs["num_classes"] != ours["num_classes"]:
-            classes = f"{theirs['num_classes']} classes, its student {ours['num_classes']}"
-            return f"{where} has {classes}: name another teacher"
-        if _format_input_shape(theirs) != _format_input_shape(ours):
-            shapes = f"{_format_input_shape(theirs)}, its student of {_format_input_shape(ours)}"
-            return f"{where} takes images of {shapes}: name another teacher"
-        normalisations = _find_normalisation(reference), _find_normalisation(student)
-        if None not in normalisations and normalisations[0] != normalisations[1]:
-            return f"{where} was trained on images normalised in another way: name a teacher of this dataset"
+        mismatch = _find_mismatch(reference, student, point.config["architecture"])
+        if mismatch:
+            step = point.config["compression"][reference.step_index]
+            step_name = step.get("name") or step["method"].rpartition("/")[2]
+            return f"compression.{step_name}.{reference.knob} {mismatch}"
     return None
 
 
-def _find_stage_config(reference: Reference) -> Json:
-    """What the stage that began the network was told: its config, or what is stored of it."""
-    own: Json = reference.node_fields[0]["stage_config"] if reference.config is None else reference.config
-    return own
+def _find_mismatch(teacher: Reference, student: Reference, student_architecture: Json) -> str | None:
+    """Return what separates a teacher from its student, as the rest of a sentence."""
+    teacher_architecture = _get_stage_config(teacher)["architecture"]
+    teacher_classes, student_classes = teacher_architecture["num_classes"], student_architecture["num_classes"]
+    if teacher_classes != student_classes:
+        return f"has {teacher_classes} classes, its student {student_classes}: name another teacher"
+    teacher_shape, student_shape = map(_format_input_shape, (teacher_architecture, student_architecture))
+    if teacher_shape != student_shape:
+        return f"takes images of {teacher_shape}, its student of {student_shape}: name another teacher"
+    teacher_normalisation, student_normalisation = _find_normalisation(teacher), _find_normalisation(student)
+    if teacher_normalisation is None or student_normalisation is None:
+        return None
+    if teacher_normalisation != student_normalisation:
+        return "was trained on images normalised in another way: name a teacher of this dataset"
+    return None
 
 
-def _find_architecture(reference: Reference) -> Json:
-    architecture: Json = _find_stage_config(reference)["architecture"]
-    return architecture
+def _get_stage_config(reference: Reference) -> Json:
+    """Return the config of the stage that began the network, or of the dense network that is yet to be trained."""
+    if reference.config is not None:
+        return reference.config
+    stage_config: Json = reference.node_fields[0]["stage_config"]
+    return stage_config
 
 
 def _format_input_shape(architecture: Json) -> str:
@@ -47,10 +57,18 @@ def _format_input_shape(architecture: Json) -> str:
 
 
 def _find_normalisation(reference: Reference) -> list[list[float]] | None:
-    """Mean and std for each channel, where they are declared; a library's weights bring their own."""
-    own = _find_stage_config(reference)
-    given: Any = own.get("input", own.get("dataset"))
-    if "pretrained" in own["architecture"] or given["mean"] is None or given["std"] is None:
+    """Return mean and std for each channel, None where they are not declared: a library's weights bring their own."""
+    stage_config = _get_stage_config(reference)
+    architecture = stage_config["architecture"]
+    # A stage adopt declares the input of its network, a stage train the dataset.
+    normalisation = stage_config["input"] if "input" in stage_config else stage_config["dataset"]
+    if "pretrained" in architecture or normalisation["mean"] is None or normalisation["std"] is None:
         return None
-    channels = own["architecture"]["in_chans"]
-    return [list(map(float, given[key] * (channels if len(given[key]) == 1 else 1))) for key in ("mean", "std")]
+    channels = architecture["in_chans"]
+    return [_expand_channels(normalisation["mean"], channels), _expand_channels(normalisation["std"], channels)]
+
+
+def _expand_channels(values: Sequence[float], channels: int) -> list[float]:
+    """Return a value for each channel; a single one holds for all of them."""
+    repeats = channels if len(values) == 1 else 1
+    return [float(value) for value in values] * repeats

@@ -1,4 +1,4 @@
-"""From points to the graph of stages they ask for."""
+"""From points to the graph of the stages that they ask for."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -20,6 +20,7 @@ from convarium.stages.train import STAGE as TRAIN
 from convarium.stages.train import TrainConfig
 
 MAIN_KNOBS = ("sparsity", "channels_removed", "rank_fraction", "bits", "quant_max")
+MAX_NAME_CHARS = 100
 
 Json = dict[str, Any]
 
@@ -44,42 +45,49 @@ def build_plan(points: Iterable[PointLike]) -> Plan:
 
 def _plan_point(point: PointLike, nodes: dict[str, Node]) -> PlannedPoint:
     config = point.config
-    network = dense = _add_dense(nodes, point)
+    dense = _add_dense(nodes, point)
+    network = dense
     for position in range(len(config["compression"])):
-        others = [_add_reference(nodes, one, config) for one in _list_references(point, position)]
-        network = _add_node(nodes, _build_compress_node(point, position, (network, *others)))
+        references = [_add_reference(nodes, reference, config) for reference in _list_references(point, position)]
+        network = _add_node(nodes, _build_compress_node(point, position, (network, *references)))
     parents = (network, dense)
     measure = _add_node(nodes, _build_measure_node(config, parents))
-    ran = {
-        executor: _add_executions(nodes, config, executor, parents) for executor in config["measurement"]["executors"]
-    }
-    times = [
-        _add_node(nodes, _build_time_node(config, setting, parents, ran))
-        for setting in timing_config.list_time_settings(config)
-    ]
+    executors = config["measurement"]["executors"]
+    executions = {executor: _add_executions(nodes, config, executor, parents) for executor in executors}
+    settings = timing_config.list_time_settings(config)
+    times = [_add_node(nodes, _build_time_node(config, setting, parents, executions)) for setting in settings]
     return PlannedPoint(
         overrides=tuple(map(str, point.overrides)),
         config=config,
         network=network,
         dense=dense,
         measure=measure,
-        executions=tuple(own for own, *_ in filter(None, ran.values())),
+        executions=tuple(signatures[0] for signatures in executions.values() if signatures),
         times=tuple(times),
     )
 
 
 def _add_executions(nodes: dict[str, Node], config: Json, executor: str, parents: tuple[str, str]) -> tuple[str, ...]:
-    """Add the quality of a network under an executor, and of its dense one where the executor's models are kept."""
+    """Add the quality of a network under an executor, and of its dense network if the executor's models are kept.
+
+    Returns:
+        The signatures, that of the network first; none for the eager executor, under which `measure` runs.
+    """
     if executor == timing_config.EAGER_EXECUTOR:
         return ()
-    network = _add_node(nodes, _build_execute_node(config, executor, parents[0], config["compression"]))
+    network, dense = parents
+    execution = _add_node(nodes, _build_execute_node(config, executor, network, config["compression"]))
     if executor not in timing_config.EXPORTED_EXECUTORS:
-        return (network,)
-    return network, _add_node(nodes, _build_execute_node(config, executor, parents[1], ()))
+        return (execution,)
+    dense_execution = _add_node(nodes, _build_execute_node(config, executor, dense, ()))
+    return execution, dense_execution
 
 
 def _add_node(nodes: dict[str, Node], node: Node) -> str:
-    """Add a node, and note which outside packages its files may name: those that it or what it starts from names."""
+    """Add `node` unless it is in `nodes`, and return its signature.
+
+    Its runtime notes the outside packages that its files may name: those named by its config or by a stage before it.
+    """
     if node.signature not in nodes:
         inherited = (nodes[parent].runtime["allow"] for parent in node.parents)
         node.runtime["allow"] = sorted(find_named_packages(node.stage_config).union(*inherited))
@@ -89,10 +97,10 @@ def _add_node(nodes: dict[str, Node], node: Node) -> str:
 
 def _add_dense(nodes: dict[str, Node], point: PointLike) -> str:
     """Add the network that the point begins with: adopted, or trained."""
-    adopted = next((one for one in point.references if one.step_index < 0), None)
-    return (
-        _add_reference(nodes, adopted, point.config) if adopted else _add_node(nodes, _build_train_node(point.config))
-    )
+    for reference in point.references:
+        if reference.step_index < 0:
+            return _add_reference(nodes, reference, point.config)
+    return _add_node(nodes, _build_train_node(point.config))
 
 
 def _build_train_node(config: Json) -> Node:
@@ -107,64 +115,81 @@ def _build_train_node(config: Json) -> Node:
 
 
 def _add_reference(nodes: dict[str, Node], reference: Reference, config: Json) -> str:
-    """Add the network a step refers to, and return its signature: the same however it was named."""
+    """Add the network that a reference names, and return its signature: the same however it was named."""
     if reference.config is not None:
         return _add_node(nodes, _build_train_node(reference.config))
     for fields in reference.node_fields:
-        chain = {**fields, "parents": tuple(fields["parents"])}
-        signature = _add_node(nodes, Node(**chain, runtime=_select_runtime_fields(config, fields["stage"])))
-    return signature
+        identity = {**fields, "parents": tuple(fields["parents"])}
+        node = Node(**identity, runtime=_select_runtime_fields(config, fields["stage"]))
+        signature = _add_node(nodes, node)
+    return signature  # the fields are those of a chain, parents first: the last node made the network
 
 
 def _build_compress_node(point: PointLike, position: int, parents: tuple[str, ...]) -> Node:
-    config, steps = point.config, point.config["compression"][: position + 1]
+    config = point.config
+    steps = config["compression"][: position + 1]
+    step = steps[-1]
+    budget_inputs = _collect_budget_inputs(point, position) if "budget" in step else {}
     stage_config = CompressConfig(
         step=_strip_unhashed_knobs(point, position),
         dataset=_drop_dataset_root(config),
         task=config["task"],
+        # Each phase has a number of epochs of its own: that of the dense network must not change the signature.
         recipe={key: value for key, value in config["recipe"].items() if key != "epochs"},
         seed=derive_seed(config["seed"], "step", position),
-        references=[one.knob for one in _list_references(point, position)],
-        **(_collect_budget_inputs(point, position) if "budget" in steps[-1] else {}),
+        references=[reference.knob for reference in _list_references(point, position)],
+        **budget_inputs,
     )
-    return _build_node(COMPRESS, config, stage_config, parents, count_epochs(steps[-1]), steps)
+    return _build_node(COMPRESS, config, stage_config, parents, count_epochs(step), steps)
 
 
 def _list_references(point: PointLike, position: int) -> list[Reference]:
-    return sorted((one for one in point.references if one.step_index == position), key=lambda one: one.knob)
+    """Return the references of one step in the order of their knobs: that of the parents, which are hashed."""
+    references = [reference for reference in point.references if reference.step_index == position]
+    return sorted(references, key=lambda reference: reference.knob)
 
 
 def _strip_unhashed_knobs(point: PointLike, position: int) -> Json:
-    """A step as it is hashed: the networks it refers to are parents, and its name decides nothing."""
-    step = point.config["compression"][position]
-    return _drop_knobs(step, ("name", *(one.knob for one in _list_references(point, position))))
+    """Return a step as it is hashed: the networks that it refers to are parents, and its name decides nothing."""
+    references = [reference.knob for reference in _list_references(point, position)]
+    return _drop_knobs(point.config["compression"][position], ("name", *references))
 
 
 def _collect_budget_inputs(point: PointLike, position: int) -> Json:
-    """What a budget depends on beside the step itself: the steps that follow, and for a latency the host."""
+    """Return what meeting a budget depends on besides the step: the later steps, and for a latency how it is timed."""
     steps = point.config["compression"]
     following = [_strip_unhashed_knobs(point, later) for later in range(position + 1, len(steps))]
-    timed = steps[position]["budget"]["quantity"] == "latency"
-    setting = timing_config.select_latency_setting(point.config)
-    return {"following": following, "time": timing_config.build_time_config(setting).to_json() if timed else None}
+    time_config = None
+    if steps[position]["budget"]["quantity"] == "latency":
+        setting = timing_config.select_latency_setting(point.config)
+        time_config = timing_config.build_time_config(setting).to_json()
+    return {"following": following, "time": time_config}
 
 
 def count_epochs(step: Mapping[str, Any]) -> int:
     """Return how many epochs a step trains in all its phases."""
+    epochs = 0
+    for phase in step["phases"]:
+        repeats = _resolve_count(step, phase.get("repeat", 1))
+        epochs += repeats * _resolve_count(step, phase.get("epochs", 0))
+    return epochs
 
-    def number(value: int | str) -> int:
-        return int(step[value]) if isinstance(value, str) else value
 
-    return sum(number(phase.get("repeat", 1)) * number(phase.get("epochs", 0)) for phase in step["phases"])
+def _resolve_count(step: Mapping[str, Any], count: int | str) -> int:
+    """Return a count of a phase, which may be the name of a knob of its step."""
+    return int(step[count]) if isinstance(count, str) else count
 
 
 def _drop_knobs(step: Json, names: Iterable[str]) -> Json:
     """Return the step without its knobs of these names ("teacher", or "kd.teacher": one of the term kd)."""
     kept = dict(step)
     for name in names:
-        key, _, inner = name.partition(".")
-        kept[key] = _drop_knobs(kept[key], (inner,)) if inner else None
-    return {key: value for key, value in kept.items() if key not in names}
+        key, _, inner_name = name.partition(".")
+        if inner_name:
+            kept[key] = _drop_knobs(kept[key], (inner_name,))
+        else:
+            kept.pop(key, None)
+    return kept
 
 
 def _build_measure_node(config: Json, parents: tuple[str, ...]) -> Node:
@@ -174,21 +199,24 @@ def _build_measure_node(config: Json, parents: tuple[str, ...]) -> Node:
 
 def _build_execute_node(config: Json, executor: str, network: str, steps: Iterable[Mapping[str, Any]]) -> Node:
     stage_config = timing_config.build_execute_config(executor, _drop_dataset_root(config), config["task"])
-    return _append_to_name(_build_node(EXECUTE, config, stage_config, (network,), 0, steps), executor)
+    node = _build_node(EXECUTE, config, stage_config, (network,), 0, steps)
+    return _append_to_name(node, executor)
 
 
 def _build_time_node(
-    config: Json, setting: Json, parents: tuple[str, str], executions: Mapping[str, tuple[str, ...]]
+    config: Json, setting: Json, parents: tuple[str, ...], executions: Mapping[str, tuple[str, ...]]
 ) -> Node:
-    """The time of a network, raced against the dense one; of models that were kept, those very ones race."""
-    kept = executions[setting["executor"]] if setting["executor"] in timing_config.EXPORTED_EXECUTORS else ()
+    """Build the race of a network against its dense one; the models that `execute` kept of them become parents."""
+    executor = setting["executor"]
+    if executor in timing_config.EXPORTED_EXECUTORS:
+        parents = (*parents, *executions[executor])
     stage_config = timing_config.build_time_config(setting)
-    node = _build_node(TIME, config, stage_config, (*parents, *kept), 0, config["compression"])
-    return _append_to_name(node, setting["executor"], f"{setting['batch']}x")
+    node = _build_node(TIME, config, stage_config, parents, 0, config["compression"])
+    return _append_to_name(node, executor, f"{setting['batch']}x")
 
 
-def _append_to_name(node: Node, *words: str) -> Node:
-    return replace(node, name="-".join((node.name, *words)))
+def _append_to_name(node: Node, *suffixes: str) -> Node:
+    return replace(node, name="-".join((node.name, *suffixes)))
 
 
 def _build_node(
@@ -200,6 +228,7 @@ def _build_node(
     steps: Iterable[Mapping[str, Any]],
 ) -> Node:
     dataset = config["dataset"]
+    images = dataset.get("train_size") or dataset.get("images", {}).get("train", 1)
     return Node(
         stage=stage.name,
         version=stage.version,
@@ -208,12 +237,12 @@ def _build_node(
         fingerprint=dataset.get("fingerprint"),
         name=format_node_name(config, steps),
         runtime=_select_runtime_fields(config, stage.name),
-        work=float(epochs * (dataset.get("train_size") or dataset.get("images", {}).get("train", 1))),
+        work=float(epochs * images),
     )
 
 
 def _select_runtime_fields(config: Json, stage: str) -> Json:
-    """Where and how a stage runs: no part of what it is."""
+    """Return where and how a stage runs, which is never hashed."""
     return {
         "root": config["dataset"].get("root"),
         "accelerator": config["runtime"]["accelerator"],
@@ -227,20 +256,22 @@ def _drop_dataset_root(config: Json) -> Json:
 
 
 def format_node_name(config: Json, steps: Iterable[Mapping[str, Any]]) -> str:
-    """A short name for people: `lenet5-mnist5k-magnitude0.9-kmeans5-s0`."""
-    parts = [
-        config["architecture"]["name"],
-        config["dataset"]["name"],
-        *map(_format_step_name, steps),
-        f"s{config['seed']}",
-    ]
-    text = "-".join(parts)
-    return "".join(c if c.isalnum() or c in "._-" else "_" for c in text)[:100]
+    """Return a short name for people: `lenet5-mnist5k-magnitude0.9-kmeans5-s0`."""
+    architecture, dataset = config["architecture"]["name"], config["dataset"]["name"]
+    parts: list[str] = [architecture, dataset, *map(_format_step_name, steps), f"s{config['seed']}"]
+    name = "-".join(parts)
+    # The folder of a result begins with the name: only characters that a file name can hold.
+    plain = "".join(character if character.isalnum() or character in "._-" else "_" for character in name)
+    return plain[:MAX_NAME_CHARS]
 
 
 def _format_step_name(step: Mapping[str, Any]) -> str:
-    name = step["method"].rpartition("/")[2]
+    name: str = step["method"].rpartition("/")[2]
     if "budget" in step:
-        return f"{name}-{step['budget']['value']:g}{step['budget']['quantity']}"
-    knob = next((step[key] for key in MAIN_KNOBS if isinstance(step.get(key), int | float)), "")
-    return f"{name}{'-' if knob != '' and name[-1].isdigit() else ''}{knob}"
+        budget = step["budget"]
+        return f"{name}-{budget['value']:g}{budget['quantity']}"
+    knob = next((step[key] for key in MAIN_KNOBS if isinstance(step.get(key), int | float)), None)
+    if knob is None:
+        return name
+    separator = "-" if name[-1].isdigit() else ""
+    return f"{name}{separator}{knob}"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from convarium.errors import UserError
 from convarium.lookup import allow_packages, find_named_packages
 from convarium.measurement.executors.executor_requirements import require_installed
+from convarium.planning.point_coverage import drop_weight_source
 from convarium.planning.reference_check import find_reference_mismatch
 from convarium.planning.stage_graph import Json, PointLike, count_epochs
 from convarium.stages.timing_config import check_int8_timing
@@ -15,44 +16,38 @@ from convarium.store.signature import canonical_json
 if TYPE_CHECKING:
     from torch import nn
 
-MAX_ERROR_CHARS, MAX_LISTED_NAMES = 200, 3
+MAX_ERROR_CHARS = 200
+MAX_LISTED_NAMES = 3
 
 
 def validate_points(points: Sequence[PointLike], notes: list[str] | None = None) -> dict[int, str]:
     """Return the one-line reason for every point (by index) whose data, network or methods can't work.
 
     Each distinct architecture is built once, each distinct (architecture, step) tried once. What the meta device can't
-    show is tried on real tensors (`rehearsal`).
+    show is tried on real tensors (`planning.outside_network_check`).
 
     Args:
         notes: gets a line for what one should know of a network that works.
     """
     networks: dict[str, nn.Module] = {}
-    answers: dict[str, str | None] = {}
-    found: dict[int, str] = {}
+    network_problems: dict[str, str | None] = {}
+    reasons: dict[int, str] = {}
     for index, point in enumerate(points):
-        told = point.config["architecture"].items()
-        architecture = {key: value for key, value in told if key not in ("weights", "pretrained")}
-        reason = (
-            _find_train_size_problem(point.config["dataset"])
-            or _find_training_data_problem(point.config)
-            or _find_timing_problem(point.config)
-            or find_reference_mismatch(point)
-        )
-        if reason:
-            found[index] = reason
+        architecture = drop_weight_source(point.config["architecture"])
+        problem = _find_config_problem(point)
+        # Every network is tried, also of a point that has a reason already: a later point or the notes may need it.
         for step in [None, *point.config["compression"]]:
             key = canonical_json([architecture, step])
-            if key not in answers:
+            if key not in network_problems:
                 with allow_packages(find_named_packages(point.config)):
-                    answers[key] = _find_network_problem(architecture, step, networks)
-            if reason := answers[key]:
-                found.setdefault(index, reason)
+                    network_problems[key] = _find_network_problem(architecture, step, networks)
+            problem = problem or network_problems[key]
+        if problem:
+            reasons[index] = problem
     if notes is not None:
-        notes += [
-            line for key, network in networks.items() for line in _list_network_notes(json.loads(key)["name"], network)
-        ]
-    return found
+        for key, network in networks.items():
+            notes += _list_network_notes(json.loads(key)["name"], network)
+    return reasons
 
 
 def _list_network_notes(name: str, network: "nn.Module") -> Iterator[str]:
@@ -60,32 +55,48 @@ def _list_network_notes(name: str, network: "nn.Module") -> Iterator[str]:
     from torch.nn.modules.batchnorm import _BatchNorm
 
     owner = f"architecture {name}"
-    if removed := vars(network).get("weight_norm_removed"):
-        yield f"{owner}: weight_norm is taken off when it is built ({_format_names(removed)}): these are plain weights"
-    modules = network.named_modules()
-    if alone := [name for name, one in modules if isinstance(one, _BatchNorm) and one.running_mean is None]:
-        yield (
-            f"{owner}: without running statistics ({_format_names(alone)}) its answer for an image depends on the batch"
-        )
+    weight_norm_paths = vars(network).get("weight_norm_removed")
+    if weight_norm_paths:
+        paths = _format_names(weight_norm_paths)
+        yield f"{owner}: weight_norm is taken off when it is built ({paths}): these are plain weights"
+    batch_norms = [(path, module) for path, module in network.named_modules() if isinstance(module, _BatchNorm)]
+    without_statistics = [path for path, module in batch_norms if module.running_mean is None]
+    if without_statistics:
+        paths = _format_names(without_statistics)
+        yield f"{owner}: without running statistics ({paths}) its answer for an image depends on the batch"
 
 
 def _format_names(names: Sequence[str]) -> str:
-    return ", ".join(names[:MAX_LISTED_NAMES]) + (
-        f" and {len(names) - MAX_LISTED_NAMES} more" if len(names) > MAX_LISTED_NAMES else ""
+    text = ", ".join(names[:MAX_LISTED_NAMES])
+    if len(names) > MAX_LISTED_NAMES:
+        text += f" and {len(names) - MAX_LISTED_NAMES} more"
+    return text
+
+
+def _find_config_problem(point: PointLike) -> str | None:
+    """Return the first reason that shows in the point's config alone."""
+    return (
+        _find_train_size_problem(point.config["dataset"])
+        or _find_training_data_problem(point.config)
+        or _find_timing_problem(point.config)
+        or find_reference_mismatch(point)
     )
 
 
 def _find_train_size_problem(dataset: Json) -> str | None:
-    asked, there = dataset["train_size"], dataset.get("images", {}).get("train")
-    if asked is None or there is None or asked <= there:
+    train_size = dataset["train_size"]
+    images = dataset.get("images", {}).get("train")
+    if train_size is None or images is None or train_size <= images:
         return None
-    return f"dataset.train_size={asked}: {dataset['name']} has 1..{there} training images"
+    return f"dataset.train_size={train_size}: {dataset['name']} has 1..{images} training images"
 
 
 def _find_training_data_problem(config: Json) -> str | None:
-    dataset, is_adopted = config["dataset"], "weights" in config["architecture"]
-    trains = not is_adopted or any(count_epochs(step) for step in config["compression"])
-    if not trains or dataset.get("images", {}).get("train") != 0:
+    dataset = config["dataset"]
+    if dataset.get("images", {}).get("train") != 0:
+        return None
+    is_adopted = "weights" in config["architecture"]
+    if is_adopted and not any(count_epochs(step) for step in config["compression"]):
         return None
     return f"dataset.root={dataset['root']} holds no train: nothing can be trained on it"
 
@@ -100,7 +111,11 @@ def _find_timing_problem(config: Json) -> str | None:
 
 
 def _find_network_problem(architecture: Json, step: Json | None, networks: dict[str, "nn.Module"]) -> str | None:
-    """Try the network (no step), or a step on the network that was tried before it; whatever it raises is a reason."""
+    """Try the network (no step), or a step on the network that was tried before it, and return what it raises.
+
+    Args:
+        networks: by the canonical JSON of their architecture; a network that works is added.
+    """
     from convarium.architectures import factory
     from convarium.compression.budget import check_byte_budget
     from convarium.compression.hidden_reads import check_hidden_reads
@@ -121,7 +136,7 @@ def _find_network_problem(architecture: Json, step: Json | None, networks: dict[
     except UserError as error:
         return str(error)
     except Exception as error:  # a fault of this point: the others of the command can do without it
-        tried = "" if step is None else f"{step['method']} on "
-        said = " ".join(f"{type(error).__name__}: {error}".split())[:MAX_ERROR_CHARS]
-        return f"{tried}architecture {architecture['name']} can't be tried: {said}"
+        method = "" if step is None else f"{step['method']} on "
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:MAX_ERROR_CHARS]
+        return f"{method}architecture {architecture['name']} can't be tried: {reason}"
     return None

@@ -1,4 +1,4 @@
-"""What a config leaves to the folder: its classes, how many images, and their fingerprint."""
+"""Config keys that are read from a folder of images: its classes, number of images, fingerprint, value range."""
 
 from collections.abc import Mapping
 from math import isfinite
@@ -32,47 +32,57 @@ def fill_from_folder(dataset: Mapping[str, Any], cache: Path) -> dict[str, Any]:
     if dataset["channels"] not in ALLOWED_CHANNELS:
         raise UserError(f"dataset.channels={dataset['channels']}: images are read as 1 (grey) or 3 (colour) channels")
     dataset = {**dataset, "class_names": _read_class_names(dataset["class_names"])}
-    found = list_folder_images(Path(root), dataset["on_error"], cache / "manifests", dataset["class_names"])
-    told = {
-        "classes": len(found.classes),
-        "class_names": list(found.classes),
-        "images": {part: len(found.parts[part]) for part in ("train", "validation", "test")},
-        "fingerprint": found.fingerprint,
+    listing = list_folder_images(Path(root), dataset["on_error"], cache / "manifests", dataset["class_names"])
+    folder_values = {
+        "classes": len(listing.classes),
+        "class_names": list(listing.classes),
+        "images": {part: len(listing.parts[part]) for part in ("train", "validation", "test")},
+        "fingerprint": listing.fingerprint,
     }
-    for key, value in told.items():
+    for key, value in folder_values.items():
         if dataset[key] not in (None, value):
             raise UserError(
                 f"dataset.{key}={format_value(dataset[key])}: the images in {root} have {format_value(value)}"
             )
-    given = dataset.pop("value_range", None)
-    return {**dataset, **told, **_check_value_range(given, found.value_range, root)}
+    value_range = _check_value_range(dataset.pop("value_range", None), listing.value_range, root)
+    if value_range is not None:
+        folder_values["value_range"] = value_range
+    return {**dataset, **folder_values}
 
 
-def _check_value_range(given: Any, found: tuple[float, float] | None, root: str) -> dict[str, list[float]]:
-    if given is None:
-        return {"value_range": list(found)} if found else {}
-    numbers = [float(one) for one in given if type(one) in (int, float) and isfinite(one)]
-    if len(numbers) != len(given) or len(numbers) != 2 or numbers[0] >= numbers[1]:
+def _check_value_range(declared: Any, measured: tuple[float, float] | None, root: str) -> list[float] | None:
+    """Return the range by which images are scaled: the declared one, else that of the images; None for 8 bits."""
+    if declared is None:
+        return None if measured is None else list(measured)
+    # By exact type: a bool is an int, too.
+    numbers = [float(value) for value in declared if type(value) in (int, float) and isfinite(value)]
+    if len(numbers) != len(declared) or len(numbers) != 2 or numbers[0] >= numbers[1]:
         raise UserError(
-            f"dataset.value_range={format_value(given)}: expected two numbers, the values of black and white"
+            f"dataset.value_range={format_value(declared)}: expected two numbers, the values of black and white"
         )
-    if found is None:
+    if measured is None:
         raise UserError(
-            f"dataset.value_range={format_value(given)}: the images in {root} have 8 bits, nothing is scaled"
+            f"dataset.value_range={format_value(declared)}: the images in {root} have 8 bits, nothing is scaled"
         )
-    return {"value_range": numbers}
+    return numbers
 
 
-def _read_class_names(given: Any) -> list[str] | None:
-    """Return the names of the classes: as they are, or the lines of the file that they are in."""
-    if not isinstance(given, str):
-        return None if given is None else [str(name) for name in given]
+def _read_class_names(declared: Any) -> list[str] | None:
+    """Return the names of the classes: a list of them, or the lines of the file that the config names."""
+    if declared is None:
+        return None
+    if not isinstance(declared, str):
+        return [str(name) for name in declared]
     try:
-        names = [line.strip() for line in parse_path(given).read_text(encoding="utf-8").splitlines()]
+        text = parse_path(declared).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        why = getattr(error, "strerror", None) or "is not text"
-        raise UserError(f"dataset.class_names={given}: {why}; expected a file with a class on each line") from None
+        reason = getattr(error, "strerror", None) or "is not text"
+        raise UserError(
+            f"dataset.class_names={declared}: {reason}; expected a file with a class on each line"
+        ) from None
+    names = [line.strip() for line in text.splitlines()]
     if "" in names or len(set(names)) < len(names):
-        wrong = "has an empty line, or a name twice"
-        raise UserError(f"dataset.class_names={given}: {wrong}; expected a class on each line")
+        raise UserError(
+            f"dataset.class_names={declared}: has an empty line, or a name twice; expected a class on each line"
+        )
     return names

@@ -1,4 +1,7 @@
-"""A fixed stratified split by content: neither names nor places of files matter, and adding one moves few others."""
+"""Split of a folder of images, stratified and fixed by content.
+
+Neither names nor folders of files inside a class matter, and a new file moves few others to another part.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,13 +15,19 @@ from convarium.datasets.folder_images.manifest import read_image_contents
 from convarium.datasets.folder_images.probe_image import UnreadableImage
 from convarium.errors import UserError
 
-PART_SHARES = {"test": 0.2, "validation": 0.1}
+PART_SHARES = {"test": 0.2, "validation": 0.1}  # of a class's different images; the rest is train
 SKIP_UNREADABLE = "skip"
 
 
 @dataclass(frozen=True)
 class ListedImage:
-    """A file, its class, the sha256 of its content, and the range of its values where they have more than 8 bits."""
+    """An image file.
+
+    Attributes:
+        label: number of its class.
+        digest: sha256 of its content, in hex.
+        extent: least and largest value of its pixels; None where they have 8 bits.
+    """
 
     path: Path
     label: int
@@ -33,8 +42,8 @@ class FolderListing:
     Attributes:
         classes: names in the order of labels.
         parts: train, validation and test; each in an order of which every prefix is stratified.
-        fingerprint: of class names, contents and the user's own division, 16 hexadecimal digits.
-        skipped: files that are not images.
+        fingerprint: 16 hex digits, of class names, contents and the user's own division.
+        skipped: number of files that are not images and were left out.
         value_range: of the training images of more than 8 bits, or where none is among them of all such; None where
             all images have 8 bits.
     """
@@ -49,109 +58,142 @@ class FolderListing:
 def list_folder_images(
     root: Path, on_error: str, manifest_folder: Path | None = None, class_names: Sequence[str] | None = None
 ) -> FolderListing:
-    """Look through `root`; within one process again only where a class's folder has changed.
+    """List the images below `root`; within a process they are read again only when the folder of a class changed.
 
     Args:
         on_error: "skip" leaves out files that are not images or can't be read.
         manifest_folder: the folder in which digests are kept.
-        class_names: of the classes in the order of labels; the folder need not hold all of them. None: its folders'
-            names.
+        class_names: in the order of labels, of which the folder need not hold all; None takes its folders' names.
 
     Raises:
-        UserError: a folder that holds no classes, files that are not images, too few images of a class.
+        UserError: the folder holds no classes, files that are not images, or too few images of a class.
     """
-    found = read_folder_layout(root, None if class_names is None else tuple(class_names))
-    return _list_layout_images(
-        found, tuple(home.path.stat().st_mtime_ns for home in found.class_folders), on_error, manifest_folder
-    )
+    layout = read_folder_layout(root, None if class_names is None else tuple(class_names))
+    folder_mtimes = tuple(class_folder.path.stat().st_mtime_ns for class_folder in layout.class_folders)
+    return _list_layout_images(layout, folder_mtimes, on_error, manifest_folder)
 
 
 @lru_cache(maxsize=8)
 def _list_layout_images(
-    folder_layout: FolderLayout, folder_mtimes: tuple[int, ...], on_error: str, manifest_folder: Path | None
+    layout: FolderLayout, folder_mtimes: tuple[int, ...], on_error: str, manifest_folder: Path | None
 ) -> FolderListing:
-    placed = [
-        (home, path) for home in folder_layout.class_folders for path in walk_class_files(home.path, folder_layout.root)
-    ]
-    known = read_image_contents([path for _, path in placed], folder_layout.root, manifest_folder)
-    given: dict[str, list[ListedImage]] = {}
+    """List the images of a layout.
+
+    Args:
+        folder_mtimes: of the class folders, in ns; only a part of the cache's key.
+    """
+    files = []
+    for class_folder in layout.class_folders:
+        files += [(class_folder, path) for path in walk_class_files(class_folder.path, layout.root)]
+    contents = read_image_contents([path for _, path in files], layout.root, manifest_folder)
+    images_by_part: dict[str, list[ListedImage]] = {}
     skipped = 0
-    for (home, path), content in zip(placed, known, strict=True):
+    for (class_folder, path), content in zip(files, contents, strict=True):
         if not isinstance(content, UnreadableImage):
-            given.setdefault(home.part, []).append(ListedImage(path, home.label, content.digest, content.extent))
+            image = ListedImage(path, class_folder.label, content.digest, content.extent)
+            images_by_part.setdefault(class_folder.part, []).append(image)
         elif on_error == SKIP_UNREADABLE:
             skipped += 1
         else:
             raise UserError(f"{path} {content}; remove it, or set dataset.on_error=skip")
-    lines = sorted(f"{part}\t{folder_layout.classes[one.label]}\t{one.digest}" for part in given for one in given[part])
-    if list(folder_layout.classes) != sorted({home.path.name for home in folder_layout.class_folders}):
-        lines += [f"class\t{name}" for name in folder_layout.classes]
-    if any(one.extent is not None for part in given.values() for one in part):
+    fingerprint = _compute_fingerprint(images_by_part, layout)
+    parts = _divide_into_parts(images_by_part, layout)
+    return FolderListing(layout.classes, parts, fingerprint, skipped, _find_value_range(parts))
+
+
+def _compute_fingerprint(images_by_part: Mapping[str, list[ListedImage]], layout: FolderLayout) -> str:
+    lines = []
+    for part, images in images_by_part.items():
+        lines += [f"{part}\t{layout.classes[image.label]}\t{image.digest}" for image in images]
+    lines.sort()
+    # Added only where they matter, so that the fingerprints of all other folders stay what they were.
+    folder_names = sorted({class_folder.path.name for class_folder in layout.class_folders})
+    if list(layout.classes) != folder_names:
+        lines += [f"class\t{name}" for name in layout.classes]
+    if any(image.extent is not None for images in images_by_part.values() for image in images):
         lines.append("values of more than 8 bits are scaled")
-    fingerprint = sha256("\n".join(lines).encode()).hexdigest()[:16]
-    parts = _divide_into_parts(given, folder_layout)
-    return FolderListing(folder_layout.classes, parts, fingerprint, skipped, _find_value_range(parts))
+    return sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
 def _find_value_range(parts: Mapping[str, Sequence[ListedImage]]) -> tuple[float, float] | None:
-    for images in (parts["train"], [one for part in parts.values() for one in part]):
-        extents = [one.extent for one in images if one.extent is not None]
-        if values := [value for extent in extents for value in extent]:
+    """Return the range that `FolderListing.value_range` describes."""
+    all_images = [image for images in parts.values() for image in images]
+    for images in (parts["train"], all_images):
+        extents = [image.extent for image in images if image.extent is not None]
+        values = [value for extent in extents for value in extent]
+        if values:
             return min(values), max(values)
-    return (0.0, 1.0) if extents else None
+    if all(image.extent is None for image in all_images):
+        return None
+    return 0.0, 1.0  # images of more than 8 bits without any finite value
 
 
 def _divide_into_parts(
-    given: Mapping[str, list[ListedImage]], found: FolderLayout
+    images_by_part: Mapping[str, list[ListedImage]], layout: FolderLayout
 ) -> dict[str, tuple[ListedImage, ...]]:
-    """Take from the training images what the user has not set apart; his only other part is the test."""
-    parts = dict(given)
+    """Return train, validation and test; those that the user has not set apart are taken from the training images.
+
+    Where the user has set apart a single other part, it is the test, whatever its name.
+    """
+    parts = dict(images_by_part)
     train = _group_by_class(parts.pop("", []) or parts.pop("train", []))
     if "test" not in parts and "validation" in parts:
         parts["test"] = parts.pop("validation")
-    wanted = {part: share for part, share in PART_SHARES.items() if part not in parts}
-    present = {home.label for home in found.class_folders}
-    there = {part: _group_by_class(images) for part, images in parts.items()}
-    cut: dict[str, list[ListedImage]] = {part: [] for part in ("train", *wanted)}
-    for label, name in enumerate(found.classes):
-        if found.is_partial and (label not in present or not (wanted or train.get(label))):
-            continue
-        for part, chosen in _split_class(train.get(label, []), wanted, f"{found.root}: the class {name!r}").items():
-            cut[part] += chosen
-        if lacking := [part for part in parts if label not in there[part] and not found.is_partial]:
-            raise UserError(f"{found.root}: the class {name!r} has no images for {lacking[0]}")
-    return {part: _interleave_classes(images) for part, images in {**parts, **cut}.items()}
+    shares = {part: share for part, share in PART_SHARES.items() if part not in parts}
+    labels_with_folder = {class_folder.label for class_folder in layout.class_folders}
+    part_labels = {part: {image.label for image in images} for part, images in parts.items()}
+    train_parts: dict[str, list[ListedImage]] = {part: [] for part in ("train", *shares)}
+    for label, name in enumerate(layout.classes):
+        members = train.get(label, [])
+        if layout.is_partial:
+            has_nothing_to_split = not shares and not members
+            if label not in labels_with_folder or has_nothing_to_split:
+                continue
+        owner = f"{layout.root}: the class {name!r}"
+        for part, images in _split_class(members, shares, owner).items():
+            train_parts[part] += images
+        for part, labels in part_labels.items():
+            if label not in labels and not layout.is_partial:
+                raise UserError(f"{owner} has no images for {part}")
+    return {part: _interleave_classes(images) for part, images in {**parts, **train_parts}.items()}
 
 
 def _group_by_class(images: Sequence[ListedImage]) -> dict[int, list[ListedImage]]:
-    found: dict[int, list[ListedImage]] = {}
-    for one in images:
-        found.setdefault(one.label, []).append(one)
-    return found
+    members: dict[int, list[ListedImage]] = {}
+    for image in images:
+        members.setdefault(image.label, []).append(image)
+    return members
 
 
 def _split_class(
-    members: Sequence[ListedImage], shares: Mapping[str, float], whose: str
+    members: Sequence[ListedImage], shares: Mapping[str, float], owner: str
 ) -> dict[str, list[ListedImage]]:
-    """Slice a class, ordered by digest; equal images stay together."""
-    order = sorted({one.digest for one in members})
-    if len(order) <= len(shares):
-        raise UserError(f"{whose} has {len(order)} different images, at least {len(shares) + 1} are needed")
-    part_of, start = dict.fromkeys(order, "train"), 0
+    """Slice the images of a class, ordered by digest, into train and `shares`; equal images stay together.
+
+    Args:
+        owner: what an error message begins with.
+    """
+    digests = sorted({image.digest for image in members})
+    if len(digests) <= len(shares):
+        raise UserError(f"{owner} has {len(digests)} different images, at least {len(shares) + 1} are needed")
+    part_of_digest = dict.fromkeys(digests, "train")
+    start = 0
     for part, share in shares.items():
-        end = start + max(1, round(share * len(order)))
-        part_of |= dict.fromkeys(order[start:end], part)
+        end = start + max(1, round(share * len(digests)))
+        part_of_digest |= dict.fromkeys(digests[start:end], part)
         start = end
-    result: dict[str, list[ListedImage]] = {part: [] for part in ("train", *shares)}
-    for one in members:
-        result[part_of[one.digest]].append(one)
-    return result
+    parts: dict[str, list[ListedImage]] = {part: [] for part in ("train", *shares)}
+    for image in members:
+        parts[part_of_digest[image.digest]].append(image)
+    return parts
 
 
 def _interleave_classes(images: Sequence[ListedImage]) -> tuple[ListedImage, ...]:
-    """Order by digest within a class and interleave the classes evenly."""
-    placed = []
+    """Order by digest within a class and interleave the classes evenly: every prefix is stratified."""
+    positioned = []
     for label, members in _group_by_class(images).items():
-        ordered = sorted(members, key=lambda one: (one.digest, one.path))
-        placed += [((rank + 0.5) / len(members), label, one) for rank, one in enumerate(ordered)]
-    return tuple(one for _, _, one in sorted(placed, key=lambda entry: entry[:2]))
+        # The path decides between files of equal content: the order must not depend on how they were found.
+        members.sort(key=lambda image: (image.digest, image.path))
+        positioned += [((rank + 0.5) / len(members), label, image) for rank, image in enumerate(members)]
+    positioned.sort(key=lambda entry: entry[:2])
+    return tuple(image for _, _, image in positioned)

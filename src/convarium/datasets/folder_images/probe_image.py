@@ -1,4 +1,4 @@
-"""Whether a file is an image, by its first bytes."""
+"""Check whether a file is an image, by its first bytes."""
 
 import stat
 import warnings
@@ -6,13 +6,11 @@ from pathlib import Path
 
 from convarium.datasets.folder_images.high_bit_depth import is_high_bit_depth
 
-MAX_IMAGE_PIXELS = (
-    89_478_485  # pixels of an image; Pillow's own bound against files that are small but unpack to gigabytes
-)
+MAX_IMAGE_PIXELS = 89_478_485  # Pillow's own bound against small files that unpack to gigabytes
 
 
 class UnreadableImage(Exception):
-    """A file that can't be decoded, and why."""
+    """A file that can't be decoded; the message is the reason, to be put after the file's name."""
 
 
 def probe_image(path: Path) -> bool:
@@ -26,18 +24,19 @@ def probe_image(path: Path) -> bool:
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             raise UnreadableImage("is not a regular file")
-        with warnings.catch_warnings(action="ignore"), Image.open(path) as found:
-            check_pixel_count(*found.size)
-            return is_high_bit_depth(found)
+        with warnings.catch_warnings(action="ignore"), Image.open(path) as image:
+            check_pixel_count(*image.size)
+            return is_high_bit_depth(image)
     except Image.DecompressionBombError:
         raise UnreadableImage(f"is an image of more than {MAX_IMAGE_PIXELS:,} pixels") from None
     except UnidentifiedImageError:
         raise UnreadableImage("is not an image") from None
     except OSError as error:
+        # Without a text of the system it is an error of Pillow's decoder.
         raise UnreadableImage(f"can't be read: {error.strerror}" if error.strerror else "is not an image") from None
     except UnreadableImage:
         raise
-    except Exception:
+    except Exception:  # decoders raise what they like of damaged bytes
         raise UnreadableImage("is not an image") from None
 
 
