@@ -1,7 +1,9 @@
-"""Parameters and MACs of a row's network, counted on the meta device at the input of its paper; imports torch."""
+"""Parameters and MACs of a row's network, counted on the meta device for the input of its paper; imports torch."""
 
 from dataclasses import dataclass
 from typing import Any
+
+from torch import Tensor
 
 from convarium.architectures import factory
 from convarium.catalogue.paper_inputs import get_paper_input, has_counted_tables
@@ -12,7 +14,12 @@ from convarium.cost.macs import count_macs
 
 @dataclass(frozen=True)
 class NetworkCounts:
-    """What was counted, and at which input."""
+    """Counts of a network.
+
+    Attributes:
+        macs: of one image.
+        input_size: of that image, in pixels: "224", "512x1024".
+    """
 
     parameters: int
     macs: int
@@ -20,28 +27,36 @@ class NetworkCounts:
 
 
 def build_architecture_config(row: CatalogueRow) -> dict[str, Any]:
-    """Return the architecture of a row as a config has it, for the images and classes of its paper.
+    """Return the architecture config of a row, for the images and classes of its paper.
 
     Raises:
-        UserError: what is to run the row is not accepted.
+        UserError: the row's overrides are not accepted.
     """
     (point,) = compose_points((row.config or "").split()).check_points()
-    found, seen = point.config["architecture"], get_paper_input(row)
-    sizes = {"in_chans": seen.channels, "num_classes": seen.classes, "img_size": seen.height}
-    return {**found, **sizes, "kwargs": {**found["kwargs"], **seen.kwargs}}
+    architecture = point.config["architecture"]
+    paper_input = get_paper_input(row)
+    return {
+        **architecture,
+        "in_chans": paper_input.channels,
+        "num_classes": paper_input.classes,
+        "img_size": paper_input.height,
+        "kwargs": {**architecture["kwargs"], **paper_input.kwargs},
+    }
 
 
 def count_network(row: CatalogueRow) -> NetworkCounts:
-    """Build a row's network without memory, and count it.
+    """Build a row's network on the meta device, without memory for its weights, and count it.
 
-    Parameters are all, trained or not, with the fixed tables where the row counts those.
+    All parameters count, trained or not, and fixed tables where the row's figure includes them.
 
     Raises:
-        UserError: the network can't be built so.
+        UserError: the row's overrides are not accepted, or don't build a network for its paper's input.
     """
-    network, seen = (
-        factory.build_architecture(factory.condense_architecture(build_architecture_config(row)), "meta"),
-        get_paper_input(row),
-    )
-    kept = [*network.parameters(), *(network.buffers() if has_counted_tables(row) else ())]
-    return NetworkCounts(sum(one.numel() for one in kept), count_macs(network, seen.shape), seen.size_text)
+    architecture = factory.condense_architecture(build_architecture_config(row))
+    network = factory.build_architecture(architecture, "meta")
+    paper_input = get_paper_input(row)
+    tensors: list[Tensor] = list(network.parameters())
+    if has_counted_tables(row):
+        tensors += network.buffers()
+    parameters = sum(tensor.numel() for tensor in tensors)
+    return NetworkCounts(parameters, count_macs(network, paper_input.shape), paper_input.size_text)
