@@ -1,1 +1,1 @@
-"""Every system of the review: what it is, the command that runs it here, and how its claim was checked."""
+"""The systems of the review: what each is, the command that runs it here, its published claims and their checks."""

@@ -1,4 +1,4 @@
-"""How the network that runs here compares with what is printed of it: the verdict on a row, in figures and words."""
+"""Comparison of a network's counts with the figures that the review and its paper print, in figures and words."""
 
 import re
 from collections.abc import Iterator
@@ -15,12 +15,14 @@ RELATIVE_TOLERANCE = 0.05
 
 @dataclass(frozen=True)
 class Agreement:
-    """One printed figure against the count here.
+    """One printed figure compared with the count here.
 
     Attributes:
-        of: who prints it.
-        off: how much more the count is, as a share of what is printed.
-        agrees: equal within the last digit that is printed, or within 5 %.
+        what: the counted quantity.
+        of: who prints the figure.
+        printed: the figure's text, such as "25.6M".
+        off: count / figure - 1.
+        agrees: whether they are equal within the last printed digit or within RELATIVE_TOLERANCE.
     """
 
     what: Literal["parameters", "MACs"]
@@ -30,42 +32,45 @@ class Agreement:
     agrees: bool
 
     def __str__(self) -> str:
-        """Say it in a few words: "parameters +1.6 % to the review's"."""
-        off = f"{100 * self.off:+.1f}".replace("-0.0", "+0.0")
-        return f"{self.what} {off} % to the {self.of}'s"
+        """Return the difference in words: "parameters +1.6 % to the review's"."""
+        percent = f"{100 * self.off:+.1f}".replace("-0.0", "+0.0")
+        return f"{self.what} {percent} % to the {self.of}'s"
 
 
 def compare_printed_counts(row: "CatalogueRow") -> tuple[Agreement, ...]:
-    """Hold a network's count against every figure that is printed of it."""
-    return tuple(_iterate_agreements(row)) if row.network and row.config else ()
+    """Compare a network's counts with every printed figure; empty for a building block and for what is not built."""
+    if not row.network or not row.config:
+        return ()
+    return tuple(_iterate_agreements(row))
 
 
 def describe_agreement(row: "CatalogueRow") -> str:
-    """Say whether a row of the architectures agrees or why it isn't built, and what the review has wrong about it."""
-    return "; ".join([*_describe_standing(row), *(f"review's slip: {slip}" for slip in row.slips)])
+    """Return in words whether an architecture agrees or why it isn't built, and what the review has wrong about it."""
+    parts = [_describe_standing(row)]
+    if row.run_text is not None and row.paper.reading == "own":
+        parts.append("own reading")
+    parts += [f"review's slip: {slip}" for slip in row.slips]
+    return "; ".join(parts)
 
 
-def _describe_standing(row: "CatalogueRow") -> Iterator[str]:
+def _describe_standing(row: "CatalogueRow") -> str:
     if row.run_text is None:
-        why = f": {row.reason}" if row.reason else ""
-        yield f"{'left out' if row.left_out else 'not built'}{why}"
-        return
-    found = compare_printed_counts(row)
-    apart = [one for one in found if not one.agrees]
-    if apart:
-        yield f"differs: {', '.join(map(str, apart))}"
-    elif found:
-        yield f"agrees ({', '.join(map(str, found))})"
-    else:
-        yield "no count is printed" if row.network else "built"
-    if row.paper.reading == "own":
-        yield "own reading"
+        standing = "left out" if row.left_out else "not built"
+        return f"{standing}: {row.reason}" if row.reason else standing
+    agreements = compare_printed_counts(row)
+    if not agreements:
+        return "no count is printed" if row.network else "built"
+    differing = [agreement for agreement in agreements if not agreement.agrees]
+    if differing:
+        return f"differs: {', '.join(map(str, differing))}"
+    return f"agrees ({', '.join(map(str, agreements))})"
 
 
 def _iterate_agreements(row: "CatalogueRow") -> Iterator[Agreement]:
-    review = next((claim.text for claim in row.claims if claim.metric == "parameters"), "")
     if row.parameters is not None:
-        yield from _compare_count("parameters", "review", review, row.parameters)
+        review_texts = [claim.text for claim in row.claims if claim.metric == "parameters"]
+        if review_texts:
+            yield from _compare_count("parameters", "review", review_texts[0], row.parameters)
         yield from _compare_count("parameters", "paper", row.paper.parameters, row.parameters)
     if row.macs is not None:
         yield from _compare_count("MACs", "paper", row.paper.macs, row.macs)
@@ -74,11 +79,14 @@ def _iterate_agreements(row: "CatalogueRow") -> Iterator[Agreement]:
 def _compare_count(
     quantity: Literal["parameters", "MACs"], printed_by: Literal["review", "paper"], printed: str, count: int
 ) -> Iterator[Agreement]:
-    if match := PRINTED_COUNT_PATTERN.match(printed):
-        digits, unit = match[1].replace(",", ""), UNIT_FACTORS[match[2]]
-        figure = float(digits) * unit
-        last = unit / 10 ** len(digits.partition(".")[2])
-        apart = abs(count - figure)
-        yield Agreement(
-            quantity, printed_by, match[0], count / figure - 1, apart <= max(last, RELATIVE_TOLERANCE * figure)
-        )
+    """Yield the agreement of a count with a printed figure, nothing where the text holds no figure."""
+    match = PRINTED_COUNT_PATTERN.match(printed)
+    if match is None:
+        return
+    digits = match[1].replace(",", "")
+    unit = UNIT_FACTORS[match[2]]
+    figure = float(digits) * unit
+    decimals = len(digits.partition(".")[2])
+    last_digit = unit / 10**decimals
+    tolerance = max(last_digit, RELATIVE_TOLERANCE * figure)
+    yield Agreement(quantity, printed_by, match[0], count / figure - 1, abs(count - figure) <= tolerance)

@@ -1,4 +1,4 @@
-"""The catalogue as one JSON document: every row, its status, its claims, and what came of its check."""
+"""The rows of the catalogue as JSON: a row's fields, its status, its claims, and the result of its check."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -15,42 +15,46 @@ Json = dict[str, Any]
 
 
 def build_catalogue_row(row: "CatalogueRow", check: Mapping[str, Any] | None, store: "Store | None") -> Json:
-    """Return a row as JSON: the fields of `Row`, `status`, and `ours`, the verdict on it (None: no check, or not run).
+    """Return a row as JSON: the fields of `CatalogueRow`, `status`, and `ours`, the result of its check.
 
-    A verdict in the store is taken before the one that the project comes with; `ours.from` says which it is.
-    `claims` starts with the claim that the check is about. Of an architecture also `licence`, `agreements` (every
-    printed count against ours) and `verdict`, the same in words.
+    `ours` is None without a check and where it has not been run. A result in the store is preferred to the one that
+    ships with the project; `ours.from` says which it is. `claims` starts with the claim that the check is about. An
+    architecture also has `licence`, `agreements` (every printed count compared with ours) and `verdict`, the same in
+    words.
 
     Args:
-        check: a `config.schema.ClaimConfig`; None where the row has none.
-        store: None: only what the project comes with.
+        check: a `config.schema.ClaimConfig` as a dict; None where the row has none.
+        store: None looks at the results that ship with the project only.
     """
-    ours = _find_check_result(row.id, check, store) if check else None
-    claims = [build_check_claim(check), *row.claims] if check else row.claims
-    return {
+    claims = list(row.claims)
+    check_result = None
+    if check:
+        claims.insert(0, build_check_claim(check))
+        check_result = _find_check_result(row.id, check, store)
+    document = {
         **asdict(row),
         "claims": [asdict(claim) for claim in claims],
-        "status": _format_status(row, ours),
+        "status": _format_status(row, check_result),
         "check": check is not None,
-        "ours": ours,
-        **(_build_architecture_keys(row) if row.kind == "architectures" else {}),
+        "ours": check_result,
     }
-
-
-def _build_architecture_keys(row: "CatalogueRow") -> Json:
-    held = [asdict(one) for one in agreement.compare_printed_counts(row)]
-    return {"licence": row.licence, "agreements": held, "verdict": agreement.describe_agreement(row)}
+    if row.kind == "architectures":
+        document["licence"] = row.licence
+        document["agreements"] = [asdict(count) for count in agreement.compare_printed_counts(row)]
+        document["verdict"] = agreement.describe_agreement(row)
+    return document
 
 
 def _find_check_result(row_id: str, check: Mapping[str, Any], store: "Store | None") -> Json | None:
-    if store is not None and (found := check_results.find_stored_check_result(store, row_id, check)):
-        return {**_drop_check(found), "from": "store"}
-    found = check_results.find_shipped_check_result(row_id, check)
-    return {**_drop_check(found), "from": "project"} if found else None
-
-
-def _drop_check(found: Json) -> Json:
-    return {key: value for key, value in found.items() if key != "check"}
+    check_result, origin = None, "store"
+    if store is not None:
+        check_result = check_results.find_stored_check_result(store, row_id, check)
+    if not check_result:
+        check_result, origin = check_results.find_shipped_check_result(row_id, check), "project"
+    if not check_result:
+        return None
+    fields = {key: value for key, value in check_result.items() if key != "check"}
+    return {**fields, "from": origin}
 
 
 def _format_status(row: "CatalogueRow", check_result: Json | None) -> str:

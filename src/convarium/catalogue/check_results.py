@@ -1,8 +1,9 @@
-"""Verdicts of checks: the last one made here, kept in the store, and those that the project comes with.
+"""Results of checks: the last one of each row in the store, and those that ship with the project.
 
-A verdict holds the check that it was made by: where the check says something else by now, it is a verdict no more.
+A result holds the check that it is of; once the row's check has changed, the result counts no longer.
 """
 
+import json
 from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
@@ -15,7 +16,7 @@ SHIPPED_RESULTS_FILE = "verdicts.json"
 
 
 def write_check_result(store: Store, row_id: str, check_result: Mapping[str, Any]) -> None:
-    """Keep a row's verdict in the store; it replaces the last one."""
+    """Write the result of a row's check to the store, in place of the last one."""
     folder = store.root / "checks"
     with disk.translate_write_errors(store.root):
         disk.make_folder(folder)
@@ -23,20 +24,20 @@ def write_check_result(store: Store, row_id: str, check_result: Mapping[str, Any
 
 
 def find_stored_check_result(store: Store, row_id: str, check: Mapping[str, Any]) -> Json | None:
-    """Return the last verdict on a row by this check in the store, if it can be read."""
-    found = None
+    """Return the result of this check in the store; None where there is none, or its file can't be read."""
+    check_result = None
     with store.record_unreadable(f"checks/{row_id}"):
-        found = disk.read_json_object(store.root / "checks" / f"{row_id}.json", {})
-    return _select_current(found, check)
+        check_result = disk.read_json_object(store.root / "checks" / f"{row_id}.json", {})
+    return _select_current(check_result, check)
 
 
 def find_shipped_check_result(row_id: str, check: Mapping[str, Any]) -> Json | None:
-    """Return the verdict on a row by this check that the project comes with (made by `benchmarks/checks.py`)."""
-    import json
-
+    """Return the result of this check that ships with the project (made by `benchmarks/checks.py`), else None."""
     text = files(__package__).joinpath(SHIPPED_RESULTS_FILE).read_text(encoding="utf-8")
     return _select_current(json.loads(text).get(row_id), check)
 
 
-def _select_current(found: Json | None, check: Mapping[str, Any]) -> Json | None:
-    return found if found and found.get("check") == check else None
+def _select_current(check_result: Json | None, check: Mapping[str, Any]) -> Json | None:
+    if check_result and check_result.get("check") == check:
+        return check_result
+    return None

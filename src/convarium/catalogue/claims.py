@@ -1,10 +1,11 @@
-"""What is claimed of a system: the words of the tables, with figure, unit and direction where they can be told."""
+"""Published claims about a system: the text of the tables, with figure, unit and direction where it holds them."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+# A text up to its source in brackets, and the separator after it; or what is left without a source.
 SOURCED_CLAIM_PATTERN = re.compile(r"(.*?)\s*\[([^\]]*)\](?:[;,]\s*)?|(.+)$", re.DOTALL)
 SIZE_PATTERN = re.compile(r"([\d.]+)M\b")
 ACCURACY_PATTERN = re.compile(r"(IN top-[15]|MNIST)?\s*([\d.]+)")
@@ -22,11 +23,11 @@ class Claim:
     """A published figure.
 
     Attributes:
-        text: as the table has it.
-        source: [A], [V] agrees with the paper's abstract, [R] as the review states it, [M] not checked.
-        metric: what it is of; None where only words are known.
+        text: as in the table.
+        source: A or V, agrees with the paper's abstract; R, as the review states it; M, not checked; or "check".
+        metric: what the figure measures; None where the claim is known in words only.
         figure: in `unit`.
-        direction: which side of it is better; "equal": neither, it is a count.
+        direction: which side of the figure is better; "equal" for a count, which is neither.
     """
 
     text: str
@@ -38,27 +39,32 @@ class Claim:
 
 
 def parse_headline_claims(headline: str) -> tuple[Claim, ...]:
-    """Return what a table of methods claims: "40x [M]; 9x [A]" is two claims."""
-    found = (match.groups(default="") for match in SOURCED_CLAIM_PATTERN.finditer(headline))
-    return tuple(Claim((text or rest).strip(), source) for text, source, rest in found if (text or rest).strip())
+    """Return the claims in the headline of a method: "40x [M]; 9x [A]" is two claims."""
+    claims = []
+    for match in SOURCED_CLAIM_PATTERN.finditer(headline):
+        sourced_text, source, unsourced_text = match.groups(default="")
+        text = (sourced_text or unsourced_text).strip()
+        if text:
+            claims.append(Claim(text, source))
+    return tuple(claims)
 
 
 def parse_network_claims(table_line: Mapping[str, str]) -> tuple[Claim, ...]:
-    """Return what the review claims of a network: its parameters and its accuracy."""
-    return (*_parse_size_claim(table_line["review_params"]), *_parse_accuracy_claim(table_line["review_acc"]))
+    """Return the review's claims about a network: its parameters and its accuracy, where the table has them."""
+    claims = []
+    size_text, accuracy_text = table_line["review_params"], table_line["review_acc"]
+    size_match = SIZE_PATTERN.match(size_text)
+    if size_match:
+        parameters = round(float(size_match[1]) * 1e6)
+        claims.append(Claim(f"{size_text} parameters", "R", "parameters", parameters, "parameters", "equal"))
+    accuracy_match = ACCURACY_PATTERN.match(accuracy_text)
+    if accuracy_match:
+        unit = ACCURACY_UNITS[accuracy_match[1]]
+        claims.append(Claim(accuracy_text, "R", "accuracy", float(accuracy_match[2]), unit, "higher"))
+    return tuple(claims)
 
 
 def build_check_claim(check: Mapping[str, Any]) -> Claim:
-    """Return the claim that a check (`config.schema.ClaimConfig`) is about."""
-    text = f"{check['published']:g} {check['unit']}"
-    return Claim(text, "check", check["metric"], check["published"], check["unit"], check["direction"])
-
-
-def _parse_size_claim(text: str) -> Iterator[Claim]:
-    if match := SIZE_PATTERN.match(text):
-        yield Claim(f"{text} parameters", "R", "parameters", round(float(match[1]) * 1e6), "parameters", "equal")
-
-
-def _parse_accuracy_claim(text: str) -> Iterator[Claim]:
-    if match := ACCURACY_PATTERN.match(text):
-        yield Claim(text, "R", "accuracy", float(match[2]), ACCURACY_UNITS[match[1]], "higher")
+    """Return the claim that a check (a `config.schema.ClaimConfig` as a dict) is about."""
+    figure, unit = check["published"], check["unit"]
+    return Claim(f"{figure:g} {unit}", "check", check["metric"], figure, unit, check["direction"])

@@ -1,7 +1,6 @@
-"""Where the code of a network comes from, and under which licence; told from its file in conf/architecture."""
+"""Origin and licence of the code that builds a network, read from its file in conf/architecture."""
 
 import re
-from pathlib import Path
 
 from convarium.config.search_path import list_search_folders
 
@@ -11,29 +10,27 @@ SOURCE_LICENCES = {"own": "Apache-2.0", "timm": "Apache-2.0", "torchvision": "BS
 
 
 def find_code_source(overrides: str) -> str:
-    """Return what builds the network of a row's overrides: own, timm or torchvision; empty where they name none."""
-    named = ARCHITECTURE_PATTERN.search(overrides)
-    if named is None:
+    """Return whose code builds the network of a row's overrides: own, timm or torchvision; empty if not known."""
+    option = ARCHITECTURE_PATTERN.search(overrides)
+    if option is None:
         return ""
     for folder in list_search_folders("conf"):
-        if (path := folder / "architecture" / f"{named[1]}.yaml").is_file():
-            return _read_source(path)
+        path = folder / "architecture" / f"{option[1]}.yaml"
+        if path.is_file():
+            source = SOURCE_PATTERN.search(path.read_text(encoding="utf-8"))
+            return source[1] if source else ""
     return ""
 
 
 def derive_library_overrides(library: str, name: str) -> str | None:
-    """Return the overrides that build a network of a library by its name there, with no file of ours.
+    """Return the overrides that build a network by its name in a library, None where the table names none.
 
     Args:
-        library: as the table has it: timm, torchvision, or both.
-        name: its first word is the network's name; further words build nothing.
+        library: the table's text: timm, torchvision, or both with a plus sign; the first one is taken.
+        name: the table's text: the network's name in the library, and perhaps a remark after a space.
     """
-    first, word = library.split("+")[0], name.split(" ")[0]
-    if first not in SOURCE_LICENCES or not re.fullmatch(r"\w+", word):
+    first_library = library.split("+")[0]
+    network_name = name.split(" ")[0]
+    if first_library not in SOURCE_LICENCES or not re.fullmatch(r"\w+", network_name):
         return None
-    return f"architecture={first} architecture.name={word}"
-
-
-def _read_source(path: Path) -> str:
-    found = SOURCE_PATTERN.search(path.read_text(encoding="utf-8"))
-    return found[1] if found else ""
+    return f"architecture={first_library} architecture.name={network_name}"

@@ -1,4 +1,4 @@
-"""Parameters and MACs of a row's network, counted on the meta device at the input of its paper; imports torch."""
+"""Parameters and MACs of a row's network, counted on the meta device for the input of its paper; imports torch."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +12,12 @@ from convarium.cost.network_cost import Cost
 
 @dataclass(frozen=True)
 class NetworkCounts:
-    """What was counted, and at which input."""
+    """Counts of a network.
+
+    Attributes:
+        macs: of one image.
+        input_size: of that image, in pixels: "224", "512x1024".
+    """
 
     parameters: int
     macs: int
@@ -20,28 +25,30 @@ class NetworkCounts:
 
 
 def build_architecture_config(row: CatalogueRow) -> dict[str, Any]:
-    """Return the architecture of a row as a config has it, for the images and classes of its paper.
+    """Return the architecture config of a row, for the images and classes of its paper.
 
     Raises:
-        UserError: what is to run the row is not accepted.
+        UserError: the row's overrides are not accepted.
     """
     (point,) = compose_points((row.config or "").split()).check_points()
-    architecture, paper_input = point.config["architecture"], get_paper_input(row)
-    sizes = {
+    architecture = point.config["architecture"]
+    paper_input = get_paper_input(row)
+    return {
+        **architecture,
         "in_chans": paper_input.channels,
         "num_classes": paper_input.classes,
         "img_size": paper_input.height,
+        "kwargs": {**architecture["kwargs"], **paper_input.kwargs},
     }
-    return {**architecture, **sizes, "kwargs": {**architecture["kwargs"], **paper_input.kwargs}}
 
 
 def count_network(row: CatalogueRow) -> NetworkCounts:
-    """Build a row's network without memory, and count it.
+    """Build a row's network on the meta device, without memory for its weights, and count it.
 
-    Parameters are all, trained or not, with the fixed tables where the row counts those.
+    All parameters count, trained or not, and fixed tables where the row's figure includes them.
 
     Raises:
-        UserError: the network can't be built so.
+        UserError: the row's overrides are not accepted, or don't build a network for its paper's input.
     """
     architecture = factory.condense_architecture(build_architecture_config(row))
     paper_input = get_paper_input(row)

@@ -1,4 +1,4 @@
-"""Which row of the catalogue a network's file stands for, and the images and classes of its paper."""
+"""Images and classes that a catalogue row's figures are stated for, and the row of an architecture config."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,12 +9,14 @@ from convarium.catalogue.rows import CatalogueRow, read_catalogue_rows
 
 @dataclass(frozen=True)
 class PaperInput:
-    """What a network takes and tells apart.
+    """Input and output sizes of a network in its paper.
 
     Attributes:
-        height: of an image, in pixels; its height where `width` is given.
-        width: None: of a square image.
-        kwargs: of the network, where its paper's is not what its file builds.
+        channels: of an image.
+        classes: number of them.
+        height: of an image, in pixels.
+        width: in pixels; None for a square image.
+        kwargs: of the architecture, where the paper's network is not what its config builds.
     """
 
     channels: int
@@ -25,18 +27,20 @@ class PaperInput:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """(C, H, W)."""
+        """Shape of an image, (C, H, W)."""
         return self.channels, self.height, self.width or self.height
 
     @property
     def size_text(self) -> str:
-        """Pixels in words: "224", "512x1024"."""
+        """Size of an image in pixels: "224", "512x1024"."""
         return f"{self.height}x{self.width}" if self.width else str(self.height)
 
 
 IMAGENET_256_INPUT = PaperInput(3, 1000, 256)
+# 19 classes of pixels, images at half their resolution
 CITYSCAPES_INPUT = PaperInput(3, 19, 512, 1024, {"head": "pixels"})
 SPECIAL_INPUTS = {
+    # papers.yaml: the MACs of these two are printed for 256 pixels.
     "resnet10": IMAGENET_256_INPUT,
     "darknet53": IMAGENET_256_INPUT,
     "inception_resnet_v1": PaperInput(3, 1000, 299),
@@ -47,29 +51,34 @@ COUNTED_TABLES_PREFIX = "t2t_vit"
 
 
 def find_architecture_row(option: str, name: str | None = None) -> CatalogueRow | None:
-    """Return the row that a file of conf/architecture ("cross_layer/resnet18") runs, None if there is none.
+    """Return the row whose network a config of conf/architecture builds, None if there is none.
 
     Args:
-        name: that is typed beside the file, such as timm's of a network.
+        option: the config, such as "cross_layer/resnet18".
+        name: the override `architecture.name`, such as the network's name in timm.
     """
-    wanted = f"architecture={option}"
-    with_name = f"{wanted} architecture.name={name}"
-    return next((row for row in read_catalogue_rows() if row.network and row.config in (wanted, with_name)), None)
+    config_override = f"architecture={option}"
+    accepted_overrides = (config_override, f"{config_override} architecture.name={name}")
+    for row in read_catalogue_rows():
+        if row.network and row.config in accepted_overrides:
+            return row
+    return None
 
 
 def get_paper_input(row: CatalogueRow) -> PaperInput:
-    """Return what the row's figures are stated for: ImageNet, unless its name says otherwise, or it is LeNet-5."""
+    """Return the input that the row's figures are stated for: ImageNet unless id or name say otherwise."""
     if row.id in SPECIAL_INPUTS:
         return SPECIAL_INPUTS[row.id]
     if row.id.startswith("lenet5"):
-        return PaperInput(1, 10, 32)
+        return PaperInput(1, 10, 32)  # MNIST's 28 pixels, padded
     if "MNIST" in row.name:
         return PaperInput(1, 10, 28)
     if "CIFAR" in row.name:
         return PaperInput(3, 10, 32)
-    return PaperInput(3, 1000, row.input if isinstance(row.input, int) else 224)
+    height = row.input if isinstance(row.input, int) else 224
+    return PaperInput(3, 1000, height)
 
 
 def has_counted_tables(row: CatalogueRow) -> bool:
-    """Whether the row's parameters hold fixed tables, buffers here: T2T-ViT's authors keep them as parameters."""
+    """Return whether the row's parameters include fixed tables, which are buffers here: so do T2T-ViT's authors."""
     return row.id.startswith(COUNTED_TABLES_PREFIX)

@@ -1,4 +1,4 @@
-"""What is known of a row of the architectures beyond the review: the paper's figures, the slips, our reasons."""
+"""Side tables of the architectures: the papers' figures, the review's slips, and why a row is not built."""
 
 import csv
 from collections import defaultdict
@@ -10,11 +10,11 @@ from typing import Any, Literal
 
 @dataclass(frozen=True)
 class Paper:
-    """What a network's paper prints, as it prints it; empty: not known.
+    """Figures of a network's paper, as printed there; empty where not known.
 
     Attributes:
-        macs: multiply-accumulates of an image, half of the paper's FLOPs where these are two for each.
-        note: how the paper counts, or at what size.
+        macs: of one image; half of the paper's FLOPs where it counts two for each multiply-accumulate.
+        note: how the paper counts, or at which image size.
         reading: "own" where no independent witness confirms our parameters to the digit.
     """
 
@@ -25,21 +25,27 @@ class Paper:
     reading: Literal["", "own"] = ""
 
     def __str__(self) -> str:
-        """Say it in a line; "not known" where nothing is."""
-        counts = [self.parameters and f"{self.parameters} parameters", self.macs and f"{self.macs} MACs", self.accuracy]
-        told = ", ".join(part for part in counts if part) or "not known"
-        return f"{told} ({self.note})" if self.note else told
+        """Return the figures in one line; "not known" without any."""
+        figures = []
+        if self.parameters:
+            figures.append(f"{self.parameters} parameters")
+        if self.macs:
+            figures.append(f"{self.macs} MACs")
+        if self.accuracy:
+            figures.append(self.accuracy)
+        text = ", ".join(figures) or "not known"
+        return f"{text} ({self.note})" if self.note else text
 
 
 @dataclass(frozen=True)
 class SideTables:
-    """The tables beside the catalogue's, by row.
+    """The side tables, by the id of a row.
 
     Attributes:
-        slips: what the review has wrong.
-        left_out: why a row is not built and won't be.
-        not_built: why it is not built yet.
-        sections: the same for whole sections of the review.
+        slips: what the review has wrong about the row.
+        left_out: why the row is not built and won't be.
+        not_built: why the row is not built yet.
+        sections: why no row of a section is built yet, by section of the review.
     """
 
     papers: Mapping[str, Paper]
@@ -49,30 +55,34 @@ class SideTables:
     sections: Mapping[str, str] = field(default_factory=dict)
 
     def find_reason(self, row: str, section: str) -> str:
-        """Return why a row has no command; empty where nobody has said."""
-        return self.left_out.get(row) or self.not_built.get(row) or self.sections.get(section, "")
+        """Return why a row (its id) is not built; empty where the tables give no reason."""
+        row_reason = self.left_out.get(row) or self.not_built.get(row)
+        return row_reason or self.sections.get(section, "")
 
 
 def read_side_tables() -> SideTables:
-    """Read the tables."""
-    papers = {name: Paper(**found) for name, found in read_catalogue_yaml("papers.yaml").items()}
+    """Read the side tables: papers.yaml, slips.tsv and reasons.yaml."""
+    papers = {row_id: Paper(**figures) for row_id, figures in read_catalogue_yaml("papers.yaml").items()}
     slips: dict[str, tuple[str, ...]] = defaultdict(tuple)
     for line in read_catalogue_tsv("slips.tsv"):
         slips[line["id"]] += (line["slip"],)
-    return SideTables(papers, slips, **read_catalogue_yaml("reasons.yaml"))
+    reasons = read_catalogue_yaml("reasons.yaml")
+    return SideTables(papers, slips, **reasons)
 
 
 def read_catalogue_yaml(name: str) -> dict[str, Any]:
-    """Read a mapping that lies beside this file."""
+    """Read a YAML mapping of this package."""
     import yaml
 
-    found: dict[str, Any] = yaml.load(_read_text(name), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    return found
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's is several times as fast, where PyYAML has it
+    mapping: dict[str, Any] = yaml.load(_read_text(name), loader)
+    return mapping
 
 
 def read_catalogue_tsv(name: str) -> list[dict[str, str]]:
-    """Read a table that lies beside this file; no cell is quoted."""
-    return list(csv.DictReader(_read_text(name).splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE))
+    """Read a tab-separated table of this package as one dict for each line, by the names of the columns."""
+    lines = _read_text(name).splitlines()
+    return list(csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE))  # cells hold quotation marks as text
 
 
 def _read_text(name: str) -> str:

@@ -1,1 +1,1 @@
-"""A stored network in the formats of others: written, described inside the file, and held against what is stored."""
+"""Export of a stored network: writers for other formats, the model card inside the file, loaders and verification."""

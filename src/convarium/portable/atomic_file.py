@@ -1,4 +1,4 @@
-"""A file that is replaced whole or not at all."""
+"""Writing a file that replaces another whole or not at all."""
 
 import os
 from collections.abc import Iterator
@@ -9,11 +9,14 @@ from pathlib import Path
 
 @contextmanager
 def write_atomically(target: Path) -> Iterator[Path]:
-    """Yield a path beside `target`; what lies there at the end replaces the target at once, unless something is raised.
+    """Yield a temporary path in the folder of `target`; the file written there replaces the target on leaving.
+
+    Where the body raises, the target stays as it was and the temporary file is removed.
 
     Raises:
-        OSError: the target's folder is not there, or can't be written to.
+        OSError: the target's folder doesn't exist or can't be written to.
     """
+    # A mistyped folder is refused here, before the caller exports or draws what it is to hold.
     if not target.parent.is_dir():
         raise FileNotFoundError(ENOENT, os.strerror(ENOENT), str(target))
     partial = target.with_name(f".{target.name}.{os.getpid()}.tmp")
@@ -21,7 +24,8 @@ def write_atomically(target: Path) -> Iterator[Path]:
         yield partial
         partial.replace(target)
     except OSError as error:
-        named = str(target) if error.filename == str(partial) else error.filename
-        raise OSError(error.errno, error.strerror, named) from None
+        # The message names the file that the user asked for, not the temporary one.
+        reported_path = str(target) if error.filename == str(partial) else error.filename
+        raise OSError(error.errno, error.strerror, reported_path) from None
     finally:
         partial.unlink(missing_ok=True)

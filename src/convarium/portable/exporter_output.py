@@ -1,4 +1,4 @@
-"""Exporters and loaders talk a great deal: what they say at work is kept away, what made them fail is a line."""
+"""The output of exporters and loaders: suppressed while they work, reduced to one line where they fail."""
 
 import logging
 import warnings
@@ -6,23 +6,29 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from io import StringIO
 
+MAX_CAUSE_CHARS = 200
+
 
 @contextmanager
 def suppress_output() -> Iterator[None]:
-    """Keep what is printed, warned and logged meanwhile from the user; exceptions pass."""
-    before = logging.root.manager.disable
+    """Discard what the body prints, warns and logs; exceptions pass."""
+    disabled_level = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
         with warnings.catch_warnings(), redirect_stdout(StringIO()), redirect_stderr(StringIO()):
             warnings.simplefilter("ignore")
             yield
     finally:
-        logging.disable(before)
+        logging.disable(disabled_level)
 
 
 def format_root_cause(error: BaseException) -> str:
-    """Return the first line of the error that an exporter's own errors come from."""
+    """Return type and first line of the innermost explicit cause of an error, at most MAX_CAUSE_CHARS of the line."""
+    # torch's exporters wrap the reason in errors of their own, each with pages of advice.
     while (cause := error.__cause__) is not None:
         error = cause
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__
+    type_name = type(error).__name__
+    for line in str(error).splitlines():
+        if line.strip():
+            return f"{type_name}: {line.strip()[:MAX_CAUSE_CHARS]}"
+    return type_name

@@ -1,4 +1,4 @@
-"""What a file is and what it says of itself, known by its content and not by its name; nothing of it is run."""
+"""Format and metadata of a network file, recognised by its content and not by its name; no code of the file is run."""
 
 import json
 from pathlib import Path
@@ -14,10 +14,10 @@ QUANTIZE_OPERATOR = "QuantizeLinear"
 
 
 def detect_format(path: Path) -> str:
-    """Return what a file is: cvm, safetensors, torch_export or onnx.
+    """Return the format of a file: cvm, safetensors, torch_export or onnx.
 
     Raises:
-        UserError: it can't be read, or is none of them.
+        UserError: the file can't be read, or is of none of these formats.
     """
     try:
         with path.open("rb") as file:
@@ -26,9 +26,9 @@ def detect_format(path: Path) -> str:
         raise UserError(f"{path} can't be read: {error.strerror}") from None
     if start[:4] == b"CVM1":
         return CVM
-    if start[8:9] == b"{":
+    if start[8:9] == b"{":  # a JSON header, after its length as u64
         return SAFETENSORS
-    if start[:2] == b"PK":
+    if start[:2] == b"PK":  # a zip archive
         return TORCH_EXPORT
     if start[:1] == b"\x08":  # the first field of an ONNX model, its ir_version
         return ONNX
@@ -36,41 +36,44 @@ def detect_format(path: Path) -> str:
 
 
 def read_metadata(path: Path) -> dict[str, str]:
-    """Return what a file says of itself (`portable.model_card`); of a `.cvm`, or a file of others, that is nothing.
+    """Return the metadata in a file, among them its card (`portable.model_card`).
+
+    Empty for a `.cvm`, and for a file without metadata.
 
     Raises:
-        UserError: it is damaged, or what reads such files is not installed.
+        UserError: the file is damaged, or the library that reads its format is not installed.
     """
-    found = detect_format(path)
+    format_name = detect_format(path)
     try:
-        if found == ONNX:
+        if format_name == ONNX:
             return {field.key: field.value for field in _load_onnx(path).metadata_props}
-        if found == SAFETENSORS:
+        if format_name == SAFETENSORS:
             return _read_safetensors_metadata(path)
-        if found == TORCH_EXPORT:
+        if format_name == TORCH_EXPORT:
             return _read_torch_export_metadata(path)
     except UserError:
         raise
     except ImportError as error:
-        raise UserError(f"{path}: to read {found} files {error.name} must be installed") from None
+        raise UserError(f"{path}: to read {format_name} files {error.name} must be installed") from None
     except Exception as error:
-        raise UserError(f"{path} is not a valid {found} file: {format_root_cause(error)}") from None
+        raise UserError(f"{path} is not a valid {format_name} file: {format_root_cause(error)}") from None
     return {}
 
 
 def is_quantized(path: Path) -> bool:
-    """Return whether a file computes in integers, so that its logits are not those of the network it was made from.
+    """Return whether a file computes in integers, so that its logits differ from those of the network it came from.
 
     Raises:
-        UserError: it is damaged.
+        UserError: the file is damaged.
     """
-    return detect_format(path) == ONNX and any(
-        node.op_type == QUANTIZE_OPERATOR for node in _load_onnx(path).graph.node
-    )
+    if detect_format(path) != ONNX:
+        return False
+    nodes = _load_onnx(path).graph.node
+    return any(node.op_type == QUANTIZE_OPERATOR for node in nodes)
 
 
 def _load_onnx(path: Path) -> Any:
-    import onnx
+    import onnx  # here, as safetensors below: `convarium.load` reads a `.cvm` where torch alone is installed
 
     try:
         return onnx.load(path)
@@ -82,11 +85,19 @@ def _read_safetensors_metadata(path: Path) -> dict[str, str]:
     from safetensors import safe_open
 
     with safe_open(path, "np") as file:
-        return {**(file.metadata() or {}), "format": SAFETENSORS}
+        metadata = file.metadata() or {}
+    # In the file `format` is "pt", as other readers expect (`portable.safetensors_file`).
+    return {**metadata, "format": SAFETENSORS}
 
 
 def _read_torch_export_metadata(path: Path) -> dict[str, str]:
-    with ZipFile(path) as file:
-        place = next((name for name in file.namelist() if name.endswith(f"/extra/{CARD_FILE_NAME}")), None)
-        found = json.loads(file.read(place)) if place else {}
-    return found if isinstance(found, dict) and all(isinstance(text, str) for text in found.values()) else {}
+    with ZipFile(path) as archive:
+        # The archive's root folder has a name that torch chooses.
+        card_names = [name for name in archive.namelist() if name.endswith(f"/extra/{CARD_FILE_NAME}")]
+        if not card_names:
+            return {}
+        metadata = json.loads(archive.read(card_names[0]))
+    if not isinstance(metadata, dict):
+        return {}
+    has_only_texts = all(isinstance(value, str) for value in metadata.values())
+    return metadata if has_only_texts else {}

@@ -1,4 +1,4 @@
-"""A file of any of the formats, loaded the way a server would."""
+"""Loading a network file of any of the formats, the way a server would."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -13,41 +13,48 @@ ForwardFunction = Callable[[Tensor], Tensor]
 
 
 def load(path: str | Path, allow: Iterable[str] = ()) -> nn.Module:
-    """Load a `.cvm` file, or what `convarium export --format safetensors` wrote, as a plain network in eval mode.
+    """Load a `.cvm` file, or one that `convarium export --format safetensors` wrote, as a plain network in eval mode.
 
-    Needs torch (and timm or torchvision for networks of theirs), and no trust in where the file comes from: no code of
-    it is run. A file may name nouns of outside packages, such as an architecture: `allow` says which may be imported.
+    Needs torch only (and timm or torchvision for their networks). Safe for files of unknown origin: no code of the
+    file is run.
+
+    Args:
+        allow: outside packages that may be imported where the file names them, for instance for its architecture.
 
     Raises:
-        ValueError: the file can't be read, or is foreign, damaged or altered; said in one line.
+        ValueError: the file can't be read, is foreign, damaged or altered; the message is one line.
     """
-    found = detect_format(Path(path))
-    if found == CVM:
+    format_name = detect_format(Path(path))
+    if format_name == CVM:
         from convarium.cvm import container
 
         return container.load_cvm(path, allow)
-    if found == SAFETENSORS:
+    if format_name == SAFETENSORS:
         from convarium.portable import safetensors_file
 
         return safetensors_file.read_safetensors(Path(path), allow)
     raise UserError(
-        f"{path} is {found}, which onnxruntime or torch.export loads; convarium.load reads cvm and safetensors"
+        f"{path} is {format_name}, which onnxruntime or torch.export loads; convarium.load reads cvm and safetensors"
     )
 
 
 def load_forward(path: Path, threads: int, allow: Iterable[str] = ()) -> ForwardFunction:
-    """Load a file by what reads its format: onnxruntime, torch.export, or `load`.
+    """Load a file with the reader of its format: onnxruntime, torch.export, or `load`.
+
+    Args:
+        threads: of onnxruntime, within an operator.
+        allow: as in `load`.
 
     Returns:
-        A call from images (N, C, H, W), normalised, to logits (N, classes).
+        A function from images (N, C, H, W), normalised, to logits (N, classes).
 
     Raises:
-        UserError: it can't be loaded.
+        UserError: the file can't be loaded.
     """
-    found = detect_format(path)
-    if found == ONNX:
+    format_name = detect_format(path)
+    if format_name == ONNX:
         return _load_onnx_forward(path, threads)
-    if found == TORCH_EXPORT:
+    if format_name == TORCH_EXPORT:
         from convarium.portable import torch_export_file
 
         return torch_export_file.load_torch_export(path)
@@ -57,5 +64,10 @@ def load_forward(path: Path, threads: int, allow: Iterable[str] = ()) -> Forward
 def _load_onnx_forward(path: Path, threads: int) -> ForwardFunction:
     from convarium.portable.onnx_session import load_onnx_runner
 
-    run = load_onnx_runner(path, threads)
-    return lambda images: torch.from_numpy(run(images.cpu().contiguous().numpy()))
+    run_session = load_onnx_runner(path, threads)
+
+    def compute_logits(images: Tensor) -> Tensor:
+        image_array = images.cpu().contiguous().numpy()
+        return torch.from_numpy(run_session(image_array))
+
+    return compute_logits

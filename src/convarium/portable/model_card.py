@@ -1,9 +1,10 @@
-"""What a file of another format says of itself: what a server must know, and where `verify` finds the original.
+"""The card in an exported file: what a server must know, and the signature by which `verify` finds the stored network.
 
-Texts by name, inside the file: metadata properties in ONNX, the metadata of safetensors' header, an extra file of a
-.pt2. `signature`, `format` and `task` are words; `architecture`, `surgery`, `classes` (a number, or names), `shape`
-(channels, height, width), `mean` and `std` (by channel, of pixels in 0..1) are JSON_KEYS, and of a network for images
-of more than 8 bits `value_range` (the values that are 0 and 1 before mean and std are applied). No path is among them.
+Texts by name: metadata properties in ONNX, the header's metadata in safetensors, an extra file in a .pt2. `signature`,
+`format` and `task` are plain words. The rest is JSON: `architecture`, `surgery`, `classes` (a number, or names),
+`shape` (channels, height, width), `mean` and `std` (by channel, of pixels in 0..1), and for a network trained on
+images of more than 8 bits `value_range` (the values that become 0 and 1 before mean and std are applied). The card
+holds no path.
 """
 
 import json
@@ -15,50 +16,64 @@ from convarium.errors import UserError
 
 CARD_VERSION = "1"
 TEXT_KEYS = ("signature", "format", "task")
-JSON_KEYS = ("architecture", "surgery", "classes", "shape", "mean", "std")
+NETWORK_KEYS = ("architecture", "surgery", "classes")
+JSON_KEYS = (*NETWORK_KEYS, "shape", "mean", "std")
 VALUE_RANGE_KEY = "value_range"
 
 
 @dataclass(frozen=True)
 class ModelCard:
-    """The signature of the stored network, the file's format, and the header of the `.cvm` that it was made from."""
+    """Description of an exported file.
+
+    Attributes:
+        signature: of the stored network.
+        format: of the file.
+        header: of the `.cvm` that the file was made from: architecture, surgery, classes, task, input.
+    """
 
     signature: str
     format: str
     header: dict[str, Any]
 
     def format_metadata(self) -> dict[str, str]:
-        """Return it as texts by name."""
-        header, given = self.header, self.header["input"]
-        fields = {key: header[key] for key in ("architecture", "surgery", "classes")} | given
-        coded = {
-            key: json.dumps(fields[key], sort_keys=True, ensure_ascii=False, allow_nan=False)
-            for key in _list_json_keys(fields)
+        """Return the card as texts by name."""
+        network_fields = {key: self.header[key] for key in NETWORK_KEYS}
+        fields = network_fields | self.header["input"]
+        metadata = {
+            "convarium": CARD_VERSION,
+            "signature": self.signature,
+            "format": self.format,
+            "task": self.header["task"],
         }
-        words = {"signature": self.signature, "format": self.format, "task": header["task"]}
-        return {"convarium": CARD_VERSION, **words, **coded}
+        for key in _list_json_keys(fields):
+            metadata[key] = json.dumps(fields[key], sort_keys=True, ensure_ascii=False, allow_nan=False)
+        return metadata
 
 
 def parse_model_card(metadata: Mapping[str, str], where: str) -> ModelCard:
-    """Return the card among a file's texts.
+    """Return the card in a file's metadata.
+
+    Args:
+        where: the file, for messages.
 
     Raises:
-        UserError: there is none, or it is of another version, or damaged.
+        UserError: the metadata have no card, or one of another version, or a damaged one.
     """
     if "convarium" not in metadata:
         raise UserError(f"{where} doesn't say which network it is: it was not written by convarium export")
-    if metadata["convarium"] != CARD_VERSION:
-        raise UserError(
-            f"{where} has a description of version {metadata['convarium'][:20]}, this one reads {CARD_VERSION}"
-        )
+    version = metadata["convarium"]
+    if version != CARD_VERSION:
+        raise UserError(f"{where} has a description of version {version[:20]}, this one reads {CARD_VERSION}")
     try:
-        signature, form, task = (metadata[key] for key in TEXT_KEYS)
-        found = {key: json.loads(metadata[key]) for key in _list_json_keys(metadata)}
-    except (KeyError, ValueError, RecursionError):
+        signature, format_name, task = (metadata[key] for key in TEXT_KEYS)
+        fields = {key: json.loads(metadata[key]) for key in _list_json_keys(metadata)}
+    except (KeyError, ValueError, RecursionError):  # json recurses: nested deep enough, a file exhausts the stack
         raise UserError(f"{where} is damaged: its description of itself can't be read") from None
-    header = {key: found.pop(key) for key in ("architecture", "surgery", "classes")}
-    return ModelCard(signature, form, {**header, "task": task, "input": found})
+    network_fields = {key: fields.pop(key) for key in NETWORK_KEYS}
+    return ModelCard(signature, format_name, {**network_fields, "task": task, "input": fields})
 
 
 def _list_json_keys(fields: Mapping[str, Any]) -> tuple[str, ...]:
-    return (*JSON_KEYS, VALUE_RANGE_KEY) if VALUE_RANGE_KEY in fields else JSON_KEYS
+    if VALUE_RANGE_KEY in fields:
+        return (*JSON_KEYS, VALUE_RANGE_KEY)
+    return JSON_KEYS

@@ -1,6 +1,6 @@
-"""A plain network as ONNX: input "images", output "logits", any number of images at once.
+"""A plain network as an ONNX file with the input "images" and the output "logits", for batches of any size.
 
-Made by torch.onnx's exporter on torch.export (https://docs.pytorch.org/docs/stable/onnx_export.html).
+Written by torch.onnx's exporter that builds on torch.export (https://docs.pytorch.org/docs/stable/onnx_export.html).
 """
 
 from collections.abc import Sequence
@@ -15,21 +15,22 @@ from convarium.portable.exporter_output import format_root_cause, suppress_outpu
 from convarium.portable.model_card import ModelCard
 from convarium.portable.tracing import build_trace_arguments, check_unparametrized
 
-ONNX_OPSET = 20
+ONNX_OPSET = 20  # documented in docs/how-to/export.md
 INPUT_NAME, OUTPUT_NAME = "images", "logits"
 
 
 def write_onnx(network: nn.Module, shape: Sequence[int], path: Path) -> None:
-    """Write a plain, decoded network in eval mode as float32 ONNX of operator set ONNX_OPSET, weights inside.
+    """Write a plain, decoded network as float32 ONNX of operator set ONNX_OPSET, weights inside the file.
 
     Args:
-        network: without representations (`container.materialise_network`).
+        network: without representations (`container.materialise_network`); it is set to eval mode.
         shape: of one image, (channels, height, width).
         path: the file. Its input is INPUT_NAME, float32 (N, *shape), normalised; its output OUTPUT_NAME, float32 (N,
             classes).
 
     Raises:
-        UserError: ONNX can't hold it, such as a network whose way depends on its data.
+        UserError: the network has representations attached, or ONNX can't hold it, for instance because its control
+            flow depends on the images.
     """
     import onnx
 
@@ -47,7 +48,7 @@ def write_onnx(network: nn.Module, shape: Sequence[int], path: Path) -> None:
 
 
 def write_onnx_card(path: Path, card: ModelCard) -> None:
-    """Write a card into an ONNX file, as its metadata properties."""
+    """Add a card to an ONNX file as its metadata properties."""
     import onnx
 
     model = onnx.load(path)
@@ -56,24 +57,24 @@ def write_onnx_card(path: Path, card: ModelCard) -> None:
 
 
 def _export_onnx_model(network: nn.Module, shape: Sequence[int]) -> Any:
-    images, dynamic = build_trace_arguments(shape)
+    images, dynamic_shapes = build_trace_arguments(shape)
     with torch.no_grad():
         program = torch.onnx.export(
             network,
             images,
             input_names=[INPUT_NAME],
             output_names=[OUTPUT_NAME],
-            dynamic_shapes=dynamic,
+            dynamic_shapes=dynamic_shapes,
             opset_version=ONNX_OPSET,
             dynamo=True,
             verbose=False,
         )
-    assert program is not None
+    assert program is not None  # torch returns None only where dynamo is False
     return program.model_proto
 
 
 def _remove_source_paths(model: Any) -> None:
-    """Take out where in whose source each node comes from: paths of this machine."""
+    """Remove the source lines that the exporter notes at each node: they hold paths of this machine."""
     graph = model.graph
     for part in (graph, *graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
         del part.metadata_props[:]

@@ -1,6 +1,6 @@
-"""Static 8-bit integers: weights by channel, activations by what images of validation gave.
+"""An ONNX file quantised statically to 8-bit integers: weights by channel, activations by validation images.
 
-onnxruntime's quantize_static in the QDQ form (https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html),
+By onnxruntime's quantize_static in the QDQ form (https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html),
 after its own pre-processing (shapes inferred, batch norms folded into the convolutions before them).
 """
 
@@ -18,7 +18,7 @@ from convarium.portable.onnx_file import INPUT_NAME
 from convarium.representations.base import Representation
 from convarium.representations.dense import Dense
 
-CALIBRATION_BATCH_SIZE = 32
+CALIBRATION_BATCH_SIZE = 32  # images; it bounds memory, the range of an activation is that of all batches
 PRODUCT_OPERATORS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 
 
@@ -26,10 +26,10 @@ def write_onnx_int8(float_path: Path, images: NDArray[np.float32], path: Path) -
     """Write the int8 form of a float32 ONNX file (`portable.onnx_file.write_onnx`).
 
     Args:
-        images: (N, C, H, W), normalised, of validation: the range of each activation is that of these images.
+        images: validation images for calibration, (N, C, H, W), normalised; each activation's range is taken from them.
 
     Raises:
-        UserError: it can't be quantised, or there is nothing to quantise.
+        UserError: onnxruntime can't quantise the network, or it has nothing to quantise.
     """
     if not _has_weights(float_path):
         raise UserError("int8: there is nothing to quantise, the network has no convolution and no linear layer")
@@ -42,30 +42,38 @@ def write_onnx_int8(float_path: Path, images: NDArray[np.float32], path: Path) -
 
 
 def find_requantized_tensors(sites: Mapping[str, Representation]) -> list[str]:
-    """Return the names of a file's tensors that have a grid or a codebook, in place of which int8 comes."""
-    return [name for name, form in sites.items() if _find_innermost_spec(form.to_spec())["kind"] != Dense.kind]
+    """Return the names of a file's tensors that have a grid or a codebook of their own, which int8 replaces.
 
-
-def _find_innermost_spec(spec: Mapping[str, Any]) -> Mapping[str, Any]:
-    return _find_innermost_spec(spec["inner"]) if "inner" in spec else spec
+    Args:
+        sites: representation by tensor name (`container.CompressedFile.sites`).
+    """
+    names = []
+    for name, representation in sites.items():
+        spec = representation.to_spec()
+        while "inner" in spec:  # a sparse tensor's values, for instance, have a representation of their own
+            spec = spec["inner"]
+        if spec["kind"] != Dense.kind:
+            names.append(name)
+    return names
 
 
 def _has_weights(path: Path) -> bool:
-    """Return whether a product of the graph has a factor that is stored."""
+    """Return whether a convolution or matrix product of the graph takes a stored tensor."""
     import onnx
 
     graph = onnx.load(path).graph
-    stored = {tensor.name for tensor in graph.initializer}
-    return any(node.op_type in PRODUCT_OPERATORS and stored & set(node.input) for node in graph.node)
+    stored_names = {tensor.name for tensor in graph.initializer}
+    products = [node for node in graph.node if node.op_type in PRODUCT_OPERATORS]
+    return any(stored_names.intersection(node.input) for node in products)
 
 
-def _quantize_model(float_path: Path, ready: Path, images: NDArray[np.float32], path: Path) -> None:
+def _quantize_model(float_path: Path, preprocessed_path: Path, images: NDArray[np.float32], path: Path) -> None:
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    quant_pre_process(str(float_path), str(ready), skip_symbolic_shape=True)
+    quant_pre_process(str(float_path), str(preprocessed_path), skip_symbolic_shape=True)
     quantize_static(
-        str(ready),
+        str(preprocessed_path),
         str(path),
         _CalibrationReader(images),
         quant_format=QuantFormat.QDQ,
@@ -77,7 +85,7 @@ def _quantize_model(float_path: Path, ready: Path, images: NDArray[np.float32], 
 
 
 class _CalibrationReader:
-    """Gives batches of images to onnxruntime's calibration, then None."""
+    """Source of image batches in the shape of onnxruntime's CalibrationDataReader."""
 
     def __init__(self, images: NDArray[np.float32]) -> None:
         self._batches: Iterator[NDArray[np.float32]] = (
@@ -86,6 +94,8 @@ class _CalibrationReader:
         )
 
     def get_next(self) -> dict[str, Any] | None:
-        """Return the next batch by the input's name."""
+        """Return the next batch by the name of the input, None after the last."""
         batch = next(self._batches, None)
-        return None if batch is None else {INPUT_NAME: batch}
+        if batch is None:
+            return None
+        return {INPUT_NAME: batch}

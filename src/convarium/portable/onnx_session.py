@@ -1,4 +1,4 @@
-"""An ONNX file, run by onnxruntime on the CPU."""
+"""Running an ONNX file with onnxruntime on the CPU."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,23 +10,28 @@ from numpy.typing import NDArray
 from convarium.errors import UserError
 
 ImageArray = NDArray[np.float32]
-ERROR_LOG_SEVERITY = 3
+ERROR_LOG_SEVERITY = 3  # of onnxruntime: 2 is warning, 4 fatal
+MAX_REASON_CHARS = 200
 
 
 def load_onnx_runner(path: Path, threads: int) -> Callable[[ImageArray], ImageArray]:
-    """Load an ONNX file of one input and one output; return a call from images (N, C, H, W) to logits (N, classes).
+    """Load an ONNX file of one input and one output.
 
     Args:
         threads: within an operator; operators run one after the other.
 
+    Returns:
+        A function from images (N, C, H, W), normalised, to logits (N, classes).
+
     Raises:
-        UserError: onnxruntime can't load it.
+        UserError: onnxruntime can't load the file.
     """
-    loaded = _open_session(path, threads)
-    given, returned = loaded.get_inputs()[0].name, loaded.get_outputs()[0].name
+    session = _open_session(path, threads)
+    input_name = session.get_inputs()[0].name
+    output_name = session.get_outputs()[0].name
 
     def run(images: ImageArray) -> ImageArray:
-        logits: ImageArray = loaded.run([returned], {given: images})[0]
+        logits: ImageArray = session.run([output_name], {input_name: images})[0]
         return logits
 
     return run
@@ -36,11 +41,12 @@ def _open_session(path: Path, threads: int) -> Any:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     options.log_severity_level = ERROR_LOG_SEVERITY
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:
-        said = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-        raise UserError(f"{path}: onnxruntime can't load it: {said}") from None
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise UserError(f"{path}: onnxruntime can't load it: {lines[0][:MAX_REASON_CHARS]}") from None

@@ -1,6 +1,7 @@
-"""A plain network as a program of torch.export, .pt2, for any number of images at once.
+"""A plain network as a program of torch.export, .pt2, for batches of any size.
 
-https://docs.pytorch.org/docs/stable/export.html. Loading one runs code that torch makes of it: load your own.
+https://docs.pytorch.org/docs/stable/export.html. Loading a program runs code that torch generates from it: load only
+files that you trust.
 """
 
 import json
@@ -19,29 +20,35 @@ from convarium.portable.tracing import build_trace_arguments, check_unparametriz
 
 
 def write_torch_export(network: nn.Module, shape: Sequence[int], file_card: model_card.ModelCard, path: Path) -> None:
-    """Write a plain, decoded network in eval mode; its card is the extra file EXTRA.
+    """Write a plain, decoded network; its card is the extra file CARD_FILE_NAME.
+
+    Args:
+        network: without representations (`container.materialise_network`); it is set to eval mode.
+        shape: of one image, (channels, height, width).
 
     Raises:
-        UserError: torch.export can't trace it, such as a network whose way depends on its data.
+        UserError: the network has representations attached, or torch.export can't trace it, for instance because its
+            control flow depends on the images.
     """
     check_unparametrized(network)
-    images, dynamic = build_trace_arguments(shape)
+    images, dynamic_shapes = build_trace_arguments(shape)
     data = BytesIO()
     try:
         with suppress_output(), torch.no_grad():
-            program = torch.export.export(network.eval(), images, dynamic_shapes=dynamic)
+            program = torch.export.export(network.eval(), images, dynamic_shapes=dynamic_shapes)
             _remove_stack_traces(program)
-            torch.export.save(program, data, extra_files={CARD_FILE_NAME: json.dumps(file_card.format_metadata())})
+            extra_files = {CARD_FILE_NAME: json.dumps(file_card.format_metadata())}
+            torch.export.save(program, data, extra_files=extra_files)
     except Exception as error:
         raise UserError(f"torch.export can't trace this network: {format_root_cause(error)}") from None
     path.write_bytes(data.getbuffer())
 
 
 def load_torch_export(path: Path) -> Callable[[Tensor], Tensor]:
-    """Load a program; return it as a call from images (N, C, H, W) to logits (N, classes).
+    """Load a program as a function from images (N, C, H, W), normalised, to logits (N, classes).
 
     Raises:
-        UserError: it can't be loaded.
+        UserError: torch.export can't load the file.
     """
     try:
         with suppress_output():
@@ -51,6 +58,6 @@ def load_torch_export(path: Path) -> Callable[[Tensor], Tensor]:
 
 
 def _remove_stack_traces(program: torch.export.ExportedProgram) -> None:
-    """Take out where in whose source each node comes from: paths of this machine."""
+    """Remove the source lines that torch notes at each node: they hold paths of this machine."""
     for node in program.graph.nodes:
         node.meta.pop("stack_trace", None)

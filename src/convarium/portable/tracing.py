@@ -1,4 +1,4 @@
-"""What the formats have in common: how a network is traced, and that it is a plain one."""
+"""What the writers share: the arguments a network is traced with, and the check that it is a plain one."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,12 +11,14 @@ from convarium.errors import UserError
 
 
 def build_trace_arguments(shape: Sequence[int]) -> tuple[tuple[Tensor], tuple[dict[int, Any]]]:
-    """Return the arguments a network of images of `shape` is traced with, and which of their sizes are free."""
-    return (torch.zeros(2, *shape),), ({0: torch.export.Dim("N")},)
+    """Return example arguments for torch.export and their dynamic shapes: images of `shape` (C, H, W), N of them."""
+    images = torch.zeros(2, *shape)  # two: torch.export takes a size of 1 for a constant
+    batch_size = torch.export.Dim("N")
+    return (images,), ({0: batch_size},)
 
 
 def check_unparametrized(network: nn.Module) -> None:
-    """Refuse a network whose weights are represented: only what was decoded is given away.
+    """Refuse a network with representations attached: only a decoded network is exported.
 
     Raises:
         UserError: a module is parametrized.

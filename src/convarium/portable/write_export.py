@@ -1,4 +1,4 @@
-"""A stored network in one of the formats, with what it is written inside."""
+"""Writing a stored network in one of the export formats, with its card inside."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,25 +21,28 @@ from convarium.stages.timing_config import CALIBRATION_IMAGES
 
 def write_export(
     format_name: str,
-    origin: StoredNetwork,
+    stored_network: StoredNetwork,
     dataset: Mapping[str, Any],
     root: str | None,
     cache: Path | None,
     path: Path,
 ) -> None:
-    """Write a stored network's decoded weights in a format.
+    """Write the decoded weights of a stored network in another format.
 
     Args:
-        format_name: onnx, onnx_int8, safetensors or torch_export; cvm is the stored file itself.
-        dataset, root, cache: whose validation images int8 is calibrated on, those of the executor onnxruntime_int8.
+        format_name: onnx, onnx_int8, safetensors or torch_export (cvm is the stored file itself).
+        dataset: config of the dataset that int8 is calibrated on; other formats need no images.
+        root: folder of the dataset's files.
+        cache: folder of decoded images.
 
     Raises:
-        UserError: the format can't hold it, or the images are not there.
+        UserError: the format can't hold the network, or the calibration images can't be read.
     """
-    with lookup.allow_packages(origin.allowed_packages):
-        file = container.read_cvm(origin.path)
+    with lookup.allow_packages(stored_network.allowed_packages):
+        file = container.read_cvm(stored_network.path)
         network = container.materialise_network(file)
-    card, shape = ModelCard(origin.signature, format_name, file.header), file.header["input"]["shape"]
+    card = ModelCard(stored_network.signature, format_name, file.header)
+    shape = file.header["input"]["shape"]
     if format_name == "safetensors":
         safetensors_file.write_safetensors(network, card, path)
     elif format_name == "torch_export":
@@ -50,21 +53,29 @@ def write_export(
     else:
         images = load_calibration_images(dataset, root, cache, file.header)
         with TemporaryDirectory() as folder:
-            onnx_file.write_onnx(network, shape, Path(folder) / "float.onnx")
-            onnx_int8_file.write_onnx_int8(Path(folder) / "float.onnx", images, path)
+            float_path = Path(folder) / "float.onnx"
+            onnx_file.write_onnx(network, shape, float_path)
+            onnx_int8_file.write_onnx_int8(float_path, images, path)
         onnx_file.write_onnx_card(path, card)
 
 
 def load_calibration_images(
     dataset: Mapping[str, Any], root: str | None, cache: Path | None, header: Mapping[str, Any]
 ) -> NDArray[np.float32]:
-    """Return CALIBRATION_IMAGES of validation, evenly from all, normalised for the network: float32 (N, C, H, W).
+    """Return CALIBRATION_IMAGES evenly spread validation images, normalised for the network: float32 (N, C, H, W).
+
+    As many and as spread as for the executor onnxruntime_int8, so that file and executor have the same ranges.
+
+    Args:
+        dataset, root, cache: as in `write_export`.
+        header: of the network's `.cvm` file.
 
     Raises:
-        UserError: they are not there.
+        UserError: the dataset has no validation images, or they can't be read.
     """
     splits = load_splits(match_value_range(header, dataset), root, ("validation",), cache)
     tensors = normalise_for_network(splits.validation, splits, header)
-    places = torch.linspace(0, len(tensors) - 1, min(CALIBRATION_IMAGES, len(tensors))).round().long()
-    images: NDArray[np.float32] = tensors.images[places].contiguous().numpy()
+    count = min(CALIBRATION_IMAGES, len(tensors))
+    positions = torch.linspace(0, len(tensors) - 1, count).round().long()
+    images: NDArray[np.float32] = tensors.images[positions].contiguous().numpy()
     return images
