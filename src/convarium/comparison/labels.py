@@ -79,7 +79,7 @@ def get_architecture_option(config: Config) -> str:
     for option in list_group_options("architecture"):
         if option.rpartition("/")[2] == name:
             return option
-    return name  # of a YAML that the store's user has removed since
+    return name  # its YAML is not on this installation's search path
 
 
 def _get_step_name(step: Mapping[str, Any]) -> str:

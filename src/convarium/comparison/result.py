@@ -28,7 +28,7 @@ class Provenance:
     """How a result was made and measured, from the records of its stages; the audit names what differs between rows.
 
     Attributes:
-        versions: of packages, such as "torch 2.14.1", over all stages that made and measured the network.
+        versions: package versions, such as "torch 2.14.1", over all stages that made and measured the network.
         quality_protocol: how its quality was measured (stage, task, images of each part), as text.
         latency_protocol: how its latency was measured, as text; None where it was not.
         latency_host: name of the host that measured its latency; None where it was not measured.

@@ -1,4 +1,4 @@
-"""The one JSON document that the page shows."""
+"""The JSON document that the HTML page shows."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
