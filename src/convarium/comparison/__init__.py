@@ -1,1 +1,1 @@
-"""Stored results become a table that can be believed: means, intervals, paired differences, Pareto marks."""
+"""Comparison of stored results: means, intervals, paired differences to dense networks, Pareto fronts, an audit."""

@@ -1,4 +1,4 @@
-"""What a reader must know before two rows are compared: codes, each explained in a line."""
+"""Audit of a comparison: codes for what a reader must know before comparing two rows, each explained in a line."""
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any
@@ -26,6 +26,7 @@ CODE_EXPLANATIONS = {
     "one_operating_point": "its method stands at one setting only: no curve to compare",
     "chosen_on_test": "these rows were chosen by a figure of the test images: it is no estimate any more",
 }
+# CODE_EXPLANATIONS spells out these limits.
 MIN_SEEDS = 3
 STEPS_TOLERANCE = 0.01
 MAX_CLASS_SIZE_RATIO = 1.5
@@ -39,40 +40,38 @@ def audit_rows(rows: Sequence[SeedResults], pairs: Sequence[DensePairs]) -> list
     """Return the codes of each row of one comparison, in the order of CODE_EXPLANATIONS.
 
     Args:
-        rows: the results of each row, one a seed.
-        pairs: for each row its results with their dense networks, as far as these are measured.
+        rows: the results of each row, one per seed.
+        pairs: for each row its results with their dense networks, where these are measured.
     """
-    points = _group_operating_points(rows)
-    found: dict[str, list[bool]] = {
+    flags = {
         "few_seeds": [len(row) < MIN_SEEDS for row in rows],
-        "no_dense": [not row[0].is_dense and not paired for row, paired in zip(rows, pairs, strict=True)],
-        "unpaired_seeds": [0 < len(paired) < len(row) for row, paired in zip(rows, pairs, strict=True)],
+        "no_dense": [not row[0].is_dense and not row_pairs for row, row_pairs in zip(rows, pairs, strict=True)],
+        "unpaired_seeds": [0 < len(row_pairs) < len(row) for row, row_pairs in zip(rows, pairs, strict=True)],
         "other_baseline": _flag_other_baseline(rows, pairs),
-        "other_data": _flag_other_values(
-            rows, lambda one: canonical_json([one.config["dataset"].get(key) for key in DATASET_IDENTITY_KEYS])
-        ),
-        "other_steps": [any(_has_other_steps(*pair) for pair in paired) for paired in pairs],
+        "other_data": _flag_other_values(rows, _get_data_key),
+        "other_steps": [any(_has_other_steps(*pair) for pair in row_pairs) for row_pairs in pairs],
         "other_protocol": _flag_other_protocol(rows),
-        "other_host": _flag_other_values(rows, lambda one: one.provenance.latency_host),
-        "other_versions": _flag_other_values(rows, lambda one: one.provenance.versions or None),
-        "other_images": [_count_test_set_sizes(row, paired) > 1 for row, paired in zip(rows, pairs, strict=True)],
-        "uneven_classes": [any(_is_uneven(one) for one in row) for row in rows],
-        "void_latency": [any(one.is_latency_void for one in row) for row in rows],
-        "over_budget": [any(_is_over_budget(one) for one in row) for row in rows],
-        "one_operating_point": [_has_lossy_method(row) and len(points[_get_method_key(row)]) == 1 for row in rows],
+        "other_host": _flag_other_values(rows, lambda result: result.provenance.latency_host),
+        "other_versions": _flag_other_values(rows, lambda result: result.provenance.versions or None),
+        "other_images": [_count_test_set_sizes(row, row_pairs) > 1 for row, row_pairs in zip(rows, pairs, strict=True)],
+        "uneven_classes": [any(_is_uneven(result) for result in row) for row in rows],
+        "void_latency": [any(result.is_latency_void for result in row) for row in rows],
+        "over_budget": [any(_is_over_budget(result) for result in row) for row in rows],
+        "one_operating_point": _flag_one_operating_point(rows),
     }
-    return [[code for code in found if found[code][place]] for place in range(len(rows))]
+    return [[code for code in flags if flags[code][index]] for index in range(len(rows))]
 
 
 def select_explanations(rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
     """Return the explanations of the codes that occur in a document's rows."""
-    there = {code for row in rows for code in row["audit"]}
-    return {code: text for code, text in CODE_EXPLANATIONS.items() if code in there}
+    codes = {code for row in rows for code in row["audit"]}
+    return {code: text for code, text in CODE_EXPLANATIONS.items() if code in codes}
 
 
 def add_audit_code(row: Mapping[str, Any], code: str) -> dict[str, Any]:
-    """Return a document's row with one code more."""
-    return {**row, "audit": [each for each in CODE_EXPLANATIONS if each in (*row["audit"], code)]}
+    """Return a document's row with `code` added, its codes in the order of CODE_EXPLANATIONS."""
+    codes = {*row["audit"], code}
+    return {**row, "audit": [known_code for known_code in CODE_EXPLANATIONS if known_code in codes]}
 
 
 def _flag_other_values(
@@ -80,43 +79,56 @@ def _flag_other_values(
     get_value: Callable[[NetworkResult], Hashable | None],
     get_group: Callable[[SeedResults], Hashable] = lambda row: None,
 ) -> list[bool]:
-    """Whether a seed of a row has another value than the first of its group that has one."""
-    norms: dict[Hashable, Hashable] = {}
-    found = []
+    """Return, for each row, whether a seed has another value than the first of the row's group that has one."""
+    expected_values: dict[Hashable, Hashable] = {}
+    flags = []
     for row in rows:
-        values = {get_value(one) for one in row} - {None}
-        if values:
-            norm = norms.setdefault(get_group(row), next(get_value(one) for one in row if get_value(one) is not None))
-            values -= {norm}
-        found.append(bool(values))
-    return found
+        values = [value for value in map(get_value, row) if value is not None]
+        if not values:
+            flags.append(False)
+            continue
+        expected_value = expected_values.setdefault(get_group(row), values[0])
+        flags.append(any(value != expected_value for value in values))
+    return flags
+
+
+def _get_data_key(result: NetworkResult) -> Hashable:
+    dataset = result.config["dataset"]
+    return canonical_json([dataset.get(key) for key in DATASET_IDENTITY_KEYS])
 
 
 def _flag_other_protocol(rows: Sequence[SeedResults]) -> list[bool]:
-    quality = _flag_other_values(
-        rows, lambda one: one.provenance.quality_protocol or None, lambda row: _get_dataset_name(row[0])
+    # Splits and image size belong to a dataset; the settings of latency do not.
+    has_other_quality_protocol = _flag_other_values(
+        rows, lambda result: result.provenance.quality_protocol or None, lambda row: _get_dataset_name(row[0])
     )
-    timing = _flag_other_values(rows, lambda one: one.provenance.latency_protocol)
-    return [a or b for a, b in zip(quality, timing, strict=True)]
+    has_other_latency_protocol = _flag_other_values(rows, lambda result: result.provenance.latency_protocol)
+    return _combine_flags(has_other_quality_protocol, has_other_latency_protocol)
 
 
 def _flag_other_baseline(rows: Sequence[SeedResults], pairs: Sequence[DensePairs]) -> list[bool]:
-    bases = [
-        [dense for _, dense in paired] or [one for one in row if one.is_dense]
-        for row, paired in zip(rows, pairs, strict=True)
-    ]
-    first = _flag_other_values(
-        bases, _get_origin_key, lambda row: (labels.get_architecture_option(row[0].config), _get_dataset_name(row[0]))
-    )
-    own = [any(_has_other_config(*pair) for pair in paired) for paired in pairs]
-    return [a or b for a, b in zip(own, first, strict=True)]
+    dense_rows = []
+    for row, row_pairs in zip(rows, pairs, strict=True):
+        paired_dense = [dense for _, dense in row_pairs]
+        dense_rows.append(paired_dense or [result for result in row if result.is_dense])
+    has_other_origin = _flag_other_values(dense_rows, _get_origin_key, _get_table_key)
+    has_other_config = [any(_has_other_config(*pair) for pair in row_pairs) for row_pairs in pairs]
+    return _combine_flags(has_other_config, has_other_origin)
+
+
+def _combine_flags(first_flags: Sequence[bool], second_flags: Sequence[bool]) -> list[bool]:
+    return [first or second for first, second in zip(first_flags, second_flags, strict=True)]
+
+
+def _get_table_key(row: SeedResults) -> Hashable:
+    """What the rows of one printed table have in common."""
+    return labels.get_architecture_option(row[0].config), _get_dataset_name(row[0])
 
 
 def _get_origin_key(dense: NetworkResult) -> Hashable:
-    """How a dense network was made, but for its seed."""
-    return canonical_json(
-        [dense.config["architecture"], None if _has_adopted_weights(dense) else dense.config["recipe"]]
-    )
+    """How a dense network was made, except for its seed."""
+    recipe = None if _has_adopted_weights(dense) else dense.config["recipe"]
+    return canonical_json([dense.config["architecture"], recipe])
 
 
 def _has_other_config(result: NetworkResult, dense: NetworkResult) -> bool:
@@ -125,7 +137,7 @@ def _has_other_config(result: NetworkResult, dense: NetworkResult) -> bool:
 
 
 def _has_adopted_weights(dense: NetworkResult) -> bool:
-    """Adopted weights serve every recipe and seed."""
+    """Whether the weights were adopted; such weights serve every recipe and seed."""
     return dense.config["architecture"].get("weights") is not None
 
 
@@ -134,36 +146,43 @@ def _get_dataset_name(result: NetworkResult) -> str:
 
 
 def _has_other_steps(result: NetworkResult, dense: NetworkResult) -> bool:
-    ours, theirs = training_length.count_planned_steps(result.config), training_length.count_planned_steps(dense.config)
-    if ours is None or theirs is None:
-        ours, theirs = (
-            training_length.count_planned_epochs(result.config),
-            training_length.count_planned_epochs(dense.config),
-        )
-    return abs(ours - theirs) > STEPS_TOLERANCE * theirs
+    length = training_length.count_planned_steps(result.config)
+    dense_length = training_length.count_planned_steps(dense.config)
+    # Where a config does not say how many images there are, epochs stand for steps.
+    if length is None or dense_length is None:
+        length = training_length.count_planned_epochs(result.config)
+        dense_length = training_length.count_planned_epochs(dense.config)
+    return abs(length - dense_length) > STEPS_TOLERANCE * dense_length
 
 
 def _count_test_set_sizes(row: SeedResults, pairs: DensePairs) -> int:
-    return len({result.image_count for result in [*row, *(dense for _, dense in pairs)]})
+    results = [*row, *(dense for _, dense in pairs)]
+    return len({result.image_count for result in results})
 
 
 def _is_uneven(result: NetworkResult) -> bool:
-    sizes = result.images_per_class
-    return bool(sizes) and max(sizes) > MAX_CLASS_SIZE_RATIO * min(sizes)
+    class_sizes = result.images_per_class
+    return bool(class_sizes) and max(class_sizes) > MAX_CLASS_SIZE_RATIO * min(class_sizes)
 
 
 def _is_over_budget(result: NetworkResult) -> bool:
     size = result.metrics.get("file_bytes")
-    return size is not None and any(size > most for most in _get_budget_limits(result, "bytes"))
+    if size is None:
+        return False
+    budgets = [step["budget"] for step in result.config["compression"] if "budget" in step]
+    return any(size > float(budget["value"]) for budget in budgets if budget["quantity"] == "bytes")
 
 
-def _get_budget_limits(result: NetworkResult, quantity: str) -> list[float]:
-    orders = [step["budget"] for step in result.config["compression"] if "budget" in step]
-    return [float(order["value"]) for order in orders if order["quantity"] == quantity]
+def _flag_one_operating_point(rows: Sequence[SeedResults]) -> list[bool]:
+    settings_by_method: dict[Hashable, set[str]] = {}
+    for row in rows:
+        settings = settings_by_method.setdefault(_get_method_key(row), set())
+        settings.add(canonical_json(row[0].config["compression"]))
+    return [_has_lossy_method(row) and len(settings_by_method[_get_method_key(row)]) == 1 for row in rows]
 
 
 def _has_lossy_method(row: SeedResults) -> bool:
-    """Whether there is anything to set: a dense network and a lossless coder have one size each."""
+    """Whether a method has anything to set: a dense network and a lossless coder have one size each."""
     return any(not step["method"].startswith("coding/") for step in row[0].config["compression"])
 
 
@@ -171,11 +190,3 @@ def _get_method_key(row: SeedResults) -> Hashable:
     config = row[0].config
     methods = [step["method"] for step in config["compression"]]
     return canonical_json([config["architecture"], _get_dataset_name(row[0]), methods])
-
-
-def _group_operating_points(rows: Sequence[SeedResults]) -> dict[Hashable, set[str]]:
-    found: dict[Hashable, set[str]] = {}
-    for row in rows:
-        config = row[0].config
-        found.setdefault(_get_method_key(row), set()).add(canonical_json(config["compression"]))
-    return found

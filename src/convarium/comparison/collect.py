@@ -1,4 +1,4 @@
-"""Results from a store: those that a plan asks for, or all of them."""
+"""Collect results from a store: those that a plan asks for, or all of them."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,9 +12,10 @@ from convarium.store.signature import canonical_json
 from convarium.store.store import Store
 
 StageRecord = Mapping[str, Any]
-REFUSAL_KINDS = ("not_reachable", "not_installed")
+REFUSAL_KINDS = ("not_reachable", "not_installed")  # the kinds of UserError that are a row's status
 VERSIONED_PACKAGES = ("convarium", "torch", "timm")
 DATASET_IDENTITY_KEYS = ("name", "fingerprint", "train_size")
+UNCOMPARED_GROUPS = ("runtime", "tracking", "measurement")
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class CollectedResults:
 
     Attributes:
         results: the measured points.
-        missing_count: how many are neither measured nor refused.
+        missing_count: how many points are neither measured nor refused.
         refused: the points that can't be made.
         dense_results: the dense networks of `results` that are measured too, asked for or not.
     """
@@ -35,147 +36,161 @@ class CollectedResults:
 
 
 def collect_plan_results(plan: Plan, store: Store) -> CollectedResults:
-    """Return what is known of the points of a plan."""
+    """Return what the store knows of the points of a plan."""
     results: list[NetworkResult] = []
     refused: list[RefusedPoint] = []
-    references: dict[str, NetworkResult] = {}
+    dense_results: dict[str, NetworkResult] = {}
     for point in plan.points:
-        done = store.find_record(point.measure)
-        if done is not None:
-            timed = timings.read_point_timings(point, store)
-            results.append(_build_result(point.config, point.overrides, done, timed, store))
-            _add_dense_result(references, done, timed, store)
-        elif (reason := _find_refusal(point, plan, store)) is not None:
+        measure_record = store.find_record(point.measure)
+        if measure_record is not None:
+            point_timings = timings.read_point_timings(point, store)
+            results.append(_build_result(point.config, point.overrides, measure_record, point_timings, store))
+            _add_dense_result(dense_results, measure_record, point_timings, store)
+            continue
+        reason = _find_refusal(point, plan, store)
+        if reason is not None:
             refused.append(RefusedPoint(point.config, point.overrides, point.config["seed"], reason))
-    missing = len(plan.points) - len(results) - len(refused)
-    return CollectedResults(tuple(results), missing, tuple(refused), tuple(references.values()))
+    missing_count = len(plan.points) - len(results) - len(refused)
+    return CollectedResults(tuple(results), missing_count, tuple(refused), tuple(dense_results.values()))
 
 
 def collect_store_results(store: Store) -> CollectedResults:
-    """Return every measured network of the store, its config read off the stages that made it.
+    """Return every measured network of the store, its config read from the records of the stages that made it.
 
     Latencies are those that can be compared (`timings.read_store_timings`). Where a stage was made in several versions,
     the latest network of a config and seed counts.
     """
-    times = timings.read_store_timings(store)
-    latest: dict[tuple[str, int], NetworkResult] = {}
-    references: dict[str, NetworkResult] = {}
-    for done in sorted(store.read_records("measure"), key=lambda done: str(done["started"])):
-        network = done["parents"][0]
-        config = _read_config(network, store, done)
+    timings_by_network = timings.read_store_timings(store)
+    latest_results: dict[tuple[str, int], NetworkResult] = {}
+    dense_results: dict[str, NetworkResult] = {}
+    measure_records = sorted(store.read_records("measure"), key=lambda record: str(record["started"]))
+    for measure_record in measure_records:
+        network = measure_record["parents"][0]
+        config = _read_config(network, store, measure_record)
         if config is not None:
-            timed = times.get(network, [])
-            result = _build_result(config, (), done, timed, store)
-            latest[result.row_key, result.seed] = result
-            _add_dense_result(references, done, timed, store)
-    return CollectedResults(tuple(latest.values()), dense_results=tuple(references.values()))
+            network_timings = timings_by_network.get(network, [])
+            result = _build_result(config, (), measure_record, network_timings, store)
+            latest_results[result.row_key, result.seed] = result
+            _add_dense_result(dense_results, measure_record, network_timings, store)
+    return CollectedResults(tuple(latest_results.values()), dense_results=tuple(dense_results.values()))
 
 
 def _build_result(
     config: Mapping[str, Any],
     overrides: Iterable[str],
     measure_record: StageRecord,
-    point_timings: Sequence[Timing],
+    network_timings: Sequence[Timing],
     store: Store,
 ) -> NetworkResult:
+    network, dense = measure_record["parents"]
     measured = measure_record["result"]
     metrics: dict[str, float | None] = {name: measured["metrics"].get(name) for name in MEASURED_METRICS}
-    shown = [timing.to_json(metrics) for timing in point_timings]
-    latency = shown[0] if shown else {}
-    network, dense = measure_record["parents"]
+    timing_documents = [timing.to_json(metrics) for timing in network_timings]
+    first_timing = timing_documents[0] if timing_documents else {}
+    measurement_records = _list_measurement_records(measure_record, network_timings)
     return NetworkResult(
-        config={key: value for key, value in config.items() if key not in ("runtime", "tracking", "measurement")},
+        config={key: value for key, value in config.items() if key not in UNCOMPARED_GROUPS},
         overrides=tuple(overrides),
         signature=network,
         seed=config.get("seed", 0),
-        metrics=metrics | {name: latency.get(name) for name in TIMED_METRICS},
+        metrics=metrics | {name: first_timing.get(name) for name in TIMED_METRICS},
         correct_hex=measured["correct"],
         image_count=measured["images"],
-        is_latency_void=latency.get("void", False),
+        is_latency_void=first_timing.get("void", False),
         dense_signature=dense,
-        provenance=_build_provenance(measure_record, point_timings, store),
+        provenance=_build_provenance(measure_record, network_timings, store),
         images_per_class=tuple(measured.get("per_class", {}).get("images", ())),
-        record_signatures=tuple(
-            dict.fromkeys(record["signature"] for record in _list_measurement_records(measure_record, point_timings))
-        ),
-        timings=tuple(shown),
+        # An execution is listed once, though every number of images shares it.
+        record_signatures=tuple(dict.fromkeys(record["signature"] for record in measurement_records)),
+        timings=tuple(timing_documents),
         coverage=measured.get("coverage"),
         uncovered_shares=measured.get("uncovered", {}),
     )
 
 
-def _list_measurement_records(measure_record: StageRecord, point_timings: Sequence[Timing]) -> list[StageRecord]:
-    return [measure_record, *(record for timing in point_timings for record in timing.records)]
+def _list_measurement_records(measure_record: StageRecord, network_timings: Sequence[Timing]) -> list[StageRecord]:
+    return [measure_record, *(record for timing in network_timings for record in timing.records)]
 
 
 def _add_dense_result(
-    dense_results: dict[str, NetworkResult], measure_record: StageRecord, point_timings: Sequence[Timing], store: Store
+    dense_results: dict[str, NetworkResult],
+    measure_record: StageRecord,
+    network_timings: Sequence[Timing],
+    store: Store,
 ) -> None:
-    """Add the dense network of a measured one, if it was measured by the same stages."""
+    """Add the dense network that a record measures against, if it was measured by the same stages."""
     dense = measure_record["parents"][1]
-    config, measured = (
-        _read_config(dense, store, measure_record),
-        timings.find_dense_record(measure_record, dense, store),
-    )
-    if dense not in dense_results and config is not None and measured is not None:
-        dense_results[dense] = _build_result(
-            config, (), measured, timings.find_dense_timings(point_timings, dense, store), store
-        )
+    if dense in dense_results:
+        return
+    config = _read_config(dense, store, measure_record)
+    dense_record = timings.find_dense_record(measure_record, dense, store)
+    if config is None or dense_record is None:
+        return
+    dense_timings = timings.find_dense_timings(network_timings, dense, store)
+    dense_results[dense] = _build_result(config, (), dense_record, dense_timings, store)
 
 
-def _build_provenance(measure_record: StageRecord, point_timings: Sequence[Timing], store: Store) -> Provenance:
-    records = [
-        *store.walk_chain(measure_record["parents"][0]),
-        *_list_measurement_records(measure_record, point_timings),
-    ]
-    first = point_timings[0].time_record if point_timings else None
-    found = {
-        f"{name} {record['versions'][name]}"
-        for record in records
-        for name in VERSIONED_PACKAGES
-        if _has_version(record, name)
-    }
-    data = measure_record["stage_config"].get("dataset", {})
-    how = {"version": measure_record["version"], "task": measure_record["stage_config"].get("task")}
+def _build_provenance(measure_record: StageRecord, network_timings: Sequence[Timing], store: Store) -> Provenance:
+    making_records = store.walk_chain(measure_record["parents"][0])
+    versions: set[str] = set()
+    for record in [*making_records, *_list_measurement_records(measure_record, network_timings)]:
+        package_versions = record.get("versions", {})
+        versions |= {f"{name} {package_versions[name]}" for name in VERSIONED_PACKAGES if name in package_versions}
+    # The first timing is the one of the table's latency column.
+    time_record = network_timings[0].time_record if network_timings else None
+    latency_protocol = None
+    latency_host = None
+    if time_record:
+        latency_protocol = canonical_json([time_record["version"], time_record["stage_config"]])
+        latency_host = time_record.get("host", {}).get("name")
     return Provenance(
-        versions=tuple(sorted(found)),
-        quality_protocol=canonical_json(
-            {**how, "data": {key: data[key] for key in data if key not in DATASET_IDENTITY_KEYS}}
-        ),
-        latency_protocol=canonical_json([first["version"], first["stage_config"]]) if first else None,
-        latency_host=first.get("host", {}).get("name") if first else None,
+        versions=tuple(sorted(versions)),
+        quality_protocol=_format_quality_protocol(measure_record),
+        latency_protocol=latency_protocol,
+        latency_host=latency_host,
     )
 
 
-def _has_version(record: StageRecord, package: str) -> bool:
-    return package in record.get("versions", {})
+def _format_quality_protocol(measure_record: StageRecord) -> str:
+    stage_config = measure_record["stage_config"]
+    dataset = stage_config.get("dataset", {})
+    protocol = {
+        "version": measure_record["version"],
+        "task": stage_config.get("task"),
+        # Which data it was has an audit code of its own, "other_data".
+        "data": {key: value for key, value in dataset.items() if key not in DATASET_IDENTITY_KEYS},
+    }
+    return canonical_json(protocol)
 
 
 def _read_config(network: str, store: Store, measure_record: StageRecord) -> dict[str, Any] | None:
-    """Read a config off the chain of stages, and off `measure_record`; None where a part of the chain is gone."""
+    """Read a network's config from its chain of stages and `measure_record`; None where a part of the chain is gone."""
     chain = list(store.walk_chain(network))
     if not chain or chain[-1]["parents"]:
         return None
-    begun = (
-        adopted_config.derive_adopted_config(chain, measure_record["stage_config"]["dataset"])
-        if chain[-1]["stage"] == "adopt"
-        else chain[-1]["stage_config"]
-    )
-    return {**begun, "compression": [_get_step_with_references(done) for done in reversed(chain[:-1])]}
+    first_record = chain[-1]
+    if first_record["stage"] == "adopt":
+        dense_config = adopted_config.derive_adopted_config(chain, measure_record["stage_config"]["dataset"])
+    else:
+        dense_config = first_record["stage_config"]
+    steps = [_get_step_with_references(record) for record in reversed(chain[:-1])]
+    return {**dense_config, "compression": steps}
 
 
 def _get_step_with_references(record: StageRecord) -> dict[str, Any]:
-    others = record["parents"][1:]
-    return {**record["stage_config"]["step"], **({"references": others} if others else {})}
+    step: dict[str, Any] = record["stage_config"]["step"]
+    references = record["parents"][1:]  # the first parent is the network that the step starts from
+    return {**step, "references": references} if references else dict(step)
 
 
 def _find_refusal(point: PlannedPoint, plan: Plan, store: Store) -> str | None:
-    """Return why a point can't be made: what stands in its way is its network's stage or one before it."""
-    left = [point.network]
-    while left:
-        node = left.pop()
-        failed = store.find_failure(node)
-        if failed is not None and failed.get("kind") in REFUSAL_KINDS:
-            return str(failed["error"])
-        left += plan.nodes[node].parents if node in plan.nodes else ()
+    """Return why a point can't be made: the recorded failure of its network's stage or of one before it."""
+    signatures_to_visit = [point.network]
+    while signatures_to_visit:
+        signature = signatures_to_visit.pop()
+        failure = store.find_failure(signature)
+        if failure is not None and failure.get("kind") in REFUSAL_KINDS:
+            return str(failure["error"])
+        if signature in plan.nodes:
+            signatures_to_visit += plan.nodes[signature].parents
     return None

@@ -1,4 +1,4 @@
-"""The document a comparison is: rows of means, intervals and paired differences to the dense network."""
+"""The comparison as a JSON document: rows of means, intervals and paired differences to the dense network."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,12 +17,12 @@ from convarium.comparison.result import METRICS, NetworkResult, RefusedPoint
 from convarium.comparison.statistics import estimate_accuracy
 
 Json = dict[str, Any]
-DEFAULT_LOSS_MARGIN = 0.002
+DEFAULT_LOSS_MARGIN = 0.002  # a share: 0.2 pp
 
 
 @dataclass
 class Row:
-    """Everything equal but the seed: what was measured, and what can't be made."""
+    """All points that are equal but for the seed: the measured results, and the points that can't be made."""
 
     config: Mapping[str, Any]
     results: list[NetworkResult] = field(default_factory=list)
@@ -30,13 +30,19 @@ class Row:
 
     @property
     def status(self) -> str | None:
-        """Why (some) seeds have no figures; None where all have."""
-        reasons: dict[str, list[int]] = {}
-        for one in self.refused:
-            reasons.setdefault(one.reason, []).append(one.seed)
-        if not self.results and len(reasons) == 1:
-            return next(iter(reasons))
-        return "; ".join(f"seed {', '.join(map(str, sorted(seeds)))}: {why}" for why, seeds in reasons.items()) or None
+        """Why all or some seeds have no figures; None where every seed has them."""
+        seeds_by_reason: dict[str, list[int]] = {}
+        for point in self.refused:
+            seeds_by_reason.setdefault(point.reason, []).append(point.seed)
+        if not seeds_by_reason:
+            return None
+        if not self.results and len(seeds_by_reason) == 1:
+            return next(iter(seeds_by_reason))
+        parts = []
+        for reason, seeds in seeds_by_reason.items():
+            seed_list = ", ".join(map(str, sorted(seeds)))
+            parts.append(f"seed {seed_list}: {reason}")
+        return "; ".join(parts)
 
 
 def compare_results(
@@ -49,36 +55,43 @@ def compare_results(
     """Return the comparison as JSON: one row for everything equal but the seed, in the order of `results`.
 
     A row's metrics have mean, low and high over its seeds (95 %; the test accuracy over seeds and test images); low
-    and high are None where nothing can be said. Under `versus_dense` stand differences to its dense network, paired by
-    seed, with p-values adjusted by Holm over the rows of this comparison; it is empty where no dense network is among
-    `results` or `dense_results`. For accuracy `loss_upper` is the upper bound (one-sided, 95 %) of what is lost, and
-    `equivalent` says that a loss of `margin` (a share, as all accuracies) is refuted. `status` says why a row has no
-    figures, `audit` holds codes, explained in the document's `audit`. `coverage` is the share of the dense network's
-    weights that methods can work on, `uncovered` those of the rest by type of layer.
+    and high are None where no interval can be given. `versus_dense` holds the differences to its dense network, paired
+    by seed, with p-values adjusted by Holm over the rows of this comparison; it is empty where no dense network is
+    among `results` or `dense_results`. For accuracy `loss_upper` is the upper bound (one-sided, 95 %) of the loss, and
+    `equivalent` says that a loss of `margin` is refuted. `status` says why a row has no figures. `audit` holds codes
+    that the document's `audit` explains. `coverage` is the share of the dense network's weights that methods can work
+    on, `uncovered` the shares of the other weights by type of layer.
 
     Args:
         missing_count: how many points are not measured yet.
-        dense_results: measured dense networks that get no row.
-        refused: points that can't be made; a row of such ones stands before those of its method.
+        dense_results: measured dense networks that get no row of their own.
+        refused: points that can't be made; a row of only such points comes before the other rows of its method.
+        margin: the largest loss of accuracy still called "no worse", as a share.
     """
     rows = _group_rows(results, refused)
-    made = [row.results for row in rows if row.results]
-    dense = {one.signature: one for one in (*dense_results, *results) if one.is_dense}
-    pairs = [pair_with_dense(row, dense) for row in made]
-    found = zip(
-        compare_with_dense(pairs, margin), audit.audit_rows(made, pairs), _mark_pareto_fronts(made), strict=True
+    measured_rows = [row.results for row in rows if row.results]
+    dense_by_signature = {result.signature: result for result in (*dense_results, *results) if result.is_dense}
+    pairs = [pair_with_dense(row, dense_by_signature) for row in measured_rows]
+    comparisons = zip(
+        compare_with_dense(pairs, margin),
+        audit.audit_rows(measured_rows, pairs),
+        _find_pareto_fronts(measured_rows),
+        strict=True,
     )
-    told = iter([{"versus_dense": v, "audit": a, "pareto": p} for v, a, p in found])
     configs = [row.config for row in rows]
-    named = zip(rows, labels.format_distinct_labels(configs), labels.select_differing_values(configs), strict=True)
-    nothing: Json = {"versus_dense": {}, "audit": [], "pareto": []}
-    shown = [_row_to_json(row, label, differs, next(told) if row.results else nothing) for row, label, differs in named]
+    row_labels = labels.format_distinct_labels(configs)
+    row_values = labels.select_differing_values(configs)
+    row_documents = []
+    for row, label, differing_values in zip(rows, row_labels, row_values, strict=True):
+        differences, audit_codes, fronts = next(comparisons) if row.results else ({}, [], [])
+        comparison = {"versus_dense": differences, "audit": audit_codes, "pareto": fronts}
+        row_documents.append(_row_to_json(row, label, differing_values, comparison))
     return {
         "reference": "none",
         "missing": missing_count,
         "margin": margin,
-        "audit": audit.select_explanations(shown),
-        "rows": shown,
+        "audit": audit.select_explanations(row_documents),
+        "rows": row_documents,
     }
 
 
@@ -86,27 +99,38 @@ def _group_rows(results: Sequence[NetworkResult], refused: Sequence[RefusedPoint
     rows: dict[str, Row] = {}
     for result in results:
         row = rows.setdefault(result.row_key, Row(result.config))
+        # Two points may differ only in KEYS_OUTSIDE_ROW, such as where they ran; their seed counts once.
         if all(result.seed != other.seed for other in row.results):
             row.results.append(result)
-    for one in refused:
-        rows.setdefault(one.row_key, Row(one.config)).refused.append(one)
-    ordered = [row for row in rows.values() if row.results]
-    for row in reversed([row for row in rows.values() if not row.results]):
-        family = [
-            place for place, other in enumerate(ordered) if _get_method_family_key(other) == _get_method_family_key(row)
-        ]
-        ordered.insert(family[0] if family else len(ordered), row)
-    for row in ordered:
+    for point in refused:
+        rows.setdefault(point.row_key, Row(point.config)).refused.append(point)
+    ordered_rows = _order_rows(list(rows.values()))
+    for row in ordered_rows:
         row.results.sort(key=lambda result: result.seed)
-    return ordered
+    return ordered_rows
 
 
-def _get_method_family_key(row: Row) -> tuple[Any, ...]:
-    config = row.config
-    return config["architecture"], config["dataset"]["name"], [step["method"] for step in config["compression"]]
+def _order_rows(rows: Sequence[Row]) -> list[Row]:
+    """Return the rows, each one without results before the first of its method."""
+    ordered_rows = [row for row in rows if row.results]
+    rows_without_results = [row for row in rows if not row.results]
+    # Each is inserted before the one inserted last, so the reverse keeps the order that they were asked for.
+    for row in reversed(rows_without_results):
+        method_key = _get_method_key(row)
+        same_method = [index for index, other in enumerate(ordered_rows) if _get_method_key(other) == method_key]
+        position = same_method[0] if same_method else len(ordered_rows)
+        ordered_rows.insert(position, row)
+    return ordered_rows
 
 
-def _row_to_json(row: Row, label: str, differing_values: Json, comparisons: Json) -> Json:
+def _get_method_key(row: Row) -> tuple[Any, ...]:
+    methods = [step["method"] for step in row.config["compression"]]
+    return row.config["architecture"], row.config["dataset"]["name"], methods
+
+
+def _row_to_json(row: Row, label: str, differing_values: Json, comparison: Json) -> Json:
+    # All seeds of a row have one architecture, so the first result has its coverage.
+    first_result = row.results[0] if row.results else None
     return {
         "label": label,
         "status": row.status,
@@ -114,48 +138,53 @@ def _row_to_json(row: Row, label: str, differing_values: Json, comparisons: Json
         "dataset": row.config["dataset"]["name"],
         "compression": [_select_visible_keys(step) for step in row.config["compression"]],
         "differs": differing_values,
-        "seeds": [one.seed for one in row.results or row.refused],
+        "seeds": [point.seed for point in row.results or row.refused],
         "training_steps": training_length.count_planned_steps(row.config),
         "metrics": {metric: _summarize_metric(row.results, metric) for metric in METRICS},
-        "timings": timings.average_row_timings([one.timings for one in row.results]),
-        "coverage": row.results[0].coverage if row.results else None,
-        "uncovered": dict(row.results[0].uncovered_shares) if row.results else {},
-        **comparisons,
+        "timings": timings.average_row_timings([result.timings for result in row.results]),
+        "coverage": first_result.coverage if first_result else None,
+        "uncovered": dict(first_result.uncovered_shares) if first_result else {},
+        **comparison,
         "signatures": [result.signature for result in row.results],
         "dense": [result.dense_signature for result in row.results],
     }
 
 
 def _average_metric(row: Sequence[NetworkResult], metric: str) -> float | None:
-    found = get_metric_values(row, metric)
-    return float(np.mean(found)) if found else None
+    values = get_metric_values(row, metric)
+    return float(np.mean(values)) if values else None
 
 
 def _summarize_metric(row: Sequence[NetworkResult], metric: str) -> Json:
-    found = get_metric_values(row, metric)
-    if not found:
+    values = get_metric_values(row, metric)
+    if not values:
         return {"mean": None, "low": None, "high": None}
-    if metric == "accuracy" and len({result.image_count for result in row}) == 1:
+    image_counts = {result.image_count for result in row}
+    if metric == "accuracy" and len(image_counts) == 1:
         estimate = estimate_accuracy(np.stack([result.correctness_by_image() for result in row]))
     else:
-        estimate = estimate_metric_over_seeds(found, metric)
-    top = 1.0 if metric.endswith("accuracy") else None
-    low = None if estimate.low is None else max(estimate.low, 0.0)
-    high = estimate.high if estimate.high is None or top is None else min(estimate.high, top)
-    return {"mean": float(np.mean(found)), "low": low, "high": high}
+        estimate = estimate_metric_over_seeds(values, metric)
+    low = estimate.low
+    high = estimate.high
+    # Student's interval over a few seeds reaches beyond what a metric can be: no metric is negative.
+    if low is not None:
+        low = max(low, 0.0)
+    if high is not None and metric.endswith("accuracy"):
+        high = min(high, 1.0)
+    return {"mean": float(np.mean(values)), "low": low, "high": high}
 
 
-def _mark_pareto_fronts(rows: Sequence[Sequence[NetworkResult]]) -> list[list[str]]:
-    """Mark Pareto fronts, each dataset by itself."""
-    result: list[list[str]] = [[] for _ in rows]
-    places: dict[str, list[int]] = {}
-    for place, row in enumerate(rows):
-        places.setdefault(row[0].config["dataset"]["name"], []).append(place)
-    for group in places.values():
-        means = [{metric: _average_metric(rows[place], metric) for metric in METRICS} for place in group]
-        for place, marks in zip(group, pareto.find_pareto_fronts(means), strict=True):
-            result[place] = marks
-    return result
+def _find_pareto_fronts(rows: Sequence[Sequence[NetworkResult]]) -> list[list[str]]:
+    """Return the Pareto fronts that each row is on, among the rows of its dataset."""
+    indices_by_dataset: dict[str, list[int]] = {}
+    for index, row in enumerate(rows):
+        indices_by_dataset.setdefault(row[0].config["dataset"]["name"], []).append(index)
+    fronts_by_row: list[list[str]] = [[] for _ in rows]
+    for indices in indices_by_dataset.values():
+        means = [{metric: _average_metric(rows[index], metric) for metric in METRICS} for index in indices]
+        for index, fronts in zip(indices, pareto.find_pareto_fronts(means), strict=True):
+            fronts_by_row[index] = fronts
+    return fronts_by_row
 
 
 def _select_visible_keys(step: Mapping[str, Any]) -> Json:

@@ -1,9 +1,10 @@
-"""Differences of rows to their dense networks, paired by seed, with what may be said of them."""
+"""Differences of rows to their dense networks, paired by seed, with a verdict for each."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from convarium.comparison import statistics
 from convarium.comparison.noninferiority import bound_accuracy_loss
@@ -20,7 +21,11 @@ P_VALUE_KEYS = ("p", "paired_t_p", "p_noninferior")
 def pair_with_dense(
     row: Sequence[NetworkResult], dense_results: Mapping[str, NetworkResult]
 ) -> list[tuple[NetworkResult, NetworkResult]]:
-    """Pair results with their dense networks, given by signature; a dense network has no reference."""
+    """Pair the results of a row with their dense networks; a dense network itself is paired with none.
+
+    Args:
+        dense_results: the measured dense networks by signature.
+    """
     return [
         (result, dense_results[result.dense_signature])
         for result in row
@@ -29,90 +34,117 @@ def pair_with_dense(
 
 
 def compare_with_dense(pairs: Sequence[DensePairs], margin: float) -> list[Json]:
-    """Return the differences of all rows, metric by metric, p-values adjusted by Holm over the rows."""
+    """Return the differences of all rows, by metric, with p-values adjusted by Holm over the rows.
+
+    Args:
+        pairs: for each row its results with their dense networks.
+        margin: the largest loss of accuracy still called "no worse", as a share.
+    """
     documents: list[Json] = [{} for _ in pairs]
-    for metric in [metric for metric in METRICS if metric not in UNPAIRED_METRICS]:
-        found = {place: _estimate_difference(row, metric, margin) for place, row in enumerate(pairs) if row}
-        entries = {place: entry for place, entry in found.items() if entry is not None}
+    for metric in METRICS:
+        if metric in UNPAIRED_METRICS:
+            continue
+        entries: dict[int, Json] = {}
+        for index, row_pairs in enumerate(pairs):
+            entry = _estimate_difference(row_pairs, metric, margin)
+            if entry is not None:
+                entries[index] = entry
         for key in P_VALUE_KEYS:
-            _adjust_p_values([entry for entry in entries.values() if entry.get(key) is not None], key)
-        for place, entry in entries.items():
-            documents[place][metric] = _add_verdict(entry, metric, len(entries))
+            _adjust_p_values(entries.values(), key)
+        for index, entry in entries.items():
+            documents[index][metric] = _add_verdict(entry, metric, len(entries))
     return documents
 
 
 def get_metric_values(results: Sequence[NetworkResult], metric: str) -> list[float]:
     """Return a metric of each result that has it."""
-    found = [result.metrics.get(metric) for result in results]
-    return [float(value) for value in found if value is not None]
+    values = [result.metrics.get(metric) for result in results]
+    return [float(value) for value in values if value is not None]
 
 
 def estimate_metric_over_seeds(values: Sequence[float], metric: str) -> Estimate:
-    """Estimate a metric from one value a seed; for figures of images it speaks of these very images.
+    """Estimate a metric from one value per seed; a metric of images is estimated for these very images.
 
-    Seeds that agree on such a figure would give an interval of no width, though other images would give another value:
-    nothing is said then.
+    Seeds that agree on such a metric would give an interval of zero width, though other images would give another
+    value: then there is a mean, but no interval.
     """
     estimate = statistics.estimate_mean_over_seeds(values)
-    return Estimate(estimate.mean) if metric in IMAGE_METRICS and estimate.low == estimate.high else estimate
+    if metric in IMAGE_METRICS and estimate.low == estimate.high:
+        return Estimate(estimate.mean)
+    return estimate
 
 
-def _adjust_p_values(entries: Sequence[Json], key: str) -> None:
-    for entry, p in zip(entries, adjust_by_holm([entry[key] for entry in entries]), strict=True):
-        entry[key] = p
+def _adjust_p_values(entries: Iterable[Json], key: str) -> None:
+    """Replace the p-values under `key` in place; entries without one do not count."""
+    tested_entries = [entry for entry in entries if entry.get(key) is not None]
+    adjusted_values = adjust_by_holm([entry[key] for entry in tested_entries])
+    for entry, p_value in zip(tested_entries, adjusted_values, strict=True):
+        entry[key] = p_value
 
 
 def _estimate_difference(pairs: DensePairs, metric: str, margin: float) -> Json | None:
-    kept = [(a, b) for a, b in pairs if a.metrics.get(metric) is not None and b.metrics.get(metric) is not None]
-    if not kept:
-        return None
-    differences = [
-        a - b for a, b in zip(*(get_metric_values(side, metric) for side in zip(*kept, strict=True)), strict=True)
+    """Return the difference of a metric between a row and its dense networks; None where no pair has it."""
+    measured_pairs = [
+        (result, dense)
+        for result, dense in pairs
+        if result.metrics.get(metric) is not None and dense.metrics.get(metric) is not None
     ]
-    seeds = estimate_metric_over_seeds(differences, metric)
-    by_image = metric == "accuracy" and len({result.image_count for pair in kept for result in pair}) == 1
-    estimate = estimate_paired_difference(_build_difference_table(kept)) if by_image else seeds
+    if not measured_pairs:
+        return None
+    values = get_metric_values([result for result, _ in measured_pairs], metric)
+    dense_values = get_metric_values([dense for _, dense in measured_pairs], metric)
+    differences = [value - dense_value for value, dense_value in zip(values, dense_values, strict=True)]
+    estimate_over_seeds = estimate_metric_over_seeds(differences, metric)
+    estimate = estimate_over_seeds
+    accuracy_entries: Json = {}
+    # A table of seeds x images needs the same test images throughout.
+    image_counts = {result.image_count for pair in measured_pairs for result in pair}
+    if metric == "accuracy" and len(image_counts) == 1:
+        table = np.stack(
+            [result.correctness_by_image() - dense.correctness_by_image() for result, dense in measured_pairs]
+        )
+        estimate = estimate_paired_difference(table)
+        accuracy_entries = _paired_t_to_json(estimate_over_seeds) | _noninferiority_to_json(table, margin)
     return {
         "difference": float(np.mean(differences)),
         "low": estimate.low,
         "high": estimate.high,
-        "p": estimate.p_value if len(kept) > 1 else None,
-        "seeds": len(kept),
-        **({**_paired_t_to_json(seeds), **_noninferiority_to_json(kept, margin)} if by_image else {}),
+        "p": estimate.p_value if len(measured_pairs) > 1 else None,
+        "seeds": len(measured_pairs),
+        **accuracy_entries,
     }
-
-
-def _build_difference_table(pairs: DensePairs) -> Any:
-    return np.stack([a.correctness_by_image() - b.correctness_by_image() for a, b in pairs])
 
 
 def _paired_t_to_json(estimate: Estimate) -> Json:
     return {"paired_t_low": estimate.low, "paired_t_high": estimate.high, "paired_t_p": estimate.p_value}
 
 
-def _noninferiority_to_json(pairs: DensePairs, margin: float) -> Json:
-    found = bound_accuracy_loss(_build_difference_table(pairs), margin)
-    return {"loss_upper": found.upper, "margin": margin, "p_noninferior": found.p_value if len(pairs) > 1 else None}
+def _noninferiority_to_json(table: NDArray[np.floating], margin: float) -> Json:
+    loss = bound_accuracy_loss(table, margin)
+    p_value = loss.p_value if len(table) > 1 else None
+    return {"loss_upper": loss.upper, "margin": margin, "p_noninferior": p_value}
 
 
 def _add_verdict(entry: Json, metric: str, row_count: int) -> Json:
-    """Add the verdict, which never says other than the interval beside it.
+    """Return the entry with its verdict, which never contradicts the interval printed with it.
 
-    One seed never shows anything of a method: another seed may do otherwise. An interval is of one row; where it
-    excludes zero and the p-value, adjusted for all rows, does not, it is their number that leaves nothing shown. And no
-    loss is refuted that lies in the interval.
+    One seed shows nothing about a method: another seed may give another result. An interval is of one row; where it
+    excludes zero and the p-value, adjusted for all rows, is not significant, the verdict gives the number of rows as
+    the reason. A loss that lies inside the interval is never called refuted.
     """
-    low, high, p = entry["low"], entry["high"], entry["p"]
-    refuted = entry.get("p_noninferior") is not None and entry["p_noninferior"] < SIGNIFICANCE_LEVEL
-    equivalent = refuted and low > -entry["margin"]
+    low, high, p_value = entry["low"], entry["high"], entry["p"]
+    is_refuted = entry.get("p_noninferior") is not None and entry["p_noninferior"] < SIGNIFICANCE_LEVEL
+    is_equivalent = is_refuted and low > -entry["margin"]
     if entry["seeds"] == 1:
         verdict = "no test with 1 seed"
-    elif p is not None and p < SIGNIFICANCE_LEVEL:
-        verdict = "better" if (entry["difference"] > 0) == (metric in HIGHER_IS_BETTER) else "worse"
-    elif equivalent:
+    elif p_value is not None and p_value < SIGNIFICANCE_LEVEL:
+        is_better = (entry["difference"] > 0) == (metric in HIGHER_IS_BETTER)
+        verdict = "better" if is_better else "worse"
+    elif is_equivalent:
         verdict = f"no worse than {100 * entry['margin']:g} pp"
-    elif p is not None and not low <= 0 <= high:
+    elif p_value is not None and not low <= 0 <= high:
         verdict = f"not shown among {row_count} rows"
     else:
         verdict = f"not shown with {entry['seeds']} seeds"
-    return entry | ({"equivalent": equivalent} if "margin" in entry else {}) | {"verdict": verdict}
+    equivalence = {"equivalent": is_equivalent} if "margin" in entry else {}
+    return entry | equivalence | {"verdict": verdict}

@@ -1,6 +1,5 @@
-"""Names for rows that people can tell apart."""
+"""Labels that tell the rows of a comparison apart."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
@@ -13,61 +12,74 @@ HIDDEN_KEYS = ("method", "name", "version", "phases", "budget")
 
 
 def flatten_config(config: Config) -> dict[str, Any]:
-    """Return the config by keys as they are typed, such as "compression.magnitude.sparsity".
+    """Return the config's values by keys as they are typed, such as "compression.magnitude.sparsity".
 
-    The list of methods itself is under "compression", the architecture's option under "architecture".
+    The list of methods itself is under "compression".
     """
-    result: dict[str, Any] = {"compression": [step["method"] for step in config["compression"]] or "none"}
-    result["architecture.weights"] = None
+    flat_config: dict[str, Any] = {"compression": [step["method"] for step in config["compression"]] or "none"}
+    # Set for every config, so that adopted weights differ from none.
+    flat_config["architecture.weights"] = None
     for group, values in config.items():
         if group not in ("compression", "budget") and isinstance(values, Mapping):
-            result |= {f"{group}.{key}": value for key, value in values.items()}
+            flat_config |= {f"{group}.{key}": value for key, value in values.items()}
     for step in config["compression"]:
-        order = step.get("budget", {})
-        silent = (*HIDDEN_KEYS, order.get("knob"))
-        result |= {f"compression.{_get_step_name(step)}.{key}": step[key] for key in step if key not in silent}
-        result |= {f"budget.{order['quantity']}": order["value"]} if order else {}
-    return result
+        budget = step.get("budget", {})
+        hidden_keys = (*HIDDEN_KEYS, budget.get("knob"))
+        name = _get_step_name(step)
+        flat_config |= {f"compression.{name}.{key}": step[key] for key in step if key not in hidden_keys}
+        if budget:
+            flat_config[f"budget.{budget['quantity']}"] = budget["value"]
+    return flat_config
 
 
 def select_differing_values(configs: Sequence[Config]) -> list[dict[str, Any]]:
-    """Return, for each config, its flat keys whose values are not the same in all that have the key."""
-    flats = [flatten_config(config) for config in configs]
-    values: dict[str, list[Any]] = {}
-    for one in flats:
-        for key, value in one.items():
-            values.setdefault(key, []).append(value)
-    keys = [key for key, found in values.items() if any(value != found[0] for value in found)]
-    return [{key: one[key] for key in keys if key in one} for one in flats]
+    """Return, for each config, its flat keys whose values are not the same in all configs that have the key."""
+    flat_configs = [flatten_config(config) for config in configs]
+    values_by_key: dict[str, list[Any]] = {}
+    for flat_config in flat_configs:
+        for key, value in flat_config.items():
+            values_by_key.setdefault(key, []).append(value)
+    keys = [key for key, values in values_by_key.items() if any(value != values[0] for value in values)]
+    return [{key: flat_config[key] for key in keys if key in flat_config} for flat_config in flat_configs]
 
 
 def format_distinct_labels(configs: Sequence[Config]) -> list[str]:
-    """Return a label for each config, such as "magnitude 0.9 → kmeans → huffman"; equal ones get what differs."""
-    plain = [format_label(config) for config in configs]
-    counts = Counter(plain)
-    result = list(plain)
-    for text in [text for text, count in counts.items() if count > 1]:
-        places = [place for place, other in enumerate(plain) if other == text]
-        for place, differs in zip(places, select_differing_values([configs[place] for place in places]), strict=True):
-            result[place] = format_label(configs[place], differs)
-    return result
+    """Return a label for each config, such as "magnitude 0.9 → kmeans → huffman"; equal labels get what differs."""
+    plain_labels = [format_label(config) for config in configs]
+    indices_by_label: dict[str, list[int]] = {}
+    for index, label in enumerate(plain_labels):
+        indices_by_label.setdefault(label, []).append(index)
+    distinct_labels = list(plain_labels)
+    for indices in indices_by_label.values():
+        if len(indices) == 1:
+            continue
+        differing_values = select_differing_values([configs[index] for index in indices])
+        for index, values in zip(indices, differing_values, strict=True):
+            distinct_labels[index] = format_label(configs[index], values)
+    return distinct_labels
 
 
 def format_label(config: Config, differing_values: Mapping[str, Any] = MappingProxyType({})) -> str:
-    """Return the chain of methods; knobs in `differing_values` stand behind their method, other keys in brackets."""
+    """Return the chain of methods; knobs in `differing_values` follow their method, other keys follow in brackets."""
     steps = [_format_step(step, differing_values) for step in config["compression"]]
-    rest = [
-        _format_key_value(key, value) for key, value in differing_values.items() if not key.startswith("compression")
-    ]
-    return " → ".join(steps or ["dense"]) + (f" [{', '.join(rest)}]" if rest else "")
+    chain = " → ".join(steps or ["dense"])
+    other_keys = [key for key in differing_values if not key.startswith("compression")]
+    if not other_keys:
+        return chain
+    other_values = ", ".join(_format_key_value(key, differing_values[key]) for key in other_keys)
+    return f"{chain} [{other_values}]"
 
 
 def get_architecture_option(config: Config) -> str:
     """Return the architecture's option, such as "basic/lenet5" or "timm/resnet10t"."""
-    source, name = config["architecture"]["source"], str(config["architecture"]["name"])
+    source = config["architecture"]["source"]
+    name = str(config["architecture"]["name"])
     if source != "own":
         return f"{source}/{name}"
-    return next((option for option in list_group_options("architecture") if option.rpartition("/")[2] == name), name)
+    for option in list_group_options("architecture"):
+        if option.rpartition("/")[2] == name:
+            return option
+    return name  # its YAML is not on this installation's search path
 
 
 def _get_step_name(step: Mapping[str, Any]) -> str:
@@ -77,12 +89,17 @@ def _get_step_name(step: Mapping[str, Any]) -> str:
 def _format_step(step: Mapping[str, Any], differing_values: Mapping[str, Any]) -> str:
     name = _get_step_name(step)
     prefix = f"compression.{name}."
-    shown = {key.removeprefix(prefix): value for key, value in differing_values.items() if key.startswith(prefix)}
-    main = shown.pop(ALWAYS_SHOWN_KNOB, step.get(ALWAYS_SHOWN_KNOB))
-    parts = [name] if main is None else [name, _format_label_value(main)]
+    knobs = {key.removeprefix(prefix): value for key, value in differing_values.items() if key.startswith(prefix)}
+    main_value = knobs.pop(ALWAYS_SHOWN_KNOB, step.get(ALWAYS_SHOWN_KNOB))
+    parts = [name]
     if "budget" in step:
-        parts = [name, f"≤{step['budget']['value']:,.10g} {step['budget']['quantity']}"]
-    return " ".join(parts + [f"{key}={_format_label_value(value)}" for key, value in shown.items()])
+        # The budget stands in place of the knob that was solved for it.
+        budget = step["budget"]
+        parts.append(f"≤{budget['value']:,.10g} {budget['quantity']}")
+    elif main_value is not None:
+        parts.append(_format_label_value(main_value))
+    parts += [f"{key}={_format_label_value(value)}" for key, value in knobs.items()]
+    return " ".join(parts)
 
 
 def _format_key_value(key: str, value: Any) -> str:
@@ -91,5 +108,8 @@ def _format_key_value(key: str, value: Any) -> str:
 
 def _format_label_value(value: Any) -> str:
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{key}: {_format_label_value(entry)}" for key, entry in value.items()) + "}"
-    return "null" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+        entries = ", ".join(f"{key}: {_format_label_value(entry)}" for key, entry in value.items())
+        return f"{{{entries}}}"
+    if value is None:
+        return "null"
+    return f"{value:g}" if isinstance(value, float) else str(value)

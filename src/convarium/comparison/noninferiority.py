@@ -1,7 +1,7 @@
-"""Is a compressed network no worse than its dense one, by more than a margin?
+"""Test of non-inferiority: does a compressed network lose less accuracy to its dense one than a margin?
 
 A difference that is "not shown" is no proof of equality. Here the claim that at least `margin` of accuracy is lost is
-what has to be refuted (a test of non-inferiority), on the same table of differences (seeds x images) as every interval.
+what has to be refuted, on the same table of differences (seeds x images) that the intervals are computed from.
 """
 
 from dataclasses import dataclass
@@ -18,28 +18,32 @@ ONE_SIDED_NORMAL_QUANTILE = float(ndtri(CONFIDENCE_LEVEL))
 
 @dataclass(frozen=True)
 class AccuracyLossBound:
-    """The upper bound of what is lost (one-sided, 95 %), and the p-value of "at least the margin is lost"."""
+    """Upper bound of the accuracy lost (one-sided, 95 %), and the p-value of "at least the margin is lost"."""
 
     upper: float
     p_value: float
 
 
 def bound_accuracy_loss(table: NDArray[np.floating], margin: float) -> AccuracyLossBound:
-    """Bound the loss from differences of correctness, compressed less dense, -1, 0 or 1 (seeds x images).
+    """Bound the accuracy lost, from a table (seeds x images) of correctness, compressed minus dense: -1, 0 or 1.
 
-    Of what `statistics.estimate_paired_difference` takes in, two parts at a one-sided quantile: the bound lies inside
-    that two-sided interval, whatever the table. Two tests have to refute the margin m: Student's, and Wilson's, because
-    where m is really lost at least a share m of the images is judged differently; without it a handful of differing
-    images would look like certainty. The bound is the largest loss that they do not refute together, 2.7 / images
-    without any difference.
+    Two of the criteria of `statistics.estimate_paired_difference` are used, at a one-sided quantile, so the bound lies
+    inside that two-sided interval, whatever the table. A loss of the margin m is refuted only by two tests together.
+    One is Student's. The other is Wilson's: where m is really lost, the networks differ on a share of at least m of
+    the images; without it a handful of differing images would look like certainty. The bound is the largest loss that
+    they do not refute together, 2.7 / images where the networks differ on no image.
+
+    Args:
+        margin: a share, as the accuracies are.
     """
     mean, error, freedom = compute_moments(table)
-    images = table.shape[1]
-    upper = max(
-        float(stdtrit(freedom, CONFIDENCE_LEVEL)) * error - mean,
-        compute_wilson_bound(-mean, ONE_SIDED_NORMAL_QUANTILE**2 / images),
-    )
-    p = float(stdtr(freedom, -(mean + margin) / error)) if error else float(mean <= -margin)
+    image_count = table.shape[1]
+    student_bound = float(stdtrit(freedom, CONFIDENCE_LEVEL)) * error - mean
+    wilson_bound = compute_wilson_bound(-mean, ONE_SIDED_NORMAL_QUANTILE**2 / image_count)
+    upper = max(student_bound, wilson_bound)
+    p_value = float(stdtr(freedom, -(mean + margin) / error)) if error else float(mean <= -margin)
+    # Wilson's test takes its variance from a share, which the margin is only between 0 and 1.
     if 0 < margin < 1:
-        p = max(p, float(ndtr(-(mean + margin) / sqrt(margin * (1 - margin) / images))))
-    return AccuracyLossBound(min(upper, 1.0), p)
+        wilson_error = sqrt(margin * (1 - margin) / image_count)
+        p_value = max(p_value, float(ndtr(-(mean + margin) / wilson_error)))
+    return AccuracyLossBound(min(upper, 1.0), p_value)

@@ -1,4 +1,4 @@
-"""What a comparison is made of: one measured network, or a point of which none could be made."""
+"""Input of a comparison: one measured network, or a point that can't be made."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from convarium.comparison.statistics import unpack_correctness
 from convarium.store.signature import canonical_json
 
-KEYS_OUTSIDE_ROW = ("seed", "runtime", "tracking", "budget")  # a budget is in the step that it orders to be solved
+KEYS_OUTSIDE_ROW = ("seed", "runtime", "tracking", "budget")  # the step that a budget is for holds it too
 MEASURED_METRICS = (
     "accuracy", "validation_accuracy", "balanced_accuracy", "validation_balanced_accuracy", "loss", "file_bytes",
     "dense_bytes", "ratio", "xz_bytes", "parameters", "nonzeros", "macs",
@@ -19,21 +19,19 @@ METRICS = MEASURED_METRICS + TIMED_METRICS
 HIGHER_IS_BETTER = (
     "accuracy", "validation_accuracy", "balanced_accuracy", "validation_balanced_accuracy", "ratio", "speedup",
 )  # fmt: skip
-
-
 IMAGE_METRICS = ("accuracy", "validation_accuracy", "balanced_accuracy", "validation_balanced_accuracy", "loss")
 TEST_METRICS = ("accuracy", "balanced_accuracy", "loss", "agreement")
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """How a result came to be, read off the records of its stages; what differs can't be compared without a word.
+    """How a result was made and measured, from the records of its stages; the audit names what differs between rows.
 
     Attributes:
-        versions: of packages, such as "torch 2.14.1", over all stages that made and measured the network.
+        versions: package versions, such as "torch 2.14.1", over all stages that made and measured the network.
         quality_protocol: how its quality was measured (stage, task, images of each part), as text.
         latency_protocol: how its latency was measured, as text; None where it was not.
-        latency_host: where its latency was taken.
+        latency_host: name of the host that measured its latency; None where it was not measured.
     """
 
     versions: tuple[str, ...] = ()
@@ -44,7 +42,7 @@ class Provenance:
 
 @dataclass(frozen=True)
 class RefusedPoint:
-    """A point that can't be made, and why, in a few words: "not reachable (least 9,120 bytes)", "not installed"."""
+    """A point that can't be made, with a short reason, such as "not reachable (least 9,120 bytes)"."""
 
     config: Mapping[str, Any]
     overrides: tuple[str, ...]
@@ -62,18 +60,18 @@ class NetworkResult:
     """One measured network.
 
     Attributes:
-        config: of its point, without what never decides a result.
-        signature: of the stage that made the network.
+        config: config of its point, without what never decides a result.
+        signature: signature of the stage that made the network.
         metrics: all of METRICS, None where not measured.
-        correct_hex: hex of np.packbits over the test images, 1 where the network is right; `image_count` of them.
-        is_latency_void: its latency was measured while the machine was too busy to say anything.
-        dense_signature: signature of the dense network that it is measured against; its own where it is one itself.
-        provenance: how it came to be.
+        correct_hex: hex of np.packbits over the test images, 1 where the network is right, for `image_count` images.
+        is_latency_void: its latency was measured while the machine was too busy for a valid one.
+        dense_signature: signature of the dense network it is measured against; its own if it is one itself.
+        provenance: how it was made and measured.
         images_per_class: how many test images each class has, by label; () where that was not recorded.
         record_signatures: signatures of the stages that measured it.
-        timings: under each executor, with each number of images a pass, as JSON; `metrics` has the first one's latency.
+        timings: as JSON, for each executor and number of images per pass; `metrics` has the first one's latency.
         coverage: the share of the dense network's weights that methods can work on; None where that was not recorded.
-        uncovered_shares: the shares of the rest, by type of layer.
+        uncovered_shares: the shares of the other weights, by type of layer.
     """
 
     config: Mapping[str, Any]
@@ -99,7 +97,7 @@ class NetworkResult:
 
     @property
     def is_dense(self) -> bool:
-        """Whether others are compared with it, and it with none."""
+        """Whether it is a dense network, which others are compared with."""
         return self.signature == self.dense_signature
 
     def correctness_by_image(self) -> NDArray[Any]:
@@ -108,7 +106,8 @@ class NetworkResult:
 
 
 def _get_row_identity(config: Mapping[str, Any]) -> dict[str, Any]:
-    kept = {key: value for key, value in config.items() if key not in KEYS_OUTSIDE_ROW}
-    kept["dataset"] = {key: value for key, value in config["dataset"].items() if key != "root"}
-    kept["compression"] = [{key: step[key] for key in step if key != "name"} for step in config["compression"]]
-    return kept
+    identity = {key: value for key, value in config.items() if key not in KEYS_OUTSIDE_ROW}
+    # The folder that data are read from and a step's name for people decide no result.
+    identity["dataset"] = {key: value for key, value in config["dataset"].items() if key != "root"}
+    identity["compression"] = [{key: step[key] for key in step if key != "name"} for step in config["compression"]]
+    return identity

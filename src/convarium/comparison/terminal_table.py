@@ -1,4 +1,4 @@
-"""A comparison as a table for people."""
+"""A comparison as a table of the terminal."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from string import ascii_lowercase
@@ -15,9 +15,12 @@ from convarium.comparison.interval_format import format_bounds
 
 RowDocument = Mapping[str, Any]
 
-TEST_HEADING, BALANCED_HEADING = ("test\nacc %",), ("bal.\nacc %",)
+# Every heading has two lines, because a row has two: figures, then their intervals.
+TEST_HEADING = "test\nacc %"
+BALANCED_HEADING = "bal.\nacc %"
 MAIN_HEADINGS = ("val\nacc %", "Δ acc (pp)\n", "bytes\n", "ratio\n")
 COUNT_HEADINGS = ("non-\nzeros", "MACs\n")
+LATENCY_HEADING = "latency (ms)\nspeed-up"
 COLUMN_PRIORITY = (
     "test acc %",
     "Δ acc (pp)",
@@ -37,18 +40,17 @@ VERDICT_NOTES = {
 
 
 def print_comparison(document: Mapping[str, Any], console: Console) -> None:
-    """Print a comparison (as `rows.compare_results` makes it) and what its columns mean."""
+    """Print a comparison (from `comparison_document.compare_results`) and what its columns mean."""
     rows = document["rows"]
     if not rows:
         console.print("No row to show.", highlight=False)
+    letters = _assign_code_letters(document)
     for heading, group in _group_by_dataset(rows):
-        terminal_table.print_fitting_table(
-            console, _build_table(heading, group, _assign_code_letters(document)), COLUMN_PRIORITY
-        )
+        table = _build_table(heading, group, letters)
+        terminal_table.print_fitting_table(console, table, COLUMN_PRIORITY)
         if timing_table.has_several_timings(group):
-            terminal_table.print_fitting_table(
-                console, timing_table.build_timing_table(heading, group), timing_table.TIMING_COLUMN_PRIORITY
-            )
+            times = timing_table.build_timing_table(heading, group)
+            terminal_table.print_fitting_table(console, times, timing_table.TIMING_COLUMN_PRIORITY)
     for line in _format_notes(document):
         console.print(Text(line, style="dim"))
 
@@ -56,55 +58,77 @@ def print_comparison(document: Mapping[str, Any], console: Console) -> None:
 def _group_by_dataset(rows: Sequence[RowDocument]) -> Iterator[tuple[str, list[RowDocument]]]:
     groups: dict[str, list[RowDocument]] = {}
     for row in rows:
-        groups.setdefault(f"{row['architecture']} on {row['dataset']}", []).append(row)
+        heading = f"{row['architecture']} on {row['dataset']}"
+        groups.setdefault(heading, []).append(row)
     yield from groups.items()
 
 
 def _assign_code_letters(document: Mapping[str, Any]) -> dict[str, str]:
-    """Return a letter for each audit code; what is so in all rows with figures needs none."""
-    made = [row for row in document["rows"] if row["signatures"]]
-    some = [code for code in document["audit"] if any(code not in row["audit"] for row in made)]
-    return dict(zip(some, ascii_lowercase, strict=False))
+    """Return a letter for each audit code; a code of all rows with figures needs none."""
+    measured_rows = [row for row in document["rows"] if row["signatures"]]
+    codes = [code for code in document["audit"] if any(code not in row["audit"] for row in measured_rows)]
+    return dict(zip(codes, ascii_lowercase, strict=False))
 
 
 def _build_table(heading: str, rows: Sequence[RowDocument], letters: Mapping[str, str]) -> Table:
-    """Each network takes two lines: figures, then their intervals."""
-    timed = any(_get_mean(row, "latency_ms") is not None for row in rows)
-    seeds = {len(row["seeds"]) for row in rows}
-    title = f"{heading}, {_format_seed_count(*seeds)}" if len(seeds) == 1 else heading
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    table.show_edge = False
+    """Build the table of one architecture and dataset; each network takes two lines: figures, then their intervals."""
+    seed_counts = {len(row["seeds"]) for row in rows}
+    has_one_seed_count = len(seed_counts) == 1
+    has_balanced = any("uneven_classes" in row["audit"] for row in rows)
+    has_latency = any(_get_mean(row, "latency_ms") is not None for row in rows)
+    table = Table(
+        title=f"{heading}, {_format_seed_count(*seed_counts)}" if has_one_seed_count else heading,
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        padding=(0, 1, 0, 0),
+    )
     table.add_column("", no_wrap=True)
     table.add_column("network", overflow="fold")
-    uneven = any("uneven_classes" in row["audit"] for row in rows)
-    names = TEST_HEADING + (BALANCED_HEADING if uneven else ()) + MAIN_HEADINGS + COUNT_HEADINGS
-    for name in names + (("latency (ms)\nspeed-up",) if timed else ()):
+    headings = [TEST_HEADING, *MAIN_HEADINGS, *COUNT_HEADINGS]
+    if has_balanced:
+        headings.insert(1, BALANCED_HEADING)
+    if has_latency:
+        headings.append(LATENCY_HEADING)
+    for name in headings:
         table.add_column(name, justify="right", no_wrap=True)
     for row in rows:
-        extra = [_format_short_count(_get_mean(row, metric)) for metric in ("nonzeros", "macs")]
-        table.add_row(
-            *_format_cells(row, len(seeds) > 1, uneven, letters), *extra, *([_format_latency(row)] if timed else [])
-        )
+        marks_cell = _format_marks(row, letters)
+        label_cell = _format_label(row, with_seed_count=not has_one_seed_count)
+        table.add_row(marks_cell, label_cell, *_format_figure_cells(row, has_balanced, has_latency))
     return table
 
 
-def _format_cells(row: RowDocument, with_seeds: bool, uneven: bool, letters: Mapping[str, str]) -> list[str | Text]:
+def _format_marks(row: RowDocument, letters: Mapping[str, str]) -> Text:
+    marks = "".join(letters[code] for code in row["audit"] if code in letters)
+    return Text("*" if row["pareto"] else "").append(f"\n{marks}" if marks else "", style="dim")
+
+
+def _format_label(row: RowDocument, with_seed_count: bool) -> Text:
     label = Text(row["label"])
-    if with_seeds:
+    if with_seed_count:
         label.append(f"\n{_format_seed_count(len(row['seeds']))}", style="dim")
     if row["status"]:
         label.append(f"\n{row['status']}", style="yellow")
-    marks = "".join(letters[code] for code in row["audit"] if code in letters)
-    return [
-        Text("*" if row["pareto"] else "").append(f"\n{marks}" if marks else "", style="dim"),
-        label,
-        _format_accuracy(row["metrics"]["accuracy"]),
-        *([_format_percent(_get_mean(row, "balanced_accuracy"))] if uneven else []),
+    return label
+
+
+def _format_figure_cells(row: RowDocument, has_balanced: bool, has_latency: bool) -> list[str | Text]:
+    cells: list[str | Text] = [_format_accuracy(row["metrics"]["accuracy"])]
+    if has_balanced:
+        cells.append(_format_percent(_get_mean(row, "balanced_accuracy")))
+    cells += [
         _format_percent(_get_mean(row, "validation_accuracy")),
         _format_accuracy_delta(row["versus_dense"].get("accuracy")),
         _format_count(_get_mean(row, "file_bytes")),
         _format_ratio(_get_mean(row, "ratio")),
+        _format_short_count(_get_mean(row, "nonzeros")),
+        _format_short_count(_get_mean(row, "macs")),
     ]
+    if has_latency:
+        cells.append(_format_latency(row))
+    return cells
 
 
 def _format_seed_count(count: int) -> str:
@@ -112,47 +136,68 @@ def _format_seed_count(count: int) -> str:
 
 
 def _format_notes(document: Mapping[str, Any]) -> Iterator[str]:
-    rows = document["rows"]
-    if rows:
-        yield (
-            "test acc %: mean over seeds, with the 95 % interval over seeds and test images. Δ acc (pp): test accuracy"
-            " less that of the dense network of the same seed; 'better' or 'worse' only where Holm-adjusted p < 0.05;"
-            f" 'no worse than {_format_margin(document)}' where so large a loss is refuted"
-            " (one-sided, Holm's p < 0.05)."
-        )
-        verdicts = [entry["verdict"] for row in rows if (entry := row["versus_dense"].get("accuracy"))]
-        yield from (line for verdict, line in VERDICT_NOTES.items() if any(one.startswith(verdict) for one in verdicts))
-        yield "bytes: the whole file that was decoded and measured. ratio: bytes of the dense network's file / bytes."
-        if xz := _find_xz_ratio_range(rows):
-            yield f"For scale: xz -9e makes the dense file {' to '.join(f'{x:.2f}' for x in xz)} times smaller."
-        if any(_get_mean(row, "latency_ms") is not None for row in rows):
-            first = _format_first_timing(rows)
-            yield f"latency: one forward pass{first}; speed-up: the dense network's / this one's, taken in turns."
-        if timing_table.has_several_timings(rows):
-            yield timing_table.TIMING_NOTE
-        if quantizers := {one["quantized_by"] for row in rows for one in row["timings"]} - {None}:
-            yield f"quantized by {', '.join(quantizers)}: 8-bit weights by scales of its own, not the stored file's."
-        yield from coverage_text.format_coverage_notes(rows)
-        yield "*: on a Pareto front (bytes, MACs or latency against validation accuracy) of these rows."
+    if document["rows"]:
+        yield from _format_column_notes(document)
     letters = _assign_code_letters(document)
     for code, meaning in document["audit"].items():
         yield f"{letters.get(code, 'all rows')}, {code}: {meaning}."
-    if missing := document["missing"]:
-        yield f"{missing} point{'s are' if missing > 1 else ' is'} not measured yet; convarium run with the same words."
+    missing_count = document["missing"]
+    if missing_count:
+        points = "points are" if missing_count > 1 else "point is"
+        yield f"{missing_count} {points} not measured yet; convarium run with the same words."
 
 
-def _format_first_timing(rows: Sequence[RowDocument]) -> str:
-    """How the latency of the first table was taken, where there are others."""
-    firsts = {(one["executor"], one["batch"]) for row in rows for one in row["timings"][:1]}
-    return (
-        " of {1} under {0}".format(*firsts.pop()) if timing_table.has_several_timings(rows) and len(firsts) == 1 else ""
+def _format_column_notes(document: Mapping[str, Any]) -> Iterator[str]:
+    rows = document["rows"]
+    margin = f"{100 * document['margin']:g}"
+    yield (
+        "test acc %: mean over seeds, with the 95 % interval over seeds and test images. Δ acc (pp): test accuracy"
+        " less that of the dense network of the same seed; 'better' or 'worse' only where Holm-adjusted p < 0.05;"
+        f" 'no worse than {margin}' where so large a loss is refuted"
+        " (one-sided, Holm's p < 0.05)."
     )
+    differences = [row["versus_dense"]["accuracy"] for row in rows if row["versus_dense"].get("accuracy")]
+    for verdict_start, note in VERDICT_NOTES.items():
+        if any(difference["verdict"].startswith(verdict_start) for difference in differences):
+            yield note
+    yield "bytes: the whole file that was decoded and measured. ratio: bytes of the dense network's file / bytes."
+    xz_ratios = _find_xz_ratio_range(rows)
+    if xz_ratios:
+        xz_range = " to ".join(f"{ratio:.2f}" for ratio in xz_ratios)
+        yield f"For scale: xz -9e makes the dense file {xz_range} times smaller."
+    yield from _format_timing_notes(rows)
+    yield from coverage_text.format_coverage_notes(rows)
+    yield "*: on a Pareto front (bytes, MACs or latency against validation accuracy) of these rows."
+
+
+def _format_timing_notes(rows: Sequence[RowDocument]) -> Iterator[str]:
+    if any(_get_mean(row, "latency_ms") is not None for row in rows):
+        setting = _format_latency_setting(rows)
+        yield f"latency: one forward pass{setting}; speed-up: the dense network's / this one's, taken in turns."
+    if timing_table.has_several_timings(rows):
+        yield timing_table.TIMING_NOTE
+    quantizers = {timing["quantized_by"] for row in rows for timing in row["timings"]} - {None}
+    if quantizers:
+        yield f"quantized by {', '.join(quantizers)}: 8-bit weights by scales of its own, not the stored file's."
+
+
+def _format_latency_setting(rows: Sequence[RowDocument]) -> str:
+    """Format the setting of the main table's latency, if it is one for all rows and there are others."""
+    settings = {(timing["executor"], timing["batch"]) for row in rows for timing in row["timings"][:1]}
+    if len(settings) != 1 or not timing_table.has_several_timings(rows):
+        return ""
+    executor, image_count = settings.pop()
+    return f" of {image_count} under {executor}"
 
 
 def _find_xz_ratio_range(rows: Sequence[RowDocument]) -> list[float]:
-    """The smallest and largest ratio, to two digits, that a general compressor reaches on the dense networks."""
-    sizes = [(_get_mean(row, "dense_bytes"), _get_mean(row, "xz_bytes")) for row in rows]
-    ratios = {round(dense / xz, 2) for dense, xz in sizes if dense and xz}
+    """Return the smallest and largest ratio, to two digits, of xz on the dense networks; one number if they agree."""
+    ratios: set[float] = set()
+    for row in rows:
+        dense_bytes = _get_mean(row, "dense_bytes")
+        xz_bytes = _get_mean(row, "xz_bytes")
+        if dense_bytes and xz_bytes:
+            ratios.add(round(dense_bytes / xz_bytes, 2))
     return sorted({min(ratios), max(ratios)}) if ratios else []
 
 
@@ -162,12 +207,12 @@ def _get_mean(row: RowDocument, metric: str) -> float | None:
 
 
 def _format_accuracy(summary: Mapping[str, float | None]) -> Text:
-    text = Text(_format_percent(summary["mean"]))
     mean, low, high = summary["mean"], summary["low"], summary["high"]
+    text = Text(_format_percent(mean))
     if mean is None or low is None or high is None:
         return text
-    ends = format_bounds(round(100 * mean, 2), 100 * low, 100 * high, lambda value, further: f"{value:.{1 + further}f}")
-    return text.append(f"\n{ends}", style="dim")
+    bounds = format_bounds(round(100 * mean, 2), 100 * low, 100 * high, _format_bound_percent)
+    return text.append(f"\n{bounds}", style="dim")
 
 
 def _format_accuracy_delta(entry: Mapping[str, Any] | None) -> Text:
@@ -175,26 +220,31 @@ def _format_accuracy_delta(entry: Mapping[str, Any] | None) -> Text:
         return Text("")
     text = Text(f"{100 * entry['difference']:+.2f}")
     if entry["low"] is not None:
-        middle, low, high = (100 * entry[key] for key in ("difference", "low", "high"))
-        text.append(f" ({format_bounds(round(middle, 2), low, high, _format_pp)})")
+        difference, low, high = (100 * entry[key] for key in ("difference", "low", "high"))
+        text.append(f" ({format_bounds(round(difference, 2), low, high, _format_bound_pp)})")
     text.append("\n")
-    verdict = entry["verdict"].removesuffix(" pp")
-    text.append(verdict, style=VERDICT_COLOURS.get(verdict, "green" if entry.get("equivalent") else "dim"))
-    return text.append(f", by < {100 * entry['margin']:g}" if verdict == "worse" and entry.get("equivalent") else "")
+    verdict = entry["verdict"].removesuffix(" pp")  # the heading has the unit
+    is_equivalent = entry.get("equivalent")
+    text.append(verdict, style=VERDICT_COLOURS.get(verdict, "green" if is_equivalent else "dim"))
+    if verdict == "worse" and is_equivalent:
+        text.append(f", by < {100 * entry['margin']:g}")
+    return text
 
 
-def _format_margin(document: Mapping[str, Any]) -> str:
-    return f"{100 * document['margin']:g}"
+def _format_bound_percent(value: float, extra_digits: int) -> str:
+    return f"{value:.{1 + extra_digits}f}"
 
 
-def _format_pp(value: float, extra_digits: int) -> str:
-    return f"{value:+.{(2 if abs(value) < 9.95 else 1) + extra_digits}f}"
+def _format_bound_pp(value: float, extra_digits: int) -> str:
+    digits = 2 if abs(value) < 9.95 else 1  # from 9.95 on one digit rounds to 10.0: the width stays
+    return f"{value:+.{digits + extra_digits}f}"
 
 
 def _format_latency(row: RowDocument) -> Text:
-    value, ratio = _get_mean(row, "latency_ms"), _get_mean(row, "speedup")
-    text = Text("" if value is None else f"{value:.3g}")
-    return text if ratio is None else text.append(f"\n{ratio:.2f}x", style="dim")
+    latency = _get_mean(row, "latency_ms")
+    speedup = _get_mean(row, "speedup")
+    text = Text("" if latency is None else f"{latency:.3g}")
+    return text if speedup is None else text.append(f"\n{speedup:.2f}x", style="dim")
 
 
 def _format_percent(value: float | None) -> str:
@@ -210,10 +260,10 @@ def _format_ratio(value: float | None) -> str:
 
 
 def _format_short_count(value: float | None) -> str:
-    """Three digits and a unit: 431k, 2.29M."""
+    """Format a count with three digits and a unit, such as 431k or 2.29M."""
     if value is None:
         return ""
     for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if value >= 0.9995 * size:
+        if value >= 0.9995 * size:  # what three digits would round up to the unit
             return f"{value / size:.3g}{unit}"
     return f"{value:.0f}"

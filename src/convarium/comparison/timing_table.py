@@ -1,4 +1,4 @@
-"""Latency and quality under each executor as a table for people."""
+"""Latency and quality under each executor as a table of the terminal."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -26,25 +26,34 @@ def has_several_timings(rows: Iterable[RowDocument]) -> bool:
 
 
 def build_timing_table(heading: str, rows: Sequence[RowDocument]) -> Table:
-    """Return a section an executor and number of images, in it a line a row: latencies compare within one only."""
-    found = Table(title=f"time, {heading}", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
-    found.show_edge, found.padding = False, (0, 1, 0, 0)
+    """Return a table with a section for each executor and number of images; latencies compare only within one."""
+    table = Table(
+        title=f"time, {heading}",
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        padding=(0, 1, 0, 0),
+    )
     for name in ("executor", "network"):
-        found.add_column(name, overflow="fold")
+        table.add_column(name, overflow="fold")
     for name in TIMING_HEADINGS:
-        found.add_column(name, justify="right", no_wrap=True)
+        table.add_column(name, justify="right", no_wrap=True)
     for section in _group_by_setting(rows):
-        for place, (row, timing) in enumerate(section):
-            named = "" if place else _format_setting(timing)
-            found.add_row(named, row["label"], *_format_timing_cells(timing), end_section=place == len(section) - 1)
-    return found
+        for index, (row, timing) in enumerate(section):
+            setting_cell = _format_setting(timing) if index == 0 else ""
+            is_last = index == len(section) - 1
+            table.add_row(setting_cell, row["label"], *_format_timing_cells(timing), end_section=is_last)
+    return table
 
 
 def _group_by_setting(rows: Sequence[RowDocument]) -> Iterator[list[tuple[RowDocument, RowDocument]]]:
+    """Yield, for each setting, the pairs of a row and its timing under the setting."""
     sections: dict[tuple[Any, ...], list[tuple[RowDocument, RowDocument]]] = {}
     for row in rows:
         for timing in row["timings"]:
-            sections.setdefault(tuple(timing[key] for key in SETTING_KEYS), []).append((row, timing))
+            setting = tuple(timing[key] for key in SETTING_KEYS)
+            sections.setdefault(setting, []).append((row, timing))
     yield from sections.values()
 
 
@@ -57,17 +66,20 @@ def _format_setting(timing: RowDocument) -> Text:
 
 
 def _format_timing_cells(timing: RowDocument) -> list[str | Text]:
-    latency, speedup, ends = (timing[key] for key in ("latency_ms", "speedup", "speedup_range"))
-    missing = "void" if timing["void"] else ""
-    speedup_cell = Text(missing if speedup is None else f"{speedup:.2f}x")
-    if ends:
-        speedup_cell.append(f"\n{ends[0]:.2f}..{ends[1]:.2f}", style="dim")
+    latency = timing["latency_ms"]
+    speedup = timing["speedup"]
+    speedup_range = timing["speedup_range"]
+    text_without_speedup = "void" if timing["void"] else ""
+    speedup_cell = Text(text_without_speedup if speedup is None else f"{speedup:.2f}x")
+    if speedup_range:
+        speedup_cell.append(f"\n{speedup_range[0]:.2f}..{speedup_range[1]:.2f}", style="dim")
     return [
         "" if latency is None else f"{latency:.3g}",
         speedup_cell,
         _format_percent(timing["accuracy"]),
         _format_percent(timing["agreement"]),
-        *(_format_bytes(timing[key]) for key in ("model_bytes", "peak_memory_bytes")),
+        _format_bytes(timing["model_bytes"]),
+        _format_bytes(timing["peak_memory_bytes"]),
     ]
 
 

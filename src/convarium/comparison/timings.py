@@ -1,4 +1,4 @@
-"""What is known of a network under each executor: its latency with each number of images a pass, and its quality."""
+"""Timings of a network under each executor: latency for each number of images per pass, and quality."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,11 @@ EXECUTOR_METRICS = TIMING_METRICS + EXECUTION_METRICS
 
 @dataclass(frozen=True)
 class Timing:
-    """A network's records for one executor and number of images: of its time, of its quality under the executor."""
+    """A network's records for one setting: of the stage `time`, and of the stage `execute` under the same executor.
+
+    Attributes:
+        setting: executor, batch (images per pass), threads, and the device where it is not the CPU.
+    """
 
     setting: Mapping[str, Any]
     time_record: StageRecord | None
@@ -29,68 +33,81 @@ class Timing:
 
     @property
     def records(self) -> list[StageRecord]:
-        """Those of the two that there are."""
+        """The records that are stored, time first."""
         return [record for record in (self.time_record, self.execution_record) if record is not None]
 
     @property
     def is_void(self) -> bool:
-        """Whether the machine was too busy to say how long it takes."""
+        """Whether the machine was too busy for a valid latency."""
         return bool(self.time_record and self.time_record["result"]["void"])
 
     def to_json(self, measured_metrics: Mapping[str, Any]) -> Json:
-        """Return it as JSON, a void latency as None. Eager's quality is `measured_metrics`, of the file itself."""
-        timed = self.time_record["result"] if self.time_record and not self.is_void else {"metrics": {}}
-        eager = (
-            {**measured_metrics, "agreement": 1.0} if self.setting["executor"] == timing_config.EAGER_EXECUTOR else {}
-        )
-        quality = self.execution_record["result"]["metrics"] if self.execution_record else eager
+        """Return the timing as JSON, a void latency as None.
+
+        Args:
+            measured_metrics: metrics of the stage `measure`, which runs the file itself under the eager executor.
+        """
+        executor = self.setting["executor"]
+        timed: Mapping[str, Any] = {"metrics": {}}
+        if self.time_record and not self.is_void:
+            timed = self.time_record["result"]
+        quality: Mapping[str, Any] = {}
+        if self.execution_record:
+            quality = self.execution_record["result"]["metrics"]
+        elif executor == timing_config.EAGER_EXECUTOR:
+            quality = {**measured_metrics, "agreement": 1.0}
         return {
-            **{"device": "cpu", **self.setting},
+            "device": "cpu",
+            **self.setting,
             **{key: timed["metrics"].get(key) for key in TIMING_METRICS},
             "speedup_range": timed.get("speedup_range"),
             "void": self.is_void,
-            "quantized_by": timing_config.find_quantizer(self.setting["executor"]),
+            "quantized_by": timing_config.find_quantizer(executor),
             **{key: quality.get(key) for key in EXECUTION_METRICS},
         }
 
 
 def read_point_timings(point: PlannedPoint, store: Store) -> list[Timing]:
-    """Return what is stored of what a point wants timed, in its order."""
-    executions = {
-        done["stage_config"]["executor"]: done for one in point.executions if (done := store.find_record(one))
-    }
+    """Return the timings that a point asks for, in its order, with the records that are stored."""
+    execution_records: dict[str, StageRecord] = {}
+    for signature in point.executions:
+        execution_record = store.find_record(signature)
+        if execution_record:
+            execution_records[execution_record["stage_config"]["executor"]] = execution_record
     settings = timing_config.list_time_settings(point.config) if point.times else []
     return [
-        Timing(setting, store.find_record(time), executions.get(setting["executor"]))
-        for setting, time in zip(settings, point.times, strict=True)
+        Timing(setting, store.find_record(signature), execution_records.get(setting["executor"]))
+        for setting, signature in zip(settings, point.times, strict=True)
     ]
 
 
 def read_store_timings(store: Store) -> dict[str, list[Timing]]:
     """Return all timings of a store by network, eager first, fewest images first.
 
-    Those count that were taken like the latest of the same executor, images and threads: on the same host, by the same
-    version; others can't be compared with them.
+    Of each setting only those count that were taken like the latest one, on the same host and with the same version of
+    the executor: latencies of other hosts or versions can't be compared with them.
     """
-    executions = {
-        (done["parents"][0], done["stage_config"]["executor"]): done for done in _read_records_by_age(store, "execute")
-    }
-    found: dict[tuple[str, str], Timing] = {}
-    times = _read_records_by_age(store, "time")
-    latest = {_get_setting_key(done): canonical_json(done["stage_config"]) for done in times}
-    for done in times:
-        network, setting = done["parents"][0], done["stage_config"]["measurement"]
-        if canonical_json(done["stage_config"]) == latest[_get_setting_key(done)]:
-            execution = executions.get((network, setting["executor"]))
-            found[network, _get_setting_key(done)] = Timing(setting, done, execution)
-    result: dict[str, list[Timing]] = {}
-    for (network, _), timing in sorted(found.items(), key=lambda item: _get_sort_key(item[1].setting)):
-        result.setdefault(network, []).append(timing)
-    return result
+    execution_records: dict[tuple[str, str], StageRecord] = {}
+    for record in _read_records_by_age(store, "execute"):
+        execution_records[record["parents"][0], record["stage_config"]["executor"]] = record
+    time_records = _read_records_by_age(store, "time")
+    latest_configs = {_get_setting_key(record): canonical_json(record["stage_config"]) for record in time_records}
+    timings: dict[tuple[str, str], Timing] = {}
+    for record in time_records:
+        setting_key = _get_setting_key(record)
+        if canonical_json(record["stage_config"]) != latest_configs[setting_key]:
+            continue
+        network = record["parents"][0]
+        setting = record["stage_config"]["measurement"]
+        timings[network, setting_key] = Timing(setting, record, execution_records.get((network, setting["executor"])))
+    timings_by_network: dict[str, list[Timing]] = {}
+    for (network, _), timing in sorted(timings.items(), key=lambda item: _get_sort_key(item[1].setting)):
+        timings_by_network.setdefault(network, []).append(timing)
+    return timings_by_network
 
 
 def find_dense_timings(timings: Iterable[Timing], dense: str, store: Store) -> list[Timing]:
-    """Return the records of the same stages for the dense network itself."""
+    """Return the timings of the dense network itself, measured by the same stages as `timings`."""
     return [
         Timing(
             timing.setting,
@@ -104,50 +121,57 @@ def find_dense_timings(timings: Iterable[Timing], dense: str, store: Store) -> l
 def find_dense_record(record: StageRecord | None, dense: str, store: Store) -> StageRecord | None:
     """Return the record of the same stage for the dense network itself.
 
-    A stage's parents are pairs, what is of the network and what is of the dense one; an execution has one parent.
+    A stage's parents are pairs, one of the network and one of the dense network; an execution has one parent only.
     """
     if record is None:
         return None
-    parents = (
-        (dense,) if record["stage"] == "execute" else tuple(one for one in record["parents"][1::2] for _ in range(2))
+    if record["stage"] == "execute":
+        parents: tuple[str, ...] = (dense,)
+    else:
+        # The dense network is its own dense network, so each pair is twice the second of the record's.
+        parents = tuple(parent for parent in record["parents"][1::2] for _ in range(2))
+    signature = compute_signature(
+        record["stage"], record["version"], record["stage_config"], parents, record["fingerprint"]
     )
-    return store.find_record(
-        compute_signature(record["stage"], record["version"], record["stage_config"], parents, record["fingerprint"])
-    )
+    return store.find_record(signature)
 
 
 def average_row_timings(results: Sequence[Sequence[Mapping[str, Any]]]) -> list[Json]:
     """Return the means over seeds, setting by setting; `speedup_range` is the range over seeds and processes.
 
     Where some seeds are void the means are of the others.
+
+    Args:
+        results: for each seed, its timings as `Timing.to_json` returns them.
     """
     groups: dict[str, list[Mapping[str, Any]]] = {}
-    for timing in (timing for timings in results for timing in timings):
-        groups.setdefault(canonical_json([timing[key] for key in SETTING_KEYS]), []).append(timing)
+    for timings in results:
+        for timing in timings:
+            setting_key = canonical_json([timing[key] for key in SETTING_KEYS])
+            groups.setdefault(setting_key, []).append(timing)
     return [_average_timings(group) for group in groups.values()]
 
 
 def _average_timings(group: Sequence[Mapping[str, Any]]) -> Json:
-    ends = [end for timing in group for end in timing["speedup_range"] or ()]
-    means = {
-        key: _average_or_none([timing[key] for timing in group if timing[key] is not None]) for key in EXECUTOR_METRICS
-    }
+    first_timing = group[0]
+    range_bounds = [bound for timing in group for bound in timing["speedup_range"] or ()]
     return {
-        **{key: group[0][key] for key in SETTING_KEYS},
-        **{key: means[key] for key in TIMING_METRICS},
-        "speedup_range": [min(ends), max(ends)] if ends else None,
+        **{key: first_timing[key] for key in SETTING_KEYS},
+        **{key: _average_figure(group, key) for key in TIMING_METRICS},
+        "speedup_range": [min(range_bounds), max(range_bounds)] if range_bounds else None,
         "void": any(timing["void"] for timing in group),
-        "quantized_by": group[0]["quantized_by"],
-        **{key: means[key] for key in EXECUTION_METRICS},
+        "quantized_by": first_timing["quantized_by"],
+        **{key: _average_figure(group, key) for key in EXECUTION_METRICS},
     }
 
 
-def _average_or_none(values: Sequence[float]) -> float | None:
+def _average_figure(group: Sequence[Mapping[str, Any]], key: str) -> float | None:
+    values = [timing[key] for timing in group if timing[key] is not None]
     return float(np.mean(values)) if values else None
 
 
 def _read_records_by_age(store: Store, stage: str) -> list[StageRecord]:
-    return sorted(store.read_records(stage), key=lambda done: str(done["started"]))
+    return sorted(store.read_records(stage), key=lambda record: str(record["started"]))
 
 
 def _get_setting_key(record: StageRecord) -> str:

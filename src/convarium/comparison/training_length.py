@@ -1,4 +1,4 @@
-"""How many optimiser steps a network was planned to take, by its config alone."""
+"""Planned length of a network's training in epochs and optimiser steps, from its config alone."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,28 +12,31 @@ FROM_SCRATCH_DECIDERS = ("small_dense",)
 def count_planned_epochs(config: Json) -> int:
     """Return the epochs of training and of all phases of all steps, counted anew where a step starts from scratch.
 
-    Adopted weights were trained elsewhere, for nobody knows how long: they count nothing.
+    Adopted weights count no epochs: how long they were trained elsewhere is not known.
     """
-    adopted = config["architecture"].get("weights") is not None
-    total = 0 if adopted else int(config["recipe"]["epochs"])
+    is_adopted = config["architecture"].get("weights") is not None
+    epochs = 0 if is_adopted else int(config["recipe"]["epochs"])
     for step in config["compression"]:
-        total = stage_graph.count_epochs(step) + (0 if _is_from_scratch(step) else total)
-    return total
+        step_epochs = stage_graph.count_epochs(step)
+        epochs = step_epochs if _is_from_scratch(step) else step_epochs + epochs
+    return epochs
 
 
 def count_planned_steps(config: Json) -> int | None:
-    """Return epochs x batches an epoch; None where the config does not say how many images there are.
+    """Return epochs x batches per epoch; None where the config does not say how many images there are.
 
-    Epochs that early stopping saved count, and a teacher's training does not. As in training, a last batch of one
-    image is left out.
+    Epochs that early stopping saved count; a teacher's training does not.
     """
-    dataset, recipe = config["dataset"], config.get("recipe", {})
-    images: int | None = dataset.get("train_size") or (dataset.get("images") or {}).get("train")
+    dataset = config["dataset"]
+    recipe = config.get("recipe", {})
+    image_count: int | None = dataset.get("train_size") or (dataset.get("images") or {}).get("train")
     batch_size: int | None = recipe.get("batch_size")
-    if not images or not batch_size:
+    if not image_count or not batch_size:
         return None
-    full, rest = divmod(images, batch_size)
-    return count_planned_epochs(config) * max(1, full + (rest > 1))
+    full_batches, last_batch_size = divmod(image_count, batch_size)
+    # As in training, a last batch of one image is left out.
+    batches = full_batches + 1 if last_batch_size > 1 else full_batches
+    return count_planned_epochs(config) * max(1, batches)
 
 
 def _is_from_scratch(step: Json) -> bool:

@@ -1,1 +1,1 @@
-"""A comparison as files to look at and to work on: one HTML page that needs no network, and one CSV table."""
+"""A comparison as files: an HTML page that works offline, and a CSV table."""

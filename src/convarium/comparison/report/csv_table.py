@@ -1,4 +1,4 @@
-"""A comparison as CSV: a line a row, units in the columns' names, intervals in columns of their own."""
+"""A comparison as CSV: a line for each row, units in the column names, intervals in columns of their own."""
 
 import csv
 import io
@@ -24,23 +24,27 @@ COLUMN_NAMES = {
     "agreement": "classified_as_eager_percent",
 }
 PERCENT_SCALE = 100.0
-SIGNIFICANT_DIGITS = 10
+SIGNIFICANT_DIGITS = 10  # counts below 10^10 stay exact
 
 
 def format_csv_table(document: Mapping[str, Any]) -> str:
-    """Return the rows of a comparison (as `rows.compare_results` makes it) as CSV with a heading.
+    """Return the rows of a comparison (from `comparison_document.compare_results`) as CSV with a heading.
 
     Accuracies are in percent, their differences to the dense network in percentage points; `_low` and `_high` are
-    bounds at 95 %. A cell is empty where nothing was measured or can be said; several values are parted by blanks.
-    Where rows were timed in several ways, columns for each executor and number of images come last; those of executors
-    that give weights scales of their own say whose.
+    bounds at 95 %. A cell is empty where nothing was measured or nothing can be concluded; several values are separated
+    by spaces. Where rows were timed in several ways, columns for each executor and number of images come last. A column
+    `_quantized_by` names who chose the scales of an executor's weights, where they are not the stored file's.
     """
-    several = any(len(row["timings"]) > 1 for row in document["rows"])
-    lines = [
-        _build_line(row) | (_build_timing_cells(row) if several else {}) | _build_quantizer_cells(row)
-        for row in document["rows"]
-    ]
-    columns = dict.fromkeys(column for line in (_build_line(_build_empty_row()), *lines) for column in line)
+    has_several_timings = any(len(row["timings"]) > 1 for row in document["rows"])
+    lines = []
+    for row in document["rows"]:
+        line = _build_line(row)
+        if has_several_timings:
+            line |= _build_timing_cells(row)
+        lines.append(line | _build_quantizer_cells(row))
+    # The line of an empty row comes first: a comparison without rows has the same columns.
+    empty_line = _build_line(_build_empty_row())
+    columns = dict.fromkeys(column for line in (empty_line, *lines) for column in line)
     text = io.StringIO()
     writer = csv.DictWriter(text, list(columns), lineterminator="\n")
     writer.writeheader()
@@ -50,12 +54,12 @@ def format_csv_table(document: Mapping[str, Any]) -> str:
 
 def _build_line(row: Mapping[str, Any]) -> dict[str, Any]:
     line = {key: row[key] for key in ("label", "status", "architecture", "dataset")}
-    line |= {"methods": " ".join(step["method"] for step in row["compression"])}
-    line |= {"seeds_count": len(row["seeds"]), "seeds": " ".join(map(str, row["seeds"]))}
+    line["methods"] = " ".join(step["method"] for step in row["compression"])
+    line["seeds_count"] = len(row["seeds"])
+    line["seeds"] = " ".join(map(str, row["seeds"]))
     for metric in METRICS:
-        line |= _build_interval_cells(
-            COLUMN_NAMES.get(metric, metric), row["metrics"][metric], "mean", _get_scale(metric)
-        )
+        column = COLUMN_NAMES.get(metric, metric)
+        line |= _build_interval_cells(column, row["metrics"][metric], "mean", _get_scale(metric))
     difference = row["versus_dense"].get("accuracy") or {}
     line |= _build_interval_cells("test_accuracy_delta_pp", difference, "difference", PERCENT_SCALE)
     line |= {
@@ -64,22 +68,23 @@ def _build_line(row: Mapping[str, Any]) -> dict[str, Any]:
         "test_accuracy_loss_upper_bound_pp": _format_number(difference.get("loss_upper"), PERCENT_SCALE),
         "test_accuracy_delta_seeds_count": difference.get("seeds"),
     }
-    joined = {"audit": "audit", "pareto_fronts": "pareto", "signatures": "signatures"}
-    return line | {column: " ".join(row[key]) for column, key in joined.items()}
+    line["audit"] = " ".join(row["audit"])
+    line["pareto_fronts"] = " ".join(row["pareto"])
+    line["signatures"] = " ".join(row["signatures"])
+    return line
 
 
 def _build_timing_cells(row: Mapping[str, Any]) -> dict[str, str]:
     """Return columns such as "onnxruntime_int8_16_images_latency_ms" and "onnxruntime_int8_test_accuracy_percent"."""
     cells: dict[str, str] = {}
     for timing in row["timings"]:
-        of = timing["executor"]
-        clocked = f"{of}_{timing['batch']}_images"
-        cells |= {f"{clocked}_{COLUMN_NAMES.get(key, key)}": _format_number(timing[key], 1.0) for key in TIMING_METRICS}
-        cells |= {f"{clocked}_void": str(timing["void"]).lower()}
-        cells |= {
-            f"{of}_{COLUMN_NAMES.get(key, key)}": _format_number(timing[key], _get_scale(key))
-            for key in EXECUTION_METRICS
-        }
+        executor = timing["executor"]
+        setting = f"{executor}_{timing['batch']}_images"
+        for key in TIMING_METRICS:
+            cells[f"{setting}_{COLUMN_NAMES.get(key, key)}"] = _format_number(timing[key], 1.0)
+        cells[f"{setting}_void"] = str(timing["void"]).lower()
+        for key in EXECUTION_METRICS:
+            cells[f"{executor}_{COLUMN_NAMES.get(key, key)}"] = _format_number(timing[key], _get_scale(key))
     return cells
 
 
@@ -92,9 +97,12 @@ def _build_quantizer_cells(row: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _build_interval_cells(column: str, figures: Mapping[str, Any], middle: str, scale: float) -> dict[str, str]:
-    parts = {column: middle, f"{column}_low": "low", f"{column}_high": "high"}
-    return {name: _format_number(figures.get(key), scale) for name, key in parts.items()}
+def _build_interval_cells(column: str, figures: Mapping[str, Any], center_key: str, scale: float) -> dict[str, str]:
+    return {
+        column: _format_number(figures.get(center_key), scale),
+        f"{column}_low": _format_number(figures.get("low"), scale),
+        f"{column}_high": _format_number(figures.get("high"), scale),
+    }
 
 
 def _format_number(value: float | None, scale: float) -> str:

@@ -1,4 +1,4 @@
-"""The one JSON document that the page shows."""
+"""The JSON document that the HTML page shows."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -16,20 +16,24 @@ CONTROL_METHODS = ("pruning/random",)
 
 
 def build_report(document: Mapping[str, Any], results: Iterable[NetworkResult], store: Store, command: str) -> Json:
-    """Return a comparison (as `rows.compare_results` makes it) with all that the store tells of its rows.
+    """Return a comparison (from `comparison_document.compare_results`) with all that the store has on its rows.
 
     Each row gets `family` (such as "pruning + coding"), `control`, `bytes` by kind, `command` and `chains`, the stages
     of each seed; `stages` holds every stage once, and `settings` what they ran on and with.
     """
-    found = {(result.signature, result.seed): result for result in results}
-    plans = row_details.read_planned_overrides(store)
+    # Adopted weights are one network under every seed, so the signature alone does not tell results apart.
+    results_by_key = {(result.signature, result.seed): result for result in results}
+    planned_overrides = row_details.read_planned_overrides(store)
     rows: list[Json] = []
     signatures: dict[str, None] = {}
     for row in document["rows"]:
-        made = [found[key] for key in zip(row["signatures"], row["seeds"], strict=False)]
-        chains = [row_details.list_stage_signatures(result, store) for result in made]
-        signatures |= dict.fromkeys(signature for one in chains for signature in one)
-        rows.append({**row, **_build_row_details(row, made, store, plans), "chains": chains})
+        # A row of refused points has seeds, but no signatures.
+        row_keys = zip(row["signatures"], row["seeds"], strict=False)
+        row_results = [results_by_key[key] for key in row_keys]
+        chains = [row_details.list_stage_signatures(result, store) for result in row_results]
+        for chain in chains:
+            signatures |= dict.fromkeys(chain)
+        rows.append({**row, **_build_row_details(row, row_results, store, planned_overrides), "chains": chains})
     stages, settings = _collect_stages(signatures, store)
     return {
         "command": command,
@@ -45,18 +49,20 @@ def build_report(document: Mapping[str, Any], results: Iterable[NetworkResult], 
 
 
 def get_method_family(row: Mapping[str, Any]) -> str:
-    """Return what kinds of methods a row's chain is of; "dense" and "control" are rows that only serve as a scale."""
+    """Return the kinds of methods of a row, such as "pruning + coding"; "dense" or "control" where it is a control."""
     if is_control(row):
-        return DENSE_FAMILY if row["signatures"] == row["dense"] and not row["compression"] else CONTROL_FAMILY
-    return " + ".join(dict.fromkeys(_get_method_kind(step["method"]) for step in row["compression"]))
+        is_dense = row["signatures"] == row["dense"] and not row["compression"]
+        return DENSE_FAMILY if is_dense else CONTROL_FAMILY
+    kinds = [_get_method_kind(step["method"]) for step in row["compression"]]
+    return " + ".join(dict.fromkeys(kinds))
 
 
 def is_control(row: Mapping[str, Any]) -> bool:
     """Whether a row is a network without compression, or made by a method that claims nothing."""
     methods = [step["method"] for step in row["compression"]]
-    return not methods or any(
-        method in CONTROL_METHODS or _get_method_kind(method) == CONTROL_FAMILY for method in methods
-    )
+    if not methods:
+        return True
+    return any(method in CONTROL_METHODS or _get_method_kind(method) == CONTROL_FAMILY for method in methods)
 
 
 def _get_method_kind(method: str) -> str:
@@ -64,23 +70,27 @@ def _get_method_kind(method: str) -> str:
 
 
 def _build_row_details(
-    row: Mapping[str, Any], results: Sequence[NetworkResult], store: Store, plans: Mapping[str, Sequence[str]]
+    row: Mapping[str, Any],
+    results: Sequence[NetworkResult],
+    store: Store,
+    planned_overrides: Mapping[str, Sequence[str]],
 ) -> Json:
     return {
         "family": get_method_family(row),
         "control": is_control(row),
         "bytes": row_details.average_bytes_by_kind(results, store),
-        "command": row_details.format_run_command(results, plans),
+        "command": row_details.format_run_command(results, planned_overrides),
     }
 
 
 def _collect_stages(signatures: Iterable[str], store: Store) -> tuple[Json, list[Json]]:
-    """Return the stages by signature, each with the place of its setting in the list of different settings."""
+    """Return the stages by signature, each with the index of its setting in the list of different settings."""
     stages: Json = {}
     settings: list[Json] = []
     for signature in signatures:
         setting = row_details.read_stage_setting(signature, store)
         if setting not in settings:
             settings.append(setting)
-        stages[signature] = {**row_details.read_stage_details(signature, store), "setting": settings.index(setting)}
+        details = row_details.read_stage_details(signature, store)
+        stages[signature] = {**details, "setting": settings.index(setting)}
     return stages, settings

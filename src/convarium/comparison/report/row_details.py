@@ -1,4 +1,4 @@
-"""What a store tells of a row beyond its figures: bytes by kind, stages with their curves, commands, hosts."""
+"""Details of a row that only the store has: bytes by kind, stages with their curves, commands, hosts."""
 
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,62 +18,75 @@ from convarium.store.store import Store
 Json = dict[str, Any]
 RUN_ONLY_KEYS = ("runtime", "tracking", "hydra")
 CURVE_METRICS = ("loss", "validation_accuracy")
-SIGNIFICANT_DIGITS = 5
+SIGNIFICANT_DIGITS = 5  # of a point of a curve: more can't be seen, and every page carries all curves
 
 
 def average_bytes_by_kind(results: Iterable[NetworkResult], store: Store) -> dict[str, float]:
-    """Return what the file's bytes hold, by kind, means over seeds; empty where no stored record tells it."""
+    """Return the file's bytes by what they hold, averaged over seeds; empty where no stored record has them."""
     records = [record for result in results for record in _read_measurement_records(result, store, "measure")]
-    found = [record["result"]["bytes"] for record in records if record["result"].get("bytes")]
-    kinds = dict.fromkeys(kind for one in found for kind in one)
-    return {kind: float(np.mean([one.get(kind, 0) for one in found])) for kind in kinds}
+    bytes_by_kind = [record["result"]["bytes"] for record in records if record["result"].get("bytes")]
+    kinds = dict.fromkeys(kind for file_bytes in bytes_by_kind for kind in file_bytes)
+    return {kind: float(np.mean([file_bytes.get(kind, 0) for file_bytes in bytes_by_kind])) for kind in kinds}
 
 
 def list_stage_signatures(result: NetworkResult, store: Store) -> list[str]:
     """Return the signatures of the stages that made and measured a network, training first, as far as stored."""
-    made = [record["signature"] for record in store.walk_chain(result.signature)]
-    return made[::-1] + [record["signature"] for record in _read_measurement_records(result, store)]
+    signatures = [record["signature"] for record in store.walk_chain(result.signature)]
+    signatures.reverse()  # a chain is walked from its end
+    return signatures + [record["signature"] for record in _read_measurement_records(result, store)]
 
 
 def read_stage_details(signature: str, store: Store) -> Json:
-    """Return a stage's name, time and curves; of a curve `epoch` counts within its phase."""
-    done, folder = store.find_record(signature) or {}, store.find_folder(signature)
-    told = {key: done.get(key) for key in ("stage", "name", "started", "seconds", "device", "threads")}
-    return {**told, "curves": _split_phases(curves.read_reports(ResultFolder(folder).curves) if folder else [])}
+    """Return a stage's name, time and curves; a curve's `epoch` counts within its phase."""
+    record = store.find_record(signature) or {}
+    folder = store.find_folder(signature)
+    reports = curves.read_reports(ResultFolder(folder).curves) if folder else []
+    details = {key: record.get(key) for key in ("stage", "name", "started", "seconds", "device", "threads")}
+    return {**details, "curves": _split_phases(reports)}
 
 
 def read_stage_setting(signature: str, store: Store) -> Json:
     """Return what a stage ran on and with: host, versions, source."""
-    done = store.find_record(signature) or {}
-    host = {key: value for key, value in done.get("host", {}).items() if key != "boot"}
-    return {"host": host, "versions": done.get("versions", {}), "git": done.get("git"), "source": done.get("source")}
+    record = store.find_record(signature) or {}
+    # The id of a boot would make each restart of a host a setting of its own.
+    host = {key: value for key, value in record.get("host", {}).items() if key != "boot"}
+    return {
+        "host": host,
+        "versions": record.get("versions", {}),
+        "git": record.get("git"),
+        "source": record.get("source"),
+    }
 
 
 def read_planned_overrides(store: Store) -> dict[str, tuple[str, ...]]:
-    """Return, by network, the overrides of the point that it was made for, read off the stored plans."""
-    found: dict[str, tuple[str, ...]] = {}
+    """Return, by network, the overrides of the point that it was made for, from the stored plans; the latest counts."""
+    overrides: dict[str, tuple[str, ...]] = {}
     for file in sorted((store.root / "plans").glob("*.json"), key=lambda file: file.lstat().st_mtime):
         with suppress(UserError, OSError):  # a plan that can't be read leaves its rows without a command
-            for point in (disk.read_json_object(file, {"points": list}) or {"points": ()})["points"]:
-                found[point["network"]] = tuple(point["overrides"])
-    return found
+            plan = disk.read_json_object(file, {"points": list}) or {"points": ()}
+            for point in plan["points"]:
+                overrides[point["network"]] = tuple(point["overrides"])
+    return overrides
 
 
 def format_run_command(results: Sequence[NetworkResult], planned_overrides: Mapping[str, Sequence[str]]) -> str | None:
-    """Return the `convarium run` that makes a row again, all seeds in one where they differ in nothing else.
+    """Return the `convarium run` that makes a row again, one line for all seeds that differ in nothing else.
 
-    Where a run worked (store, workers) is left out; None where no stored plan asked for the network.
+    Overrides that say where a run worked (store, workers) are left out. None where no stored plan asked for the
+    network.
     """
-    lines: dict[tuple[str, ...], list[int]] = {}
+    seeds_by_overrides: dict[tuple[str, ...], list[int]] = {}
     for result in results:
         overrides = result.overrides or planned_overrides.get(result.signature)
         if overrides is None:
             return None
-        lines.setdefault(tuple(text for text in overrides if _is_point_override(text)), []).append(result.seed)
-    text = "\n".join(
-        shlex.join(["convarium", "run", *texts, f"seed={','.join(map(str, seeds))}"]) for texts, seeds in lines.items()
-    )
-    return text or None
+        point_overrides = tuple(text for text in overrides if _is_point_override(text))
+        seeds_by_overrides.setdefault(point_overrides, []).append(result.seed)
+    commands = []
+    for point_overrides, seeds in seeds_by_overrides.items():
+        seed_override = f"seed={','.join(map(str, seeds))}"
+        commands.append(shlex.join(["convarium", "run", *point_overrides, seed_override]))
+    return "\n".join(commands) or None
 
 
 def _is_point_override(text: str) -> bool:
@@ -82,22 +95,24 @@ def _is_point_override(text: str) -> bool:
 
 
 def _read_measurement_records(result: NetworkResult, store: Store, stage: str | None = None) -> list[Json]:
-    found = [store.find_record(signature) for signature in result.record_signatures]
-    return [record for record in found if record is not None and stage in (None, record["stage"])]
+    records = [store.find_record(signature) for signature in result.record_signatures]
+    return [record for record in records if record is not None and stage in (None, record["stage"])]
 
 
 def _split_phases(reports: Sequence[Mapping[str, Any]]) -> list[Json]:
-    names = dict.fromkeys(str(report.get("phase", "")) for report in reports)
-    return [
-        _build_phase_curves(name, [report for report in reports if str(report.get("phase", "")) == name])
-        for name in names
-    ]
+    """Return the curves of each phase, in the order of the reports; those of a training have one phase, ""."""
+    reports_by_phase: dict[str, list[Mapping[str, Any]]] = {}
+    for report in reports:
+        reports_by_phase.setdefault(str(report.get("phase", "")), []).append(report)
+    return [_build_phase_curves(phase, phase_reports) for phase, phase_reports in reports_by_phase.items()]
 
 
-def _build_phase_curves(name: str, reports: Sequence[Mapping[str, Any]]) -> Json:
-    told = {key: [_round_to_digits(report.get(key)) for report in reports] for key in CURVE_METRICS}
-    return {"phase": name, "epoch": [report.get("epoch") for report in reports], **told}
+def _build_phase_curves(phase: str, reports: Sequence[Mapping[str, Any]]) -> Json:
+    metric_curves = {key: [_round_to_digits(report.get(key)) for report in reports] for key in CURVE_METRICS}
+    return {"phase": phase, "epoch": [report.get("epoch") for report in reports], **metric_curves}
 
 
 def _round_to_digits(value: Any) -> float | None:
-    return float(f"{value:.{SIGNIFICANT_DIGITS}g}") if value is not None and isfinite(value) else None
+    if value is None or not isfinite(value):  # the page's JSON has no NaN
+        return None
+    return float(f"{value:.{SIGNIFICANT_DIGITS}g}")
