@@ -11,7 +11,7 @@ from typing import Any
 
 from convarium.config.search_path import find_config_file, read_config_text
 
-BASE_LINE = re.compile(r"^ *- /(base/[\w/]+)@_here_\s*$", re.MULTILINE)
+BASE_LINE = re.compile(r"^ *- /(base/[\w/]+)@_here_ *(?:#.*)?$", re.MULTILINE)
 
 
 def list_inherited_files(path: Path) -> list[Path]:
