@@ -12,6 +12,7 @@ from cells import escaped
 from convarium.config import search_path
 from convarium.config.checker import derive_field_rules
 from convarium.config.messages import format_value
+from convarium.config.option_file import list_inherited_files, read_option
 from convarium.config.rules import MUST_BE_SET, Rule, parse_knob_rule
 from convarium.config.schema import CLOSED_GROUPS, ArchitectureConfig, DatasetConfig
 
@@ -69,10 +70,10 @@ def _section(conf: Path, group: str, name: str) -> Iterator[str]:
 
 
 def _read(conf: Path, path: Path) -> Option:
-    """Read a file, with the terms that it takes in as its own (`/term@_here_`)."""
+    """Read a file with its bases, and with the terms that it takes in as its own (`/term@_here_`)."""
     text = path.read_text(encoding="utf-8")
     head = [line.lstrip("# ") for line in text.splitlines() if line.startswith("#") and "@package" not in line]
-    option = Option(" ".join(head), yaml.safe_load(text) or {}, _comments(text))
+    option = Option(" ".join(head), read_option(path), _inherited_comments(path))
     for taken in option.values.get("defaults", []):
         if isinstance(taken, dict) and "/term@_here_" in taken:
             term = _read(conf, conf / "term" / f"{taken['/term@_here_']}.yaml")
@@ -80,6 +81,14 @@ def _read(conf: Path, path: Path) -> Option:
             option.values = {**term.values, **option.values, "_check_": check}
             option.comments = {**term.comments, **option.comments}
     return option
+
+
+def _inherited_comments(path: Path) -> dict[str, str]:
+    """Return the words beside each key; where a file says nothing about a key, those of its base."""
+    comments: dict[str, str] = {}
+    for file in reversed(list_inherited_files(path)):
+        comments |= _comments(file.read_text(encoding="utf-8"))
+    return comments
 
 
 def _comments(text: str) -> dict[str, str]:

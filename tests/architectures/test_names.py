@@ -4,10 +4,10 @@ import re
 
 import pytest
 import timm
-import yaml
 
 from architectures.descriptions import describe_own
 from convarium.architectures import factory
+from convarium.config.option_file import read_option
 from convarium.config.search_path import list_search_folders
 
 TRAPS = re.compile(r"convformer|resnet10t|botnet50ts_256|pvt_v2|vit_\w+_r\d+|densenet264d")
@@ -23,7 +23,7 @@ OURS = {
 
 def test_no_file_names_one() -> None:
     files = [path for root in list_search_folders("conf") for path in (root / "architecture").glob("*/*.yaml")]
-    built = {path.stem: yaml.safe_load(path.read_text(encoding="utf-8")) for path in files}
+    built = {path.stem: read_option(path) for path in files}
     assert [stem for stem, found in built.items() if TRAPS.search(found["name"])] == []
     assert {built[stem]["source"] for stem in OURS} == {"own"}
 

@@ -5,8 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from convarium.cli import main
+from convarium.cli.completion import complete_line
+from convarium.compose.points import compose_points
 from convarium.config import search_path
 from convarium.config.search_path import (
+    INCLUDED_GROUPS,
     list_config_groups,
     list_group_options,
     list_search_folders,
@@ -31,10 +35,28 @@ def test_a_last_name_that_two_options_share_must_be_written_whole() -> None:
 def test_what_the_user_s_conf_replaces_is_named(write: Callable[[str, str], Path]) -> None:
     write("conf/recipe/sgd_cosine.yaml", "")
     write("conf/recipe/mine.yaml", "")
+    write("conf/base/retraining.yaml", "")
     write("conf/term/kd.yaml", "")
     write("conf/hydra/launcher/local.yaml", "")
-    assert list_shadowing_files() == ["recipe/sgd_cosine", "term/kd", "hydra/launcher/local"]
+    assert list_shadowing_files() == ["recipe/sgd_cosine", "base/retraining", "term/kd", "hydra/launcher/local"]
     assert "mine" in list_group_options("recipe")
+
+
+@pytest.mark.parametrize("group", INCLUDED_GROUPS)
+def test_what_options_take_in_is_never_an_option(group: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    included = list_group_options(group)
+    assert included
+    assert group not in list_config_groups()
+    assert all(
+        not {f"{group}/{name}" for name in included} & {*list_group_options(one)} for one in list_config_groups()
+    )
+    assert complete_line(f"convarium run {group}") == complete_line(f"convarium run {group}=") == []
+    with pytest.raises(SystemExit):
+        main(["run", "--help"])
+    assert f"\n  {group}:" not in capsys.readouterr().out
+    for choice in (f"{group}={included[0]}", f"+{group}={included[0]}", f"{group}@architecture={included[0]}"):
+        with pytest.raises(UserError, match="no such group or key"):
+            compose_points([choice])
 
 
 def test_our_own_folder_is_searched_once(monkeypatch: pytest.MonkeyPatch) -> None:

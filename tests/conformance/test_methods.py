@@ -5,11 +5,10 @@ Kills and chains with other methods are tried on LeNet-5, for each of them.
 """
 
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 
+from convarium.config.option_file import read_option
 from convarium.config.search_path import find_builtin_folder, list_config_names
 from convarium.conformance import MethodSuite
 from convarium.conformance.dense_networks import TRIED_NETWORKS
@@ -24,7 +23,7 @@ CODING = {"required_methods": ("pruning/magnitude",), "methods_before": (), "met
 
 
 def overrides(method: str) -> tuple[str, ...]:
-    knobs: dict[str, Any] = yaml.safe_load(Path(FOLDER, f"{method}.yaml").read_text(encoding="utf-8"))
+    knobs = read_option(Path(FOLDER, f"{method}.yaml"))
     name = method.rpartition("/")[2]
     brief = (f"compression.{name}.{knob}={value}" for knob, value in BRIEF.items() if knob in knobs)
     return (*brief, *NEEDED.get(method, ()))

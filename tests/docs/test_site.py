@@ -68,6 +68,7 @@ def test_the_options_are_all_there_with_default_rule_and_words(read: Read) -> No
     for group in search_path.list_config_groups():
         for name in search_path.list_config_names(search_path.find_builtin_folder("conf") / group):
             assert f" {name} " in page, f"{group}={name}"
+    assert "weight_pruning" not in page  # a base is no option
     assert "| sparsity | 0.9 | float from 0 to 1 | share of weights removed from each site |" in page
     assert "| initialisation | linear | one of linear, density, random | of the centroids:" in page
     assert "| epochs | 8 | int of at least 1 |" in page

@@ -8,9 +8,16 @@ import re
 from dataclasses import fields
 
 from convarium.cli import COMMANDS, import_command
+from convarium.config.option_file import list_inherited_files
 from convarium.config.override import Override
 from convarium.config.schema import CLOSED_GROUPS, ArchitectureConfig, DatasetConfig
-from convarium.config.search_path import list_config_groups, list_config_names, list_group_options, list_search_folders
+from convarium.config.search_path import (
+    list_config_groups,
+    list_config_names,
+    list_group_options,
+    list_search_folders,
+    read_config_text,
+)
 
 BASH_SCRIPT = r"""_convarium() {
   local line="${COMP_LINE:0:$COMP_POINT}" cut reply
@@ -90,5 +97,6 @@ def _read_knob_keys(method: str) -> list[str]:
     path = next(
         path for folder in list_search_folders("conf") if (path := folder / f"compression/{method}.yaml").is_file()
     )
-    names = KNOB_LINE.findall(path.read_text(encoding="utf-8"))
+    texts = [read_config_text(file) for file in list_inherited_files(path)]
+    names = {name for text in texts for name in KNOB_LINE.findall(text)}
     return [f"{method.rpartition('/')[2]}.{name}" for name in names if name not in ("method", "version", "phases")]

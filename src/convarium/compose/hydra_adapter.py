@@ -17,7 +17,7 @@ from typing import Any, cast
 from hydra import version
 from hydra._internal.callbacks import Callbacks
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra._internal.config_repository import CachingConfigRepository
+from hydra._internal.config_repository import CachingConfigRepository, IConfigRepository
 from hydra._internal.core_plugins.file_config_source import FileConfigSource
 from hydra._internal.defaults_list import create_defaults_list
 from hydra._internal.sources_registry import SourcesRegistry
@@ -75,12 +75,18 @@ class UserConfigSource(FileConfigSource):
 class CopyingConfigRepository(CachingConfigRepository):
     """Reads each file once; composition changes what it is given, so everyone gets a copy."""
 
+    def __init__(self, delegate: IConfigRepository) -> None:
+        super().__init__(delegate)
+        self._pickled_results: dict[str, bytes] = {}
+
     def load_config(self, config_path: str) -> ConfigResult | None:
-        file = search_path.find_config_file("conf", config_path.removesuffix(".yaml"))
-        if file is not None:
-            # Hydra's own errors name no file; these do.
-            search_path.read_config_text(file)
-        return copy.deepcopy(super().load_config(config_path))
+        if config_path not in self._pickled_results:
+            file = search_path.find_config_file("conf", config_path.removesuffix(".yaml"))
+            if file is not None:
+                search_path.read_config_text(file)  # whose mistakes name the file
+            self._pickled_results[config_path] = pickle.dumps(super().load_config(config_path))
+        result: ConfigResult | None = pickle.loads(self._pickled_results[config_path])
+        return result
 
 
 def run_launched_worker(config: DictConfig) -> None:

@@ -14,7 +14,8 @@ from pathlib import Path
 from convarium.config.messages import suggest_nearest
 from convarium.errors import UserError
 
-INTERNAL_GROUPS = ("hydra", "term")  # no group of a point: Hydra's own, and what files of methods include
+INCLUDED_GROUPS = ("base", "term")  # what files of options take in; nobody chooses one
+INTERNAL_GROUPS = ("hydra", *INCLUDED_GROUPS)  # no group of a point
 ENTRY_POINT_GROUP = "convarium.conf"
 SHADOWING_HINT = "{} of this folder is used in place of ours"
 PACKAGE_FOLDER = Path(__file__).resolve().parents[1]
@@ -112,7 +113,7 @@ def list_shadowing_files() -> list[str]:
 @cache
 def _list_shadowing_in(users: Path) -> list[str]:
     found = []
-    for group in (*list_config_groups(), "term", "hydra/launcher"):
+    for group in (*list_config_groups(), *INCLUDED_GROUPS, "hydra/launcher"):
         own = [f"/{name}" for name in list_config_names(find_builtin_folder("conf") / group)]
         found += [
             f"{group}/{name}"
@@ -131,7 +132,7 @@ def add_shadowing_hint(line: str, used: Collection[str | None] | None = None) ->
     group = re.split(r"[.:/= ]", line.removeprefix("In '"), maxsplit=1)[0]
     found = [name for name in list_shadowing_files() if used is None or name in used]
     if group in list_config_groups():
-        found = [name for name in found if name.partition("/")[0] in (group, "term")]
+        found = [name for name in found if name.partition("/")[0] in (group, *INCLUDED_GROUPS)]
     files = [f"conf/{name}.yaml" for name in found if f"{name}.yaml" not in line]
     return f"{line.rstrip('.')}; {SHADOWING_HINT.format(' and '.join(files))}" if files else line
 

@@ -5,9 +5,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from convarium.architectures import factory
+from convarium.config.option_file import read_option
 from convarium.config.search_path import list_search_folders
 
 IMAGE_SIDES_PX = (28, 32, 64, 75, 96, 128, 160, 192, 224, 256)
@@ -27,9 +26,9 @@ def find_architecture_files() -> dict[str, Path]:
 
 def read_architecture_file(option: str) -> dict[str, Any]:
     """Return what its file says of an architecture; channels, classes and size of images are a dataset's."""
-    said = yaml.safe_load(find_architecture_files()[option].read_text(encoding="utf-8"))
-    kwargs = {key: value for key, value in said["kwargs"].items() if not key.startswith("_")}
-    return {key: said[key] for key in ARCHITECTURE_KEYS} | {"kwargs": kwargs}
+    architecture = read_option(find_architecture_files()[option])
+    kwargs = {key: value for key, value in architecture["kwargs"].items() if not key.startswith("_")}
+    return {key: architecture[key] for key in ARCHITECTURE_KEYS} | {"kwargs": kwargs}
 
 
 def describe_small_form(option: str, classes: int = 10, sides: Sequence[int] = IMAGE_SIDES_PX) -> dict[str, Any]:

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 
 from convarium.compression import deciders
 from convarium.compression.deciders import find_decider
+from convarium.config.option_file import read_option
 from convarium.config.search_path import find_builtin_folder
 from convarium.errors import UserError
 
@@ -78,7 +78,7 @@ def test_the_deciders_of_our_yamls_are_there() -> None:
     named = {
         phase["decider"]
         for path in (find_builtin_folder("conf") / "compression").rglob("*.yaml")
-        for phase in yaml.safe_load(path.read_text(encoding="utf-8")).get("phases", [])
+        for phase in read_option(path).get("phases", [])
         if "decider" in phase
     }
     assert named
