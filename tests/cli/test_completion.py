@@ -44,6 +44,10 @@ def test_the_options_of_a_command_are_those_of_its_help(command: str, capsys: py
     assert complete_line(f"convarium {command} --") == sorted(f"{name} " for name in options)
 
 
+def test_what_a_method_s_file_says_to_hydra_is_not_a_knob() -> None:
+    assert complete_line("convarium run compression=magnitude compression.magnitude.d") == []
+
+
 def test_no_such_command_has_no_options() -> None:
     assert complete_line("convarium nothing --") == []
 

@@ -44,6 +44,7 @@ def test_a_form_is_kept_for_other_values_of_its_kind(shared: bool) -> None:
     [
         ({}, "not a list"),
         ([{"op": "__import__"}], "no edit is called '__import__'"),
+        ([{"op": "__init__"}], "no edit is called '__init__'"),
         ([{"op": "os.system"}], "is not an edit"),
         ([{}], "is not an edit"),
         ([["resize"]], "is not an edit"),

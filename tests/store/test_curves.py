@@ -11,7 +11,7 @@ def test_an_epoch_done_twice_is_told_once(tmp_path: Path) -> None:
     report(phase="prune", epoch=1, loss=0.3)
     report(phase="train", epoch=2, loss=0.45)
     assert curves.read_last_report(path) == {"phase": "train", "epoch": 2, "loss": 0.45}
-    path.write_text(path.read_text() + '{"phase": "tra')
+    path.write_text(path.read_text() + '12\n{"phase": "tra')
     assert [one["loss"] for one in curves.read_reports(path)] == [0.5, 0.4, 0.3, 0.45]
     curves.remove_repeated_reports(path)
     assert path.read_text().splitlines() == [

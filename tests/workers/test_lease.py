@@ -146,6 +146,11 @@ def test_damaged_leases_are_stale_in_the_end(tmp_path: Path) -> None:
     assert _take(reader, tmp_path).number == 5
 
 
+def test_a_file_whose_number_is_none_is_no_lease(tmp_path: Path) -> None:
+    (tmp_path / "lease.²").touch()
+    assert _take(LeaseManager("run"), tmp_path).number == 0
+
+
 def test_beating_does_not_touch_the_file_after_the_end(tmp_path: Path) -> None:
     lease = _take(LeaseManager("run", heartbeat_seconds=0.001), tmp_path)
     time.sleep(0.02)

@@ -15,7 +15,7 @@ def evaluate_check(document: Mapping[str, Any], check: Mapping[str, Any], row_id
     """Test the one row of a comparison that has the check's chain against the check's conditions.
 
     Args:
-        document: a comparison, from `comparison.rows.compare_results`.
+        document: a comparison, from `comparison.comparison_document.compare_results`.
         check: a `config.schema.ClaimConfig` as a dict.
         row_id: the catalogue row's, for messages.
 

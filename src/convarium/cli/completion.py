@@ -30,6 +30,7 @@ BASH_SCRIPT = r"""_convarium() {
 complete -o nospace -o default -F _convarium convarium
 """
 KNOB_LINE = re.compile(r"^([a-z]\w*):", re.MULTILINE)
+NOT_KNOBS = ("defaults", "method", "version", "phases")
 
 
 def complete_line(line: str) -> list[str]:
@@ -99,4 +100,5 @@ def _read_knob_keys(method: str) -> list[str]:
     )
     texts = [read_config_text(file) for file in list_inherited_files(path)]
     names = {name for text in texts for name in KNOB_LINE.findall(text)}
-    return [f"{method.rpartition('/')[2]}.{name}" for name in names if name not in ("method", "version", "phases")]
+    short_name = method.rpartition("/")[2]
+    return [f"{short_name}.{name}" for name in names if name not in NOT_KNOBS]

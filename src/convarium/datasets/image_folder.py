@@ -28,7 +28,7 @@ def image_folder(dataset: Mapping[str, Any], root: Path | None, parts: tuple[str
     files = {}
     for part in parts:
         images = listing.parts[part]
-        labels = torch.tensor([image.label for image in images])
+        labels = torch.tensor([image.label for image in images], dtype=torch.int64)
         # The split goes by content, and an unreadable file has none: which part it belongs to can't be said.
         skipped = listing.skipped if part == "train" else 0
         files[part] = ImagePaths(tuple(image.path for image in images), labels, skipped)

@@ -47,9 +47,9 @@ def _find_edit_module(edit: Any) -> Any:
     if isinstance(op, str) and ":" in op:
         return find_allowed("edits", op)
     # Before the import, as the op is a stranger's text: only a plain name stays within this package.
-    is_module_name = isinstance(op, str) and op.isidentifier() and op.isascii() and len(op) <= MAX_OP_CHARS
-    if not is_module_name:
+    if not isinstance(op, str) or not op.isidentifier() or not op.isascii() or len(op) > MAX_OP_CHARS:
         raise UserError(f"surgery: {str(op)[:MAX_OP_CHARS]!r} is not an edit")
-    if find_spec(f"{__name__}.{op}") is None:
+    # `__init__` and the like are found as modules as well.
+    if op.startswith("_") or find_spec(f"{__name__}.{op}") is None:
         raise UserError(f"surgery: no edit is called '{op}'")
     return import_module(f"{__name__}.{op}")

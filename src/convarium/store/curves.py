@@ -52,7 +52,7 @@ def remove_repeated_reports(path: Path) -> None:
     lines_by_identity: dict[str, str] = {}
     for line in path.read_text(encoding="utf-8").splitlines():
         report = _parse_line(line)
-        if report is None:
+        if not isinstance(report, dict):
             continue
         identity = {key: value for key, value in report.items() if isinstance(value, str | int)}
         lines_by_identity[json.dumps(identity)] = line

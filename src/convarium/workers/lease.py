@@ -232,7 +232,7 @@ def _list_lease_numbers(folder: Path) -> list[int]:
     except FileNotFoundError:
         return []
     suffixes = [name.removeprefix(LEASE_PREFIX) for name in names if name.startswith(LEASE_PREFIX)]
-    return [int(suffix) for suffix in suffixes if suffix.isdigit()]
+    return [int(suffix) for suffix in suffixes if suffix.isdecimal()]
 
 
 def _create_lease_file(folder: Path, number: int, content: dict[str, Any]) -> bool:

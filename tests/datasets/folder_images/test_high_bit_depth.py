@@ -286,6 +286,10 @@ if sys.argv[1] == "again":
     manifest.find_pixel_extent = None
 print(list_folder_images(Path("mine"), "fail", Path("keep")).value_range, "torch" in sys.modules)
 """
+    inodes = []
     for turn in ("first", "again"):
         done = subprocess.run([sys.executable, "-c", script, turn], capture_output=True, text=True, check=True)
         assert done.stdout == "(0.0, 1.0) False\n"
+        (manifest,) = (here / "keep").glob("*.json")
+        inodes.append(manifest.stat().st_ino)
+    assert inodes[0] == inodes[1], "nothing has changed, and nothing is written"

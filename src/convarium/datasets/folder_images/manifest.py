@@ -45,7 +45,9 @@ def read_image_contents(
         contents.append(content)
         is_settled = time.time_ns() - mtime > MIN_AGE_NANOSECONDS
         if isinstance(content, ImageContent) and is_settled:
-            new_entries[name] = [size, mtime, content.digest, content.extent]
+            # A list, as JSON has it: a tuple would differ from what was read, and the file be written each time.
+            extent = None if content.extent is None else list(content.extent)
+            new_entries[name] = [size, mtime, content.digest, extent]
     if manifest_file and new_entries != entries:
         _write_manifest(manifest_file, new_entries)
     return contents
