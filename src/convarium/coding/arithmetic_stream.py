@@ -124,7 +124,7 @@ def code_map(
     backend = stream.backend
     coded_positions = backend.make_bulk_numbers(np.append(positions, -1))  # the kernel needs a stop
     tables = density_contexts.build_map_tables(backend, rows, columns, stream.width, stream.lag, count)
-    initial_probabilities = np.array(density_contexts.estimate_initial_odds(count, cells))
+    initial_probabilities = np.array(density_contexts.estimate_initial_probabilities(count, cells))
     coded_count = stream.run_kernel(
         coding_kernels.code_map_bits,
         coded_positions,

@@ -57,7 +57,7 @@ def build_blank_row(backend: PythonBackend, width: int, lag: int) -> Any:
     return backend.make_numbers(np.zeros(width + 2 * lag + 2, dtype=np.int64))
 
 
-def estimate_initial_odds(count: int, cells: int) -> list[int]:
+def estimate_initial_probabilities(count: int, cells: int) -> list[int]:
     """Return the first probability of a kept place in each context.
 
     The odds are those of the whole map (`count` kept among `cells`), times sqrt(2) for each half octave by which the

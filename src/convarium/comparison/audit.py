@@ -4,7 +4,8 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 from convarium.comparison import labels, training_length
-from convarium.comparison.result import NetworkResult
+from convarium.comparison.dense_differences import DensePairs
+from convarium.comparison.result import DATASET_IDENTITY_KEYS, NetworkResult
 from convarium.store.signature import canonical_json
 
 CODE_EXPLANATIONS = {
@@ -30,10 +31,8 @@ CODE_EXPLANATIONS = {
 MIN_SEEDS = 3
 STEPS_TOLERANCE = 0.01
 MAX_CLASS_SIZE_RATIO = 1.5
-DATASET_IDENTITY_KEYS = ("name", "fingerprint", "train_size")
 
 SeedResults = Sequence[NetworkResult]
-DensePairs = Sequence[tuple[NetworkResult, NetworkResult]]
 
 
 def audit_rows(rows: Sequence[SeedResults], pairs: Sequence[DensePairs]) -> list[list[str]]:

@@ -5,7 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from convarium.comparison import adopted_config, timings
-from convarium.comparison.result import MEASURED_METRICS, TIMED_METRICS, NetworkResult, Provenance, RefusedPoint
+from convarium.comparison.result import (
+    DATASET_IDENTITY_KEYS,
+    MEASURED_METRICS,
+    TIMED_METRICS,
+    NetworkResult,
+    Provenance,
+    RefusedPoint,
+)
 from convarium.comparison.timings import Timing
 from convarium.planning.plan import Plan, PlannedPoint
 from convarium.store.signature import canonical_json
@@ -14,7 +21,6 @@ from convarium.store.store import Store
 StageRecord = Mapping[str, Any]
 REFUSAL_KINDS = ("not_reachable", "not_installed")  # the kinds of UserError that are a row's status
 VERSIONED_PACKAGES = ("convarium", "torch", "timm")
-DATASET_IDENTITY_KEYS = ("name", "fingerprint", "train_size")
 UNCOMPARED_GROUPS = ("runtime", "tracking", "measurement")
 
 

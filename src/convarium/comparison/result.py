@@ -14,6 +14,7 @@ MEASURED_METRICS = (
     "accuracy", "validation_accuracy", "balanced_accuracy", "validation_balanced_accuracy", "loss", "file_bytes",
     "dense_bytes", "ratio", "xz_bytes", "parameters", "nonzeros", "macs",
 )  # fmt: skip
+DATASET_IDENTITY_KEYS = ("name", "fingerprint", "train_size")
 TIMED_METRICS = ("latency_ms", "speedup", "peak_memory_bytes")
 METRICS = MEASURED_METRICS + TIMED_METRICS
 HIGHER_IS_BETTER = (

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from convarium.comparison.result import TIMED_METRICS
 from convarium.planning.plan import PlannedPoint
 from convarium.stages import timing_config
 from convarium.store.signature import canonical_json, compute_signature
@@ -14,9 +15,8 @@ from convarium.store.store import Store
 Json = dict[str, Any]
 StageRecord = Mapping[str, Any]
 SETTING_KEYS = ("executor", "batch", "threads", "device")
-TIMING_METRICS = ("latency_ms", "speedup", "peak_memory_bytes")
 EXECUTION_METRICS = ("accuracy", "validation_accuracy", "agreement", "model_bytes")
-EXECUTOR_METRICS = TIMING_METRICS + EXECUTION_METRICS
+EXECUTOR_METRICS = TIMED_METRICS + EXECUTION_METRICS
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Timing:
         return {
             "device": "cpu",
             **self.setting,
-            **{key: timed["metrics"].get(key) for key in TIMING_METRICS},
+            **{key: timed["metrics"].get(key) for key in TIMED_METRICS},
             "speedup_range": timed.get("speedup_range"),
             "void": self.is_void,
             "quantized_by": timing_config.find_quantizer(executor),
@@ -157,7 +157,7 @@ def _average_timings(group: Sequence[Mapping[str, Any]]) -> Json:
     range_bounds = [bound for timing in group for bound in timing["speedup_range"] or ()]
     return {
         **{key: first_timing[key] for key in SETTING_KEYS},
-        **{key: _average_figure(group, key) for key in TIMING_METRICS},
+        **{key: _average_figure(group, key) for key in TIMED_METRICS},
         "speedup_range": [min(range_bounds), max(range_bounds)] if range_bounds else None,
         "void": any(timing["void"] for timing in group),
         "quantized_by": first_timing["quantized_by"],

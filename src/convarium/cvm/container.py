@@ -19,7 +19,7 @@ from torch import nn
 from convarium import lookup
 from convarium.coding.site_streams import DEFAULT_CODER, SiteReader, SiteWriter, find_coder
 from convarium.cvm import declared_network
-from convarium.cvm.header import Specs, encode_header, pack_file, unpack_file
+from convarium.cvm.header import SiteSpecs, encode_header, pack_file, unpack_file
 from convarium.errors import UserError
 from convarium.representations import parametrization
 from convarium.representations.base import Representation
@@ -62,7 +62,7 @@ def write_cvm(path: str | Path, network: nn.Module, header: Mapping[str, Any], c
     Raises:
         UserError: a header or a tensor that a file can't hold.
     """
-    specs: Specs = []
+    specs: SiteSpecs = []
     blobs = bytearray()
     for name, (representation, tensors) in parametrization.collect_stored_tensors(network).items():
         coder = coders.get(name, DEFAULT_CODER)
@@ -142,7 +142,7 @@ def parse_cvm(data: memoryview) -> CompressedFile:
     )
 
 
-def _count_surgery_bytes(header: Mapping[str, Any], specs: Specs) -> int:
+def _count_surgery_bytes(header: Mapping[str, Any], specs: SiteSpecs) -> int:
     """Return by how many bytes the surgery makes the coded header longer."""
     if not header["surgery"]:
         return 0

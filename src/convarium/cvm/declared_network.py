@@ -14,7 +14,7 @@ from convarium.architectures import factory
 from convarium.architectures.blocks.learned_groups import Selecting
 from convarium.architectures.unsaved_tensors import find_unsaved_tensors
 from convarium.coding.site_streams import DEFAULT_CODER, STORED_DTYPES, find_coder
-from convarium.cvm.header import Specs, format_canonical_json
+from convarium.cvm.header import SiteSpecs, format_canonical_json
 from convarium.errors import UserError
 from convarium.representations import parametrization
 from convarium.representations.base import Representation
@@ -96,7 +96,7 @@ def _find_filter_layouts(bare: nn.Module) -> dict[str, frozenset[FilterLayout]]:
 
 
 def build_empty_representations(
-    specs: Specs, expected: Mapping[str, ExpectedTensor]
+    specs: SiteSpecs, expected: Mapping[str, ExpectedTensor]
 ) -> dict[str, tuple[Representation, str]]:
     """Return the representation and the coder that a header declares for each tensor, in the order of names.
 

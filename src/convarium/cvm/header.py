@@ -20,10 +20,10 @@ HEADER_KEYS = ("architecture", "classes", "input", "surgery", "task")
 REQUIRED_STORED_KEYS = {"architecture", "mean", "std", "task"}
 OPTIONAL_STORED_KEYS = {"classes", "sites", "surgery", "value_range"}
 Json = dict[str, Any]
-Specs = list[Json | None]
+SiteSpecs = list[Json | None]
 
 
-def pack_file(header: Mapping[str, Any], specs: Specs, blobs: bytes) -> bytes:
+def pack_file(header: Mapping[str, Any], specs: SiteSpecs, blobs: bytes) -> bytes:
     """Return the bytes of a file: magic, header, blobs and digest.
 
     Args:
@@ -40,7 +40,7 @@ def pack_file(header: Mapping[str, Any], specs: Specs, blobs: bytes) -> bytes:
     return data + sha256(data).digest()
 
 
-def encode_header(header: Mapping[str, Any], specs: Specs) -> bytes:
+def encode_header(header: Mapping[str, Any], specs: SiteSpecs) -> bytes:
     """Return the format version, one byte, and the header as coded text.
 
     Raises:
@@ -52,7 +52,7 @@ def encode_header(header: Mapping[str, Any], specs: Specs) -> bytes:
     return bytes([FORMAT_VERSION]) + text_coder.encode_text(text)
 
 
-def unpack_file(data: memoryview) -> tuple[Json, Specs, memoryview]:
+def unpack_file(data: memoryview) -> tuple[Json, SiteSpecs, memoryview]:
     """Return the header, the specs (empty where all tensors are plain) and the blobs of a file.
 
     Raises:
@@ -75,7 +75,7 @@ def unpack_file(data: memoryview) -> tuple[Json, Specs, memoryview]:
     return header, specs, content[header_end:]
 
 
-def _shorten_header(header: Mapping[str, Any], specs: Specs) -> Json:
+def _shorten_header(header: Mapping[str, Any], specs: SiteSpecs) -> Json:
     """Return the header as it is stored: without what follows from the architecture, and without empty parts."""
     architecture = header["architecture"]
     short = {"architecture": architecture, "task": header["task"]}
@@ -89,7 +89,7 @@ def _shorten_header(header: Mapping[str, Any], specs: Specs) -> Json:
     return short
 
 
-def _parse_header(text: bytes) -> tuple[Json, Specs]:
+def _parse_header(text: bytes) -> tuple[Json, SiteSpecs]:
     """Parse a stored header; refuse every text (NaN, keys twice, spaces) that isn't the one form of its content."""
     try:
         short = json.loads(text)
@@ -129,10 +129,10 @@ def _restore_header(short: Json) -> Json:
     }
 
 
-def _parse_specs(sites: Any) -> Specs:
+def _parse_specs(sites: Any) -> SiteSpecs:
     if not isinstance(sites, list):
         raise UserError("sites is not a list")
-    specs: Specs = []
+    specs: SiteSpecs = []
     for site in sites:
         is_plain = type(site) is int and site == 0
         if not is_plain and not (isinstance(site, dict) and site):

@@ -14,7 +14,7 @@ from typing import Any
 
 from convarium.comparison import labels
 from convarium.comparison.report import row_details
-from convarium.comparison.result import NetworkResult
+from convarium.comparison.result import TIMED_METRICS, NetworkResult
 from convarium.store import curves
 from convarium.store.result_folder import ResultFolder
 from convarium.store.signature import canonical_json
@@ -25,7 +25,6 @@ MAX_VALUE_CHARS = 6000
 MAX_KEY_CHARS = 250
 EPOCH_PREFIX = "epoch/"  # figures of one epoch, apart from those of the finished network
 NON_METRIC_KEYS = ("epoch", "epochs")
-TRACKED_TIMING_METRICS = ("latency_ms", "speedup", "peak_memory_bytes")  # with each number of images a pass
 TRACKED_EXECUTION_METRICS = ("accuracy", "agreement", "model_bytes")
 
 Json = dict[str, Any]
@@ -160,7 +159,7 @@ def _flatten_timings(result: NetworkResult) -> dict[str, float]:
     found: dict[str, Any] = {}
     for timing in result.timings:
         name, batch = timing["executor"], timing["batch"]
-        found |= {f"{key}.{name}.{batch}": timing.get(key) for key in TRACKED_TIMING_METRICS}
+        found |= {f"{key}.{name}.{batch}": timing.get(key) for key in TIMED_METRICS}
         found |= {f"{key}.{name}": timing.get(key) for key in TRACKED_EXECUTION_METRICS}
     return {key: value for key, value in found.items() if isinstance(value, int | float)}
 

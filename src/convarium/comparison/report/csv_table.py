@@ -5,8 +5,8 @@ import io
 from collections.abc import Mapping
 from typing import Any
 
-from convarium.comparison.result import METRICS
-from convarium.comparison.timings import EXECUTION_METRICS, TIMING_METRICS
+from convarium.comparison.result import METRICS, TIMED_METRICS
+from convarium.comparison.timings import EXECUTION_METRICS
 
 COLUMN_NAMES = {
     "accuracy": "test_accuracy_percent",
@@ -80,7 +80,7 @@ def _build_timing_cells(row: Mapping[str, Any]) -> dict[str, str]:
     for timing in row["timings"]:
         executor = timing["executor"]
         setting = f"{executor}_{timing['batch']}_images"
-        for key in TIMING_METRICS:
+        for key in TIMED_METRICS:
             cells[f"{setting}_{COLUMN_NAMES.get(key, key)}"] = _format_number(timing[key], 1.0)
         cells[f"{setting}_void"] = str(timing["void"]).lower()
         for key in EXECUTION_METRICS:

@@ -84,9 +84,11 @@ def test_the_best_scale_is_as_good_as_any_of_a_thousand(largest: int, zeros: boo
 
 def test_each_row_has_its_own_scale() -> None:
     rows = torch.tensor([[1.0, -4.0, 2.0], [30.0, 10.0, -20.0], [0.0, 0.0, 0.0]])
-    assert scale_search.compute_max_scale(rows, 2).tolist() == pytest.approx([2, 15, scale_search.ZERO_ROW_SIZE / 2])
+    assert scale_search.compute_max_scale(rows, 2).tolist() == pytest.approx(
+        [2, 15, scale_search.ZERO_ROW_FALLBACK / 2]
+    )
     assert scale_search.compute_mean_scale(rows, 0.3).tolist() == pytest.approx(
-        [0.7, 6, 0.3 * scale_search.ZERO_ROW_SIZE]
+        [0.7, 6, 0.3 * scale_search.ZERO_ROW_FALLBACK]
     )
     exact = torch.tensor([[1.0, 2.0, -3.0], [30.0, 10.0, -20.0]])
     assert scale_search.search_best_scale(exact, 3).tolist() == pytest.approx([1, 10])

@@ -11,7 +11,7 @@ from convarium.representations.levels import Levels
 
 HEADER_OVERHEAD_BYTES = 8
 FLOAT_BYTES = 4
-ALLOW_ZEROS = {"always": True, "never": False}
+ZEROS_BY_SETTING = {"always": True, "never": False}
 
 
 def levels(view: NetworkView) -> dict[str, Representation]:
@@ -33,7 +33,7 @@ def _quantise_weights(view: NetworkView, site: Site) -> Representation:
     values, is_pruned = scale_search.get_unquantised_values(view, site)
     # By `auto` the level 0 is left out only in a pruned site, and only if none of its kept weights is zero already.
     auto_zeros = not is_pruned or not bool(values.all())
-    zeros = ALLOW_ZEROS.get(view.step["zeros"], auto_zeros)
+    zeros = ZEROS_BY_SETTING.get(view.step["zeros"], auto_zeros)
     largest = get_site_knob(view.step, "quant_max", site)
     rows = values.reshape(1, -1)
     scale_factor = view.step["initial_scale_factor"]

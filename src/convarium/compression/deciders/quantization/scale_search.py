@@ -9,7 +9,7 @@ from convarium.representations import parametrization
 from convarium.representations.base import Representation
 from convarium.representations.levels import Levels
 
-ZERO_ROW_SIZE = 0.01  # for a row of zeros, which says nothing of its scale; Levels needs a positive one
+ZERO_ROW_FALLBACK = 0.01  # for a row of zeros, which says nothing of its scale; Levels needs a positive one
 SCALE_SHARES = 0.94 ** torch.arange(60, dtype=torch.float64)  # from 1 down to a 40th
 
 
@@ -76,4 +76,4 @@ def compute_mean_scale(rows: Tensor, share: float) -> Tensor:
 
 
 def _replace_zero_sizes(sizes: Tensor) -> Tensor:
-    return torch.where(sizes > 0, sizes, ZERO_ROW_SIZE)
+    return torch.where(sizes > 0, sizes, ZERO_ROW_FALLBACK)
