@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from convarium.cost.macs import count_macs
+from convarium.cvm import container
 
 
 class Cost:
@@ -58,8 +59,6 @@ def measure_file_bytes(
         header: the file's, without its surgery.
         coders: names of sites and of their coders.
     """
-    from convarium.cvm import container
-
     with TemporaryDirectory() as folder:
         path = Path(folder) / "network.cvm"
         container.write_cvm(path, network, {**header, "surgery": list(surgery)}, coders)

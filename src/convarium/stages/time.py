@@ -7,7 +7,7 @@ from typing import Any
 from convarium.stages.declaration import StageConfig, StageDeclaration
 from convarium.workers.runtime import Parent, Runtime
 
-RACE_PROCESSES = 3  # a process has its own memory layout, which may be lucky or not for a network
+RACE_PROCESSES = 3
 MAX_RACE_ATTEMPTS = 3
 
 
