@@ -96,9 +96,10 @@ def run_points(request: "PointRequest", quiet: bool) -> tuple[list[dict[str, Any
     if len(store.select_finished(plan.nodes)) < len(plan.nodes):
         # Imports torch, which a run of stored results needn't wait for.
         from convarium.cli.network_validation import validate_networks
+        from convarium.compose.hydra_launcher import build_launcher
 
         plan = build_plan(validate_networks(request).check_points())
-        launch = request.composer.build_launcher(request.launcher_overrides, store.root.resolve(), workers)
+        launch = build_launcher(request.composer.loader, request.launcher_overrides, store.root.resolve(), workers)
     print_dataset_summaries(summarise_datasets(request.points))
     with sync_during_run(request.tracking, plan, store, request.sweep):
         statuses = run_plan(plan, store, launch, workers, build_progress_display(quiet))
