@@ -3,7 +3,9 @@
 import json
 import logging
 import os
+import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import pytest
 from convarium.cli import main
 from convarium.compose.points import compose_points
 from convarium.host.provenance import hash_source
+from convarium.host.room import FOLDER_VARIABLE
 from convarium.planning.plan import Node, Plan
 from convarium.planning.stage_graph import build_plan
 from convarium.store.store import Store
@@ -26,6 +29,13 @@ logging.raiseExceptions = False  # libraries keep log handlers on streams that p
 def pytest_configure() -> None:
     """One thread for each process: on the small tensors of tests, threads spend their time waiting for one another."""
     _use_one_thread()
+    # Processes of this test session alone share a room: what runs beside it on this host is no test's business.
+    os.environ[FOLDER_VARIABLE] = tempfile.mkdtemp(prefix="convarium-host-")
+
+
+def pytest_unconfigure() -> None:
+    """Leave nothing behind."""
+    shutil.rmtree(os.environ.pop(FOLDER_VARIABLE), ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)

@@ -14,6 +14,7 @@ from convarium.errors import UserError
 
 # Errors that every other folder would meet too: no space, a read-only disk, no more open files, no memory.
 DISK_WIDE_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+NO_LINKS_ERRNOS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 JsonShape = Mapping[str, type | tuple[type, ...]]
 
 
@@ -114,6 +115,30 @@ def sync_folder(path: Path) -> None:
     """Wait until a folder's list of names is on the disk, where the file system can sync a folder."""
     with suppress(OSError):
         sync_file(path)
+
+
+def require_hard_links(folder: Path) -> None:
+    """Check that a folder's disk knows hard links, by which one of many writers wins.
+
+    Raises:
+        UserError: it knows none (FAT, exFAT, some network disks).
+        OSError: the disk can't be written to.
+    """
+    file = folder / f".link.{uuid4().hex}"
+    link = file.with_suffix(".linked")
+    file.touch()
+    try:
+        os.link(file, link)
+    except OSError as error:
+        if error.errno not in NO_LINKS_ERRNOS:
+            raise
+        raise UserError(
+            f"the store {folder} lies on a disk without hard links ({error.strerror}), which leases are made of;"
+            " set another runtime.store"
+        ) from None
+    finally:
+        link.unlink(missing_ok=True)
+        file.unlink(missing_ok=True)
 
 
 @contextmanager

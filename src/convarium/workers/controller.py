@@ -25,6 +25,7 @@ from convarium.workers.run_stage import StageRun, format_error_line, remove_left
 from convarium.workers.worker import DEATHS_UNTIL_FAILED, KILLED_MESSAGE
 
 POLL_SECONDS = 0.2
+REST_FACTOR = 20  # looks at the store take at most a twenty-first of the controller's time
 MAX_FRUITLESS_LAUNCHES = 3  # not below DEATHS_UNTIL_FAILED: a node that kills its worker in every launch fails first
 STOP_GRACE_SECONDS = 3.0  # for the launcher to return, after a stop as after the last result
 
@@ -143,6 +144,7 @@ class Controller:
         self._launcher, self._progress = launcher, progress
         self._launch_thread: LaunchThread | None = None
         self._done_signatures: frozenset[str] = frozenset()
+        self._look_seconds = 0.0
 
     def launch_until_done(self) -> dict[str, NodeStatus]:
         """Launch workers until every node is done, failed or blocked, or launch after launch has settled none."""
@@ -192,13 +194,15 @@ class Controller:
                 finished_at = now
             elif now - finished_at > STOP_GRACE_SECONDS:
                 break
-            launch_thread.finished.wait(POLL_SECONDS)
+            launch_thread.finished.wait(max(POLL_SECONDS, REST_FACTOR * self._look_seconds))
         return self._read_state()
 
     def _read_state(self) -> PlanState:
+        start = time.monotonic()
         plan_state = self.monitor.read_state(self.store, self.run.id, self._done_signatures)
         self._done_signatures = plan_state.done
         self._progress.update(plan_state)
+        self._look_seconds = time.monotonic() - start
         return plan_state
 
     def _fail_killed_nodes(self, plan_state: PlanState) -> PlanState:

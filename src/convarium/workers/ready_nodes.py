@@ -39,6 +39,10 @@ class PlanMonitor:
         self.plan = plan
         self._ranks = rank_nodes(plan)
 
+    def find_rank(self, node: Node) -> tuple[float, int, int]:
+        """Return the sort key of a node, whose last entry is its position in the plan."""
+        return self._ranks[node.signature]
+
     def read_state(self, store: Store, run_id: str, known_done: Iterable[str] = ()) -> PlanState:
         """Return the state of the plan's nodes.
 
@@ -58,7 +62,7 @@ class PlanMonitor:
                 blocked.add(node.signature)
             elif node.signature not in failed and done.issuperset(node.parents):
                 ready.append(node)
-        ready.sort(key=lambda node: self._ranks[node.signature])
+        ready.sort(key=self.find_rank)
         return PlanState(done, failed, frozenset(blocked), tuple(ready))
 
 

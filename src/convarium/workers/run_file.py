@@ -15,6 +15,7 @@ from convarium.host.process import Process, current_process, is_on_this_host, is
 from convarium.planning.plan import Plan
 from convarium.store import disk
 from convarium.store.store import Store
+from convarium.workers.wait_notice import WaitNotice
 
 RUN_FOLDER_PATTERN = re.compile(r"[0-9a-f]{16}")
 RUN_SHAPE: disk.JsonShape = {"id": str, "store": str, "plan": str, "workers": int, "controller": dict}
@@ -122,6 +123,18 @@ class Run:
     def record_failure(self, signature: str, record: dict[str, Any]) -> None:
         """Write the failure of a stage into the run's folder, where its own folder can't be written to."""
         disk.write_json(self.folder / f"failed.{signature}.json", record)
+
+    def build_wait_notice(self, waiter: str) -> WaitNotice:
+        """Return what says whom or what a waiter, a worker or a stage, waits for."""
+        return WaitNotice(self.folder / f"waiting.{waiter}")
+
+    def read_wait_notices(self) -> list[str]:
+        """Return what is waited for, a line each."""
+        lines: list[str] = []
+        for file in sorted(self.folder.glob("waiting.*")):
+            with suppress(OSError):  # the wait may end meanwhile
+                lines.append(file.read_text(encoding="utf-8"))
+        return lines
 
     def find_living_workers(self) -> Iterator[Process]:
         """Yield the living workers on this host, without those that share the calling process."""
