@@ -12,6 +12,7 @@ from convarium.cli import result_command
 from convarium.compose.points import compose_points
 from convarium.planning import stage_graph
 from convarium.planning.plan import Plan
+from convarium.planning.plan_file import write_plan
 from convarium.planning.stage_graph import build_plan
 from convarium.store.store import Store
 
@@ -59,7 +60,7 @@ def test_the_command_is_the_one_that_was_typed_where_a_plan_holds_it(pretend: Pr
     made = pretend((*LINE, "runtime.workers=1"))
     folder = Path("outputs/store/plans")
     folder.mkdir()
-    made.write(folder / "plan.json")
+    write_plan(made, folder)
     command = json.loads(call("show", made.points[0].measure, "--json")[1])["command"]
     assert shlex.split(command)[2:] == [text for text in made.points[0].overrides if not text.startswith("runtime.")]
 
@@ -80,7 +81,7 @@ def test_a_failure_shows_its_line_its_command_and_where_its_log_is(pretend: Pret
     (folder / "done.json").unlink()
     (folder / "failed.json").write_text('{"error": "the loss is NaN", "attempts": 2, "traceback": "", "run": ""}')
     Path("outputs/store/plans").mkdir()
-    made.write(Path("outputs/store/plans/plan.json"))
+    write_plan(made, Path("outputs/store/plans"))
     shown = call("show", signature)[1]
     assert "error: the loss is NaN" in shown
     assert "command: convarium run architecture=basic/mlp" in shown

@@ -10,6 +10,7 @@ from typing import Any
 from convarium.compose.points import compose_points
 from convarium.host.provenance import collect_provenance
 from convarium.planning.plan import Node, Plan
+from convarium.planning.plan_file import write_plan
 from convarium.planning.stage_graph import build_plan
 from convarium.store.store import Store
 
@@ -29,7 +30,7 @@ def store_fake_sweep(root: Path, overrides: Sequence[str] = SWEEP) -> Plan:
     for number, node in enumerate(made.nodes.values()):
         store_fake_stage(store, node, made, number)
     (root / "plans").mkdir(exist_ok=True)
-    made.write(root / "plans" / f"{made.content_hash}.json")
+    write_plan(made, root / "plans")
     return made
 
 

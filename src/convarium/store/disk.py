@@ -20,7 +20,12 @@ JsonShape = Mapping[str, type | tuple[type, ...]]
 
 def write_json(path: Path, value: Any) -> None:
     """Write `value` to `path` in one step: readers see the old file or the new one."""
-    draft = _write_draft(path, value)
+    write_bytes(path, _format_json(value))
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write `data` to `path` in one step: readers see the old file or the new one."""
+    draft = _write_draft(path, data)
     try:
         draft.replace(path)
     finally:
@@ -30,7 +35,7 @@ def write_json(path: Path, value: Any) -> None:
 
 def publish_json(path: Path, value: Any) -> bool:
     """Create `path` with `value` unless it exists: of many writers the first wins. Return whether this one did."""
-    draft = _write_draft(path, value)
+    draft = _write_draft(path, _format_json(value))
     try:
         os.link(draft, path)  # unlike a rename, it never replaces a file
     except FileExistsError:
@@ -246,11 +251,15 @@ def cache_folder_of(root: Path) -> Path:
     return resolved_root.with_name(f"{resolved_root.name}.cache")
 
 
-def _write_draft(path: Path, value: Any) -> Path:
+def _format_json(value: Any) -> bytes:
+    return json.dumps(value, indent=1, allow_nan=False).encode()
+
+
+def _write_draft(path: Path, data: bytes) -> Path:
     draft = path.parent / f".{path.name}.{uuid4().hex}"
     try:
-        with draft.open("w", encoding="utf-8") as file:
-            json.dump(value, file, indent=1, allow_nan=False)
+        with draft.open("wb") as file:
+            file.write(data)
             file.flush()
             os.fsync(file.fileno())
     except BaseException:

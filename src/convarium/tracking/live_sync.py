@@ -13,6 +13,7 @@ from typing import IO, Any
 
 from convarium.child_process import build_python_command
 from convarium.planning.plan import Plan
+from convarium.planning.plan_file import write_plan
 from convarium.store.store import Store
 from convarium.tracking.tracker_address import resolve_tracker_address
 
@@ -32,8 +33,8 @@ def sync_during_run(tracking: Mapping[str, Any], plan: Plan, store: Store, sweep
         return
     told = {"uri": resolve_tracker_address(tracking["uri"], store.root), "experiment": tracking["experiment"]}
     with TemporaryDirectory() as folder:
-        plan.write(Path(folder) / "plan.json")
-        places = {"plan": str(Path(folder) / "plan.json"), "store": str(store.root.resolve()), "sweep": sweep}
+        plan_file = write_plan(plan, Path(folder))
+        places = {"plan": str(plan_file), "store": str(store.root.resolve()), "sweep": sweep}
         child = LiveSyncProcess(told | places)
         try:
             yield

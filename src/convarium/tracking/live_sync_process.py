@@ -15,6 +15,7 @@ from typing import Any
 
 from convarium.errors import UserError
 from convarium.planning.plan import Plan
+from convarium.planning.plan_file import read_plan
 from convarium.store.store import Store
 from convarium.tracking.run_group import RunGroup
 from convarium.tracking.tracker_sync import TrackerSync
@@ -27,7 +28,7 @@ def main() -> None:
     """Follow the store until stdin ends; print a line now and then, empty while all is well."""
     _lower_priority()
     request = json.loads(sys.stdin.readline())
-    plan = Plan.read(Path(request["plan"]))
+    plan = read_plan(Path(request["plan"]))
     sync = _build_sync(request, plan)
     ends = [end for point in plan.points for end in point.figure_signatures]
     done, word, pause, is_over = frozenset[str](), "", MIN_PAUSE_SECONDS, False

@@ -13,6 +13,7 @@ from convarium.comparison.report.html_page import build_html_page
 from convarium.comparison.report.report_document import build_report
 from convarium.errors import UserError
 from convarium.planning.plan import Plan
+from convarium.planning.plan_file import list_plan_files, read_plan
 from convarium.store.store import Store
 from convarium.tracking.run_content import STATE_VERSION, NetworkEntry
 
@@ -67,9 +68,9 @@ class RunGroup:
 def read_stored_groups(store: Store) -> list[RunGroup]:
     """Return a group for each stored plan of more than one point, the largest first."""
     found: dict[str, RunGroup] = {}
-    for file in sorted((store.root / "plans").glob("*.json")):
+    for file in list_plan_files(store.root):
         try:
-            group = RunGroup(Plan.read(file))
+            group = RunGroup(read_plan(file))
         except UserError:  # damaged, or of another version: its results are tracked without it
             continue
         if len(group.plan.points) > 1:

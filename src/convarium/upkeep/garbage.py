@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from convarium.planning.plan import Plan
+from convarium.planning.plan_file import list_plan_files, read_plan_without_points
 from convarium.stages.declaration import StageDeclaration
 from convarium.store import disk
 from convarium.store.result_folder import ResultFolder
@@ -89,7 +89,7 @@ def find_planned_signatures(store: Store, only_living: bool = False) -> set[str]
     if only_living:
         plans = [read_run_plan(folder, run) for folder, run in find_living_runs(store)]
     else:
-        plans = [Plan.read(file) for file in sorted((store.root / "plans").glob("*.json"))]
+        plans = [read_plan_without_points(file) for file in list_plan_files(store.root)]
     return {signature for plan in plans for signature in plan.nodes}
 
 

@@ -13,6 +13,7 @@ from uuid import uuid4
 from convarium.errors import UserError
 from convarium.host.process import Process, current_process, is_on_this_host, is_process_alive
 from convarium.planning.plan import Plan
+from convarium.planning.plan_file import read_plan, write_plan
 from convarium.store import disk
 from convarium.store.store import Store
 from convarium.workers.wait_notice import WaitNotice
@@ -47,17 +48,12 @@ class Run:
             UserError: the store can't be written to.
         """
         root = store.root.resolve()
-        run = Run(
-            id=uuid4().hex[:16],
-            store=root,
-            plan=root / "plans" / f"{plan.content_hash}.json",
-            workers=workers,
-            controller=current_process(),
-        )
         with disk.translate_write_errors(root):
-            disk.make_folder(run.plan.parent)
+            plans_folder = root / "plans"
+            disk.make_folder(plans_folder)
+            plan_file = write_plan(plan, plans_folder)
+            run = Run(id=uuid4().hex[:16], store=root, plan=plan_file, workers=workers, controller=current_process())
             disk.make_folder(run.folder)
-            plan.write(run.plan)
             fields = asdict(run) | {"store": str(run.store), "plan": str(run.plan)}
             disk.write_json(run.file, fields)
         return run
@@ -185,7 +181,7 @@ def read_run_plan(folder: Path, run: Run | None) -> Plan:
     if run is None:
         raise UserError(f"{folder / 'run.json'} is damaged or can't be read")
     # Not run.plan itself: another host may have written it, where the store is mounted at another path.
-    return Plan.read(folder.parents[1] / "plans" / run.plan.name)
+    return read_plan(folder.parents[1] / "plans" / run.plan.name)
 
 
 def is_run_folder(folder: Path) -> bool:

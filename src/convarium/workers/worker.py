@@ -14,7 +14,8 @@ from convarium.errors import UserError
 from convarium.host.process import Process, current_process, is_on_this_host, is_process_alive
 from convarium.host.provenance import count_cores
 from convarium.host.room import HostRoom, RoomPlace
-from convarium.planning.plan import Node, Plan
+from convarium.planning.plan import Node
+from convarium.planning.plan_file import read_plan_without_points
 from convarium.robust_streams import install_robust_streams
 from convarium.store import disk
 from convarium.store.result_folder import RECORD_FILE
@@ -69,7 +70,7 @@ class Worker:
         self.failures = failures
         self.number = number
         self.store = Store(run.store)
-        self.plan = Plan.read(run.plan)
+        self.plan = read_plan_without_points(run.plan)
         self.leases = LeaseManager(run.id)
         self.room = HostRoom()
         self.queue = NodeQueue(self.plan, self.store, run.id, start_share=number / max(number + 1, run.workers))
