@@ -108,7 +108,7 @@ def measure_takes(folder: Path, points: int, workers: int, takes: int) -> dict[s
             is_counting = False
             run.stop()
 
-    Worker._run_leased = run_leased_and_count  # type: ignore[method-assign]
+    Worker._run_leased = run_leased_and_count
     worker.run_ready_nodes()
     figures = {"cpu_ms": 1000 * (time.process_time() - start[0]) / takes, "operations": operations / takes}
     for pid in others:

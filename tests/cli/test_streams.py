@@ -16,12 +16,11 @@ import sys
 from pathlib import Path
 import convarium.cli.ls
 from convarium.cli import main
-from convarium.workers import controller
 from convarium.workers.progress import build_progress_display
-from store.fake_run import launch_in_processes, make_fake_sweep
+from store.fake_run import launch_in_processes, make_fake_sweep, run_plan_with
 
 def run(argv):
-    controller.run_plan(make_fake_sweep(), Store(Path("s")), launch_in_processes, 2, build_progress_display(False))
+    run_plan_with(build_progress_display(False), make_fake_sweep(), Path("s"), launch_in_processes)
     print("x" * 100000, flush=True)
     return 0
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from convarium.compose.hydra_adapter import Composer, _convert_to_dict
-from convarium.compose.hydra_launcher import build_launcher, compose_launcher_config
+from convarium.compose.hydra_launcher import build_backend_builder, build_launch_function, compose_launcher_config
 from convarium.compose.points import compose_points
 from convarium.config import search_path
 from convarium.errors import UserError
@@ -76,14 +76,19 @@ def test_compositions_do_not_leak_into_each_other(composer: Composer) -> None:
 
 @pytest.mark.parametrize(
     "settings",
-    [[], ["hydra/launcher=basic"], ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"], ["hydra.launcher.verbose=0"]],
+    [
+        ["hydra/launcher=joblib"],
+        ["hydra/launcher=basic"],
+        ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"],
+        ["hydra/launcher=joblib", "hydra.launcher.verbose=0"],
+    ],
 )
 def test_a_stock_launcher_runs_each_job_and_leaves_nothing_behind(
     settings: list[str], composer: Composer, here: Path
 ) -> None:
     store = here / "a store, with = signs"
     plan = here / "plan [1], it's.json"
-    launch = build_launcher(composer.loader, settings, store, workers=2, task=note)
+    launch = build_launch_function(compose_launcher_config(composer.loader, settings, store, 2), task=note)
     launch([[f"+runtime.plan={plan}", f"+runtime.worker={index}"] for index in range(2)])
     launch([[f"+runtime.plan={plan}", "+runtime.worker=2"]])
     assert sorted(path.name for path in here.iterdir()) == [store.name, *(f"{plan.name}.{index}" for index in range(3))]
@@ -107,8 +112,8 @@ def note(config: object) -> None:
 def test_what_hydra_is_made_of_is_never_the_user_s(name: str, write: Callable[[str, str], Path]) -> None:
     write(f"conf/hydra/{name}.yaml", "_target_: os.system\nhandlers: 3\n")
     composer = Composer(search_path.list_search_folders("conf"))
-    build_launcher(composer.loader, [], Path("s").resolve(), 1)
-    build_launcher(composer.loader, ["hydra/launcher=basic"], Path("s").resolve(), 1)
+    build_backend_builder(composer.loader, [], Path("s").resolve(), 1)
+    build_backend_builder(composer.loader, ["hydra/launcher=basic"], Path("s").resolve(), 1)
 
 
 def test_a_launcher_of_the_user_s_may_replace_ours_and_is_named(write: Callable[[str, str], Path], call: Call) -> None:

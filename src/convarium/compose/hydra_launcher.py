@@ -1,16 +1,18 @@
-"""Launchers: the group `hydra/launcher` composed, and a stock launcher built to start workers."""
+"""Launchers: the group `hydra/launcher` composed, and what it names built to start workers."""
 
 import copy
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from hydra._internal.callbacks import Callbacks
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
+from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, RunMode
+from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from convarium.compose.hydra_errors import CONFIG_ERRORS, format_config_error
@@ -19,6 +21,10 @@ from convarium.compose.override_quoting import quote_text
 from convarium.config.override import Override
 from convarium.config.search_path import add_shadowing_hint
 from convarium.errors import UserError
+
+if TYPE_CHECKING:
+    from convarium.workers.backend import Backend
+    from convarium.workers.run_file import Run
 
 LAUNCH_CONFIG = "launch"
 OWN_LAUNCHER = f"{LAUNCHER_GROUP}/local"
@@ -50,15 +56,38 @@ def compose_launcher_config(loader: ConfigLoaderImpl, settings: Sequence[str], s
     return config
 
 
-def build_launcher(
-    loader: ConfigLoaderImpl,
-    settings: Sequence[str],
-    store: Path,
-    workers: int,
-    task: Callable[[DictConfig], None] = run_launched_worker,
-) -> Callable[[list[list[str]]], None]:
-    """Return `launch(jobs)`: a stock launcher that does `task` for each job's `+key=value` texts, and blocks."""
+def build_backend_builder(
+    loader: ConfigLoaderImpl, settings: Sequence[str], store: Path, workers: int
+) -> Callable[["Run"], "Backend"]:
+    """Return what makes the backend of a run: what the launcher's `_target_` names, or one of Hydra's launchers in it.
+
+    Raises:
+        UserError: no such launcher or setting, or the target can't be imported.
+    """
     config = compose_launcher_config(loader, settings, store, workers)
+    try:
+        target = get_object(config.hydra.launcher._target_)
+    except (*CONFIG_ERRORS, ImportError) as error:
+        raise _build_launcher_error(error) from error
+    if not (isinstance(target, type) and issubclass(target, Launcher)):
+        return lambda run: _instantiate_backend(config, run)
+    from convarium.workers.launcher_backend import LauncherBackend
+
+    launch = build_launch_function(config)
+    return lambda run: LauncherBackend(run, launch)
+
+
+def build_launch_function(
+    config: DictConfig, task: Callable[[DictConfig], None] = run_launched_worker
+) -> Callable[[list[list[str]]], None]:
+    """Return `launch(jobs)`: a launcher of Hydra's that does `task` for each job's `+key=value` texts, and blocks.
+
+    Args:
+        config: of the launcher, from `compose_launcher_config`.
+
+    Raises:
+        UserError: Hydra knows no such launcher, or it refuses its settings.
+    """
     try:
         plugin = Plugins.instance().instantiate_launcher(
             hydra_context=HydraContext(
@@ -68,8 +97,7 @@ def build_launcher(
             config=config,
         )
     except (*CONFIG_ERRORS, RuntimeError, ImportError) as error:
-        message = f"{LAUNCHER_GROUP}: {format_config_error(error)}"
-        raise UserError(add_shadowing_hint(message, {OWN_LAUNCHER})) from error
+        raise _build_launcher_error(error) from error
     job_count = 0
 
     def launch(jobs: list[list[str]]) -> None:
@@ -79,6 +107,24 @@ def build_launcher(
         plugin.launch(jobs, initial_job_idx=initial_index)
 
     return launch
+
+
+def _instantiate_backend(config: DictConfig, run: "Run") -> "Backend":
+    try:
+        backend: Backend = instantiate(config.hydra.launcher, run=run, _convert_="all")
+    except CONFIG_ERRORS as error:
+        raise _build_launcher_error(error) from error
+    missing = [name for name in ("submit", "states", "cancel") if not hasattr(backend, name)]
+    if missing:
+        raise UserError(
+            f"{LAUNCHER_GROUP}: {config.hydra.launcher._target_} is neither a launcher of Hydra's nor a backend:"
+            f" it has no {missing[0]}()"
+        )
+    return backend
+
+
+def _build_launcher_error(error: BaseException) -> UserError:
+    return UserError(add_shadowing_hint(f"{LAUNCHER_GROUP}: {format_config_error(error)}", {OWN_LAUNCHER}))
 
 
 class FrozenConfigLoader:
