@@ -126,3 +126,42 @@ def test_a_launcher_of_the_user_s_may_replace_ours_and_is_named(write: Callable[
     file.write_text("foo: 1\n")
     code, _, error = call("plan", "--fast")
     assert (code, error) == (2, f"convarium: hydra/launcher: no launcher: it has no _target_; {line}\n")
+
+
+def test_a_launcher_s_target_may_be_a_backend_of_the_user_s(
+    write: Callable[[str, str], Path], call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is made for the run, gets the settings of its YAML, and its workers make the results."""
+    write("conf/hydra/launcher/mine.yaml", "_target_: my_cluster.ThreadBackend\nqueue: fast\n")
+    write(
+        "my_cluster.py",
+        "from pathlib import Path\n"
+        "from convarium.workers.local_backend import LocalBackend\n"
+        "class ThreadBackend(LocalBackend):\n"
+        "    def __init__(self, run, queue):\n"
+        "        super().__init__(run)\n"
+        "        Path('queue').write_text(queue)\n",
+    )
+    monkeypatch.syspath_prepend(Path.cwd())
+    command = ("run", "architecture=mlp", "dataset=digits", "recipe.epochs=1", "runtime.workers=2", "seed=0,1")
+    code, _, error = call(*command, "hydra/launcher=mine", "hydra.launcher.queue=slow")
+    assert code == 0, error
+    assert Path("queue").read_text() == "slow"
+
+
+@pytest.mark.parametrize(
+    ("target", "line"),
+    [
+        ("my_cluster.missing", "hydra/launcher: "),
+        ("pathlib.Path", "hydra/launcher: "),
+        ("builtins.dict", "is neither a launcher of Hydra's nor a backend: it has no submit()"),
+    ],
+)
+def test_a_target_that_is_no_backend_is_refused_in_one_line(
+    target: str, line: str, write: Callable[[str, str], Path], call: Call
+) -> None:
+    write("conf/hydra/launcher/mine.yaml", f"_target_: {target}\n")
+    code, _, error = call("run", "architecture=mlp", "dataset=digits", "recipe.epochs=1", "hydra/launcher=mine")
+    assert code == 2
+    assert line in error
+    assert error.strip().count("\n") <= 1, error

@@ -111,8 +111,10 @@ def build_launch_function(
 
 def _instantiate_backend(config: DictConfig, run: "Run") -> "Backend":
     try:
-        backend: Backend = instantiate(config.hydra.launcher, run=run, _convert_="all")
-    except CONFIG_ERRORS as error:
+        # Hydra would make a config of a dataclass that it is given, so the run is not among its arguments.
+        build = instantiate(config.hydra.launcher, _partial_=True, _convert_="all")
+        backend: Backend = build(run=run)
+    except Exception as error:
         raise _build_launcher_error(error) from error
     missing = [name for name in ("submit", "states", "cancel") if not hasattr(backend, name)]
     if missing:

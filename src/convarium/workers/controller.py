@@ -83,15 +83,17 @@ def run_plan(
         return _build_statuses(plan, plan_state, "")
     store.prepare()
     run = Run.begin(plan, store, workers)
-    controller = Controller(plan, store, monitor, run, build_backend(run), progress)
-    progress.begin(plan, store, run, plan_state)
     try:
-        return controller.run_until_done()
-    except BaseException:
-        controller.stop()
-        raise
+        controller = Controller(plan, store, monitor, run, build_backend(run), progress)
+        progress.begin(plan, store, run, plan_state)
+        try:
+            return controller.run_until_done()
+        except BaseException:
+            controller.stop()
+            raise
+        finally:
+            progress.end()
     finally:
-        progress.end()
         run.remove()
 
 
