@@ -1,5 +1,6 @@
 """Garbage is what no command asks for; what is done and asked for, and what somebody works on, stays."""
 
+import gzip
 import json
 import os
 from collections.abc import Callable
@@ -114,10 +115,17 @@ def test_what_is_kept_by_its_command_line_stays_and_nothing_else(left: dict[str,
     assert json.loads(call("plan", "--json", *more)[1])["stored"] == 1
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"format": 99}', '{"format": 3, "nodes": [{}], "points": []}'])
-def test_while_a_plan_cant_be_read_nothing_is_unreferenced(text: str, left: dict[str, Path], call: Call) -> None:
-    (plan_file,) = Path("outputs/store/plans").iterdir()
-    plan_file.write_text(text)
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b'{"format": 3}',
+        *(gzip.compress(text) for text in (b"{", b'{"format": 99}', b'{"format": 4, "nodes": [{}]}')),
+    ],
+)
+def test_while_a_plan_cant_be_read_nothing_is_unreferenced(data: bytes, left: dict[str, Path], call: Call) -> None:
+    (plan_file,) = Path("outputs/store/plans").glob("*.plan.json.gz")
+    plan_file.write_bytes(data)
     code, out, error = call("gc", "--unreferenced")
     assert (code, out, error.count("\n")) == (2, "", 1)
     assert str(plan_file) in error
@@ -133,7 +141,7 @@ def test_while_a_plan_cant_be_read_nothing_is_unreferenced(text: str, left: dict
 
 def test_what_an_unreadable_plan_of_a_living_run_asks_for_stays(left: dict[str, Path], call: Call) -> None:
     run = Run.begin(build_plan(compose_points(POINT).check_points()), Store(Path("outputs/store")), 1)
-    run.plan.write_text("{")
+    run.plan.write_bytes(gzip.compress(b"{"))
     code, out, error = call("gc", "--unreferenced", "--keep=architecture=lenet5")
     assert (code, out, error.count("\n")) == (2, "", 1)
     assert f"{run.plan.name} is damaged" in error
