@@ -12,11 +12,14 @@ SOLVE_TOLERANCE = 0.002
 NO_BUDGET: Json = dict.fromkeys(("bytes", "macs", "parameters", "latency", "sparsity"))
 
 
-def assign_budget(steps: Sequence[Json], default: Mapping[str, Any], budget: Mapping[str, Any]) -> Json:
+def assign_budget(steps: Sequence[Json], options: Mapping[str, Any], budget: Mapping[str, Any]) -> Json:
     """Give its order to a step that has a knob for the budget (`_budget_knobs_` of its YAML); return the budget.
 
     The order is `step["budget"]`: quantity, value, knob, candidates (the ends of an interval of floats, or all values),
     close (the tolerance of the solution, as a share of the budget). The dense network has no budget.
+
+    Args:
+        options: the YAML of each step's method, in the order of the steps.
 
     Raises:
         UserError: two quantities at once, no step that could meet it, or a knob that is set as well.
@@ -27,11 +30,11 @@ def assign_budget(steps: Sequence[Json], default: Mapping[str, Any], budget: Map
     if len(limits) > 1:
         raise UserError(f"budget: {' and '.join(limits)} at once; one of them decides a knob, leave the others null")
     ((quantity, value),) = limits.items()
-    step, option, knob = _select_solvable_step(steps, default, quantity)
+    step, option, knob = _select_solvable_step(steps, options, quantity)
     if step[knob] != option[knob]:
         step_name = step.get("name", step["method"].rpartition("/")[2])
         raise UserError(f"budget.{quantity} decides compression.{step_name}.{knob}; leave one of them out")
-    if knob == quantity:
+    if knob == quantity:  # as for sparsity: the budget is the knob's value, there is nothing to solve
         step[knob] = value
     else:
         step["budget"] = {
@@ -45,13 +48,14 @@ def assign_budget(steps: Sequence[Json], default: Mapping[str, Any], budget: Map
 
 
 def _select_solvable_step(
-    steps: Sequence[Json], default: Mapping[str, Any], quantity: str
+    steps: Sequence[Json], options: Mapping[str, Any], quantity: str
 ) -> tuple[Json, Mapping[str, Any], str]:
     """Return the last step with a knob for the quantity, the YAML of its method, and the knob.
 
     A knob that takes any value of an interval is preferred to one of few values.
     """
-    last_steps_first = reversed([*zip(steps, default.values(), strict=True)])
+    # Of two the later step, so that all budgets share the results of the steps before it.
+    last_steps_first = reversed([*zip(steps, options.values(), strict=True)])
     candidates = [
         (step, option, knob) for step, option in last_steps_first for knob in _list_budget_knobs(option, quantity)
     ]

@@ -48,8 +48,8 @@ def check_closed_group(values: Any, group: type, where: str) -> dict[str, Any]:
     return result
 
 
-def check_open_set(values: Any, default: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """Return `values` checked against the YAML they came from: `default`, with its `_check_`; `_x_` keys are left out.
+def check_open_set(values: Any, option: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Return `values` checked against `option`, the YAML they came from, with its `_check_`; `_x_` keys are left out.
 
     Raises:
         UserError: a key the YAML does not have, an `_x_` key that nothing reads, or a value that is not of its
@@ -57,12 +57,12 @@ def check_open_set(values: Any, default: Mapping[str, Any], where: str) -> dict[
     """
     values = _check_mapping(values, where)
     # A misspelt `_refuses_` would be ignored without a word, and its method run where it must not.
-    check_known_keys([key for key in default if _is_private_key(key)], KEYS_ABOUT_A_YAML, where)
-    checks = _check_mapping(default.get("_check_") or {}, f"{where}._check_")
-    knobs = [key for key in default if not _is_private_key(key)]
+    check_known_keys([key for key in option if _is_private_key(key)], KEYS_ABOUT_A_YAML, where)
+    checks = _check_mapping(option.get("_check_") or {}, f"{where}._check_")
+    knobs = [key for key in option if not _is_private_key(key)]
     check_known_keys(checks, knobs, f"{where}._check_")
     check_known_keys([key for key in values if not _is_private_key(key)], knobs, where)
-    return {knob: _check_knob(values.get(knob), default[knob], checks.get(knob), f"{where}.{knob}") for knob in knobs}
+    return {knob: _check_knob(values.get(knob), option[knob], checks.get(knob), f"{where}.{knob}") for knob in knobs}
 
 
 def _check_knob(value: Any, default: Any, check: Any, where: str) -> Any:

@@ -27,8 +27,8 @@ def check_method_names(methods: Sequence[str]) -> None:
             )
 
 
-def parse_steps(values: Any, default: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the steps of one point, checked against their methods' YAML.
+def parse_steps(values: Any, options: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the steps of one point, checked against `options`, the YAML of each step's method.
 
     Raises:
         UserError: a step without a method, a knob's mistake, or an order that a method refuses.
@@ -36,9 +36,9 @@ def parse_steps(values: Any, default: Mapping[str, Any]) -> list[dict[str, Any]]
     steps: list[dict[str, Any]] = []
     first_method_by_property: dict[str, str] = {}
     for name, step_values in (values or {}).items():
-        if name not in (default or {}) or not isinstance(step_values, Mapping) or "method" not in step_values:
+        if name not in (options or {}) or not isinstance(step_values, Mapping) or "method" not in step_values:
             raise UserError(f"compression.{name}: this point has no method '{name}'; add it to compression=[…]")
-        option = default[name]
+        option = options[name]
         step = check_open_set(step_values, option, f"compression.{name}")
         step = _drop_unlisted_terms(step, option, name)
         method = step["method"]

@@ -9,6 +9,7 @@ from typing import Any
 
 from convarium.errors import UserError
 
+# Those of two characters come first: a pattern takes the first alternative that matches.
 OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     "<=": operator.le, ">=": operator.ge, "==": operator.eq, "!=": operator.ne, "<": operator.lt, ">": operator.gt,
     "=": operator.eq,

@@ -14,6 +14,7 @@ from convarium.errors import UserError
 TYPE_NAMES = {bool: "bool", int: "int", float: "float", str: "str", list: "list", dict: "dict", NoneType: "null"}
 MUST_BE_SET = "???"
 TYPE_OF_NAME = {name: kind for kind, name in TYPE_NAMES.items()}
+# The lower end is matched lazily, so that `0...5` ends at .5.
 RANGE_PATTERN = re.compile(r"(-?[\d.]+?(?:e-?\d+)?)?\.\.(-?[\d.]+(?:e-?\d+)?)?")
 
 
@@ -131,6 +132,7 @@ def check_value(value: Any, rule: Rule, where: str) -> Any:
         return _check_choice(value, rule, where)
     if rule.types and type(value) is int and int not in rule.types and float in rule.types:
         value = float(value)
+    # By the exact type, since to isinstance a bool is an int.
     if rule.types and type(value) not in rule.types:
         value_text = repr(value) if isinstance(value, str) else format_value(value)
         raise UserError(f"{where}={value_text} is {TYPE_NAMES.get(type(value), 'no JSON value')}, expected {rule}")

@@ -101,6 +101,7 @@ def list_group_options(group: str) -> list[str]:
     return _list_options_in(group, tuple(list_search_folders("conf")))
 
 
+# Cached by the folders too: ./conf is another one after a change of the working folder.
 @cache
 def _list_options_in(group: str, folders: tuple[Path, ...]) -> list[str]:
     return sorted({name for folder in folders for name in list_config_names(folder / group)})

@@ -157,7 +157,7 @@ def normalise_for_network(data: LabelledImages | None, splits: Splits, header: M
         raise UserError("the dataset has no such images to measure on")
     mean, std = header["input"]["mean"], header["input"]["std"]
     if [*mean, *std] == [*splits.mean, *splits.std]:
-        return data
+        return data  # undoing and redoing the same normalisation would round
     if isinstance(data.images, LazyImages):
         return LabelledImages(data.images.renormalise(tuple(mean), tuple(std)), data.labels)
     pixels = data.images * _shape_as_channels(splits.std) + _shape_as_channels(splits.mean)
