@@ -100,10 +100,13 @@ def test_a_method_that_does_not_fit_is_refused_before_anything_is_stored(
         (["compression=magnitude", "compression.magnitude.terms=[hints]"], "no such term 'hints' (there is kd)"),
         (
             ["compression=magnitude", "compression.magnitude.kd.weight=0.7"],
-            "says nothing without compression.magnitude",
+            "has no effect without compression.magnitude",
         ),
         (["compression=magnitude", "budget.bits=5"], "no such key"),
-        (["compression=[nncodec,magnitude]"], "control/nncodec is a control of the dense network; give it no company"),
+        (
+            ["compression=[nncodec,magnitude]"],
+            "is a control of the dense network; leave out the other methods",
+        ),
     ],
 )
 def test_a_budget_or_a_term_that_can_t_be_is_refused_before_anything_is_stored(

@@ -54,7 +54,7 @@ def broken(path: Path, how: str) -> None:
 
 
 BROKEN = {
-    "latin": " line 2 is no UTF-8: save the file in that encoding",
+    "latin": " line 2 is not UTF-8: save the file in that encoding",
     "dangling": " can't be read: No such file or directory",
     "loop": " can't be read: Too many levels of symbolic links",
     "folder": " can't be read: Is a directory",

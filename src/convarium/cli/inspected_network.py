@@ -127,7 +127,7 @@ def _build_named_network(overrides: Sequence[Override]) -> InspectedNetwork:
         if any(override.group == "dataset" for override in overrides):
             input_spec = build_dataset_input_spec(dataset)
         else:
-            input_spec = select_input_spec(named, architecture, dataset)
+            input_spec = select_input_spec(row, changed, architecture, dataset)
         architecture = factory.condense_architecture({**architecture, **input_spec.architecture_values})
         if input_spec.width:  # a dry run takes square images only
             network = factory.build_architecture(architecture, "meta").eval()
