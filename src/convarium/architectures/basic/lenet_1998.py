@@ -57,6 +57,7 @@ class PartialConvolution(nn.Module):
         for number, input_maps in enumerate(C3_INPUT_MAPS):
             maps, inputs = len(input_maps), torch.tensor(sum(input_maps, ()))
             self.parts.append(nn.Conv2d(len(inputs), maps, 5, groups=maps))
+            # Not persistent: every tensor of the state dict counts as bytes of the file.
             self.register_buffer(f"inputs{number}", inputs, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:

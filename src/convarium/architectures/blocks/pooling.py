@@ -53,7 +53,7 @@ class StochasticPool2d(nn.Module):
 
 def _compute_sampling_weights(windows: Tensor) -> Tensor:
     """Return the weight of each activation of a window; 1 for all where none is positive."""
-    weights = windows.detach().relu()
+    weights = windows.detach().relu()  # the gradient goes through the drawn activation alone
     has_positive = weights.sum(-1, keepdim=True) > 0
     return torch.where(has_positive, weights, 1.0)
 

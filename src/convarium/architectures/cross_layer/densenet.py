@@ -81,10 +81,12 @@ def densenet_cifar(
         start, count, reduction = 16, (depth - 4) // 3, 1.0
     widths = list_block_widths(start, growth, count, reduction)
     last_width = widths[-1][-1]
-    stem = {"conv1": layers.conv(in_chans, start)}
     blocks = build_stages(partial(build_layer_or_transition, layers, compressed), start, widths)
     last_act = {"bn": layers.norm_before_act(last_width), "relu": layers.act(last_width)}
-    return assemble_network(stem, blocks, last_act, layers.head(last_width, num_classes))
+    head = layers.head(last_width, num_classes)
+    # Built last: another order of random draws would give a seed other initial weights.
+    stem = {"conv1": layers.conv(in_chans, start)}
+    return assemble_network(stem, blocks, last_act, head)
 
 
 def densenet264(in_chans: int, num_classes: int, img_size: int) -> nn.Module:

@@ -142,10 +142,10 @@ def _set_gate_bias(network: nn.Sequential, gate_bias: float) -> nn.Module:
 
 
 def _compute_last_side(img_size: int) -> int:
-    """Return the side of the last maps of `highway_mnist`."""
+    """Return the side of the last maps of `highway_mnist`, whose poolings round up."""
     side = img_size - 4
     for kernel in (3, 3, 2):
-        side = max(ceil((side - kernel) / POOL_STRIDE), 0) + 1
+        side = ceil((side - kernel) / POOL_STRIDE) + 1
     return side
 
 

@@ -48,8 +48,9 @@ def wide_resnet(depth: int, width: int, in_chans: int, num_classes: int, img_siz
     layers = LayerChoice(**chosen)
     widths = [[channels * width] * ((depth - 4) // 6) for channels in (16, 32, 64)]
     last_width = 64 * width
-    stem = {"conv1": layers.conv(in_chans, 16)}
     blocks = build_stages(partial(PreactivationBlock, layers), 16, widths)
+    # Built after the blocks: another order of random draws would give a seed other initial weights.
+    stem = {"conv1": layers.conv(in_chans, 16)}
     last_act = {"bn": layers.norm_before_act(last_width), "relu": layers.act(last_width)}
     return assemble_network(stem, blocks, last_act, layers.head(last_width, num_classes))
 

@@ -64,7 +64,8 @@ def bn_inception(in_chans: int, num_classes: int, img_size: int, projection: int
         conv3=unit(64, 192, 3),
         pool2=nn.MaxPool2d(3, 2, ceil_mode=True),
     )
-    inputs, side = 192, (img_size + 1) // 8
+    inputs = 192
+    side = (img_size + 1) // 8  # of the maps after the stem
     for name, widths in MODULE_WIDTHS.items():
         if name in MODULES_WITH_OTHER_PROJECTION:
             widths = widths._replace(projection=projection)

@@ -73,6 +73,7 @@ class Residual(nn.Module):
         self.expand = nn.Conv2d(self.columns.width, inputs * (1 if linear else layers.pieces), 1)
         self.act = nn.Identity() if linear else layers.act(inputs)
         self.scale = 1.0 if linear else kind.scale
+        # A linear module adds the plain input: no activation after the sum takes pieces of it.
         self.activation = "relu" if linear else layers.activation
 
     def forward(self, x: Tensor) -> Tensor:
