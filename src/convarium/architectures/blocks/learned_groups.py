@@ -19,7 +19,7 @@ MIN_SQUARED_NORM = 1e-12  # the square root has no finite gradient at 0
 
 
 class Connections(nn.Module):
-    """Which inputs each group of filters has: initially all, from half of training on one of every `condensation`."""
+    """Which inputs each group of filters has: initially all, after half the training one of every `condensation`."""
 
     kept: Tensor
 

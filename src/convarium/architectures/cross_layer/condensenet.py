@@ -185,7 +185,7 @@ SUPPORTED_LAYERS = {key: LAYER_RULES[key] for key in ("pooling", "dropout")}
 
 
 def _make_builder(name: str, stride: int, depths: Sequence[int], growths: Sequence[int], groups: int = 4) -> Builder:
-    # The paper's networks have as many groups as inputs of which one is kept (C = G).
+    # In the paper's networks the condensation factor equals the number of groups (C = G).
     build = partial(condensenet, name, stride, depths=depths, growths=growths, groups=groups, condensation=groups)
     return Builder(build, KWARG_RULES, SUPPORTED_LAYERS, condensed_kwargs={"form": "grouped"})
 

@@ -13,7 +13,6 @@ from convarium.architectures.builder import Builder
 from convarium.architectures.image_sizes import check_min_image_size
 
 BOTTLENECK_FACTOR = 4
-BC_VARIANTS = {"densenet_bc_100": (100, 12), "densenet_bc_250_24": (250, 24), "densenet_bc_190_40": (190, 40)}
 
 
 class DenseLayer(nn.Module):
@@ -63,7 +62,7 @@ def list_block_widths(start: int, growth: int, count: int, reduction: float) -> 
 
 
 def densenet_cifar(
-    depth: int, growth: int, compressed: bool, in_chans: int, num_classes: int, img_size: int, **chosen: Any
+    name: str, depth: int, growth: int, compressed: bool, in_chans: int, num_classes: int, img_size: int, **chosen: Any
 ) -> nn.Module:
     """DenseNet of three dense blocks for 32x32 images.
 
@@ -73,7 +72,7 @@ def densenet_cifar(
     Raises:
         UserError: images smaller than 4 pixels.
     """
-    check_min_image_size(f"densenet{'_bc' * compressed}_{depth}_{growth}", 4, img_size)
+    check_min_image_size(name, 4, img_size)
     layers = LayerChoice(**chosen)
     if compressed:
         start, count, reduction = 2 * growth, (depth - 4) // 6, 0.5
@@ -109,9 +108,14 @@ def densenet264(in_chans: int, num_classes: int, img_size: int) -> nn.Module:
     return network
 
 
-BUILDERS = {
-    name: Builder(partial(densenet_cifar, depth, growth, True), KWARG_RULES, LAYER_RULES)
-    for name, (depth, growth) in BC_VARIANTS.items()
+CIFAR_VARIANTS = {  # depth, growth, whether compressed
+    "densenet_40_12": (40, 12, False),
+    "densenet_bc_100": (100, 12, True),
+    "densenet_bc_190_40": (190, 40, True),
+    "densenet_bc_250_24": (250, 24, True),
 }
-BUILDERS["densenet_40_12"] = Builder(partial(densenet_cifar, 40, 12, False), KWARG_RULES, LAYER_RULES)
+BUILDERS = {
+    name: Builder(partial(densenet_cifar, name, depth, growth, compressed), KWARG_RULES, LAYER_RULES)
+    for name, (depth, growth, compressed) in CIFAR_VARIANTS.items()
+}
 BUILDERS["densenet264"] = Builder(densenet264, {})

@@ -92,7 +92,7 @@ def _list_columns(widths: ModuleWidths, side: int) -> list[Column]:
         Column(double_3x3, stride=stride),
     ]
     if widths.halves_maps:
-        # Of an odd side, the convolutions leave one pixel more than a pooling without padding.
+        # On an odd side, the padded convolutions leave one pixel more than an unpadded pooling.
         return [*columns, Column((), widths.pool, stride, pool_padding=side % 2)]
     return [Column(((widths.single, 1),)), *columns, Column(((widths.projection, 1),), widths.pool)]
 
