@@ -15,7 +15,7 @@ from architectures.descriptions import (
 )
 from convarium.architectures import factory
 from convarium.architectures.blocks.layers import LayerChoice
-from convarium.architectures.cross_layer.d3net import MultiDilated, d2_block
+from convarium.architectures.cross_layer.d3net import MultiDilated, build_d2_block
 from convarium.errors import UserError
 
 Offsets = set[tuple[int, int]]
@@ -62,7 +62,7 @@ def wider(offsets: Offsets, dilation: int) -> Offsets:
 
 def test_a_block_has_a_bottleneck_only_where_its_input_is_wider() -> None:
     layers = LayerChoice()
-    assert len(d2_block(layers, 144, 36, 28)) + 1 == len(d2_block(layers, 145, 36, 28))
+    assert len(build_d2_block(layers, 144, 36, 28)) + 1 == len(build_d2_block(layers, 145, 36, 28))
 
 
 @pytest.mark.parametrize(("head", "shape"), [("images", (2, 5)), ("pixels", (2, 5, 29, 40))])

@@ -19,16 +19,16 @@ Sizes = tuple[int, int, int]
 
 def pyramidal(inputs: int, outputs: int, stride: int) -> nn.Module:
     inner, shortcut = (
-        pyramidnet.basic_branch(LAYERS, inputs, outputs, stride),
+        pyramidnet.build_basic_branch(LAYERS, inputs, outputs, stride),
         pyramidnet.Shortcut(LAYERS, inputs, outputs, stride),
     )
     return pyramidnet.Residual(lambda *_: inner, lambda *_: shortcut, inputs, outputs, stride)
 
 
 BLOCKS: dict[str, tuple[Any, str]] = {
-    "resnet": (lambda *sizes: resnet_cifar.Block(LAYERS, *sizes), "bn2"),
-    "wide": (lambda *sizes: wide_resnet.Block(LAYERS, *sizes), "conv2"),
-    "resnext": (lambda *sizes: resnext_cifar.Block(8, LAYERS, *sizes), "bn3"),
+    "resnet": (lambda *sizes: resnet_cifar.BasicBlock(LAYERS, *sizes), "bn2"),
+    "wide": (lambda *sizes: wide_resnet.PreactivationBlock(LAYERS, *sizes), "conv2"),
+    "resnext": (lambda *sizes: resnext_cifar.ResNeXtBlock(8, LAYERS, *sizes), "bn3"),
     "pyramidal": (pyramidal, "inner.6"),
 }
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from convarium.architectures.blocks.attention import LAYER_RULES, Layer, initialise_linear_layers
+from convarium.architectures.blocks.attention import LAYER_RULES, EncoderLayer, initialise_linear_layers
 from convarium.architectures.builder import Builder, int_between
 from convarium.errors import UserError
 
@@ -81,7 +81,7 @@ class Up(nn.Module):
 class Coupled(nn.Module):
     """A bottleneck and an encoder layer that see each other, then a bottleneck that sees what the layer made of it."""
 
-    def __init__(self, inputs: int, outputs: int, stride: int, pool: int, last: bool, layer: Layer) -> None:
+    def __init__(self, inputs: int, outputs: int, stride: int, pool: int, last: bool, layer: EncoderLayer) -> None:
         super().__init__()
         width = layer.norm1.normalized_shape[0]
         self.first = Bottleneck(inputs, outputs, stride, projects=inputs != outputs)
@@ -174,7 +174,7 @@ def conformer(
     """
     if width % heads or channels % 4:
         raise UserError(f"{name}: width={width} must be a multiple of heads={heads}, channels={channels} of 4")
-    layer = partial(Layer, width, heads, 4 * width, activation, dropout)
+    layer = partial(EncoderLayer, width, heads, 4 * width, activation, dropout)
     return Conformer(in_chans, num_classes, channels, width, stages, layer)
 
 

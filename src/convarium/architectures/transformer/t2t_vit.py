@@ -11,7 +11,7 @@ from random import Random
 import torch
 from torch import Tensor, nn
 
-from convarium.architectures.blocks.attention import LAYER_RULES, Layer, Mlp, attend, initialise_linear_layers
+from convarium.architectures.blocks.attention import LAYER_RULES, EncoderLayer, Mlp, attend, initialise_linear_layers
 from convarium.architectures.blocks.dropout import build_dropout as make_dropout
 from convarium.architectures.builder import Builder, int_between, list_of, one_of
 from convarium.errors import UserError
@@ -87,7 +87,7 @@ class T2tVit(nn.Module):
     positions: Tensor
 
     def __init__(
-        self, splits: list[nn.Unfold], tokens: list[nn.Module], layers: list[Layer], count: int, width: int
+        self, splits: list[nn.Unfold], tokens: list[nn.Module], layers: list[EncoderLayer], count: int, width: int
     ) -> None:
         super().__init__()
         self.splits = nn.ModuleList(splits)
@@ -164,7 +164,9 @@ def t2t_vit(
         TokenLayer(channels, token_width, seed if tokens == "performer" else None, activation, dropout)
         for seed, channels in enumerate(inputs[:-1])
     ]
-    layers = [Layer(width, heads, ratio * width, activation, dropout, bias=False, eps=1e-5) for _ in range(depth)]
+    layers = [
+        EncoderLayer(width, heads, ratio * width, activation, dropout, bias=False, eps=1e-5) for _ in range(depth)
+    ]
     network = T2tVit(splits, [*made, nn.Linear(inputs[-1], width)], layers, sides[-1] ** 2 + 1, width)
     network.head = nn.Linear(width, num_classes)
     initialise_linear_layers(network)
