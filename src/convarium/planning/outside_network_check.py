@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from convarium.architectures import factory
+from convarium.architectures.dry_run import WRITES_INTO_IMAGES_MESSAGE
 from convarium.architectures.unsaved_tensors import find_unsaved_tensors
 from convarium.coding.site_streams import STORED_DTYPES
 from convarium.cost.macs import count_macs
@@ -36,7 +37,7 @@ def dry_run_network(architecture: Json, bare: nn.Module) -> None:
 
     Args:
         architecture: as the config describes it.
-        bare: the same network from `factory.dry_run_architecture`, on the meta device; it is not changed.
+        bare: the same network from `dry_run_architecture`, on the meta device; it is not changed.
 
     Raises:
         UserError: the network has tensors that a file can't hold, values that change from one build to the next,
@@ -165,7 +166,7 @@ class _DryRun:
             logits = network(images)
         # Compared by value: a write through `.data` leaves no trace in the tensor's version.
         if not torch.equal(images, images_before):
-            raise UserError(factory.WRITES_INTO_IMAGES_MESSAGE.format(owner=self.owner))
+            raise UserError(WRITES_INTO_IMAGES_MESSAGE.format(owner=self.owner))
         expected_shape = (len(images), self.classes)
         if not isinstance(logits, Tensor):
             output = f"a {type(logits).__name__}"
