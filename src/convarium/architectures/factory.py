@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from convarium.architectures import own_networks, small_stem, weight_norm_folding
-from convarium.architectures.builder import check_kwargs, int_between, one_of, suggest_key
+from convarium.architectures.builder import MAX_VALUE_CHARS, check_kwargs, int_between, one_of, suggest_key
 from convarium.architectures.image_sizes import UnfitImagesError
 from convarium.architectures.name_suggestions import check_architecture_name
 from convarium.architectures.unsaved_tensors import move_network
@@ -28,7 +28,6 @@ KEY_RULES = {
     "stem": one_of("native", "small"),
     "kwargs": None,  # each builder has its own rules
 }
-MAX_VALUE_CHARS = 80
 MISSING_VALUE = "???"  # how Hydra writes a value that must be given
 UNEXPECTED_KWARG = re.compile(r"unexpected keyword argument '(\w+)'")
 
@@ -93,7 +92,7 @@ def fetch_pretrained(architecture: Mapping[str, Any]) -> Weights:
 
 
 def find_native_sizes(source: str, name: str) -> dict[str, int]:
-    """Return in_chans, num_classes and img_size that a library made a network for; empty where none are published."""
+    """Return in_chans, num_classes and img_size that a library made a network for; empty where it does not say."""
     if source == "own" or name not in list_architecture_names(source):
         return {}
     sizes = _import_library(source).find_native_sizes(name)

@@ -21,13 +21,12 @@ from convarium.architectures.unsaved_tensors import find_unsaved_tensors
 from convarium.coding.site_streams import STORED_DTYPES
 from convarium.cost.macs import count_macs
 from convarium.datasets.splits import to_channels_last
-from convarium.errors import UserError
+from convarium.errors import UserError, format_first_line
 from convarium.lookup import find_named_packages
 from convarium.representations import parametrization
 
 TRAINING_STEPS = 2  # the second runs on what the first left in the network, such as a graph that is freed by then
 LOGIT_TOLERANCE = 1e-4  # relative and, as a share of the largest logit, absolute
-MAX_REASON_CHARS = 200
 
 Json = Mapping[str, Any]
 
@@ -183,8 +182,7 @@ class _DryRun:
         try:
             yield
         except Exception as error:
-            lines = str(error).strip().splitlines() or [type(error).__name__]
-            raise UserError(f"{self.owner} {problem}: {lines[0][:MAX_REASON_CHARS]}") from None
+            raise UserError(f"{self.owner} {problem}: {format_first_line(error)}") from None
 
 
 def _build_with_seed(architecture: Json, seed: int) -> nn.Module:
