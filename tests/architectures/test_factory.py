@@ -53,6 +53,10 @@ def side_after_stem(network: nn.Module, layer: str, side: int) -> int:
         ({"name": "mlp", "kwargs": {"hidden": [0]}}, "expected a list of 0 to 16"),
         ({"name": "mlp", "kwargs": {"hidden": [10**9]}}, "each a whole number in 1..65536"),
         ({"name": "mlp", "kwargs": {"activation": "print"}}, "expected one of relu"),
+        (
+            {"name": "t2t_vit_14", "kwargs": {"kernels": [64] * 4, "strides": [64] * 4}},
+            "^t2t_vit_14 needs images of at least 16777216 pixels a side, dataset.img_size is 28$",
+        ),
         ({"stem": "small"}, "architecture.stem=small: lenet5 is made for small images already"),
         (
             {"source": "timm", "name": "resnet10t", "kwargs": {"pretrained": True}},

@@ -9,14 +9,14 @@ from torch import nn
 from convarium.architectures.builder import ArgumentRule, int_between, number_between, one_of
 from convarium.architectures.weights import Weights
 
-IMAGENET_CLASSES = 1000  # for a network that timm publishes without a classifier, whose classes it gives as 0
+IMAGENET_CLASSES = 1000  # of a network that timm publishes without a classifier, which has 0 classes
 KWARG_RULES = {
     "drop_rate": number_between(0, 0.99),
     "drop_path_rate": number_between(0, 0.99),
     "global_pool": one_of("avg", "max", "avgmax", "catavgmax", "token"),
-    "conv_stride_mode": one_of("dw", "1x1"),  # CoAtNet and its kin: which convolution of a block has the stride
+    "conv_stride_mode": one_of("dw", "1x1"),  # of CoAtNet and the like: which convolution of a block strides
     "patch_size": int_between(1, 64),  # of transformers and ConvNeXt: smaller ones for smaller images
-    "window_size": int_between(1, 64),  # of Swin and its kin
+    "window_size": int_between(1, 64),  # of Swin and the like
     "output_stride": ArgumentRule("8, 16 or 32", lambda value: type(value) is int and value in (8, 16, 32)),
 }
 

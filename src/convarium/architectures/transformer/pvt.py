@@ -6,7 +6,6 @@ positions.
 
 from collections.abc import Sequence
 from functools import partial
-from itertools import count
 
 import torch
 from torch import Tensor, nn
@@ -140,30 +139,20 @@ def pvt(
     # The last stage's tokens begin with the class token, so they are no map that a convolution could reduce.
     if not is_divisible or reductions[-1] > 1:
         raise UserError(f"{name}: each width must be a multiple of its heads, and the last of reductions 1")
-    min_size = next(size for size in count(1) if _is_large_enough(size, patch, reductions))
+    strides = [patch * 2**index for index in range(len(depths))]  # pixels of the image for each token
+    min_size = max(stride * reduction for stride, reduction in zip(strides, reductions, strict=True))
     check_min_image_size(name, min_size, img_size)
     stages, inputs = [], in_chans
-    for index, side in enumerate(_list_map_sides(img_size, patch, len(depths))):
+    for index, stride in enumerate(strides):
         width, hidden = widths[index], ratios[index] * widths[index]
         layers = [
             ReducedLayer(width, heads[index], hidden, reductions[index], activation, dropout)
             for _ in range(depths[index])
         ]
         is_last = index == len(depths) - 1
-        stages.append(PvtStage(inputs, width, patch if index == 0 else 2, side, is_last, layers))
+        stages.append(PvtStage(inputs, width, patch if index == 0 else 2, img_size // stride, is_last, layers))
         inputs = width
     return Pvt(stages, widths[-1], num_classes)
-
-
-def _list_map_sides(img_size: int, patch: int, stages: int) -> list[int]:
-    """Return the side of each stage's map in tokens."""
-    return [img_size // patch // 2**stage for stage in range(stages)]
-
-
-def _is_large_enough(img_size: int, patch: int, reductions: Sequence[int]) -> bool:
-    """Whether each stage's map has at least one place left when attention reduces it."""
-    sides = _list_map_sides(img_size, patch, len(reductions))
-    return all(side >= reduction for side, reduction in zip(sides, reductions, strict=True))
 
 
 KWARG_RULES = {

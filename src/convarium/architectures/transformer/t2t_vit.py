@@ -6,7 +6,6 @@ Table 8 of the review prints the MACs and accuracies of the paper's first versio
 import math
 from collections.abc import Sequence
 from functools import partial
-from itertools import count
 from random import Random
 
 import torch
@@ -176,8 +175,7 @@ def t2t_vit(
         raise UserError(f"{name}: kernels and strides must have one length, and no stride be larger than its kernel")
     if width % heads:
         raise UserError(f"{name}: width={width} is not a multiple of heads={heads}")
-    min_size = next(size for size in count(1) if min(_list_map_sides(size, kernels, strides)) > 0)
-    check_min_image_size(name, min_size, img_size)
+    check_min_image_size(name, _find_min_image_size(kernels, strides), img_size)
     splits, token_layers = [], list[nn.Module]()
     channels = in_chans
     for index, (kernel, stride) in enumerate(zip(kernels, strides, strict=True)):
@@ -190,8 +188,8 @@ def t2t_vit(
             token_layers.append(TokenLayer(inputs, token_width, seed, activation, dropout))
         channels = token_width
     layers = [Layer(width, heads, ratio * width, activation, dropout, bias=False, eps=1e-5) for _ in range(depth)]
-    sides = _list_map_sides(img_size, kernels, strides)
-    network = T2tVit(splits, token_layers, layers, sides[-1] ** 2 + 1, width)
+    tokens_per_side = _find_tokens_per_side(img_size, kernels, strides)
+    network = T2tVit(splits, token_layers, layers, tokens_per_side**2 + 1, width)
     network.head = nn.Linear(width, num_classes)
     initialise_linear_layers(network)
     return network
@@ -202,13 +200,22 @@ def _compute_padding(kernel: int, stride: int) -> int:
     return (kernel - stride + 1) // 2
 
 
-def _list_map_sides(img_size: int, kernels: Sequence[int], strides: Sequence[int]) -> list[int]:
-    """Return the side of the image and of the map behind each soft split, below 1 where the window doesn't fit."""
-    sides = [img_size]
+def _find_tokens_per_side(img_size: int, kernels: Sequence[int], strides: Sequence[int]) -> int:
+    """Return the side of the map behind the last soft split."""
+    side = img_size
     for kernel, stride in zip(kernels, strides, strict=True):
-        padded_side = sides[-1] + 2 * _compute_padding(kernel, stride)
-        sides.append((padded_side - kernel) // stride + 1)
-    return sides
+        padded_side = side + 2 * _compute_padding(kernel, stride)
+        side = (padded_side - kernel) // stride + 1
+    return side
+
+
+def _find_min_image_size(kernels: Sequence[int], strides: Sequence[int]) -> int:
+    """Return the smallest side of an image of which one token is left behind the last soft split."""
+    side = 1
+    for kernel, stride in reversed(list(zip(kernels, strides, strict=True))):
+        padded_side = kernel + (side - 1) * stride
+        side = max(1, padded_side - 2 * _compute_padding(kernel, stride))
+    return side
 
 
 KWARG_RULES = {
