@@ -10,6 +10,7 @@ from torch.nn.parameter import is_lazy
 from convarium.architectures import factory
 from convarium.architectures.image_sizes import UnfitImagesError, find_larger_size
 from convarium.architectures.tied_tensors import find_memory_overlap
+from convarium.datasets.splits import to_channels_last
 from convarium.errors import UserError, format_first_line
 
 WRITES_INTO_IMAGES_MESSAGE = (
@@ -42,8 +43,6 @@ def accepts_image_size(architecture: Mapping[str, Any], img_size: int) -> bool:
 
 
 def _dry_run(architecture: Mapping[str, Any]) -> nn.Module:
-    from convarium.datasets.splits import to_channels_last
-
     name, num_classes = architecture["name"], architecture["num_classes"]
     network = factory.build_architecture(architecture, "meta").eval()
     _check_no_lazy_layers(network, name)
