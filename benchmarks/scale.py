@@ -74,7 +74,7 @@ def measure_takes(folder: Path, points: int, workers: int, takes: int) -> dict[s
     from convarium.workers.run_file import Run
     from convarium.workers.worker import Worker
 
-    run_stage._load_stage = lambda stage, threads: lambda config, parents, runtime: {"metrics": {}}  # type: ignore[assignment]
+    run_stage._load_stage = lambda stage, threads: lambda config, parents, runtime: {"metrics": {}}
     store = Store(folder / "store")
     store.prepare()
     plan = build_wide_plan(points)
@@ -108,7 +108,7 @@ def measure_takes(folder: Path, points: int, workers: int, takes: int) -> dict[s
             is_counting = False
             run.stop()
 
-    Worker._run_leased = run_leased_and_count
+    Worker._run_leased = run_leased_and_count  # type: ignore[method-assign]
     worker.run_ready_nodes()
     figures = {"cpu_ms": 1000 * (time.process_time() - start[0]) / takes, "operations": operations / takes}
     for pid in others:

@@ -26,6 +26,12 @@ class StageFailed(Exception):
     """A stage could not finish (the loss became NaN, a child process died), said in one line. Exit code 1."""
 
 
+def format_first_line(error: Exception, max_chars: int = 200) -> str:
+    """Return the first line of an error's message, or its type where it has none."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0][:max_chars]
+
+
 def is_interrupt(error: BaseException | None) -> bool:
     """Whether an error is a KeyboardInterrupt, or came of one: Lightning makes SystemExit or ValueError of it."""
     while error is not None and not isinstance(error, KeyboardInterrupt):

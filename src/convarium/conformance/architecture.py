@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from convarium.architectures import factory
+from convarium.architectures.dry_run import dry_run_architecture
 from convarium.compose.points import compose_points
 from convarium.conformance.tensor_comparison import compute_logits, has_same_state
 from convarium.cvm import container
@@ -113,7 +114,7 @@ def find_refusal(described: dict[str, Any]) -> str:
     """Return why it does not take images of its size; any other failure than a refusal is raised."""
     try:
         with allow_packages(find_named_packages(described)):
-            factory.dry_run_architecture(described)
+            dry_run_architecture(described)
     except UserError as error:
         return str(error)
     return ""

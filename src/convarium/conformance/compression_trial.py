@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from convarium.architectures import factory
+from convarium.architectures.dry_run import dry_run_architecture
 from convarium.compose.points import compose_points
 from convarium.compression import run_phases
 from convarium.conformance.architecture import build_file_header, build_seeded_network, image_shape_of
@@ -71,7 +72,7 @@ def try_compression(described: Mapping[str, Any], method: str) -> CompressionTri
 def _compress_network(described: Mapping[str, Any], method: str, folder: Path) -> nn.Module:
     """Refuse, or run the method's phases on dense.cvm and write compressed.cvm, as a stage of a run does."""
     step = _compose_step(method)
-    run_phases.check_compression_step(factory.dry_run_architecture(described), step)
+    run_phases.check_compression_step(dry_run_architecture(described), step)
     runtime = Runtime(
         folder=folder, checkpoint_folder=folder, threads=1, accelerator="cpu", data_root=None,
         report=lambda **figures: None, check_lease=lambda: None, run_fresh=lambda *_: None,

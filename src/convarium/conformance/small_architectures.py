@@ -5,7 +5,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from convarium.architectures import factory
+from convarium.architectures.dry_run import accepts_image_size, dry_run_architecture
 from convarium.config.option_file import read_option
 from convarium.config.search_path import list_search_folders
 
@@ -38,6 +38,6 @@ def describe_small_form(option: str, classes: int = 10, sides: Sequence[int] = I
         UserError: it takes none of them; why not the largest, in one line.
     """
     described = read_architecture_file(option) | {"in_chans": 3, "num_classes": classes}
-    side = next((side for side in sides if factory.accepts_image_size(described, side)), sides[-1])
-    factory.dry_run_architecture({**described, "img_size": side})
+    side = next((side for side in sides if accepts_image_size(described, side)), sides[-1])
+    dry_run_architecture({**described, "img_size": side})
     return {**described, "img_size": side}
