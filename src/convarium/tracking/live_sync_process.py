@@ -8,17 +8,14 @@ import json
 import os
 import sys
 import time
-from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from select import select
-from typing import Any
 
 from convarium.errors import UserError
 from convarium.planning.plan import Plan
 from convarium.store.store import Store
-from convarium.tracking.run_group import RunGroup
-from convarium.tracking.tracker_sync import TrackerSync
+from convarium.tracking.tracker_sync import TrackerSync, build_plan_sync
 
 MIN_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 2.0, 60.0
 PAUSE_TO_WORK_RATIO = 20.0  # a pause is so many times as long as the sync before it
@@ -29,7 +26,8 @@ def main() -> None:
     _lower_priority()
     request = json.loads(sys.stdin.readline())
     plan = Plan.read(Path(request["plan"]))
-    sync = _build_sync(request, plan)
+    store = Store(Path(request["store"]))
+    sync = build_plan_sync(store, request["uri"], request["experiment"], plan, request["sweep"])
     signatures = [signature for point in plan.points for signature in point.figure_signatures]
     synced = frozenset[str]()
     problem = ""
@@ -51,15 +49,6 @@ def main() -> None:
         pause_seconds = PAUSE_TO_WORK_RATIO * (time.monotonic() - started)
         pause_seconds = min(max(pause_seconds, MIN_PAUSE_SECONDS), MAX_PAUSE_SECONDS)
         _print_message(problem)
-
-
-def _build_sync(request: Mapping[str, Any], plan: Plan) -> TrackerSync:
-    group = RunGroup(plan, request["sweep"])
-    store = Store(Path(request["store"]))
-    if len(plan.points) > 1:
-        return TrackerSync(store, request["uri"], request["experiment"], group=group)
-    # A single point has no parent run, which would only repeat it.
-    return TrackerSync(store, request["uri"], request["experiment"], only_networks=group.network_signatures)
 
 
 def _sync_once(sync: TrackerSync, with_reports: bool) -> str:
