@@ -23,6 +23,18 @@ def build_experiment_tags() -> Mapping[str, str]:
     return {"mlflow.experimentKind": "custom_model_development", VIEW_TAG: json.dumps(envelope)}
 
 
+def is_unedited_view(tag: str) -> bool:
+    """Whether an experiment's tag is the view as some version of Convarium wrote it.
+
+    MLflow's page writes the current time as `updatedAt` when a user changes a view.
+    """
+    try:
+        envelope = json.loads(tag)
+    except ValueError:
+        return False
+    return isinstance(envelope, dict) and envelope.get("updatedAt") == CREATED_AT_MILLISECONDS
+
+
 def format_view_link(address: str, experiment: str) -> str:
     """Return the address of the view in a server's page."""
     return f"{address.rstrip('/')}/#/experiments/{experiment}/runs?viewStateShareKey={VIEW_KEY}&compareRunsMode=CHART"
@@ -32,7 +44,7 @@ def _build_view_state() -> Mapping[str, object]:
     """Return the view as MLflow's page stores it: pipelines alone, ungrouped, none of them hidden."""
     return {
         "searchFilter": "tags.`convarium.kind` != 'sweep'",
-        "orderByKey": "metrics.`accuracy`",
+        "orderByKey": "metrics.`validation_accuracy`",  # selection reads validation only
         "orderByAsc": False,
         "runsHiddenMode": "SHOW_ALL",
         "useGroupedValuesInCharts": False,

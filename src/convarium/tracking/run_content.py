@@ -116,12 +116,12 @@ def name_networks(results: Sequence[NetworkResult]) -> dict[str, str]:
 def build_content(entry: NetworkEntry, store: Store, planned_overrides: PlannedOverrides) -> RunContent:
     """Return the content of an entry; `planned_overrides` as `row_details.read_planned_overrides` returns them."""
     records = [record for signature in entry.stage_signatures if (record := store.find_record(signature))]
-    ended_ms = max(_get_end_ms(record) for record in records)
+    ended_ms = max(get_end_ms(record) for record in records)
     bytes_by_kind = row_details.average_bytes_by_kind([entry.result], store)
     epoch_metrics, phase_starts = _read_epoch_metrics(records, store)
     command = row_details.format_run_command([entry.result], planned_overrides)
     return RunContent(
-        started_ms=_get_start_ms(records[0]),
+        started_ms=get_start_ms(records[0]),
         ended_ms=ended_ms,
         params=format_params(entry.result.config),
         final_metrics=_collect_final_metrics(entry.result, records, bytes_by_kind, ended_ms),
@@ -141,8 +141,23 @@ def format_params(config: Mapping[str, Any]) -> dict[str, str]:
     for key, value in flat_config.items():
         if value is not None:
             text = value if isinstance(value, str) else canonical_json(value)
-            params[_shorten_text(key, MAX_KEY_CHARS)] = _shorten_text(text, MAX_VALUE_CHARS)
+            params[shorten_text(key, MAX_KEY_CHARS)] = shorten_text(text, MAX_VALUE_CHARS)
     return params
+
+
+def get_start_ms(record: Json) -> int:
+    """Return when a stage was started, in ms since 1970, from its record."""
+    return int(1000 * datetime.fromisoformat(str(record["started"])).timestamp())
+
+
+def get_end_ms(record: Json) -> int:
+    """Return when a stage ended, in ms since 1970, from its record."""
+    return get_start_ms(record) + int(1000 * float(record["seconds"]))
+
+
+def shorten_text(text: str, max_chars: int) -> str:
+    """Return a text of at most so many characters, whose last one says where it was cut."""
+    return text if len(text) <= max_chars else f"{text[: max_chars - 1]}…"
 
 
 def _build_entry(result: NetworkResult, name: str, store: Store) -> NetworkEntry:
@@ -221,7 +236,7 @@ def _iterate_epoch_reports(records: Sequence[Json], store: Store) -> Iterator[tu
     for record in records:
         folder = store.find_folder(record["signature"])
         reports = curves.read_reports(ResultFolder(folder).curves) if folder else []
-        time_ms = float(_get_start_ms(record))
+        time_ms = float(get_start_ms(record))
         for report in reports:
             if "epoch" in report:
                 time_ms += 1000 * float(report.get("seconds") or 0)
@@ -262,21 +277,9 @@ def _build_tags(entry: NetworkEntry, records: Sequence[Json], command: str | Non
     }
     if git.get("sha"):
         tags["mlflow.source.git.commit"] = str(git["sha"])
-    return {key: _shorten_text(value, MAX_VALUE_CHARS) for key, value in tags.items()}
+    return {key: shorten_text(value, MAX_VALUE_CHARS) for key, value in tags.items()}
 
 
 def _format_note(entry: NetworkEntry, command: str | None) -> str:
     command_block = f"\n\n```\n{command}\n```" if command else ""
     return f"**{entry.name}**{command_block}\n\n`convarium show {entry.signature}` tells how it was made."
-
-
-def _get_start_ms(record: Json) -> int:
-    return int(1000 * datetime.fromisoformat(str(record["started"])).timestamp())
-
-
-def _get_end_ms(record: Json) -> int:
-    return _get_start_ms(record) + int(1000 * float(record["seconds"]))
-
-
-def _shorten_text(text: str, max_chars: int) -> str:
-    return text if len(text) <= max_chars else f"{text[: max_chars - 1]}…"

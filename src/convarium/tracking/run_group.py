@@ -11,11 +11,15 @@ from convarium.comparison.comparison_document import compare_results
 from convarium.comparison.report.csv_table import format_csv_table
 from convarium.comparison.report.html_page import build_html_page
 from convarium.comparison.report.report_document import build_report
+from convarium.compose.sweeps import list_sweeps, read_sweep
 from convarium.errors import UserError
 from convarium.planning.plan import Plan
 from convarium.store.store import Store
-from convarium.tracking.run_content import STATE_VERSION, NetworkEntry
+from convarium.tracking.grid_commands import format_run_commands
+from convarium.tracking.run_content import MAX_VALUE_CHARS, NetworkEntry, get_end_ms, get_start_ms, shorten_text
+from convarium.tracking.tracked_runs import GROUP_TAG
 
+GROUP_STATE_VERSION = 2  # raised when what a parent run says changes, so that a sync writes it again
 REPORT_FILE = "report.html"
 TABLE_FILE = "table.csv"
 GROUP_FILES = (REPORT_FILE, TABLE_FILE)
@@ -50,7 +54,30 @@ class RunGroup:
     def compute_state(self, entries: Iterable[NetworkEntry]) -> str:
         """Return a hash that changes whenever the state of one of its networks does."""
         states = sorted(entry.state for entry in entries if entry.signature in self.network_signatures)
-        return sha256(" ".join([str(STATE_VERSION), self.key, *states]).encode()).hexdigest()[:12]
+        return sha256(" ".join([str(GROUP_STATE_VERSION), self.key, *states]).encode()).hexdigest()[:12]
+
+    def find_time_span(self, store: Store) -> tuple[int, int] | None:
+        """Return when its first stored stage was started and when the last one ended, in ms since 1970.
+
+        None where nothing of it is stored.
+        """
+        records = [record for signature in self.plan.nodes if (record := store.find_record(signature))]
+        if not records:
+            return None
+        return min(map(get_start_ms, records)), max(map(get_end_ms, records))
+
+    def build_tags(self) -> dict[str, str]:
+        """Return the tags of its parent run: what it is, the commands that ask for it again, and a description."""
+        command = "\n".join(format_run_commands(point.overrides for point in self.plan.points))
+        tags = {
+            "convarium.kind": "sweep",
+            "convarium.sweep": self.sweep or "none",
+            GROUP_TAG: self.key,
+            "mlflow.source.name": command,
+            "mlflow.source.type": "LOCAL",
+            "mlflow.note.content": self._format_note(command),
+        }
+        return {key: shorten_text(value, MAX_VALUE_CHARS) for key, value in tags.items()}
 
     def build_report_files(self, store: Store) -> dict[str, str]:
         """Return the comparison of its points as a page and as a table, by file name."""
@@ -64,6 +91,17 @@ class RunGroup:
         command = f"convarium compare sweep={self.sweep}" if self.sweep else "convarium compare"
         report = build_report(document, collected.results, store, command)
         return {REPORT_FILE: build_html_page(report), TABLE_FILE: format_csv_table(document)}
+
+    def _format_note(self, command: str) -> str:
+        sweep_description = _read_sweep_description(self.sweep) if self.sweep else ""
+        files = " and ".join(f"`{name}`" for name in GROUP_FILES)
+        paragraphs = [
+            f"**{self.name}**",
+            sweep_description,
+            f"```\n{command}\n```",
+            f"The comparison of its points is in {files}.",
+        ]
+        return "\n\n".join(paragraph for paragraph in paragraphs if paragraph)
 
 
 def read_stored_groups(store: Store) -> list[RunGroup]:
@@ -86,3 +124,14 @@ def assign_parent_groups(groups: Iterable[RunGroup]) -> Mapping[str, RunGroup]:
         for signature in group.network_signatures:
             parent_groups.setdefault(signature, group)
     return parent_groups
+
+
+def _read_sweep_description(name: str) -> str:
+    """Return the description in a sweep's file; "" where the file is gone or damaged by now."""
+    if name not in list_sweeps():
+        return ""
+    try:
+        _, sweep = read_sweep(name)
+    except UserError:
+        return ""
+    return str(sweep["description"])

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from time import time
 
 from convarium.comparison.report import row_details
 from convarium.store.store import Store
@@ -11,7 +10,7 @@ from convarium.tracking import artifacts, run_content
 from convarium.tracking.file_placement import FilePlacement, TrackedSubject
 from convarium.tracking.run_content import NetworkEntry, RunContent
 from convarium.tracking.run_group import RunGroup, assign_parent_groups
-from convarium.tracking.tracked_runs import GROUP_TAG, PARENT_TAG, SIGNATURE_TAG, RunIndex, TrackedRun
+from convarium.tracking.tracked_runs import PARENT_TAG, SIGNATURE_TAG, RunIndex, TrackedRun
 from convarium.tracking.tracker import Tracker
 
 ReportProgress = Callable[[int, int], None]
@@ -137,13 +136,21 @@ class RunWriter:
         """Write the comparison of each group whose parent run is not current."""
         for group in self._wanted.groups:
             parent = self._index.groups.get(group.key)
-            if parent is None or self._wanted.is_report_current(group, parent, self._index):
-                continue
-            # Plans do not store their sweep: a group without one can't tell that the name should be another.
-            if group.sweep and parent.name != group.name:
-                self._tracker.rename_run(parent.run_id, group.name)
-            self._tracker.place_files(parent.run_id, {}, group.build_report_files(self._store))
-            self._tracker.finish_run(parent.run_id, group.compute_state(self._wanted.entries), _get_now_ms())
+            if parent is not None and not self._wanted.is_report_current(group, parent, self._index):
+                self._write_report(group, parent)
+
+    def _write_report(self, group: RunGroup, parent: TrackedRun) -> None:
+        new_tags = group.build_tags()
+        # Plans do not store their sweep: a group without one can't tell that the name should be another.
+        if group.sweep and parent.name != group.name:
+            self._tracker.rename_run(parent.run_id, group.name)
+        else:
+            # What the run has stays: a description may be the user's own, or that of the sweep.
+            current_tags = self._tracker.read_tags(parent.run_id)
+            new_tags = {key: value for key, value in new_tags.items() if key not in current_tags}
+        self._tracker.place_files(parent.run_id, {}, group.build_report_files(self._store))
+        state = group.compute_state(self._wanted.entries)
+        self._tracker.finish_run(parent.run_id, new_tags, state, group.find_time_span(self._store))
 
     def _write_entry(self, entry: NetworkEntry, tracked: TrackedRun | None) -> None:
         if tracked is None:
@@ -193,8 +200,9 @@ class RunWriter:
             return None
         parent = self._index.groups.get(group.key)
         if parent is None:
-            tags = {"convarium.kind": "sweep", GROUP_TAG: group.key, "convarium.sweep": group.sweep or "none"}
-            run_id = self._tracker.create_run(tags, group.name, _get_now_ms())
+            time_span = group.find_time_span(self._store)
+            started_ms = time_span[0] if time_span else None
+            run_id = self._tracker.create_run(group.build_tags(), group.name, started_ms)
             parent = TrackedRun(run_id, artifact_address="", name=group.name, state=None, parent_id=None)
             self._index.groups[group.key] = parent
         return None if parent.is_deleted else parent.run_id
@@ -202,7 +210,3 @@ class RunWriter:
     @cached_property
     def _planned_overrides(self) -> Mapping[str, Sequence[str]]:
         return row_details.read_planned_overrides(self._store)
-
-
-def _get_now_ms() -> int:
-    return int(1000 * time())

@@ -13,6 +13,7 @@ from convarium.tracking import artifact_folders, artifacts, mlflow_charts, track
 from convarium.tracking.run_content import RunContent
 from convarium.tracking.tracked_runs import STATE_TAG, RunIndex
 from convarium.tracking.tracker_address import add_database_driver
+from convarium.tracking.tracker_connection import is_server_address, open_database
 
 if TYPE_CHECKING:
     from mlflow.client import MlflowClient
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 MAX_BATCH_ITEMS, MAX_BATCH_PARAMS = 1000, 100  # MLflow refuses more in one call of `log_batch`
 MAX_DIGEST_CHARS = 36  # MLflow's limit
+UPDATE_START_QUERY = "UPDATE runs SET start_time = ? WHERE run_uuid = ?"
 DATASET_PROFILE_KEYS = ("images", "classes", "channels", "img_size", "train_size")
 QUIET_ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -36,6 +38,7 @@ class Tracker:
 
     def __init__(self, uri: str, experiment: str, artifact_address: str | None) -> None:
         """Open an experiment; `artifact_address` is where the files of a new one go, None if a server decides."""
+        self._uri = uri
         self._experiment_name = experiment
         self._client = _create_client(uri)
         self.experiment_id = self._open_experiment(experiment, artifact_address)
@@ -47,8 +50,8 @@ class Tracker:
             self._client.delete_run(run_id)
         return index
 
-    def create_run(self, tags: Mapping[str, str], name: str, started_ms: int) -> str:
-        """Create a run that has its tags only; return its id."""
+    def create_run(self, tags: Mapping[str, str], name: str, started_ms: int | None) -> str:
+        """Create a run that has its tags only; return its id. It starts at `started_ms`, None for now."""
         run = self._client.create_run(self.experiment_id, start_time=started_ms, tags=dict(tags), run_name=name)
         return str(run.info.run_id)
 
@@ -73,10 +76,27 @@ class Tracker:
         tags.append(RunTag(STATE_TAG, state))
         self._log_in_batches(run_id, params, metrics, tags)
 
-    def finish_run(self, run_id: str, state: str, ended_ms: int) -> None:
-        """Mark a run that has no parameters or metrics as complete."""
+    def finish_run(self, run_id: str, tags: Mapping[str, str], state: str, time_span: tuple[int, int] | None) -> None:
+        """Write tags of a run that has no parameters or metrics, and mark it as complete.
+
+        Args:
+            tags: those to write.
+            state: what the run's state becomes.
+            time_span: its start and end in ms since 1970; None for now as its end.
+        """
+        started_ms, ended_ms = time_span or (None, None)
         self._client.set_terminated(run_id, "FINISHED", end_time=ended_ms)
+        if started_ms is not None and not is_server_address(self._uri):
+            # By SQL, because MLflow's client can't change the start: a server keeps that of the run's creation.
+            open_database(self._uri).execute_many(UPDATE_START_QUERY, [(started_ms, run_id)])
+        for key, value in tags.items():
+            self.set_tag(run_id, key, value)
         self.set_tag(run_id, STATE_TAG, state)
+
+    def read_tags(self, run_id: str) -> Mapping[str, str]:
+        """Return the tags of a run."""
+        tags: Mapping[str, str] = self._client.get_run(run_id).data.tags
+        return tags
 
     def place_files(self, run_id: str, links: Mapping[str, Path], texts: Mapping[str, str]) -> None:
         """Give a run its files: as links where its files are in a local folder, else by upload."""
@@ -121,7 +141,9 @@ class Tracker:
         if experiment.lifecycle_stage == "deleted":
             self._client.restore_experiment(experiment.experiment_id)
         for key, value in tags.items():
-            if key not in experiment.tags:  # a tag that the user has changed stays
+            current_value = experiment.tags.get(key)
+            is_outdated = current_value is not None and mlflow_charts.is_unedited_view(current_value)
+            if current_value is None or (is_outdated and current_value != value):
                 self._client.set_experiment_tag(experiment.experiment_id, key, value)
         return str(experiment.experiment_id)
 

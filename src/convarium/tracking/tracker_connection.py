@@ -67,7 +67,7 @@ class SqliteDatabase:
                     return []
                 raise
 
-    def execute_many(self, query: str, rows: Sequence[Sequence[str]]) -> None:
+    def execute_many(self, query: str, rows: Sequence[Sequence[str | int]]) -> None:
         """Execute a query for each of many rows of values, all or none."""
         with closing(sqlite3.connect(self.path, timeout=CONNECT_TIMEOUT_SECONDS)) as connection, connection:
             connection.executemany(query, rows)
@@ -91,7 +91,7 @@ class PostgresDatabase:
             rows: list[tuple[Any, ...]] = cursor.fetchall()
             return rows
 
-    def execute_many(self, query: str, rows: Sequence[Sequence[str]]) -> None:
+    def execute_many(self, query: str, rows: Sequence[Sequence[str | int]]) -> None:
         """Execute a query for each of many rows of values, all or none."""
         with closing(self.connect()) as connection, connection, connection.cursor() as cursor:
             cursor.executemany(query.replace("?", "%s"), rows)
