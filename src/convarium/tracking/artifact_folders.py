@@ -39,7 +39,7 @@ def find_local_folder(address: str) -> Path | None:
 def is_movable_address(artifact_address: str | None, experiment: str) -> bool:
     """Whether Convarium may change an experiment's address: it has none yet, or one that `get_experiment_address` gave.
 
-    The folder's last two names tell, because what is above them changes when a database or a store is moved.
+    Only the folder's last two names are compared, because a database or a store may have been moved since.
     """
     if artifact_address is None:
         return True

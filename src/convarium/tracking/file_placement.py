@@ -57,7 +57,7 @@ class FilePlacement:
     def has_all_files(self, run: TrackedRun, address: str, subject: TrackedSubject) -> bool:
         """Whether all files of a run are at an address.
 
-        An address that is no local folder is looked at only through a server; a database's is taken to be complete.
+        An address that is not a local folder is looked at only through a server; a database's is taken to be complete.
         """
         links, texts = self._list_expected_files(subject)
         folder = artifact_folders.find_local_folder(address)

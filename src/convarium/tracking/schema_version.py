@@ -55,7 +55,7 @@ def _check_foreign_tables(tracker: str, database: SqliteDatabase) -> None:
     tables = [name for (name,) in database.fetch_rows(FOREIGN_TABLES_QUERY)]
     if tables:
         raise TrackerUnreachable(
-            f"{tracker}: {database.path} is no MLflow database: it holds other tables"
+            f"{tracker}: {database.path} is not an MLflow database: it holds other tables"
             f" ({', '.join(tables[:MAX_TABLES_NAMED])}); name another file"
         )
 

@@ -22,7 +22,7 @@ def format_sqlite_address(file: Path) -> str:
     try:
         return URL.create("sqlite", database=str(file)).render_as_string(hide_password=False)
     except UnicodeEncodeError:
-        raise UserError(f"tracker: {str(file)!r} is no UTF-8, so no address can hold it; name another file") from None
+        raise UserError(f"tracker: {str(file)!r} is not UTF-8, so no address can hold it; name another file") from None
 
 
 def get_sqlite_file(uri: str) -> Path:

@@ -129,7 +129,7 @@ def open_database(uri: str) -> SqliteDatabase | PostgresDatabase:
         with path.open("rb") as file:
             header = file.read(len(SQLITE_FILE_HEADER))
         if header not in (b"", SQLITE_FILE_HEADER):  # SQLite takes an empty file for an empty database
-            raise TrackerUnreachable(f"tracker {mask_passwords(uri)}: {path} is no SQLite database")
+            raise TrackerUnreachable(f"tracker {mask_passwords(uri)}: {path} is not a SQLite database")
     return SqliteDatabase(path)
 
 
@@ -147,13 +147,13 @@ def _check_server(uri: str) -> None:
         if error.code in (401, 403):
             reason = "refuses the user or the password"
         else:
-            reason = f"is no MLflow server (answers {error.code})"
+            reason = f"is not an MLflow server (answers {error.code})"
         raise TrackerUnreachable(f"tracker {mask_passwords(uri)}: {reason}") from None
     except URLError as error:
         reason = _format_reason(error.reason, uri)
         raise TrackerUnreachable(f"tracker {mask_passwords(uri)}: can't be reached: {reason}") from None
     if not version[:1].isdigit():
-        reason = f"is no MLflow server (its version is {version[:20]!r})"
+        reason = f"is not an MLflow server (its version is {version[:20]!r})"
         raise TrackerUnreachable(f"tracker {mask_passwords(uri)}: {reason}")
 
 

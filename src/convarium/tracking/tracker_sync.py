@@ -77,7 +77,7 @@ class TrackerSync:
 
     def build_wanted_runs(self) -> WantedRuns:
         """Return the runs that the tracker should have."""
-        # All entries are built, because what is stored decides how networks are told apart by name.
+        # All entries are built first, because a network's name depends on what else is stored.
         entries = run_content.build_entries(collect_store_results(self.store).results, self.store)
         if self.group is not None:
             group_entries = _select_entries(entries, self.group.network_signatures)
