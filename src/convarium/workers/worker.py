@@ -50,7 +50,7 @@ def run_worker(run_file: Path, worker_number: int) -> list[str]:
             _exit_with_controller(run.controller)
             _ignore_interrupts()
             run.register_worker(worker_number)
-        Worker(run, failures).run_ready_nodes()
+        Worker(run, worker_number, failures).run_ready_nodes()
     except (WorkerStopped, KeyboardInterrupt):
         failures.append("stopped")
     except Exception as error:
@@ -64,12 +64,12 @@ def run_worker(run_file: Path, worker_number: int) -> list[str]:
 class Worker:
     """A worker of one run; it adds a line to `failures` for each node that fails in its hands."""
 
-    def __init__(self, run: Run, failures: list[str]) -> None:
+    def __init__(self, run: Run, worker_number: int, failures: list[str]) -> None:
         self.run = run
         self.failures = failures
         self.store = Store(run.store)
         self.plan = Plan.read(run.plan)
-        self.monitor = PlanMonitor(self.plan)
+        self.monitor = PlanMonitor(self.plan, run.workers, worker_number)
         self.leases = LeaseManager(run.id)
 
     def run_ready_nodes(self) -> None:
