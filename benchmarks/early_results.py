@@ -1,4 +1,4 @@
-"""How early the first row of a sweep stands, and how long the sweep takes, in the order of before and in the present one.
+"""How early the first row of a sweep stands, and how long the sweep takes, in the order of before and of now.
 
 usage: python benchmarks/early_results.py [TRAIN_IMAGES]
 
