@@ -173,9 +173,10 @@ def test_data_that_is_damaged(call: Call) -> None:
 
 @pytest.mark.usefixtures("unplugged")
 def test_a_point_without_data_costs_no_other_its_result(call: Call) -> None:
-    code, out, _ = call("run", "--json", *TINY, "dataset=digits,mnist", *HERE)
+    code, out, error = call("run", "--json", *TINY, "dataset=digits,mnist", *HERE)
     assert [status for status, _ in told(out)] == ["done", "failed"]
     assert code in (1, 2)
+    assert "convarium: dataset mnist is not in" in error
     assert call("run", "--json", *TINY, *HERE)[0] == 0
 
 
@@ -184,10 +185,10 @@ def test_a_loss_that_is_no_number_fails_the_point_in_one_line(call: Call) -> Non
     code, out, error = call(*command, "recipe.lr=1e30")
     assert code == 1
     assert "Traceback" not in out + error
-    for status in ("failed", "blocked"):
-        (line,) = (line for line in error.splitlines() if line.startswith(f"{status}: "))
-        assert "loss became NaN in epoch 1" in line
-        assert "lower the learning rate (now 1e+30)" in line
+    (line,) = (line for line in error.splitlines() if line.startswith(("failed: ", "blocked: ")))
+    assert "loss became NaN in epoch 1" in line
+    assert "lower the learning rate (now 1e+30)" in line
+    assert line.endswith("(2 points)")
     code, out, _ = call(*command, "recipe.lr=1e30", "--json")
     assert code == 1
     assert [status for status, _ in told(out)] == ["failed", "blocked"]

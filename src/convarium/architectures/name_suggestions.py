@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from difflib import SequenceMatcher, get_close_matches
 
+from convarium.architectures.library_names import LIBRARIES, read_library_names
+
 
 def suggest_architecture(wrong: str, source: str, known: Iterable[str]) -> str:
     """Return "; did you mean …?" for the name nearest to `wrong`, or nothing.
@@ -12,13 +14,10 @@ def suggest_architecture(wrong: str, source: str, known: Iterable[str]) -> str:
         source: where it was looked for: own, torchvision or timm.
         known: the names there are; those of torchvision and timm are looked through after them.
     """
-    from convarium.architectures import from_timm, from_torchvision
-
-    names = {"torchvision": from_torchvision.list_names, "timm": from_timm.list_names}
     found = [(source, name) for name in get_close_matches(wrong, list(known), n=1)]
-    for other, list_names in names.items():
+    for other in LIBRARIES:
         if other != source:
-            found += [(other, name) for name in get_close_matches(wrong, list_names(), n=1)]
+            found += [(other, name) for name in get_close_matches(wrong, read_library_names(other), n=1)]
     if not found:
         return ""
     place, name = max(found, key=lambda one: SequenceMatcher(None, one[1], wrong).ratio())

@@ -1,12 +1,14 @@
 """What a run needs of this host, checked once before any worker starts: data that can be read, the accelerator."""
 
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convarium.errors import UserError
 from convarium.planning.plan import Node
 from convarium.stages.declaration import makes_network
+from convarium.store.signature import canonical_json
 
 if TYPE_CHECKING:
     from convarium.config.override import Override
@@ -20,28 +22,46 @@ def is_launched_here(launcher_overrides: Iterable["Override"]) -> bool:
     return all(launcher in LOCAL_LAUNCHERS for launcher in launchers)
 
 
-def check_host(nodes: Iterable[Node], cache_folder: Path) -> None:
+def check_host(nodes: Sequence[Node], cache_folder: Path) -> None:
     """Check that this host has what the nodes need; published data that are missing are downloaded.
 
+    Where other data are there, what is missing is said on stderr, and the run goes on with the others.
+
     Raises:
-        UserError: data is missing or damaged, or there is no accelerator of the kind asked for.
+        UserError: all data are missing or damaged, or there is no accelerator of the kind asked for.
     """
-    checked: list[tuple[Any, Any]] = []
     for node in nodes:
         if makes_network(node.stage):
             _check_accelerator(node.runtime.get("accelerator", "auto"))
-        data = node.stage_config.get("dataset"), node.runtime.get("root")
-        if data[0] is not None and data not in checked:
-            checked.append(data)
-            _check_data(*data, cache_folder)
+    datasets = _list_datasets(nodes)
+    errors = [error for data in datasets if (error := _find_data_error(*data, cache_folder)) is not None]
+    if errors and len(errors) == len(datasets):
+        raise errors[0]
+    for error in errors:
+        print(f"convarium: {error}; the run goes on with other data", file=sys.stderr)
 
 
-def _check_data(dataset: dict[str, Any], root: str | None, cache_folder: Path) -> None:
+def _list_datasets(nodes: Iterable[Node]) -> list[tuple[dict[str, Any], str | None]]:
+    """Return each dataset once, without what the same files serve for, and the folder that it is read from."""
+    datasets: dict[str, tuple[dict[str, Any], str | None]] = {}
+    for node in nodes:
+        dataset, root = node.stage_config.get("dataset"), node.runtime.get("root")
+        if dataset is not None:
+            datasets.setdefault(canonical_json([dataset["name"], dataset.get("fingerprint"), root]), (dataset, root))
+    return list(datasets.values())
+
+
+def _find_data_error(dataset: dict[str, Any], root: str | None, cache_folder: Path) -> UserError | None:
     from convarium.datasets.loading import check_files
 
     # The files of a folder of images are looked at when the point is composed.
-    if not dataset.get("class_names"):
+    if dataset.get("class_names"):
+        return None
+    try:
         check_files(dataset, root, cache_folder)
+    except UserError as error:
+        return error
+    return None
 
 
 def _check_accelerator(accelerator: str) -> None:
