@@ -1,5 +1,6 @@
 import io
 import re
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from convarium.workers.progress import (
     build_progress_display,
     format_duration,
     format_figures,
+    format_report,
 )
 from store.fake_run import launch_in_thread, make_fake_node, make_fake_plan
 
@@ -27,12 +29,30 @@ def test_without_a_terminal_a_line_tells_of_each_stage(tmp_path: Path) -> None:
     good, bad = make_fake_node("good"), make_fake_node("bad", stage="fail", how="stage")
     controller.run_plan(make_fake_plan(good, bad), Store(tmp_path), launch_in_thread, 1, ProgressLines(stream))
     lines = stream.getvalue().splitlines()
-    assert lines[0].startswith("2 stages to run with 1 workers, about ")
+    assert lines[0].startswith("2 stages to run with 1 worker, about ")
     assert sorted(line.split("] ")[1].split(" in ")[0] for line in lines[1:]) == [
         "store.fake_stage:fail bad failed: the loss is NaN",
         "store.fake_stage:step good done",
     ]
     assert [line.split("]")[0] for line in lines[1:]] == ["[1/2", "[2/2"]
+
+
+def test_stages_that_were_done_before_are_not_counted(tmp_path: Path) -> None:
+    done, first, second = make_fake_node("done"), make_fake_node("first"), make_fake_node("second")
+    run = partial(controller.run_plan, store=Store(tmp_path), launcher=launch_in_thread, workers=1)
+    run(make_fake_plan(done), progress=SilentProgress())
+    stream = io.StringIO()
+    run(make_fake_plan(done, first, second), progress=ProgressLines(stream))
+    lines = stream.getvalue().splitlines()
+    assert lines[0].startswith("2 stages to run with 1 worker, about ")
+    assert [line.split("]")[0] for line in lines[1:]] == ["[1/2", "[2/2"]
+
+
+def test_a_stage_without_a_report_leaves_no_cell_blank() -> None:
+    assert format_report("train", {}) == ("starting", "-", "-")
+    assert format_report("measure", {"phase": None, "epoch": None, "loss": None}) == ("running", "-", "-")
+    report = {"phase": "train", "epoch": 1, "epochs": 8, "loss": 0.5}
+    assert format_report("train", report) == ("train", "1/8", "loss 0.5")
 
 
 def test_on_a_terminal_one_table_tells_what_runs_and_how_far_it_is(tmp_path: Path) -> None:

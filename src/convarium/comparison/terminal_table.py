@@ -19,6 +19,7 @@ from convarium.comparison.number_format import (
     format_share,
     format_short_count,
 )
+from convarium.noun_count import format_noun_count
 
 RowDocument = Mapping[str, Any]
 
@@ -158,7 +159,7 @@ def _format_figure_cells(row: RowDocument, has_balanced: bool, has_latency: bool
 
 
 def _format_seed_count(count: int) -> str:
-    return f"{count} seed{'' if count == 1 else 's'}"
+    return format_noun_count(count, "seed")
 
 
 def _format_notes(document: Mapping[str, Any], code_names: Mapping[str, str]) -> Iterator[str]:
