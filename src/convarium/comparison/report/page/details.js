@@ -116,7 +116,7 @@ function auditOf(code) {
 }
 
 function startDetails() {
-  const name = (row) => el("p", {}, row.label, anyGroup ? ` (${row.group})` : "");
+  const name = (row) => el("p", {}, fullName(row));
   byId("command-list").append(...rows.map((row) => el("div", {}, name(row), command(row))));
   const used = Object.keys(data.audit);
   byId("audit").append(...(used.length ? used.flatMap(auditOf) : [el("dd", {}, "Nothing to say of any row.")]));
