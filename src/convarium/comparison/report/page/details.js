@@ -110,7 +110,7 @@ function settingOf({ host, versions, git, source }, place) {
 }
 
 function auditOf(code) {
-  const names = rows.filter((row) => row.audit.includes(code)).map((row) => row.label);
+  const names = rows.filter((row) => row.audit.includes(code)).map(fullName);
   const whose = names.length === rows.length ? "all rows" : names.join(", ");
   return [el("dt", {}, readable(code)), el("dd", {}, `${meaning(code)}. `, el("span", { class: "quiet" }, whose))];
 }
