@@ -155,7 +155,7 @@ def test_compare_has_a_row_for_everything_equal_but_the_seed(runs: list[Json], c
         "coding/huffman",
     ]
     assert whole["compression"][0]["sparsity"] == 0.8
-    assert whole["label"] == "magnitude 0.8 → kmeans → huffman"
+    assert whole["label"] == "magnitude 0.8 → kmeans 5 → huffman"
     assert "file_bytes/accuracy" in whole["pareto"]
     assert whole["signatures"] == [one["signature"] for one in runs if steps(one) == 3]
 
@@ -172,8 +172,8 @@ def test_compare_without_overrides_is_of_all_that_is_stored(command: Command) ->
     everything, asked = command.json("compare"), command.json("compare", *SWEEP)
     assert {row["label"] for row in everything["rows"]} == {row["label"] for row in asked["rows"]}
     (best,) = command.json("compare", "--where", "file_bytes<20000", "--best", "ratio")["rows"]
-    assert best["label"] == "magnitude 0.8 → kmeans → huffman"
-    assert "magnitude 0.8 → kmeans → huffman" in command("compare")
+    assert best["label"] == "magnitude 0.8 → kmeans 5 → huffman"
+    assert "magnitude 0.8 → kmeans 5 → huffman" in command("compare")
 
 
 def test_show_why_and_ls_tell_what_is_stored(chain: Json, runs: list[Json], command: Command) -> None:

@@ -135,6 +135,14 @@ def test_a_control_that_is_not_installed_is_a_row_in_a_sweep(call: Call, monkeyp
     assert (code, [status for status, _ in told(out)]) == (0, ["done", "not installed"])
 
 
+@pytest.mark.skipif("torch.cuda.is_available()", reason="this host has a GPU")
+def test_a_gpu_that_is_not_there_is_said_before_workers_start(call: Call) -> None:
+    code, out, reason = call("run", *TINY, "seed=0,1", *HERE, "runtime.accelerator=gpu")
+    assert (code, out) == (2, "")
+    assert reason.endswith("auto takes what there is, cpu none\n")
+    assert "stages to run" not in reason
+
+
 @pytest.fixture
 def unplugged(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing can be downloaded."""
@@ -147,10 +155,11 @@ def unplugged(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("unplugged")
 def test_data_that_is_neither_there_nor_to_be_had(call: Call) -> None:
-    code, out, _ = call("run", "--json", *TINY, "dataset=mnist", "dataset.root=nowhere", *HERE)
-    ((status, reason),) = told(out)
-    assert (code, status) == (2, "failed")
-    assert "dataset mnist is not in nowhere/MNIST/raw: put train-images-idx3-ubyte" in reason
+    """It is said once, before any worker starts, however many points ask for it."""
+    code, out, reason = call("run", *TINY, "dataset=mnist", "dataset.root=nowhere", "seed=0,1,2", *HERE)
+    assert (code, out) == (2, "")
+    assert reason.count("dataset mnist is not in nowhere/MNIST/raw: put train-images-idx3-ubyte") == 1
+    assert "stages to run" not in reason
     assert "set dataset.root" in reason
 
 
@@ -160,17 +169,17 @@ def test_data_that_is_damaged(call: Call) -> None:
     folder.mkdir(parents=True)
     for name in ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1"):
         (folder / f"{name}-ubyte").write_bytes(b"no digits")
-    code, out, _ = call("run", "--json", *TINY, "dataset=mnist", *HERE)
-    ((status, reason),) = told(out)
-    assert (code, status) == (2, "failed")
+    code, out, reason = call("run", *TINY, "dataset=mnist", *HERE)
+    assert (code, out) == (2, "")
     assert "data/MNIST/raw/train-images-idx3-ubyte is damaged or not the genuine file of mnist" in reason
 
 
 @pytest.mark.usefixtures("unplugged")
 def test_a_point_without_data_costs_no_other_its_result(call: Call) -> None:
-    code, out, _ = call("run", "--json", *TINY, "dataset=digits,mnist", *HERE)
+    code, out, error = call("run", "--json", *TINY, "dataset=digits,mnist", *HERE)
     assert [status for status, _ in told(out)] == ["done", "failed"]
     assert code in (1, 2)
+    assert "convarium: dataset mnist is not in" in error
     assert call("run", "--json", *TINY, *HERE)[0] == 0
 
 
@@ -179,10 +188,10 @@ def test_a_loss_that_is_no_number_fails_the_point_in_one_line(call: Call) -> Non
     code, out, error = call(*command, "recipe.lr=1e30")
     assert code == 1
     assert "Traceback" not in out + error
-    for status in ("failed", "blocked"):
-        (line,) = (line for line in error.splitlines() if line.startswith(f"{status}: "))
-        assert "loss became NaN in epoch 1" in line
-        assert "lower the learning rate (now 1e+30)" in line
+    (line,) = (line for line in error.splitlines() if line.startswith(("failed: ", "blocked: ")))
+    assert "loss became NaN in epoch 1" in line
+    assert "lower the learning rate (now 1e+30)" in line
+    assert line.endswith("(2 points)")
     code, out, _ = call(*command, "recipe.lr=1e30", "--json")
     assert code == 1
     assert [status for status, _ in told(out)] == ["failed", "blocked"]

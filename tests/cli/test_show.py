@@ -37,6 +37,15 @@ def test_a_network_with_what_made_it_and_what_was_made_from_it(pretend: Pretend,
     assert "network.cvm: 1,000 bytes" in shown
 
 
+def test_a_parent_is_named_once_and_a_derived_seed_as_such(pretend: Pretend, call: Call) -> None:
+    plan = pretend((*LINE[:2], "compression=none,kmeans", "seed=3"))
+    (compress,) = (node for node in plan.nodes.values() if node.stage == "compress")
+    dense = plan.points[0]
+    assert f"  seed: {compress.stage_config['seed']} (derived from seed 3)\n" in call("show", compress.signature)[1]
+    assert "  seed: 3\n" in call("show", dense.network)[1]
+    assert call("show", dense.measure)[1].count(f"- {dense.network} train") == 1
+
+
 @pytest.mark.parametrize("line", [
     LINE,
     ("architecture=mlp", "dataset=digits"),

@@ -20,7 +20,7 @@ from tracking import fake_store
 pytestmark = pytest.mark.xdist_group("mlflow")
 
 FIRST_START_MS = int(1000 * fake_store.FIRST_START.timestamp())
-NAME = "lenet5 mnist5k magnitude 0.9 → kmeans s0"
+NAME = "lenet5 mnist5k magnitude 0.9 → kmeans 5 s0"
 
 
 def client(uri: str) -> Any:

@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from difflib import SequenceMatcher, get_close_matches
 
+from convarium.architectures.library_names import LIBRARIES, read_library_names
 from convarium.errors import UserError
 
 MAX_NAME_CHARS = 80
@@ -28,12 +29,10 @@ def suggest_architecture(wrong_name: str, source: str, known_names: Collection[s
         source: where it was looked for: own, torchvision or timm.
         known_names: the names of `source`; those of torchvision and timm are searched too.
     """
-    from convarium.architectures import from_timm, from_torchvision
-
     names_by_source = {source: known_names}
-    for library, module in (("torchvision", from_torchvision), ("timm", from_timm)):
+    for library in LIBRARIES:
         if library != source:
-            names_by_source[library] = module.list_names()
+            names_by_source[library] = read_library_names(library)
     candidates = [
         (candidate_source, name)
         for candidate_source, names in names_by_source.items()

@@ -36,7 +36,7 @@ class NetworkEntry:
     """One tracked run, as far as it is known from the records of its stages.
 
     Attributes:
-        name: as a person would name it, such as "lenet5 mnist5k magnitude 0.95 → kmeans s0".
+        name: as a person would name it, such as "lenet5 mnist5k magnitude 0.95 → kmeans 5 s0".
         stage_signatures: signatures of the stages that made and measured it, training first.
         state: a hash that changes whenever a stage was made again or a figure has changed.
     """

@@ -51,6 +51,16 @@ BEFORE: dict[str, tuple[Callable[[Path], object], tuple[str, ...], str]] = {
         (),
         "mine/one/a.txt is not an image; remove it, or",
     ),
+    "many that are no images": (
+        lambda root: [(root / "one" / name).write_text("a") for name in ("a.wav", "b.WAV", "c.txt", "d")],
+        (),
+        "4 of 22 files are no images (2 .wav, 1 .txt, 1 without a suffix), such as mine/one/a.wav, which is not an",
+    ),
+    "an iPhone's photograph": (
+        lambda root: (root / "one/a.HEIC").write_text("a"),
+        (),
+        "mine/one/a.HEIC can't be read: HEIC needs pillow-heif; convert it to JPEG or PNG; remove it, or",
+    ),
     "too large": (
         lambda root: (root / "one/a").write_bytes(build_png_bomb(99_999, 99_999)),
         (),
