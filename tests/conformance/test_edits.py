@@ -5,7 +5,7 @@ from torch import nn
 
 from convarium.compression.deciders.interface import Decision
 from convarium.conformance import EditSuite
-from convarium.conformance.edit import EditCase
+from convarium.conformance.edit import EditCase, generate_bad_edits
 
 
 def narrower(network: nn.Module) -> Decision:
@@ -46,6 +46,13 @@ def factored(rank: int) -> EditCase:
         return Decision(edits=[{"op": "factor", "form": "channel", "ranks": {"fc2": rank}}], values=values)
 
     return EditCase(decide, exact=rank == 10)
+
+
+def test_a_null_is_no_value_that_a_bad_edit_could_replace() -> None:
+    bad_edits = list(generate_bad_edits({"op": "grow", "bias": None, "layers": {"fc1": None}}))
+    assert {"op": "grow", "bias": None, "layers": {"fc1": None}, "more": 1} in bad_edits
+    assert {"op": "grow", "bias": None, "layers": 3} in bad_edits
+    assert all(edit["bias"] is None for edit in bad_edits)
 
 
 class TestResize(EditSuite):
