@@ -15,7 +15,7 @@ from typing import Any
 
 from convarium.errors import UserError
 
-OUTSIDE_NAME = re.compile(r"([^\W\d]\w*)(\.[^\W\d]\w*)*:[^\W\d]\w*", re.ASCII)
+IMPORT_PATH_PATTERN = re.compile(r"([^\W\d]\w*)(\.[^\W\d]\w*)*:[^\W\d]\w*", re.ASCII)
 MAX_NAME_CHARS = 200
 
 _allowed_packages: ContextVar[frozenset[str]] = ContextVar("allowed", default=frozenset())
@@ -70,7 +70,7 @@ def find_allowed(subpackage: str, name: str) -> Any:
     Raises:
         UserError: it is of another package, or is not there.
     """
-    match = OUTSIDE_NAME.fullmatch(name) if len(name) <= MAX_NAME_CHARS else None
+    match = IMPORT_PATH_PATTERN.fullmatch(name) if len(name) <= MAX_NAME_CHARS else None
     if match is None:
         raise UserError(f"{subpackage} has no {name[:80]!r}: write a name of ours, or package.module:attribute")
     if match[1] not in _allowed_packages.get():
@@ -82,7 +82,7 @@ def find_allowed(subpackage: str, name: str) -> Any:
 def find_named_packages(value: Any) -> set[str]:
     """Return the packages of all outside names in a JSON value."""
     if isinstance(value, str):
-        match = OUTSIDE_NAME.fullmatch(value)
+        match = IMPORT_PATH_PATTERN.fullmatch(value)
         return {match[1]} if match else set()
     inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
     return set().union(*map(find_named_packages, inner))

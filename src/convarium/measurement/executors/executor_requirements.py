@@ -15,7 +15,7 @@ def require_installed(executors: Iterable[str]) -> None:
     """Refuse executors that can't run here.
 
     Raises:
-        NotInstalled: torch.compile makes C++, and there is no compiler for it, or Python's headers are missing.
+        ProgramNotInstalled: torch.compile makes C++, and there is no compiler for it, or Python's headers are missing.
     """
     if "compiled" in executors:
         compiler = os.environ.get("CXX") or "g++"
