@@ -67,6 +67,7 @@ class ArchitectureSuite:
     def test_it_takes_images_that_lie_channels_last(self, architecture_config: Config) -> None:
         network = build_seeded_network(architecture_config).eval()
         images = torch.randn(2, *get_image_shape(architecture_config))
+        # So lie the images of datasets, and a `view` that works on contiguous ones may fail.
         with torch.no_grad():
             logits = network(images.contiguous(memory_format=torch.channels_last))
             torch.testing.assert_close(logits, network(images), rtol=1e-4, atol=1e-5)

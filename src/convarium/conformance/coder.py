@@ -30,20 +30,22 @@ class CoderSuite:
     coders: ClassVar[Mapping[str, Coder]]
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        parametrize_cases(metafunc, coder=self.coders, kind=CASE_GENERATORS)
+        parametrize_cases(metafunc, coder=self.coders, generate_cases=CASE_GENERATORS)
 
-    def test_numbers_come_back_and_their_own_bytes_are_taken(self, coder: Coder, kind: "CaseGenerator") -> None:
-        for case in kind(coder):
+    def test_numbers_come_back_and_their_own_bytes_are_taken(
+        self, coder: Coder, generate_cases: "CaseGenerator"
+    ) -> None:
+        for case in generate_cases(coder):
             data = case.encode()
             decoded, byte_count = case.decode(memoryview(data + TRAILING_BYTES))
             assert byte_count == len(data)
             assert has_same_numbers(decoded, case.numbers)
 
-    def test_the_same_numbers_give_the_same_bytes(self, coder: Coder, kind: "CaseGenerator") -> None:
-        assert [case.encode() for case in kind(coder)] == [case.encode() for case in kind(coder)]
+    def test_the_same_numbers_give_the_same_bytes(self, coder: Coder, generate_cases: "CaseGenerator") -> None:
+        assert [case.encode() for case in generate_cases(coder)] == [case.encode() for case in generate_cases(coder)]
 
-    def test_truncated_bytes_are_refused(self, coder: Coder, kind: "CaseGenerator") -> None:
-        for case in kind(coder):
+    def test_truncated_bytes_are_refused(self, coder: Coder, generate_cases: "CaseGenerator") -> None:
+        for case in generate_cases(coder):
             data = case.encode()
             for length in list_cut_lengths(len(data), 6):
                 with pytest.raises(UserError):

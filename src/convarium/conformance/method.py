@@ -62,15 +62,13 @@ class MethodSuite:
         networks: dict[str, Any] = dict(self.networks)
         for name in self.nightly_networks:
             networks[name] = pytest.param(self.networks[name], marks=pytest.mark.nightly)
-        other_methods = {name: name for name in self._list_other_methods()}
-        parametrize_cases(metafunc, network=networks, other_method=other_methods)
-
-    def _list_other_methods(self) -> tuple[str, ...]:
-        already_in_chain = (self.method, *self.required_methods)
-        return tuple(name for name in (*self.methods_before, *self.methods_after) if name not in already_in_chain)
+        in_chain = {self.method, *self.required_methods}
+        other_methods = [name for name in (*self.methods_before, *self.methods_after) if name not in in_chain]
+        parametrize_cases(metafunc, network=networks, other_method={name: name for name in other_methods})
 
     @pytest.fixture(autouse=True)
     def _use_one_thread(self) -> None:
+        # Files of the same bytes are promised at equal thread counts only.
         torch.set_num_threads(1)
 
     def _build_command_line(
@@ -152,18 +150,15 @@ class MethodTrial:
         self.refusal: str | None = None
         try:
             self.node = _plan_and_run_parents(overrides)
-            self.file_content, self.trained_logits = self._run_last_stage()
+            with _record_written_logits() as written_logits:
+                self.file_content = open_harness().run_stage(self.node)
         except UserError as error:
             self.refusal = str(error)
             return
+        self.trained_logits = written_logits[-1]
         file = container.read_cvm(open_harness().network_path(self.node), allow=self.node.runtime["allow"])
         image_shape = tuple(file.header["input"]["shape"])
         self.stored_logits = compute_logits(container.materialise_network(file), image_shape)
-
-    def _run_last_stage(self) -> tuple[bytes, Tensor]:
-        with _record_written_logits() as logits:
-            file_content = open_harness().run_stage(self.node)
-        return file_content, logits[-1]
 
 
 try_method = cache(MethodTrial)  # several tests of a suite look at the same trial

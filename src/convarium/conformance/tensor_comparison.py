@@ -19,6 +19,7 @@ def has_same_bits(first: Tensor, second: Tensor) -> bool:
     """Whether shape, type and every bit are equal (so that -0 is not 0, and NaN is NaN)."""
     if first.shape != second.shape or first.dtype != second.dtype:
         return False
+    # Not torch.equal: it takes -0 and 0 for equal, and NaN for unequal to itself.
     first_bytes = first.detach().contiguous().numpy().tobytes()
     return first_bytes == second.detach().contiguous().numpy().tobytes()
 
