@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from command_lines import Call, CliResult
 from convarium.cli import main
 from convarium.compose.points import compose_points
 from convarium.host.provenance import hash_source
@@ -17,7 +18,6 @@ from convarium.planning.stage_graph import build_plan
 from convarium.store.store import Store
 from convarium.workers.worker import THREAD_VARIABLES
 
-CliResult = tuple[int, str, str]
 StoreFakeResults = Callable[..., Plan]
 
 logging.raiseExceptions = False  # libraries keep log handlers on streams that pytest closes after a test
@@ -68,7 +68,7 @@ def write(here: Path) -> Callable[[str, str], Path]:
 
 
 @pytest.fixture
-def call(here: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., CliResult]:
+def call(here: Path, capsys: pytest.CaptureFixture[str]) -> Call:
     """Call convarium with arguments; returns exit code, stdout, stderr."""
 
     def called(*arguments: str) -> CliResult:

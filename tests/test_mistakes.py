@@ -11,11 +11,10 @@ from urllib.error import URLError
 import pytest
 import torch
 
+from command_lines import HERE, IN_PROCESS, Call
 from convarium.architectures import factory
-from convarium.cli import main
 from convarium.cvm import container
 
-HERE = ("hydra/launcher=basic", "runtime.workers=1", "runtime.threads=1", "runtime.store=store")
 TINY = (
     "architecture=mlp",
     "architecture.kwargs.hidden=[16]",
@@ -31,21 +30,7 @@ HEADER = {
     "architecture": ARCHITECTURE, "task": "classification", "classes": 10, "surgery": [],
     "input": {"shape": [1, 8, 8], "mean": [0.30513625], "std": [0.37596626]},
 }  # fmt: skip
-Called = tuple[int, str, str]
-Call = Callable[..., Called]
 Json = dict[str, Any]
-
-
-@pytest.fixture
-def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
-    """Call convarium in an empty folder; returns exit code, stdout, stderr."""
-    monkeypatch.chdir(tmp_path)
-
-    def called(*arguments: str) -> Called:
-        code = main(arguments)
-        return code, *capsys.readouterr()
-
-    return called
 
 
 @pytest.fixture
@@ -197,7 +182,7 @@ def test_a_store_that_is_no_folder(call: Call, tmp_path: Path) -> None:
 
 def test_a_store_in_a_place_that_can_t_be_written(call: Call, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
-    code, out, error = call("run", *TINY, *HERE[:-1], "runtime.store=file/store")
+    code, out, error = call("run", *TINY, *IN_PROCESS, "runtime.store=file/store")
     assert (code, out) == (2, "")
     assert "file/store" in one_line(error)
 

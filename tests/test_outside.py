@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from command_lines import HERE
 from convarium.cli import main
 
-HERE = ("hydra/launcher=basic", "runtime.workers=1", "runtime.threads=1", "runtime.store=store")
 TINY = ("architecture=mlp", "dataset=digits", "dataset.train_size=9", "recipe.epochs=1")
 MODULE = """
 import torch

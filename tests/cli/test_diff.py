@@ -3,9 +3,9 @@
 import json
 from collections.abc import Callable
 
+from command_lines import Call
 from convarium.planning.plan import Plan
 
-Call = Callable[..., tuple[int, str, str]]
 Pretend = Callable[..., Plan]
 SWEEP = ("architecture=mlp", "dataset=digits", "compression=[magnitude,kmeans]",
          "compression.magnitude.sparsity=0.5,0.8", "recipe.lr=0.1,0.2")  # fmt: skip

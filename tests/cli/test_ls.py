@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from command_lines import Call
 from convarium.planning.plan import Plan
 from convarium.store.store import Store
 
-Call = Callable[..., tuple[int, str, str]]
 Pretend = Callable[..., Plan]
 SWEEP = ("architecture=mlp", "dataset=digits", "compression=none,magnitude,[magnitude,kmeans]", "seed=0,1,2")
 

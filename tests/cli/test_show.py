@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from command_lines import Call
 from convarium.cli import result_command
 from convarium.compose.points import compose_points
 from convarium.planning import stage_graph
@@ -15,7 +16,6 @@ from convarium.planning.plan import Plan
 from convarium.planning.stage_graph import build_plan
 from convarium.store.store import Store
 
-Call = Callable[..., tuple[int, str, str]]
 Pretend = Callable[..., Plan]
 LINE = ("architecture=mlp", "dataset=digits", "compression=[magnitude,kmeans]", "compression.magnitude.sparsity=0.7",
         "compression.kmeans.per_site={fc1*:3}", "recipe.lr=0.02", "recipe=adamw", "seed=3")  # fmt: skip

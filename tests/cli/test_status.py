@@ -4,19 +4,19 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+from command_lines import ONE_WORKER, SMALL_MLP, Call
 from convarium.compose.points import compose_points
 from convarium.planning.stage_graph import build_plan
 from convarium.store.store import Store
 from convarium.workers.lease import LeaseManager
 from convarium.workers.run_file import Run
 
-Call = Callable[..., tuple[int, str, str]]
-POINT = ("architecture=mlp", "dataset=digits", "dataset.train_size=200", "recipe.epochs=1", "seed=0,1")
+POINT = (*SMALL_MLP, "seed=0,1")
 SWEEP = "description: a try\nexpected_time: seconds\ngrids:\n  - [architecture=mlp, dataset=digits, 'seed=0,1']\n"
 
 
 def test_what_is_done_runs_or_failed_is_told(call: Call, here: Path) -> None:
-    assert call("run", *POINT[:-1], "seed=0", "runtime.workers=1", "runtime.threads=1")[0] == 0
+    assert call("run", *POINT[:-1], "seed=0", *ONE_WORKER)[0] == 0
     node = next(
         node for node in build_plan(compose_points(POINT).check_points()).nodes.values() if node.name.endswith("s1")
     )

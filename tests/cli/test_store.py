@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from command_lines import Call
 from convarium.planning.plan import Plan
 from convarium.store.store import Store
 
-Call = Callable[..., tuple[int, str, str]]
 Pretend = Callable[..., Plan]
 LINE = ("architecture=mlp", "dataset=digits", "compression=none,magnitude")
 

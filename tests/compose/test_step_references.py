@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from command_lines import Call
 from convarium.compose.points import compose_points
 from convarium.errors import UserError
 from convarium.planning.plan import Node, Plan
 from convarium.planning.stage_graph import build_plan
 
-Call = Callable[..., tuple[int, str, str]]
 Write = Callable[[str, str], Path]
 TINY = ("architecture=mlp", "dataset=digits", "recipe.epochs=1", "compression=imitate")
 TEACHER = "compression.imitate.teacher"

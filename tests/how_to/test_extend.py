@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from command_lines import HERE
+
 PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "extend.md").read_text(encoding="utf-8")
 FILE = re.compile(r"^`([\w./]+)`:\n\n```\w+\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-HERE = ("hydra/launcher=basic", "runtime.workers=1", "runtime.threads=1", "runtime.store=store")
 OFFLINE = ("--quiet", "--no-deps", "--no-build-isolation", "--no-index", "--disable-pip-version-check")
 
 
