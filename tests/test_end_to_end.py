@@ -46,8 +46,8 @@ class Command:
         return out.getvalue()
 
     def json(self, *arguments: str) -> Json:
-        found: Json = json.loads(self(*arguments, "--json"))
-        return found
+        document: Json = json.loads(self(*arguments, "--json"))
+        return document
 
     def files(self) -> dict[Path, int]:
         return {path: path.stat().st_mtime_ns for path in self.store.rglob("*")}
@@ -61,8 +61,8 @@ def command(tmp_path_factory: pytest.TempPathFactory) -> Command:
 @pytest.fixture(scope="module")
 def runs(command: Command) -> list[Json]:
     """What `run --json` says of the sweep when it is run for the first time."""
-    found: list[Json] = command.json("run", *SWEEP, *IN_PROCESS)["runs"]
-    return found
+    runs: list[Json] = command.json("run", *SWEEP, *IN_PROCESS)["runs"]
+    return runs
 
 
 @pytest.fixture(scope="module")
@@ -197,11 +197,11 @@ def test_an_exported_network_is_the_one_that_was_measured(chain: Json, command: 
 
 
 def test_a_file_measured_by_itself_has_the_same_figures(chain: Json, command: Command) -> None:
-    found = command.json("measure", f"{chain['path']}/network.cvm", "dataset=digits", "runtime.threads=1")
+    measurement = command.json("measure", f"{chain['path']}/network.cvm", "dataset=digits", "runtime.threads=1")
     same = [name for name in METRICS[:-3] if name != "xz_bytes"]
-    assert {name: found["metrics"][name] for name in same} == {name: chain["metrics"][name] for name in same}
-    assert sum(found["bytes"].values()) == chain["metrics"]["file_bytes"]
-    assert found["images"] == 300
+    assert {name: measurement["metrics"][name] for name in same} == {name: chain["metrics"][name] for name in same}
+    assert sum(measurement["bytes"].values()) == chain["metrics"]["file_bytes"]
+    assert measurement["images"] == 300
 
 
 def test_figures_come_from_the_file_and_not_from_what_was_trained(
