@@ -1,9 +1,12 @@
-"""What many tests put on a command line, and the type of the fixture `call`, which runs one."""
+"""What many tests put on a command line, and the types of the fixtures `call` and `pretend`, which take one."""
 
 from collections.abc import Callable
 
+from convarium.planning.plan import Plan
+
 CliResult = tuple[int, str, str]  # exit code, stdout, stderr
 Call = Callable[..., CliResult]
+Pretend = Callable[..., Plan]
 
 ONE_WORKER = ("runtime.workers=1", "runtime.threads=1")
 IN_PROCESS = ("hydra/launcher=basic", *ONE_WORKER)  # the worker is the tests' own process

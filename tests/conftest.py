@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from command_lines import Call, CliResult
+from command_lines import Call, CliResult, Pretend
 from convarium.cli import main
 from convarium.compose.points import compose_points
 from convarium.host.provenance import hash_source
@@ -17,8 +17,6 @@ from convarium.planning.plan import Node, Plan
 from convarium.planning.stage_graph import build_plan
 from convarium.store.store import Store
 from convarium.workers.worker import THREAD_VARIABLES
-
-StoreFakeResults = Callable[..., Plan]
 
 logging.raiseExceptions = False  # libraries keep log handlers on streams that pytest closes after a test
 
@@ -79,7 +77,7 @@ def call(here: Path, capsys: pytest.CaptureFixture[str]) -> Call:
 
 
 @pytest.fixture
-def pretend(here: Path) -> StoreFakeResults:
+def pretend(here: Path) -> Pretend:
     """Store the results of a command line as if it had run; returns its plan. `accuracy` by seed."""
 
     def pretended(line: Sequence[str], root: str = "outputs/store") -> Plan:

@@ -12,11 +12,10 @@ from safetensors.torch import save_file
 from command_lines import Call, CliResult
 from convarium.architectures import factory
 from convarium.compose.adopted_weights import quote_signatures
-from convarium.compose.points import compose_points
 from convarium.config.override import Override
 from convarium.cvm import container
 from convarium.planning.plan import Node
-from convarium.planning.stage_graph import build_plan
+from stages.stage_harness import plan_command_nodes
 
 Json = dict[str, Any]
 TINY = ("architecture=mlp", "architecture.kwargs.hidden=[16]", "dataset=digits", "dataset.train_size=200")
@@ -50,7 +49,7 @@ def adopt(tensors: dict[str, torch.Tensor], call: Call) -> Callable[..., Json]:
 
 
 def nodes(*overrides: str) -> list[Node]:
-    return list(build_plan(compose_points([*TINY, *overrides]).check_points()).nodes.values())
+    return plan_command_nodes(*TINY, *overrides)
 
 
 def network(document: Json) -> container.CompressedFile:

@@ -7,14 +7,13 @@ from pathlib import Path
 import pytest
 
 from command_lines import ONE_WORKER, SMALL_MLP, Call
-from convarium.compose.points import compose_points
 from convarium.planning.plan import Node, Plan
-from convarium.planning.stage_graph import build_plan
 from convarium.stages.declaration import find_stages
 from convarium.store.store import Store
 from convarium.upkeep.garbage import find_garbage, remove_garbage
 from convarium.workers.lease import LeaseManager
 from convarium.workers.run_file import Run
+from stages.stage_harness import plan_command_line, plan_command_nodes
 
 
 @pytest.fixture
@@ -38,7 +37,7 @@ def left(call: Call, here: Path) -> dict[str, Path]:
 
 
 def _train(seed: int) -> Node:
-    return next(iter(build_plan(compose_points([*SMALL_MLP, f"seed={seed}"]).check_points()).nodes.values()))
+    return plan_command_nodes(*SMALL_MLP, f"seed={seed}")[0]
 
 
 def test_a_dry_run_says_bytes_and_removes_nothing(left: dict[str, Path], call: Call) -> None:
@@ -129,7 +128,7 @@ def test_while_a_plan_cant_be_read_nothing_is_unreferenced(text: str, left: dict
 
 
 def test_what_an_unreadable_plan_of_a_living_run_asks_for_stays(left: dict[str, Path], call: Call) -> None:
-    run = Run.begin(build_plan(compose_points(SMALL_MLP).check_points()), Store(Path("outputs/store")), 1)
+    run = Run.begin(plan_command_line(*SMALL_MLP), Store(Path("outputs/store")), 1)
     run.plan.write_text("{")
     code, out, error = call("gc", "--unreferenced", "--keep=architecture=lenet5")
     assert (code, out, error.count("\n")) == (2, "", 1)
@@ -146,7 +145,7 @@ def test_adopted_weights_and_what_runs_are_never_unreferenced(left: dict[str, Pa
     going = {one.folder for one in find_garbage(Store(store.root), {}, set()) if one.kind == "unreferenced"}
     assert record.parent not in going
     assert {folder.parent.name for folder in going - {left["outdated"]}} == {"measure"}
-    run = Run.begin(build_plan(compose_points(SMALL_MLP).check_points()), store, 1)
+    run = Run.begin(plan_command_line(*SMALL_MLP), store, 1)
     assert "unreferenced: 0" in call("gc", "--dry-run", "--keep=architecture=lenet5")[1]
     run.remove()
 

@@ -5,12 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from command_lines import IN_PROCESS, SMALL_MLP, Call
-from conftest import StoreFakeResults
-from convarium.compose.points import compose_points
-from convarium.planning.stage_graph import build_plan
+from command_lines import IN_PROCESS, SMALL_MLP, Call, Pretend
 from convarium.stages import time
 from convarium.store.store import Store
+from stages.stage_harness import plan_command_nodes
 
 RECORDED_RACE = {"latency_ms": 1.0, "dense_ms": 1.0, "speedup": 1.0, "spread": 1.1, "peak_memory_bytes": 100}
 BUDGET = (*SMALL_MLP, "compression=kmeans", "budget.bytes=250")
@@ -28,7 +26,7 @@ def test_what_was_not_reachable_is_tried_again(call: Call) -> None:
     assert again["started"] > row["started"]
 
 
-def test_void_times_are_taken_again(call: Call, pretend: StoreFakeResults, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_void_times_are_taken_again(call: Call, pretend: Pretend, monkeypatch: pytest.MonkeyPatch) -> None:
     """Networks stay as they are stored; the race is a recorded one, as how long it takes is no matter here."""
     line = (*SMALL_MLP, "measurement.executors=[eager]")
     asked, store = pretend(line), Store(Path("outputs/store"))
@@ -56,7 +54,7 @@ def test_another_word_is_one_line_and_runs_nothing(call: Call) -> None:
 
 
 def test_a_checkpoint_that_was_cut_off_costs_a_line_of_the_log(call: Call) -> None:
-    node = next(iter(build_plan(compose_points(SMALL_MLP).check_points()).nodes.values()))
+    node = plan_command_nodes(*SMALL_MLP)[0]
     folder = Store(Path("outputs/store")).folder_of(node)
     (folder / "checkpoints").mkdir(parents=True)
     (folder / "checkpoints" / "train.ckpt").write_bytes(b"PK\x03\x04 cut off")

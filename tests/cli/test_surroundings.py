@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import CliResult, StoreFakeResults
+from command_lines import Call, Pretend
 
 NO_UTF8 = os.fsdecode(b"caf\xe9")
 
@@ -102,9 +102,7 @@ def test_a_file_whose_name_is_no_utf8(here: Path, call: Callable[..., CliResult]
     assert (code, out, err.count("\n")) == (2, "", 1)
 
 
-def test_tables_and_pages_where_names_are_no_utf8(
-    here: Path, call: Callable[..., CliResult], pretend: StoreFakeResults
-) -> None:
+def test_tables_and_pages_where_names_are_no_utf8(here: Path, call: Call, pretend: Pretend) -> None:
     pretend(["dataset=digits", "architecture=mlp"])
     (here / NO_UTF8).mkdir()
     assert call("compare", "--html", f"{NO_UTF8}/page.html", "--csv", f"{NO_UTF8}/table.csv")[0] == 0
@@ -116,7 +114,7 @@ def test_tables_and_pages_where_names_are_no_utf8(
 @pytest.mark.parametrize(
     "locale", [{"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}]
 )
-def test_every_text_can_be_written_in_ascii(here: Path, pretend: StoreFakeResults, locale: dict[str, str]) -> None:
+def test_every_text_can_be_written_in_ascii(here: Path, pretend: Pretend, locale: dict[str, str]) -> None:
     pretend(["dataset=digits", "architecture=mlp", "compression=none,[magnitude,kmeans]"])
     commands = [
         "--help",
