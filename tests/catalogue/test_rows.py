@@ -3,13 +3,13 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import timm
 import torchvision
 
+from command_lines import Call
 from convarium.architectures.dry_run import dry_run_architecture
 from convarium.catalogue.network_counts import build_architecture_config
 from convarium.catalogue.papers import read_catalogue_yaml
@@ -17,7 +17,6 @@ from convarium.catalogue.rows import CatalogueRow, read_catalogue_rows
 from convarium.cli.catalogue import load_checks
 from convarium.compose.points import compose_points
 
-Call = Callable[..., tuple[int, str, str]]
 BUILT = [row for row in read_catalogue_rows() if row.config]
 WITH_CHECK = ", ".join(sorted(load_checks()))
 OF_LIBRARIES = [row for row in BUILT if row.config and "architecture.name=" in row.config]

@@ -136,7 +136,7 @@ def replace_tensors(network: nn.Module, values: Mapping[str, Tensor]) -> None:
     # Looked up before the first replacement: another name of a tied tensor would then lead to the new tensor.
     owners_by_site = {}
     for site in values:
-        shared_object = _get_tied_object(*_find_owner(network, site))
+        shared_object = get_tied_object(*_find_owner(network, site))
         owners_by_site[site] = owners_by_tensor[id(shared_object)]
     for site, value in values.items():
         owners = owners_by_site[site]
@@ -146,6 +146,15 @@ def replace_tensors(network: nn.Module, values: Mapping[str, Tensor]) -> None:
             continue
         for module, leaf in owners:
             module._buffers[leaf] = value
+
+
+def get_tied_object(module: nn.Module, leaf: str) -> object:
+    """Return the object that all owners of a tied tensor share: a parameter, a buffer or a parametrization.
+
+    A parametrized tensor itself is not shared: every read of the attribute computes a new one.
+    """
+    parametrizations = _get_parametrizations(module)
+    return parametrizations[leaf] if leaf in parametrizations else getattr(module, leaf)
 
 
 def _iterate_represented_sites(
@@ -218,13 +227,8 @@ def _find_owner(network: nn.Module, site: str) -> TensorOwner:
 
 def _find_owners(network: nn.Module, site: str) -> list[TensorOwner]:
     """Return every module and attribute that holds the same parameter as `site`."""
-    shared_object = _get_tied_object(*_find_owner(network, site))
+    shared_object = get_tied_object(*_find_owner(network, site))
     return _group_owners_by_tensor(network)[id(shared_object)]
-
-
-def _get_tied_object(module: nn.Module, leaf: str) -> object:
-    """Return the object that all owners of a tied tensor share: a parameter, a buffer or a parametrization."""
-    return _get_tied_objects(module)[leaf]
 
 
 def _get_tied_objects(module: nn.Module) -> dict[str, Any]:
