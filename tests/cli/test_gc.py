@@ -111,17 +111,10 @@ def test_what_is_kept_by_its_command_line_stays_and_nothing_else(left: dict[str,
     assert json.loads(call("plan", "--json", *more)[1])["stored"] == 1
 
 
-@pytest.mark.parametrize(
-    "data",
-    [
-        b"",
-        b'{"format": 3}',
-        *(gzip.compress(text) for text in (b"{", b'{"format": 99}', b'{"format": 4, "nodes": [{}]}')),
-    ],
-)
-def test_while_a_plan_cant_be_read_nothing_is_unreferenced(data: bytes, left: dict[str, Path], call: Call) -> None:
+@pytest.mark.parametrize("text", ["", "{", '{"format": 99}', '{"format": 4, "nodes": [{}]}'])
+def test_while_a_plan_cant_be_read_nothing_is_unreferenced(text: str, left: dict[str, Path], call: Call) -> None:
     (plan_file,) = Path("outputs/store/plans").glob("*.plan.json.gz")
-    plan_file.write_bytes(data)
+    plan_file.write_bytes(gzip.compress(text.encode()) if text else b"")
     code, out, error = call("gc", "--unreferenced")
     assert (code, out, error.count("\n")) == (2, "", 1)
     assert str(plan_file) in error
