@@ -9,7 +9,7 @@ from torch import nn
 
 from convarium.errors import UserError
 from convarium.representations.filter_layout import FilterLayout
-from convarium.representations.parametrization import get_tied_object
+from convarium.representations.tensor_owners import get_tied_object
 
 MAX_SHOWN_NAMES = 4
 WHOLE_NUMBER_KNOBS = {"bits", "quant_max"}  # a method that has one of them takes whole numbers in `per_site`
