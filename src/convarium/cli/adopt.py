@@ -143,8 +143,9 @@ def _use_delivered_architecture(point: "Point") -> "Point":
 
 
 def _load_fitting_weights(source: str, architecture: Json, options: Namespace) -> "Weights":
-    from convarium.architectures import factory, weight_files
-    from convarium.architectures.weights import match_weights
+    from convarium.architectures import factory
+    from convarium.weight_files.match_weights import match_weights
+    from convarium.weight_files.read_weights import read_weights
 
     network = factory.build_architecture(architecture, "meta")
     if source == PRETRAINED_SOURCE and options.key is not None:
@@ -152,7 +153,7 @@ def _load_fitting_weights(source: str, architecture: Json, options: Namespace) -
     if source == PRETRAINED_SOURCE:
         weights = factory.fetch_pretrained(architecture)
     else:
-        weights = weight_files.read_weights(parse_path(source), options.key)
+        weights = read_weights(parse_path(source), options.key)
     return match_weights(weights, network, source, new_head=options.new_head, by_order=options.by_order)
 
 

@@ -1,0 +1,202 @@
+"""Weights from outside, fitted to a network by names, or by order, shapes and types."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from convarium.architectures.tied_tensors import (
+    TiedNames,
+    add_tied_names,
+    find_tied_names,
+    find_unequal_tied_names,
+)
+from convarium.architectures.weight_norm_folding import fold_weight_norm
+from convarium.architectures.weights import Weights
+from convarium.errors import UserError
+from convarium.weight_files.mismatch import StateDictMismatch, format_dtype, format_first_names, format_shape
+from convarium.weight_files.name_prefixes import UnwrappedNames, describe_left_out, unwrap_names
+from convarium.weight_files.tensor_order import BATCH_COUNTER_NAME, find_order, rename_by_order
+
+PROFILER_COUNTERS = ("total_ops", "total_params")  # which thop registers in every module
+# Tables that some versions of a network save and others compute.
+COMPUTED_TABLES = ("relative_position_index", "relative_coords_table", "attn_mask", "position_ids")
+TRAINING_HEAD_PREFIX = "aux"  # of classifiers beside the last one, for training only, in lower case
+NEW_HEAD_ADVICE = "add --new-head to begin with a fresh classifier"
+
+Tensors = Mapping[str, Tensor]
+
+
+class MisfitError(UserError):
+    """Weights do not fit a network, by their names or shapes."""
+
+
+def match_weights(
+    weights: Weights, network: nn.Module, source: str, *, new_head: bool = False, by_order: bool = False
+) -> Weights:
+    """Return the weights with the names, shapes and types of `network`'s state dict.
+
+    Args:
+        network: the network they are for; it may live on the meta device.
+        source: the file, for mistakes.
+        new_head: leave out a classifier of other classes, to be `fresh`.
+        by_order: go by the order of the tensors where names differ.
+
+    Raises:
+        MisfitError: what is missing, unexpected, or of another shape or type, in one line.
+        UserError: no weights, or a value that is not a number; two names that the network ties, with other values.
+    """
+    expected, tied = network.state_dict(), find_tied_names(network)
+    if not any(tensor.is_floating_point() for tensor in weights.tensors.values()):
+        raise UserError(f"{source} holds no floating-point tensors: no weights")
+    unwrapped = unwrap_names(_remove_counters(weights.tensors), expected, source)
+    unwrapped, folded_names = _fold_weight_norm(unwrapped, expected)
+    notes = [*weights.notes, *_describe_folding(folded_names)]
+    if by_order and not _has_all_names(unwrapped.tensors, expected):
+        tensors, left_out = rename_by_order(unwrapped, expected, tied, source, new_head=new_head)
+        notes.append(f"{len(tensors)} tensors are taken by their order")
+    else:
+        tensors, left_out = unwrapped.tensors, unwrapped.outside
+        notes += unwrapped.notes
+    tensors = _add_batch_counters(add_tied_names(tensors, tied), expected)
+    tensors, beside = _separate_extras(tensors, expected, new_head)
+    left_out = _select_removed_counters(weights.tensors) | left_out | beside
+    fit = StateDictMismatch.compare(tensors, expected)
+    if fit.names and not (new_head and fit.is_head_only(expected)):
+        raise MisfitError(f"{source} does not fit: {_explain_misfit(fit, unwrapped, expected, tied)}")
+    fresh_names = tuple(fit.names)
+    tensors = {name: tensor for name, tensor in tensors.items() if name not in fresh_names}
+    if fresh_names:
+        notes.append(f"the classifier ({', '.join(fresh_names)}) is fresh")
+    if left_out:
+        notes.append(describe_left_out(left_out))
+    _check_finite_values(tensors, source)
+    found = _cast_to_expected(replace(weights, tensors=tensors, fresh_names=fresh_names, notes=tuple(notes)), expected)
+    if differing := find_unequal_tied_names(found.tensors, tied):
+        raise UserError(f"{source}: {' and '.join(differing)} differ, the network has one tensor for both names")
+    return found
+
+
+def _is_profiler_counter(name: str) -> bool:
+    return name.rpartition(".")[2] in PROFILER_COUNTERS
+
+
+def _remove_counters(tensors: Tensors) -> dict[str, Tensor]:
+    return {name: tensor for name, tensor in tensors.items() if not _is_profiler_counter(name)}
+
+
+def _select_removed_counters(tensors: Tensors) -> dict[str, Tensor]:
+    return {name: tensor for name, tensor in tensors.items() if _is_profiler_counter(name)}
+
+
+def _fold_weight_norm(unwrapped: UnwrappedNames, expected: Tensors) -> tuple[UnwrappedNames, list[str]]:
+    """Make the weights those of a network without weight normalisation, which ours are."""
+    tensors, names = fold_weight_norm(unwrapped.tensors, expected)
+    if not names:
+        return unwrapped, []
+    order, _ = fold_weight_norm(unwrapped.order, expected)
+    return replace(unwrapped, tensors=tensors, order=order), names
+
+
+def _describe_folding(names: list[str]) -> list[str]:
+    if not names:
+        return []
+    return [f"weight_norm is folded into {len(names)} weights ({format_first_names(names)})"]
+
+
+def _has_all_names(tensors: Tensors, expected: Tensors) -> bool:
+    """Whether names are the network's already, so that their order says less."""
+    return all(name in tensors for name in expected if not name.endswith(BATCH_COUNTER_NAME))
+
+
+def _separate_extras(
+    tensors: Tensors, expected: Tensors, new_head: bool
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Return the network's tensors, and those beside it that are no part of one, where it is there but for its head."""
+    unexpected = [name for name in tensors if name not in expected]
+    missing = {name for name in expected if name not in tensors}
+    head = set(_list_head_names(expected))
+    if not missing <= head:
+        return dict(tensors), {}
+    parts = {name.partition(".")[0] for name in expected}
+    extras = {name for name in unexpected if _is_beside_network(name, tensors[name], parts)}
+    if new_head and missing:
+        # Their classifier has another name than ours; ours is fresh.
+        extras |= {name for name in unexpected if name.partition(".")[0] not in parts}
+    kept = {name: tensor for name, tensor in tensors.items() if name not in extras}
+    return kept, {name: tensors[name] for name in tensors if name in extras}
+
+
+def _list_head_names(expected: Tensors) -> list[str]:
+    """Return the names of the last layer's tensors."""
+    layer = list(expected)[-1].rpartition(".")[0]
+    return [name for name in expected if name.rpartition(".")[0] == layer]
+
+
+def _is_beside_network(name: str, tensor: Tensor, parts: set[str]) -> bool:
+    """Whether a tensor is no layer's weight: one more layer would mean that it is another network."""
+    if not tensor.is_floating_point() or name.rpartition(".")[2] in COMPUTED_TABLES:
+        return True
+    part = name.partition(".")[0]
+    is_vector = tensor.squeeze().dim() < 2
+    return part not in parts and (is_vector or part.lower().startswith(TRAINING_HEAD_PREFIX))
+
+
+def _explain_misfit(fit: StateDictMismatch, unwrapped: UnwrappedNames, expected: Tensors, tied: TiedNames) -> str:
+    """Say what does not fit, and what would make it fit, where that is known."""
+    trouble = fit.describe(expected)
+    if fit.is_head_only(expected) and fit.shapes:
+        count = next(iter(fit.shapes.values()))[0]
+        return f"{trouble}; its classifier is for {count} classes: {NEW_HEAD_ADVICE}"
+    if fit.missing and (order := _find_any_order(unwrapped, expected, tied)):
+        return _describe_other_names(order, unwrapped, expected)
+    if fit.is_head_only(expected):
+        return f"{trouble}; no classifier: {NEW_HEAD_ADVICE}"
+    colour_layers = [name for name, shape in fit.shapes.items() if len(shape) > 1 and shape[1] == 3]
+    if colour_layers and expected[colour_layers[0]].shape[1] == 1:
+        return f"{trouble}; dataset.channels=3 gives grey images three channels"
+    return f"{trouble}; is it this architecture.name and these architecture.kwargs?"
+
+
+def _find_any_order(unwrapped: UnwrappedNames, expected: Tensors, tied: TiedNames) -> dict[str, Tensor] | None:
+    return find_order(unwrapped.order, expected, tied) or find_order(unwrapped.tensors, expected, tied)
+
+
+def _describe_other_names(order: dict[str, Tensor], unwrapped: UnwrappedNames, expected: Tensors) -> str:
+    """Say that names are others, and what the order makes of the first; of the last, where its classes differ."""
+    names = {id(tensor): name for name, tensor in unwrapped.order.items()}
+    own, theirs = next((own, names[id(tensor)]) for own, tensor in order.items() if names[id(tensor)] != own)
+    other_names = f"its names are others ({theirs} is {own} here), their order and shapes are the network's"
+    last = list(order)[-1]
+    if order[last].shape == expected[last].shape:
+        return f"{other_names}: add --by-order to go by it"
+    classes = format_shape(order[last].shape[:1])
+    return f"{other_names} but for a classifier of {classes} classes: add --by-order --new-head"
+
+
+def _add_batch_counters(tensors: Tensors, expected: Tensors) -> dict[str, Tensor]:
+    """Let a batch norm that counts no batches begin at 0; nothing in evaluation depends on it."""
+    absent = [name for name in expected if name.endswith(BATCH_COUNTER_NAME) and name not in tensors]
+    counters = {name: torch.zeros((), dtype=expected[name].dtype) for name in absent}
+    return {**tensors, **counters}
+
+
+def _check_finite_values(tensors: Tensors, source: str) -> None:
+    bad = [name for name, tensor in tensors.items() if not bool(_to_computable(tensor).isfinite().all())]
+    if bad:
+        raise UserError(
+            f"{source}: {len(bad)} tensors hold values that are not finite numbers ({format_first_names(bad)})"
+        )
+
+
+def _to_computable(tensor: Tensor) -> Tensor:
+    """Return a tensor that torch counts with: types of a byte it only stores."""
+    return tensor.float() if tensor.is_floating_point() and tensor.element_size() == 1 else tensor
+
+
+def _cast_to_expected(weights: Weights, expected: Tensors) -> Weights:
+    kinds = sorted({format_dtype(tensor.dtype) for tensor in weights.tensors.values() if tensor.is_floating_point()})
+    tensors = {name: tensor.to(expected[name].dtype).contiguous() for name, tensor in weights.tensors.items()}
+    notes = () if kinds == ["float32"] else (f"{' and '.join(kinds)} became float32",)
+    return replace(weights, tensors=tensors, notes=(*weights.notes, *notes))

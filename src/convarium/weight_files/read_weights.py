@@ -1,0 +1,88 @@
+"""Read the tensors of a file or folder: safetensors, a torch checkpoint, or a dense `.cvm`; no code of it is run."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from torch import Tensor
+
+from convarium.architectures.weights import Weights
+from convarium.errors import UserError
+from convarium.weight_files import file_kinds
+from convarium.weight_files.model_folder import ModelConfig, find_weights_file, read_model_config
+from convarium.weight_files.safetensors_files import (
+    INDEX_SUFFIX,
+    find_sibling_shards,
+    merge_shards,
+    read_index,
+    read_safetensors,
+)
+from convarium.weight_files.state_dicts import select_state_dict
+from convarium.weight_files.torch_checkpoint import read_checkpoint
+
+
+def read_weights(path: str | Path, key: str | None = None) -> Weights:
+    """Read a file by its content, whatever its name, the shards of an index, or a folder of such.
+
+    Args:
+        path: of the file or folder.
+        key: which of the state dicts of a torch checkpoint; those that lie deeper are named by keys joined by dots.
+
+    Raises:
+        UserError: it can't be read, is not a weights file, or is a pickle that would run something; it holds
+            nothing at the key, or without one several state dicts of which none is the usual one.
+    """
+    path = Path(path)
+    if path.is_dir():
+        weights = read_weights(find_weights_file(path), key)
+        return _add_model_config(weights, read_model_config(path))
+    is_index = path.name.endswith(INDEX_SUFFIX)
+    files = read_index(path) if is_index else find_sibling_shards(path) if path.is_file() else [path]
+    if len(files) > 1:
+        return _read_shards(files, key)
+    return _read_file(files[0], key)
+
+
+def _read_file(path: Path, key: str | None) -> Weights:
+    kind = file_kinds.detect_kind(path)
+    if key is not None and kind in (file_kinds.NETWORK_FILE, file_kinds.SAFETENSORS):
+        raise UserError(f"--from {key} chooses among the state dicts of a torch checkpoint, {path} is none")
+    if kind == file_kinds.NETWORK_FILE:
+        return _read_network_file(path)
+    if kind == file_kinds.SAFETENSORS:
+        return Weights(read_safetensors(path))
+    tensors, notes = select_state_dict(read_checkpoint(path, kind == file_kinds.TORCH_ZIP), str(path), key)
+    return Weights(tensors, tuple(notes))
+
+
+def _read_shards(files: list[Path], key: str | None) -> Weights:
+    shards: list[tuple[Path, dict[str, Tensor]]] = [(file, _read_file(file, key).tensors) for file in files]
+    return Weights(merge_shards(shards), (f"read from {len(files)} shards",))
+
+
+def _read_network_file(path: Path) -> Weights:
+    from convarium.cvm import container
+    from convarium.representations.dense import Dense
+
+    file = container.read_cvm(path)
+    represented = [name for name, found in file.sites.items() if not isinstance(found, Dense)]
+    if represented or file.header["surgery"]:
+        what = represented[0] if represented else "its structure"
+        raise UserError(f"{path} is compressed ({what}): adopt a dense network, then compress it")
+    images = file.header["input"]
+    weights = Weights(
+        container.materialise_network(file).state_dict(), mean=tuple(images["mean"]), std=tuple(images["std"])
+    )
+    if "value_range" in images:
+        return replace(weights, value_range=tuple(images["value_range"]))
+    return weights
+
+
+def _add_model_config(weights: Weights, config: ModelConfig | None) -> Weights:
+    """Take the normalisation that a model's folder tells, and remember what network it says that it is."""
+    if config is None:
+        return weights
+    weights = replace(weights, model=(config.library, config.name))
+    if config.mean is None or config.std is None:
+        return weights
+    note = f"images are normalised as its config says: mean {list(config.mean)}, std {list(config.std)}"
+    return replace(weights, mean=config.mean, std=config.std, notes=(*weights.notes, note))

@@ -1,0 +1,199 @@
+"""Which of the things in a checkpoint is the state dict: the one at a key, else the usual one, else the only one."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from convarium.config.messages import shorten
+from convarium.errors import UserError
+from convarium.weight_files.advice import SAVE_ADVICE
+from convarium.weight_files.inert_unpickler import Stub
+from convarium.weight_files.pickled_arrays import PickledArray
+from convarium.weight_files.pickled_tensors import OddTensor
+
+# Where trainings keep the network, the likeliest first.
+STATE_DICT_KEYS = (
+    "state_dict", "model_state_dict", "model", "module", "network", "net", "weights", "model_state", "model_weights",
+    "net_state_dict",
+)  # fmt: skip
+OPTIMIZER_KEY_PART = "optim"  # in the keys of what a training keeps beside its weights
+OPTIMIZER_KEYS = {"state", "param_groups"}  # of an optimiser's own state, whatever it is kept under
+LAYER_TENSOR_NAMES = {"weight", "bias", "running_mean", "running_var", "num_batches_tracked"}
+MAX_DEPTH = 12
+
+StateDict = dict[str, Any]
+
+
+def select_state_dict(found: Any, where: str, key: str | None) -> tuple[dict[str, Tensor], list[str]]:
+    """Return the tensors by name, and what was taken and left, in words.
+
+    Args:
+        found: what the file holds.
+        where: the file, for mistakes.
+        key: of the state dict, with those above it joined by dots, which may leave out what lies below it.
+
+    Raises:
+        UserError: there is none, or not at the key, or several and none is the usual one; a tensor of it is no plain
+            one.
+    """
+    state_dicts = dict(_find_state_dicts(found))
+    if key is None and _is_split_by_layer(state_dicts):
+        return _read_tensors(_join_layers(found), where), ["taken from a dict for each layer"]
+    path = _choose_path(state_dicts, key)
+    if path is None:
+        raise UserError(_describe_failure(found, state_dicts, where, key))
+    notes = [f"taken from '{path}'"] if path else []
+    others = [f"'{other}'" for other in state_dicts if other != path]
+    if others:
+        notes.append(f"the file also holds {', '.join(others)}: --from takes another one")
+    return _read_tensors(state_dicts[path], where), notes
+
+
+def _choose_path(state_dicts: Mapping[str, StateDict], key: str | None) -> str | None:
+    if key is None:
+        usual = [path for path in state_dicts if _rank_path(path) is not None]
+        fitting = [min(usual, key=lambda path: _rank_path(path) or ())] if usual else list(state_dicts)
+    else:
+        fitting = [key] if key in state_dicts else [path for path in state_dicts if path.startswith(f"{key}.")]
+    return fitting[0] if len(fitting) == 1 else None
+
+
+def _rank_path(path: str) -> tuple[int, ...] | None:
+    """Return the places of its keys in the list of usual ones, None where one is not there."""
+    parts = path.split(".") if path else []
+    if not all(part in STATE_DICT_KEYS for part in parts):
+        return None
+    return tuple(STATE_DICT_KEYS.index(part) for part in parts)
+
+
+def _find_state_dicts(found: Any, path: str = "", depth: int = 0) -> Iterator[tuple[str, StateDict]]:
+    """Yield every mapping of names to weights by its keys, joined by dots; the state of an optimiser is none."""
+    entries = _list_entries(found)
+    if depth > MAX_DEPTH or entries.keys() >= OPTIMIZER_KEYS:
+        return
+    nested: list[tuple[str, StateDict]] = []
+    for key, value in entries.items():
+        if OPTIMIZER_KEY_PART not in key.lower():
+            nested += _find_state_dicts(value, f"{path}.{key}" if path else key, depth + 1)
+    tensors = {key: value for key, value in entries.items() if _is_tensor(value)}
+    is_by_name = isinstance(found, Mapping | Stub)
+    largest = max((_count_numbers(state_dict) for _, state_dict in nested), default=0)
+    # What lies beside a state dict (a confusion matrix) or in it (a layer's extra state) is smaller than it.
+    if is_by_name and any(_is_weight(value) for value in tensors.values()) and _count_numbers(tensors) > largest:
+        yield path, tensors
+    else:
+        yield from nested
+
+
+def _list_entries(found: Any) -> dict[str, Any]:
+    """Return what a container holds, by its keys that are texts; entries of a list by their places."""
+    if isinstance(found, Stub):
+        found = found.entries
+    if isinstance(found, Mapping):
+        return {key: value for key, value in found.items() if isinstance(key, str)}
+    if isinstance(found, list | tuple):
+        # Of a list only what may be a state dict: it can be as long as a training's history.
+        held = [(place, entry) for place, entry in enumerate(found[:100]) if isinstance(entry, Mapping | list | tuple)]
+        return {str(place): entry for place, entry in held}
+    return {}
+
+
+def _is_tensor(value: Any) -> bool:
+    return isinstance(value, Tensor | PickledArray | OddTensor)
+
+
+def _is_weight(value: Any) -> bool:
+    """Whether it may be a weight: statistics and curves have one dimension."""
+    if isinstance(value, OddTensor):
+        return True
+    return len(value.shape) > 1
+
+
+def _count_numbers(tensors: StateDict) -> int:
+    count = 1
+    for value in tensors.values():
+        if isinstance(value, Tensor):
+            count += value.numel()
+        elif isinstance(value, PickledArray):
+            count += len(value.data)
+    return count
+
+
+def _is_split_by_layer(state_dicts: Mapping[str, StateDict]) -> bool:
+    return len(state_dicts) > 1 and all(state_dict.keys() <= LAYER_TENSOR_NAMES for state_dict in state_dicts.values())
+
+
+def _join_layers(found: Any, path: str = "") -> StateDict:
+    """Return all tensors by their keys, joined by dots."""
+    tensors: StateDict = {}
+    for key, value in _list_entries(found).items():
+        name = f"{path}.{key}" if path else key
+        if _is_tensor(value):
+            tensors[name] = value
+        else:
+            tensors |= _join_layers(value, name)
+    return tensors
+
+
+def _read_tensors(state_dict: StateDict, where: str) -> dict[str, Tensor]:
+    tensors: dict[str, Tensor] = {}
+    for name, value in state_dict.items():
+        tensor = _read_array(value) if isinstance(value, PickledArray) else value
+        if kind := _describe_odd_tensor(tensor):
+            raise UserError(f"{where}: {shorten(name)} is {kind}; save plain tensors of numbers")
+        tensors[name] = tensor.detach()
+    return tensors
+
+
+def _read_array(array: PickledArray) -> Tensor | OddTensor:
+    try:
+        tensor = array.find_tensor()
+    except ValueError:
+        return OddTensor("an array that is cut off")
+    return OddTensor("an array without numbers") if tensor is None else tensor
+
+
+def _describe_odd_tensor(tensor: Tensor | OddTensor) -> str | None:
+    """Say what a tensor is that holds no number for each place, None of a plain one."""
+    if isinstance(tensor, OddTensor):
+        return tensor.description
+    if tensor.layout != torch.strided:
+        return f"stored as {str(tensor.layout).removeprefix('torch.')}: tensor.to_dense() is plain"
+    return None
+
+
+def _describe_failure(found: Any, state_dicts: Mapping[str, StateDict], where: str, key: str | None) -> str:
+    told = f"{where} holds no tensors by name" if key is None else f"--from {key}: {where} holds no tensors there"
+    if "" in state_dicts:
+        return f"{told} but at its top: leave --from out"
+    if state_dicts:
+        return f"{told} but at {', '.join(map(shorten, state_dicts))}: choose one by --from KEY"
+    if module := _find_module(found):
+        return f"{where} holds a whole {module}, whose code is not run; {SAVE_ADVICE}"
+    if _list_entries(found).keys() >= OPTIMIZER_KEYS:
+        return f"{where} holds the state of an optimiser, no weights; {SAVE_ADVICE}"
+    return f"{told} but {_describe_contents(found)}; {SAVE_ADVICE}"
+
+
+def _find_module(found: Any, depth: int = 0) -> str | None:
+    """Return the class of a module that was pickled whole."""
+    if isinstance(found, Stub) and isinstance(found.state, Mapping) and "_modules" in found.state:
+        return shorten(found.origin)
+    if depth < MAX_DEPTH:
+        values = found.values() if isinstance(found, Mapping) else found if isinstance(found, list | tuple) else ()
+        for value in values:
+            if module := _find_module(value, depth + 1):
+                return module
+    return None
+
+
+def _describe_contents(found: Any) -> str:
+    if isinstance(found, Mapping):
+        return f"the keys {', '.join(shorten(str(key)) for key in list(found)[:5])}" if found else "an empty dict"
+    if isinstance(found, Stub):
+        return f"an object of {shorten(found.origin)}"
+    if isinstance(found, list | tuple):
+        return f"{type(found).__name__} of {len(found)}"
+    return type(found).__name__
