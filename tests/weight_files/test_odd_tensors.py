@@ -52,7 +52,7 @@ def test_floats_of_a_byte_are_taken(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["x" * 5000, "a\nb", "\x1b[31mred"])
 def test_a_name_of_a_stranger_stays_within_a_line(tmp_path: Path, name: str) -> None:
     network = torch.nn.Linear(4, 4)
-    for content in (network.state_dict() | {name: torch.zeros(1, 1)}, {name: 1}):
+    for content in (network.state_dict() | {name: torch.zeros(4, 4)}, {name: 1}):
         torch.save(content, tmp_path / "odd.pt")
         with pytest.raises(UserError) as caught:
             match_weights(read_weights(tmp_path / "odd.pt"), network, "odd.pt", by_order=True)

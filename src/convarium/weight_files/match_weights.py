@@ -24,12 +24,23 @@ PROFILER_COUNTERS = ("total_ops", "total_params")  # which thop registers in eve
 COMPUTED_TABLES = ("relative_position_index", "relative_coords_table", "attn_mask", "position_ids")
 TRAINING_HEAD_PREFIX = "aux"  # of classifiers beside the last one, for training only, in lower case
 NEW_HEAD_ADVICE = "add --new-head to begin with a fresh classifier"
+OTHER_ARCHITECTURE_ADVICE = "is it this architecture.name and these architecture.kwargs?"
 
 Tensors = Mapping[str, Tensor]
 
 
 class MisfitError(UserError):
-    """Weights do not fit a network, by their names or shapes."""
+    """Weights do not fit a network, by their names or shapes.
+
+    Attributes:
+        trouble: what does not fit.
+        advice: what would make it fit, None where that is not known.
+    """
+
+    def __init__(self, source: str, trouble: str, advice: str | None) -> None:
+        super().__init__(f"{source} does not fit: {trouble}; {advice or OTHER_ARCHITECTURE_ADVICE}")
+        self.trouble = trouble
+        self.advice = advice
 
 
 def match_weights(
@@ -64,7 +75,7 @@ def match_weights(
     left_out = _select_removed_counters(weights.tensors) | left_out | beside
     fit = StateDictMismatch.compare(tensors, expected)
     if fit.names and not (new_head and fit.is_head_only(expected)):
-        raise MisfitError(f"{source} does not fit: {_explain_misfit(fit, unwrapped, expected, tied)}")
+        raise MisfitError(source, *_explain_misfit(fit, unwrapped, expected, tied))
     fresh_names = tuple(fit.names)
     tensors = {name: tensor for name, tensor in tensors.items() if name not in fresh_names}
     if fresh_names:
@@ -143,36 +154,38 @@ def _is_beside_network(name: str, tensor: Tensor, parts: set[str]) -> bool:
     return part not in parts and (is_vector or part.lower().startswith(TRAINING_HEAD_PREFIX))
 
 
-def _explain_misfit(fit: StateDictMismatch, unwrapped: UnwrappedNames, expected: Tensors, tied: TiedNames) -> str:
-    """Say what does not fit, and what would make it fit, where that is known."""
+def _explain_misfit(
+    fit: StateDictMismatch, unwrapped: UnwrappedNames, expected: Tensors, tied: TiedNames
+) -> tuple[str, str | None]:
+    """Return what does not fit, and what would make it fit, where that is known."""
     trouble = fit.describe(expected)
     if fit.is_head_only(expected) and fit.shapes:
         count = next(iter(fit.shapes.values()))[0]
-        return f"{trouble}; its classifier is for {count} classes: {NEW_HEAD_ADVICE}"
+        return trouble, f"its classifier is for {count} classes: {NEW_HEAD_ADVICE}"
     if fit.missing and (order := _find_any_order(unwrapped, expected, tied)):
         return _describe_other_names(order, unwrapped, expected)
     if fit.is_head_only(expected):
-        return f"{trouble}; no classifier: {NEW_HEAD_ADVICE}"
+        return trouble, f"no classifier: {NEW_HEAD_ADVICE}"
     colour_layers = [name for name, shape in fit.shapes.items() if len(shape) > 1 and shape[1] == 3]
     if colour_layers and expected[colour_layers[0]].shape[1] == 1:
-        return f"{trouble}; dataset.channels=3 gives grey images three channels"
-    return f"{trouble}; is it this architecture.name and these architecture.kwargs?"
+        return trouble, "dataset.channels=3 gives grey images three channels"
+    return trouble, None
 
 
 def _find_any_order(unwrapped: UnwrappedNames, expected: Tensors, tied: TiedNames) -> dict[str, Tensor] | None:
     return find_order(unwrapped.order, expected, tied) or find_order(unwrapped.tensors, expected, tied)
 
 
-def _describe_other_names(order: dict[str, Tensor], unwrapped: UnwrappedNames, expected: Tensors) -> str:
-    """Say that names are others, and what the order makes of the first; of the last, where its classes differ."""
+def _describe_other_names(order: dict[str, Tensor], unwrapped: UnwrappedNames, expected: Tensors) -> tuple[str, str]:
+    """Return that names are others, and how to go by the order, with a fresh classifier where its classes differ."""
     names = {id(tensor): name for name, tensor in unwrapped.order.items()}
     own, theirs = next((own, names[id(tensor)]) for own, tensor in order.items() if names[id(tensor)] != own)
-    other_names = f"its names are others ({theirs} is {own} here), their order and shapes are the network's"
+    trouble = f"its names are others ({theirs} is {own} here)"
     last = list(order)[-1]
     if order[last].shape == expected[last].shape:
-        return f"{other_names}: add --by-order to go by it"
+        return trouble, "their order and shapes are the network's: add --by-order to go by it"
     classes = format_shape(order[last].shape[:1])
-    return f"{other_names} but for a classifier of {classes} classes: add --by-order --new-head"
+    return trouble, f"order and shapes are the network's but for {classes} classes: add --by-order --new-head"
 
 
 def _add_batch_counters(tensors: Tensors, expected: Tensors) -> dict[str, Tensor]:

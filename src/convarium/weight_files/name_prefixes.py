@@ -50,7 +50,7 @@ def unwrap_names(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor], 
     whole = dict(tensors)
     for part in WRAPPER_PARTS:
         if not _has_part(expected, part) and _has_part(whole, part):
-            whole = {_remove_part(name, part): tensor for name, tensor in whole.items()}
+            whole = {remove_part(name, part): tensor for name, tensor in whole.items()}
             notes.append(f"'{part}.' is taken out of names")
     prefix = _find_prefix(whole, expected, source)
     inside = {name: tensor for name, tensor in whole.items() if name.startswith(prefix)}
@@ -67,7 +67,8 @@ def _has_part(names: Mapping[str, Tensor], part: str) -> bool:
     return any(part in name.split(".") for name in names)
 
 
-def _remove_part(name: str, part: str) -> str:
+def remove_part(name: str, part: str) -> str:
+    """Return a name without one of its parts, wherever it stands."""
     return ".".join(each for each in name.split(".") if each != part)
 
 
@@ -93,16 +94,18 @@ def _list_prefixes(name: str) -> list[str]:
     return ["", *(".".join(parts[:count]) + "." for count in range(1, len(parts)))]
 
 
+def list_shared_prefixes(tensors: Mapping[str, Tensor]) -> list[str]:
+    """Return what most names begin with, from nothing to the longest."""
+    counts = Counter(prefix for name in tensors for prefix in _list_prefixes(name))
+    return [prefix for prefix, count in counts.items() if count >= MIN_SHARE_PREFIXED * len(tensors)]
+
+
 def _find_shared_prefix(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> str:
-    prefix = ""
-    while True:
-        inside = [name.removeprefix(prefix) for name in tensors if name.startswith(prefix)]
-        heads = Counter(f"{head}." for head, dot, _ in (name.partition(".") for name in inside) if dot)
-        head, count = heads.most_common(1)[0] if heads else ("", 0)
-        is_of_network = any(name.startswith(head) for name in expected)
-        if not head or count < MIN_SHARE_PREFIXED * len(tensors) or is_of_network:
-            return prefix
-        prefix += head
+    """Return the longest prefix that most names share and none of the network's has."""
+    shared = [
+        prefix for prefix in list_shared_prefixes(tensors) if not any(name.startswith(prefix) for name in expected)
+    ]
+    return max(shared, key=len, default="")
 
 
 def describe_left_out(names: Mapping[str, Tensor]) -> str:

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from convarium.config.messages import shorten
@@ -141,8 +140,8 @@ def _read_tensors(state_dict: StateDict, where: str) -> dict[str, Tensor]:
     tensors: dict[str, Tensor] = {}
     for name, value in state_dict.items():
         tensor = _read_array(value) if isinstance(value, PickledArray) else value
-        if kind := _describe_odd_tensor(tensor):
-            raise UserError(f"{where}: {shorten(name)} is {kind}; save plain tensors of numbers")
+        if isinstance(tensor, OddTensor):
+            raise UserError(f"{where}: {shorten(name)} is {tensor.description}; save plain tensors of numbers")
         tensors[name] = tensor.detach()
     return tensors
 
@@ -153,15 +152,6 @@ def _read_array(array: PickledArray) -> Tensor | OddTensor:
     except ValueError:
         return OddTensor("an array that is cut off")
     return OddTensor("an array without numbers") if tensor is None else tensor
-
-
-def _describe_odd_tensor(tensor: Tensor | OddTensor) -> str | None:
-    """Say what a tensor is that holds no number for each place, None of a plain one."""
-    if isinstance(tensor, OddTensor):
-        return tensor.description
-    if tensor.layout != torch.strided:
-        return f"stored as {str(tensor.layout).removeprefix('torch.')}: tensor.to_dense() is plain"
-    return None
 
 
 def _describe_failure(found: Any, state_dicts: Mapping[str, StateDict], where: str, key: str | None) -> str:
