@@ -40,9 +40,7 @@ def build_parser() -> CommandParser:
     """Return the parser of the command's options."""
     parser = CommandParser("adopt", DESCRIPTION)
     parser.add_argument("--json", action="store_true", help="one JSON document")
-    parser.add_argument(
-        "--from", dest="key", metavar="KEY", help="which of several in a checkpoint: its keys, joined by dots"
-    )
+    parser.add_argument("--from", dest="key", metavar="KEY", help="which of several: its keys, joined by dots")
     parser.add_argument("--new-head", action="store_true", help="begin with a fresh classifier where theirs is another")
     parser.add_argument("--by-order", action="store_true", help="go by the order of the tensors where names differ")
     parser.add_argument("--train", action="store_true", help="then train all of it by the recipe")
