@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from convarium.cli.adopt_messages import explain_misfit, format_next_command
+from convarium.cli.adopt_messages import explain_misfit, explain_unbuilt, format_next_command
 from convarium.cli.command_parser import CommandParser
 from convarium.config.override import Override
 from convarium.config.paths import parse_path
@@ -80,6 +80,7 @@ def _prepare_adoption(source: str, options: Namespace) -> tuple["PointRequest", 
     with allow_packages(find_named_packages(point.config)):
         point = _use_delivered_architecture(point)
         weights = _load_fitting_weights(source, point, options)
+    weights = _check_told_normalisation(weights, point.config["dataset"]["channels"])
     normalisation = _select_normalisation(weights, point.config, typed_normalisation)
     is_range_typed = any(override.key == VALUE_RANGE_KEY for override in options.overrides)
     value_range = _select_value_range(weights, point.config["dataset"], is_range_typed)
@@ -150,7 +151,6 @@ def _load_fitting_weights(source: str, point: "Point", options: Namespace) -> "W
     from convarium.weight_files.read_weights import read_weights
 
     architecture = point.config["architecture"]
-    network = factory.build_architecture(architecture, "meta")
     if source == PRETRAINED_SOURCE and options.key is not None:
         raise UserError(f"--from {options.key} chooses in a torch checkpoint; pretrained weights have no such keys")
     if source == PRETRAINED_SOURCE:
@@ -158,9 +158,23 @@ def _load_fitting_weights(source: str, point: "Point", options: Namespace) -> "W
     else:
         weights = read_weights(parse_path(source), options.key)
     try:
+        network = factory.build_architecture(architecture, "meta")
+    except UserError as error:
+        raise UserError(explain_unbuilt(source, error, weights, point)) from None
+    try:
         return match_weights(weights, network, source, new_head=options.new_head, by_order=options.by_order)
     except MisfitError as error:
         raise UserError(explain_misfit(source, error, weights, point)) from None
+
+
+def _check_told_normalisation(weights: "Weights", channels: int) -> "Weights":
+    """Return the weights without a normalisation that a folder's config tells for images of other channels."""
+    if weights.model is None or weights.mean is None or weights.std is None:
+        return weights
+    if len(weights.mean) not in (1, channels) or len(weights.std) not in (1, channels):
+        return replace(weights, mean=None, std=None)
+    told = f"its config.json tells mean {list(weights.mean)}, std {list(weights.std)}"
+    return replace(weights, notes=(*weights.notes, told))
 
 
 def _select_normalisation(weights: "Weights", config: Json, typed: Json) -> Json:

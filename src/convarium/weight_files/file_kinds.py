@@ -10,15 +10,16 @@ NETWORK_FILE, SAFETENSORS, TORCH_ZIP, TORCH_STREAM = "network_file", "safetensor
 START_BYTES = 512
 ZIP_MAGIC, PICKLE_MAGIC = b"PK\x03\x04", b"\x80"
 TEXT_PICKLE_STARTS = (b"(d", b"(l", b"ccol")  # of protocol 0 and 1
-ARRAYS_ADVICE = f"{SAVE_ADVICE}; of arrays, torch.save({{name: array, …}}, 'weights.pth')"
-EXPORT_ADVICE = "load the network that it was made of in PyTorch, and " + SAVE_ADVICE
+EXPORT_ADVICE = f"of the PyTorch network that it was made of, {SAVE_ADVICE}"
+TORCHSCRIPT_ADVICE = "torch.save(torch.jit.load({!r}).state_dict(), 'weights.pth') saves the tensors, which adopt takes"
+ARRAYS_ADVICE = "torch.save(dict(numpy.load({!r})), 'weights.pth') saves them as adopt takes them"
 
 # What a file begins with, at which place, and what it is.
 FOREIGN_STARTS = (
     (0, b"version https://git-lfs", "a pointer of git-LFS, not the file itself: fetch that by `git lfs pull`"),
     (0, b"\x89HDF\r\n\x1a\n", f"an HDF5 file (.h5), as Keras writes it; {EXPORT_ADVICE}"),
     (4, b"TFL3", f"a TensorFlow Lite model; {EXPORT_ADVICE}"),
-    (0, b"\x93NUMPY", f"an array of numpy (.npy); {ARRAYS_ADVICE}"),
+    (0, b"\x93NUMPY", f"an array of numpy (.npy); {SAVE_ADVICE}"),
     (0, b"GGUF", f"a GGUF file; {EXPORT_ADVICE}"),
     (0, b"\x1f\x8b", "compressed by gzip: unpack it, and adopt what is inside"),
     (0, b"BZh", "compressed by bzip2: unpack it, and adopt what is inside"),
@@ -64,7 +65,7 @@ def detect_kind(path: Path) -> str:
 
 def _describe_foreign(path: Path, start: bytes) -> str | None:
     if not start:
-        return "empty: it holds no bytes; was the download or the copy interrupted?"
+        return "empty (0 bytes): was the download or the copy interrupted?"
     for place, magic, description in FOREIGN_STARTS:
         if start[place : place + len(magic)] == magic:
             return description
@@ -96,11 +97,9 @@ def _check_torch_archive(path: Path) -> None:
         ) from None
     leaves = {name.rpartition("/")[2] for name in names}
     if any(name.endswith(".npy") for name in names):
-        what = f"arrays of numpy (.npz); {ARRAYS_ADVICE}"
+        what = f"arrays of numpy (.npz): {ARRAYS_ADVICE.format(path.name)}"
     elif "constants.pkl" in leaves:
-        what = (
-            f"a TorchScript program; of torch.jit.load('{path.name}'), or better of the network itself, {SAVE_ADVICE}"
-        )
+        what = f"a TorchScript program: {TORCHSCRIPT_ADVICE.format(path.name)}"
     elif "archive_format" in leaves or "serialized_exported_program.json" in leaves:
         what = f"a program of torch.export; {EXPORT_ADVICE}"
     elif "model.weights.h5" in leaves:

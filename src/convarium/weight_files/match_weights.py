@@ -158,7 +158,7 @@ def _explain_misfit(
     fit: StateDictMismatch, unwrapped: UnwrappedNames, expected: Tensors, tied: TiedNames
 ) -> tuple[str, str | None]:
     """Return what does not fit, and what would make it fit, where that is known."""
-    trouble = fit.describe(expected)
+    trouble = replace(fit, unexpected=tuple(map(unwrapped.find_file_name, fit.unexpected))).describe(expected)
     if fit.is_head_only(expected) and fit.shapes:
         count = next(iter(fit.shapes.values()))[0]
         return trouble, f"its classifier is for {count} classes: {NEW_HEAD_ADVICE}"
@@ -180,7 +180,7 @@ def _describe_other_names(order: dict[str, Tensor], unwrapped: UnwrappedNames, e
     """Return that names are others, and how to go by the order, with a fresh classifier where its classes differ."""
     names = {id(tensor): name for name, tensor in unwrapped.order.items()}
     own, theirs = next((own, names[id(tensor)]) for own, tensor in order.items() if names[id(tensor)] != own)
-    trouble = f"its names are others ({theirs} is {own} here)"
+    trouble = f"its names are others ({unwrapped.find_file_name(theirs)} is {own} here)"
     last = list(order)[-1]
     if order[last].shape == expected[last].shape:
         return trouble, "their order and shapes are the network's: add --by-order to go by it"

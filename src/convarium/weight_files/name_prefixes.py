@@ -34,6 +34,10 @@ class UnwrappedNames:
     prefix: str
     notes: tuple[str, ...]
 
+    def find_file_name(self, name: str) -> str:
+        """Return the name that a tensor has in the file, but for what wrappers put into it."""
+        return name if name in self.outside else f"{self.prefix}{name}"
+
 
 def unwrap_names(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor], source: str) -> UnwrappedNames:
     """Take off what wrappers added to names.

@@ -16,7 +16,7 @@ from convarium.weight_files.safetensors_files import (
     read_index,
     read_safetensors,
 )
-from convarium.weight_files.state_dicts import select_state_dict
+from convarium.weight_files.state_dicts import select_part, select_state_dict
 from convarium.weight_files.torch_checkpoint import read_checkpoint
 
 
@@ -44,14 +44,28 @@ def read_weights(path: str | Path, key: str | None = None) -> Weights:
 
 def _read_file(path: Path, key: str | None) -> Weights:
     kind = file_kinds.detect_kind(path)
-    if key is not None and kind in (file_kinds.NETWORK_FILE, file_kinds.SAFETENSORS):
-        raise UserError(f"--from {key} chooses among the state dicts of a torch checkpoint, {path} is none")
-    if kind == file_kinds.NETWORK_FILE:
-        return _read_network_file(path)
     if kind == file_kinds.SAFETENSORS:
-        return Weights(read_safetensors(path))
+        return _read_safetensors_file(path, key)
+    if kind == file_kinds.NETWORK_FILE:
+        if key is not None:
+            raise _build_no_choice_error(path, key)
+        return _read_network_file(path)
     tensors, notes = select_state_dict(read_checkpoint(path, kind == file_kinds.TORCH_ZIP), str(path), key)
     return Weights(tensors, tuple(notes))
+
+
+def _read_safetensors_file(path: Path, key: str | None) -> Weights:
+    tensors = read_safetensors(path)
+    if key is None:
+        return Weights(tensors)
+    part = select_part(tensors, key)
+    if not part:
+        raise _build_no_choice_error(path, key)
+    return Weights(part, (f"taken from the names that begin with '{key}.'",))
+
+
+def _build_no_choice_error(path: Path, key: str) -> UserError:
+    return UserError(f"--from {key} chooses among the state dicts of a torch checkpoint, {path} is none")
 
 
 def _read_shards(files: list[Path], key: str | None) -> Weights:
@@ -78,11 +92,7 @@ def _read_network_file(path: Path) -> Weights:
 
 
 def _add_model_config(weights: Weights, config: ModelConfig | None) -> Weights:
-    """Take the normalisation that a model's folder tells, and remember what network it says that it is."""
+    """Remember what a model's folder tells: what network it says that it is, and how its images are normalised."""
     if config is None:
         return weights
-    weights = replace(weights, model=(config.library, config.name))
-    if config.mean is None or config.std is None:
-        return weights
-    note = f"images are normalised as its config says: mean {list(config.mean)}, std {list(config.std)}"
-    return replace(weights, mean=config.mean, std=config.std, notes=(*weights.notes, note))
+    return replace(weights, model=(config.library, config.name), mean=config.mean, std=config.std)

@@ -43,7 +43,7 @@ def read_index(path: Path) -> list[Path]:
             raise UserError(f"{path} names the file {name!r}, which does not lie beside it")
     missing = [name for name in names if not (path.parent / name).is_file()]
     if missing:
-        raise UserError(f"{path} names {len(names)} files, of which {len(missing)} are missing ({missing[0]})")
+        raise UserError(f"{path} names {len(names)} files; missing: {', '.join(missing[:3])}")
     return [path.parent / name for name in names]
 
 
@@ -63,7 +63,7 @@ def find_sibling_shards(path: Path) -> list[Path]:
         shards = [path.with_name(f"{stem}-{number:0{width}d}-of-{count}{suffix}") for number in range(int(count))]
     missing = [shard.name for shard in shards if not shard.is_file()]
     if missing:
-        raise UserError(f"{path} is one of {count} files, of which {len(missing)} are missing ({missing[0]})")
+        raise UserError(f"{path} is one of {int(count)} files; missing: {', '.join(missing[:3])}")
     return shards
 
 

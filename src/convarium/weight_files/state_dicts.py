@@ -41,6 +41,8 @@ def select_state_dict(found: Any, where: str, key: str | None) -> tuple[dict[str
     if key is None and _is_split_by_layer(state_dicts):
         return _read_tensors(_join_layers(found), where), ["taken from a dict for each layer"]
     path = _choose_path(state_dicts, key)
+    if path is None and key is not None and (part := select_part(state_dicts.get("", {}), key)):
+        return _read_tensors(part, where), [f"taken from the names that begin with '{key}.'"]
     if path is None:
         raise UserError(_describe_failure(found, state_dicts, where, key))
     notes = [f"taken from '{path}'"] if path else []
@@ -48,6 +50,12 @@ def select_state_dict(found: Any, where: str, key: str | None) -> tuple[dict[str
     if others:
         notes.append(f"the file also holds {', '.join(others)}: --from takes another one")
     return _read_tensors(state_dicts[path], where), notes
+
+
+def select_part(tensors: Mapping[str, Any], key: str) -> StateDict:
+    """Return the tensors whose names begin with a key and a dot, by the rest of their names."""
+    prefix = f"{key}."
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
 def _choose_path(state_dicts: Mapping[str, StateDict], key: str | None) -> str | None:

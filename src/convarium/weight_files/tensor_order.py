@@ -38,7 +38,7 @@ def rename_by_order(
             left_out = {name: tensor for name, tensor in unwrapped.order.items() if id(tensor) not in taken}
             return renamed, left_out
     wanted = _remove_counters(expected)
-    given = {f"{unwrapped.prefix}{name}": tensor for name, tensor in _remove_counters(unwrapped.tensors).items()}
+    given = {unwrapped.find_file_name(name): tensor for name, tensor in _remove_counters(unwrapped.tensors).items()}
     raise UserError(
         f"{source} does not fit by order: it holds {len(given)} tensors, the network {len(wanted)}"
         f"{_describe_first_difference(given, wanted)}{_explain_sorted_names(given)}"
