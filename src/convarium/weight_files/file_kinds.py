@@ -9,7 +9,7 @@ from convarium.weight_files.advice import SAVE_ADVICE
 NETWORK_FILE, SAFETENSORS, TORCH_ZIP, TORCH_STREAM = "network_file", "safetensors", "torch_zip", "torch_stream"
 START_BYTES = 512
 ZIP_MAGIC, PICKLE_MAGIC = b"PK\x03\x04", b"\x80"
-TEXT_PICKLE_STARTS = (b"(d", b"(l", b"ccol")  # of protocol 0 and 1
+TEXT_PICKLE_STARTS = (b"(d", b"(l", b"ccol", b"}q", b"]q")  # of protocol 0 and 1
 EXPORT_ADVICE = f"of the PyTorch network that it was made of, {SAVE_ADVICE}"
 TORCHSCRIPT_ADVICE = "torch.save(torch.jit.load({!r}).state_dict(), 'weights.pth') saves the tensors, which adopt takes"
 ARRAYS_ADVICE = "torch.save(dict(numpy.load({!r})), 'weights.pth') saves them as adopt takes them"

@@ -1,6 +1,7 @@
 """Which of the things in a checkpoint is the state dict: the one at a key, else the usual one, else the only one."""
 
 from collections.abc import Iterator, Mapping
+from math import prod
 from typing import Any
 
 from torch import Tensor
@@ -86,9 +87,11 @@ def _find_state_dicts(found: Any, path: str = "", depth: int = 0) -> Iterator[tu
             nested += _find_state_dicts(value, f"{path}.{key}" if path else key, depth + 1)
     tensors = {key: value for key, value in entries.items() if _is_tensor(value)}
     is_by_name = isinstance(found, Mapping | Stub)
+    has_usual_key = any(below.removeprefix(path).strip(".") in STATE_DICT_KEYS for below, _ in nested)
     largest = max((_count_numbers(state_dict) for _, state_dict in nested), default=0)
+    has_weights = is_by_name and any(_is_weight(value) for value in tensors.values())
     # What lies beside a state dict (a confusion matrix) or in it (a layer's extra state) is smaller than it.
-    if is_by_name and any(_is_weight(value) for value in tensors.values()) and _count_numbers(tensors) > largest:
+    if has_weights and not has_usual_key and _count_numbers(tensors) > largest:
         yield path, tensors
     else:
         yield from nested
@@ -124,7 +127,7 @@ def _count_numbers(tensors: StateDict) -> int:
         if isinstance(value, Tensor):
             count += value.numel()
         elif isinstance(value, PickledArray):
-            count += len(value.data)
+            count += prod(value.shape)
     return count
 
 

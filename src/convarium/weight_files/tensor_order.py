@@ -35,7 +35,8 @@ def rename_by_order(
             renamed = _find_body_order(tensors, expected, tied)
         if renamed is not None:
             taken = {id(tensor) for tensor in renamed.values()}
-            left_out = {name: tensor for name, tensor in unwrapped.order.items() if id(tensor) not in taken}
+            held = _remove_counters(unwrapped.order)
+            left_out = {name: tensor for name, tensor in held.items() if id(tensor) not in taken}
             return renamed, left_out
     wanted = _remove_counters(expected)
     given = {unwrapped.find_file_name(name): tensor for name, tensor in _remove_counters(unwrapped.tensors).items()}
