@@ -103,7 +103,8 @@ def write_odd_objects(network: Network) -> str:
     content = {
         "net": network.state_dict(), "acc": np.float32(0.9), "best": collections.deque([1, 2]),
         "history": collections.defaultdict(list, {"loss": [0.1]}), "path": Path("runs/1"),
-        "device": torch.device("cpu"), "layer": nn.Linear(2, 2), "slice": slice(1, 2), "counts": collections.Counter("aab"), "set": {1, 2},
+        "device": torch.device("cpu"), "layer": nn.Linear(2, 2),
+        "slice": slice(1, 2), "counts": collections.Counter("aab"), "set": {1, 2},
     }  # fmt: skip
     return save(content)
 
