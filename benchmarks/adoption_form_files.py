@@ -187,7 +187,7 @@ def write_with_views(network: Network) -> str:
     state_dict = network.state_dict()
     floats = {name: tensor for name, tensor in state_dict.items() if tensor.is_floating_point()}
     memory = torch.cat([tensor.flatten() for tensor in floats.values()])
-    pieces = memory.split([tensor.numel() for tensor in floats.values()])
+    pieces = torch.split(memory, [tensor.numel() for tensor in floats.values()])
     views = {name: piece.view(floats[name].shape) for name, piece in zip(floats, pieces, strict=True)}
     first = next(iter(views))
     views[first] = views[first].transpose(0, 1).contiguous().transpose(0, 1)
@@ -272,7 +272,8 @@ def write_zipped(network: Network) -> str:
 
 def write_torchscript(network: Network) -> str:
     """Write a program of TorchScript."""
-    torch.jit.save(torch.jit.trace(network.eval(), torch.zeros(1, 1, 8, 8)), "net.pt")
+    program = torch.jit.trace(network.eval(), torch.zeros(1, 1, 8, 8))  # type: ignore[no-untyped-call]
+    torch.jit.save(program, "net.pt")
     return "net.pt"
 
 

@@ -151,6 +151,9 @@ def test_several_state_dicts_in_one_by_prefix_are_chosen_by_from(here: Path) -> 
         weights = read_weights(file, "teacher")
         assert sorted(weights.tensors) == sorted(TENSORS)
         assert weights.notes == ("taken from the names that begin with 'teacher.'",)
+    torch.save({"state_dict": both, "epoch": 3}, "net.pth")
+    for key in ("teacher", "state_dict.teacher"):
+        assert sorted(read_weights("net.pth", key).tensors) == sorted(TENSORS)
 
 
 def test_beside_a_state_dict_lies_what_is_smaller(here: Path) -> None:

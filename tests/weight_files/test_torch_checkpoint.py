@@ -172,3 +172,11 @@ def test_a_tensor_that_leaves_its_storage_is_refused(here: Path) -> None:
     Path("net.pth").write_bytes(data.replace(b"K\x02K\x03\x86", b"K\x02K\x7f\x86"))
     with pytest.raises(UserError, match=r"net.pth is not a torch checkpoint of tensors, or is cut off"):
         read_weights("net.pth")
+
+
+def test_containers_in_each_other_many_times_are_searched_once(here: Path, tensors: Tensors) -> None:
+    inner: Any = {"net": tensors}
+    for _ in range(40):
+        inner = {"left": inner, "right": [inner, inner]}
+    torch.save({"state_dict": tensors, "tangle": inner}, "net.pth")
+    check_same("net.pth", tensors)

@@ -167,7 +167,8 @@ def _explain_misfit(
     if fit.is_head_only(expected):
         return trouble, f"no classifier: {NEW_HEAD_ADVICE}"
     colour_layers = [name for name, shape in fit.shapes.items() if len(shape) > 1 and shape[1] == 3]
-    if colour_layers and expected[colour_layers[0]].shape[1] == 1:
+    is_whole = not fit.missing and not fit.unexpected
+    if is_whole and colour_layers and expected[colour_layers[0]].shape[1] == 1:
         return trouble, "dataset.channels=3 gives grey images three channels"
     return trouble, None
 

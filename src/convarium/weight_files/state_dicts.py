@@ -1,6 +1,6 @@
 """Which of the things in a checkpoint is the state dict: the one at a key, else the usual one, else the only one."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from math import prod
 from typing import Any
 
@@ -19,11 +19,14 @@ STATE_DICT_KEYS = (
     "net_state_dict",
 )  # fmt: skip
 OPTIMIZER_KEY_PART = "optim"  # in the keys of what a training keeps beside its weights
+OPTIMIZER_KEY = "opt"  # fastai's
 OPTIMIZER_KEYS = {"state", "param_groups"}  # of an optimiser's own state, whatever it is kept under
 LAYER_TENSOR_NAMES = {"weight", "bias", "running_mean", "running_var", "num_batches_tracked"}
-MAX_DEPTH = 12
+MAX_KEYS_LISTED = 5
+MAX_STATE_DICTS = 50  # that one container may hold
 
 StateDict = dict[str, Any]
+NamedStateDicts = list[tuple[str, StateDict]]
 
 
 def select_state_dict(found: Any, where: str, key: str | None) -> tuple[dict[str, Tensor], list[str]]:
@@ -38,18 +41,18 @@ def select_state_dict(found: Any, where: str, key: str | None) -> tuple[dict[str
         UserError: there is none, or not at the key, or several and none is the usual one; a tensor of it is no plain
             one.
     """
-    state_dicts = dict(_find_state_dicts(found))
+    state_dicts = dict(_find_state_dicts(found, {}))
     if key is None and _is_split_by_layer(state_dicts):
         return _read_tensors(_join_layers(found), where), ["taken from a dict for each layer"]
     path = _choose_path(state_dicts, key)
-    if path is None and key is not None and (part := select_part(state_dicts.get("", {}), key)):
+    if path is None and key is not None and (part := _find_part(state_dicts, key)):
         return _read_tensors(part, where), [f"taken from the names that begin with '{key}.'"]
     if path is None:
         raise UserError(_describe_failure(found, state_dicts, where, key))
     notes = [f"taken from '{path}'"] if path else []
-    others = [f"'{other}'" for other in state_dicts if other != path]
+    others = [f"'{shorten(other)}'" for other in state_dicts if other != path]
     if others:
-        notes.append(f"the file also holds {', '.join(others)}: --from takes another one")
+        notes.append(f"the file also holds {_join_first(others)}: --from takes another one")
     return _read_tensors(state_dicts[path], where), notes
 
 
@@ -57,6 +60,15 @@ def select_part(tensors: Mapping[str, Any], key: str) -> StateDict:
     """Return the tensors whose names begin with a key and a dot, by the rest of their names."""
     prefix = f"{key}."
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def _find_part(state_dicts: Mapping[str, StateDict], key: str) -> StateDict:
+    """Return the tensors below a key that is a prefix of their names, with or without the state dict's own keys."""
+    for path, state_dict in state_dicts.items():
+        part = select_part(state_dict, key.removeprefix(f"{path}."))
+        if part:
+            return part
+    return {}
 
 
 def _choose_path(state_dicts: Mapping[str, StateDict], key: str | None) -> str | None:
@@ -76,25 +88,38 @@ def _rank_path(path: str) -> tuple[int, ...] | None:
     return tuple(STATE_DICT_KEYS.index(part) for part in parts)
 
 
-def _find_state_dicts(found: Any, path: str = "", depth: int = 0) -> Iterator[tuple[str, StateDict]]:
-    """Yield every mapping of names to weights by its keys, joined by dots; the state of an optimiser is none."""
+def _find_state_dicts(found: Any, searched: dict[int, NamedStateDicts]) -> NamedStateDicts:
+    """Return every mapping of names to weights with its keys, joined by dots; the state of an optimiser is none.
+
+    Args:
+        found: a container, or anything else.
+        searched: what was found in containers so far, by their ids: one may hold itself, or lie in several others.
+    """
+    if id(found) in searched:
+        return searched[id(found)]
+    searched[id(found)] = []
     entries = _list_entries(found)
-    if depth > MAX_DEPTH or entries.keys() >= OPTIMIZER_KEYS:
-        return
-    nested: list[tuple[str, StateDict]] = []
+    if entries.keys() >= OPTIMIZER_KEYS:
+        return []
+    nested: NamedStateDicts = []
     for key, value in entries.items():
-        if OPTIMIZER_KEY_PART not in key.lower():
-            nested += _find_state_dicts(value, f"{path}.{key}" if path else key, depth + 1)
+        if OPTIMIZER_KEY_PART not in key.lower() and key != OPTIMIZER_KEY:
+            below = _find_state_dicts(value, searched)
+            nested += [(f"{key}.{path}" if path else key, state_dict) for path, state_dict in below]
+    searched[id(found)] = _choose_level(found, entries, nested[:MAX_STATE_DICTS])
+    return searched[id(found)]
+
+
+def _choose_level(found: Any, entries: StateDict, nested: NamedStateDicts) -> NamedStateDicts:
+    """Return the container itself if the tensors in it are a network's, else the state dicts below it."""
     tensors = {key: value for key, value in entries.items() if _is_tensor(value)}
-    is_by_name = isinstance(found, Mapping | Stub)
-    has_usual_key = any(below.removeprefix(path).strip(".") in STATE_DICT_KEYS for below, _ in nested)
+    has_weights = isinstance(found, Mapping | Stub) and any(map(_is_weight, tensors.values()))
+    has_usual_key = any(path in STATE_DICT_KEYS for path, _ in nested)
     largest = max((_count_numbers(state_dict) for _, state_dict in nested), default=0)
-    has_weights = is_by_name and any(_is_weight(value) for value in tensors.values())
     # What lies beside a state dict (a confusion matrix) or in it (a layer's extra state) is smaller than it.
     if has_weights and not has_usual_key and _count_numbers(tensors) > largest:
-        yield path, tensors
-    else:
-        yield from nested
+        return [("", tensors)]
+    return nested
 
 
 def _list_entries(found: Any) -> dict[str, Any]:
@@ -170,23 +195,29 @@ def _describe_failure(found: Any, state_dicts: Mapping[str, StateDict], where: s
     if "" in state_dicts:
         return f"{told} but at its top: leave --from out"
     if state_dicts:
-        return f"{told} but at {', '.join(map(shorten, state_dicts))}: choose one by --from KEY"
-    if module := _find_module(found):
+        return f"{told} but at {_join_first(list(map(shorten, state_dicts)))}: choose one by --from KEY"
+    if module := _find_module(found, set()):
         return f"{where} holds a whole {module}, whose code is not run; {SAVE_ADVICE}"
     if _list_entries(found).keys() >= OPTIMIZER_KEYS:
         return f"{where} holds the state of an optimiser, no weights; {SAVE_ADVICE}"
     return f"{told} but {_describe_contents(found)}; {SAVE_ADVICE}"
 
 
-def _find_module(found: Any, depth: int = 0) -> str | None:
+def _join_first(names: list[str]) -> str:
+    listed = ", ".join(names[:MAX_KEYS_LISTED])
+    return f"{listed}, …" if len(names) > MAX_KEYS_LISTED else listed
+
+
+def _find_module(found: Any, searched: set[int]) -> str | None:
     """Return the class of a module that was pickled whole."""
     if isinstance(found, Stub) and isinstance(found.state, Mapping) and "_modules" in found.state:
         return shorten(found.origin)
-    if depth < MAX_DEPTH:
-        values = found.values() if isinstance(found, Mapping) else found if isinstance(found, list | tuple) else ()
-        for value in values:
-            if module := _find_module(value, depth + 1):
-                return module
+    if id(found) in searched or not isinstance(found, Mapping | list | tuple):
+        return None
+    searched.add(id(found))
+    for value in found.values() if isinstance(found, Mapping) else found:
+        if module := _find_module(value, searched):
+            return module
     return None
 
 
