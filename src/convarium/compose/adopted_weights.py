@@ -22,6 +22,8 @@ SIGNATURE_KEY_ENDINGS = (".weights", ".signature")
 NUMBER_LIKE_SIGNATURE = re.compile(r"(?<![\w'\"])\d[\de]*(?![\w'\"])")
 WEIGHTS_KEY = "architecture.weights"
 SIZE_KEYS = ("in_chans", "num_classes", "img_size")  # which are the dataset's where nothing is typed
+SIZE_ADVICE = "they take other images or classes than dataset= has"
+ARCHITECTURE_ADVICE = "leave architecture= out, the weights bring theirs"
 NODE_FIELDS = ("stage", "version", "stage_config", "parents", "fingerprint", "name")
 
 
@@ -100,7 +102,8 @@ def resolve_adopted_weights(config: Json) -> Json:
         if value != architecture[key]:
             raise UserError(
                 f"architecture.weights={record['signature']} was adopted for"
-                f" architecture.{key}={format_value(value)}, not {format_value(architecture[key])}"
+                f" architecture.{key}={format_value(value)}, not {format_value(architecture[key])}:"
+                f" {SIZE_ADVICE if key in SIZE_KEYS else ARCHITECTURE_ADVICE}"
             )
     return {**config, "architecture": {**architecture, "weights": record["signature"]}}
 

@@ -16,7 +16,7 @@ from convarium.architectures.weight_norm_folding import fold_weight_norm
 from convarium.architectures.weights import Weights
 from convarium.errors import UserError
 from convarium.weight_files.mismatch import StateDictMismatch, format_dtype, format_first_names, format_shape
-from convarium.weight_files.name_prefixes import UnwrappedNames, describe_left_out, unwrap_names
+from convarium.weight_files.name_prefixes import UnwrappedNames, unwrap_names
 from convarium.weight_files.tensor_order import BATCH_COUNTER_NAME, find_order, rename_by_order
 
 PROFILER_COUNTERS = ("total_ops", "total_params")  # which thop registers in every module
@@ -61,43 +61,43 @@ def match_weights(
     expected, tied = network.state_dict(), find_tied_names(network)
     if not any(tensor.is_floating_point() for tensor in weights.tensors.values()):
         raise UserError(f"{source} holds no floating-point tensors: no weights")
-    unwrapped = unwrap_names(_remove_counters(weights.tensors), expected, source)
-    unwrapped, folded_names = _fold_weight_norm(unwrapped, expected)
-    notes = [*weights.notes, *_describe_folding(folded_names)]
+    unwrapped, folded_names = _fold_weight_norm(
+        unwrap_names(_select_no_counters(weights.tensors), expected, source), expected
+    )
     if by_order and not _has_all_names(unwrapped.tensors, expected):
-        tensors, left_out = rename_by_order(unwrapped, expected, tied, source, new_head=new_head)
-        notes.append(f"{len(tensors)} tensors are taken by their order")
+        tensors, outside = rename_by_order(unwrapped, expected, tied, source, new_head=new_head)
+        name_notes = (f"{len(tensors)} tensors are taken by their order",)
     else:
-        tensors, left_out = unwrapped.tensors, unwrapped.outside
-        notes += unwrapped.notes
+        tensors, outside, name_notes = unwrapped.tensors, unwrapped.outside, unwrapped.notes
     tensors = _add_batch_counters(add_tied_names(tensors, tied), expected)
     tensors, beside = _separate_extras(tensors, expected, new_head)
-    left_out = _select_removed_counters(weights.tensors) | left_out | beside
     fit = StateDictMismatch.compare(tensors, expected)
     if fit.names and not (new_head and fit.is_head_only(expected)):
         raise MisfitError(source, *_explain_misfit(fit, unwrapped, expected, tied))
-    fresh_names = tuple(fit.names)
-    tensors = {name: tensor for name, tensor in tensors.items() if name not in fresh_names}
-    if fresh_names:
-        notes.append(f"the classifier ({', '.join(fresh_names)}) is fresh")
-    if left_out:
-        notes.append(describe_left_out(left_out))
-    _check_finite_values(tensors, source)
-    found = _cast_to_expected(replace(weights, tensors=tensors, fresh_names=fresh_names, notes=tuple(notes)), expected)
-    if differing := find_unequal_tied_names(found.tensors, tied):
-        raise UserError(f"{source}: {' and '.join(differing)} differ, the network has one tensor for both names")
-    return found
+    tensors = {name: tensor for name, tensor in tensors.items() if name not in fit.names}
+    _check_values(tensors, tied, source)
+    left_out = _select_profiler_counters(weights.tensors) | outside | beside
+    notes = (
+        *weights.notes,
+        *_describe_folding(folded_names),
+        *name_notes,
+        *_describe_fresh(fit.names),
+        *_describe_left_out(left_out),
+        *_describe_casting(tensors),
+    )
+    cast = {name: tensor.to(expected[name].dtype).contiguous() for name, tensor in tensors.items()}
+    return replace(weights, tensors=cast, fresh_names=tuple(fit.names), notes=notes)
 
 
 def _is_profiler_counter(name: str) -> bool:
     return name.rpartition(".")[2] in PROFILER_COUNTERS
 
 
-def _remove_counters(tensors: Tensors) -> dict[str, Tensor]:
+def _select_no_counters(tensors: Tensors) -> dict[str, Tensor]:
     return {name: tensor for name, tensor in tensors.items() if not _is_profiler_counter(name)}
 
 
-def _select_removed_counters(tensors: Tensors) -> dict[str, Tensor]:
+def _select_profiler_counters(tensors: Tensors) -> dict[str, Tensor]:
     return {name: tensor for name, tensor in tensors.items() if _is_profiler_counter(name)}
 
 
@@ -114,6 +114,22 @@ def _describe_folding(names: list[str]) -> list[str]:
     if not names:
         return []
     return [f"weight_norm is folded into {len(names)} weights ({format_first_names(names)})"]
+
+
+def _describe_fresh(names: list[str]) -> list[str]:
+    return [f"the classifier ({', '.join(names)}) is fresh"] if names else []
+
+
+def _describe_left_out(tensors: Tensors) -> list[str]:
+    if not tensors:
+        return []
+    count = "1 tensor beside the network is" if len(tensors) == 1 else f"{len(tensors)} tensors beside the network are"
+    return [f"{count} left out ({format_first_names(list(tensors))})"]
+
+
+def _describe_casting(tensors: Tensors) -> list[str]:
+    kinds = sorted({format_dtype(tensor.dtype) for tensor in tensors.values() if tensor.is_floating_point()})
+    return [] if kinds == ["float32"] else [f"{' and '.join(kinds)} became float32"]
 
 
 def _has_all_names(tensors: Tensors, expected: Tensors) -> bool:
@@ -196,21 +212,17 @@ def _add_batch_counters(tensors: Tensors, expected: Tensors) -> dict[str, Tensor
     return {**tensors, **counters}
 
 
-def _check_finite_values(tensors: Tensors, source: str) -> None:
+def _check_values(tensors: Tensors, tied: TiedNames, source: str) -> None:
+    """Refuse values that are not numbers, and values that differ where the network has one tensor."""
     bad = [name for name, tensor in tensors.items() if not bool(_to_computable(tensor).isfinite().all())]
     if bad:
         raise UserError(
             f"{source}: {len(bad)} tensors hold values that are not finite numbers ({format_first_names(bad)})"
         )
+    if differing := find_unequal_tied_names(tensors, tied):
+        raise UserError(f"{source}: {' and '.join(differing)} differ, the network has one tensor for both names")
 
 
 def _to_computable(tensor: Tensor) -> Tensor:
     """Return a tensor that torch counts with: types of a byte it only stores."""
     return tensor.float() if tensor.is_floating_point() and tensor.element_size() == 1 else tensor
-
-
-def _cast_to_expected(weights: Weights, expected: Tensors) -> Weights:
-    kinds = sorted({format_dtype(tensor.dtype) for tensor in weights.tensors.values() if tensor.is_floating_point()})
-    tensors = {name: tensor.to(expected[name].dtype).contiguous() for name, tensor in weights.tensors.items()}
-    notes = () if kinds == ["float32"] else (f"{' and '.join(kinds)} became float32",)
-    return replace(weights, tensors=tensors, notes=(*weights.notes, *notes))

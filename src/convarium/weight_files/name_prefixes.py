@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from convarium.errors import UserError
-from convarium.weight_files.mismatch import format_first_names
 
 # Parts of names that wrappers add wherever they wrap: torch.compile, FSDP, activation checkpointing, Opacus.
 WRAPPER_PARTS = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module", "_module")
@@ -110,10 +109,3 @@ def _find_shared_prefix(tensors: Mapping[str, Tensor], expected: Mapping[str, Te
         prefix for prefix in list_shared_prefixes(tensors) if not any(name.startswith(prefix) for name in expected)
     ]
     return max(shared, key=len, default="")
-
-
-def describe_left_out(names: Mapping[str, Tensor]) -> str:
-    """Say which tensors of a file are not taken."""
-    tensors = "1 tensor" if len(names) == 1 else f"{len(names)} tensors"
-    are = "is" if len(names) == 1 else "are"
-    return f"{tensors} beside the network {are} left out ({format_first_names(list(names))})"
