@@ -81,7 +81,7 @@ def test_weights_of_several_networks_are_given_one_at_a_time(call: Call) -> None
     torch.save(factory.build_architecture(point.config["architecture"]).state_dict(), "wide.pth")
     second = adopt(call, "wide.pth", *wide)["signature"]
     said = refused(call("plan", f"architecture.weights={first},{second}", *TINY[2:]))
-    assert "are of several networks (mlp): one at a time" in said
+    assert "are of several networks (mlp): give each its own command" in said
 
 
 @pytest.mark.usefixtures("tensors")

@@ -174,6 +174,18 @@ def test_a_tensor_that_leaves_its_storage_is_refused(here: Path) -> None:
         read_weights("net.pth")
 
 
+def test_containers_in_each_other_without_end_are_one_line(here: Path) -> None:
+    Path("net.pkl").write_bytes(b"\x80\x02" + b"]" * 50_000 + b"a" * 49_999 + b".")
+    with pytest.raises(UserError, match="holds no tensors by name but list of 1"):
+        read_weights("net.pkl")
+
+
+def test_a_tensor_of_a_class_of_its_own_is_named(here: Path) -> None:
+    torch.save({"a.weight": nn.parameter.UninitializedParameter(), "b.weight": torch.ones(2, 2)}, "net.pth")
+    with pytest.raises(UserError, match=r"a\.weight is a torch\.nn\.parameter\.UninitializedParameter; save plain"):
+        read_weights("net.pth")
+
+
 def test_containers_in_each_other_many_times_are_searched_once(here: Path, tensors: Tensors) -> None:
     inner: Any = {"net": tensors}
     for _ in range(40):

@@ -30,6 +30,7 @@ FOREIGN_STARTS = (
     (257, b"ustar", "a tar archive: unpack it, and adopt what is inside"),
 )
 FOREIGN_SUFFIXES = {
+    ".json": "a JSON text, as it lies beside weights: give the folder",
     ".pb": f"a TensorFlow model; {EXPORT_ADVICE}",
     ".msgpack": f"a checkpoint of Flax; {EXPORT_ADVICE}",
     ".mlmodel": f"a Core ML model; {EXPORT_ADVICE}",
@@ -82,7 +83,7 @@ def _describe_text(start: bytes) -> str | None:
         text = start.decode("utf-8")
     except UnicodeDecodeError:
         return None
-    first_line = text.splitlines()[0][:40]
+    first_line = text.strip().partition("\n")[0].strip()[:40]
     return f"a text ({first_line!r}); {SAVE_ADVICE}" if first_line.isprintable() else None
 
 

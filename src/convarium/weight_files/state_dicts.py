@@ -18,11 +18,13 @@ STATE_DICT_KEYS = (
     "state_dict", "model_state_dict", "model", "module", "network", "net", "weights", "model_state", "model_weights",
     "net_state_dict",
 )  # fmt: skip
+TENSOR_CLASS_ENDINGS = ("Tensor", "Parameter")
 OPTIMIZER_KEY_PART = "optim"  # in the keys of what a training keeps beside its weights
 OPTIMIZER_KEY = "opt"  # fastai's
 OPTIMIZER_KEYS = {"state", "param_groups"}  # of an optimiser's own state, whatever it is kept under
 LAYER_TENSOR_NAMES = {"weight", "bias", "running_mean", "running_var", "num_batches_tracked"}
 MAX_KEYS_LISTED = 5
+MAX_DEPTH = 50  # of containers in each other
 MAX_STATE_DICTS = 50  # that one container may hold
 
 StateDict = dict[str, Any]
@@ -88,7 +90,7 @@ def _rank_path(path: str) -> tuple[int, ...] | None:
     return tuple(STATE_DICT_KEYS.index(part) for part in parts)
 
 
-def _find_state_dicts(found: Any, searched: dict[int, NamedStateDicts]) -> NamedStateDicts:
+def _find_state_dicts(found: Any, searched: dict[int, NamedStateDicts], depth: int = 0) -> NamedStateDicts:
     """Return every mapping of names to weights with its keys, joined by dots; the state of an optimiser is none.
 
     Args:
@@ -99,12 +101,12 @@ def _find_state_dicts(found: Any, searched: dict[int, NamedStateDicts]) -> Named
         return searched[id(found)]
     searched[id(found)] = []
     entries = _list_entries(found)
-    if entries.keys() >= OPTIMIZER_KEYS:
+    if entries.keys() >= OPTIMIZER_KEYS or depth > MAX_DEPTH:
         return []
     nested: NamedStateDicts = []
     for key, value in entries.items():
         if OPTIMIZER_KEY_PART not in key.lower() and key != OPTIMIZER_KEY:
-            below = _find_state_dicts(value, searched)
+            below = _find_state_dicts(value, searched, depth + 1)
             nested += [(f"{key}.{path}" if path else key, state_dict) for path, state_dict in below]
     searched[id(found)] = _choose_level(found, entries, nested[:MAX_STATE_DICTS])
     return searched[id(found)]
@@ -136,12 +138,17 @@ def _list_entries(found: Any) -> dict[str, Any]:
 
 
 def _is_tensor(value: Any) -> bool:
-    return isinstance(value, Tensor | PickledArray | OddTensor)
+    return isinstance(value, Tensor | PickledArray | OddTensor) or _is_tensor_stub(value)
+
+
+def _is_tensor_stub(value: Any) -> bool:
+    """Whether it stands for a tensor of a class of its own, such as a share of one in training on many machines."""
+    return isinstance(value, Stub) and value.origin.endswith(TENSOR_CLASS_ENDINGS)
 
 
 def _is_weight(value: Any) -> bool:
     """Whether it may be a weight: statistics and curves have one dimension."""
-    if isinstance(value, OddTensor):
+    if isinstance(value, OddTensor | Stub):
         return True
     return len(value.shape) > 1
 
@@ -175,16 +182,20 @@ def _join_layers(found: Any, path: str = "") -> StateDict:
 def _read_tensors(state_dict: StateDict, where: str) -> dict[str, Tensor]:
     tensors: dict[str, Tensor] = {}
     for name, value in state_dict.items():
-        tensor = _read_array(value) if isinstance(value, PickledArray) else value
+        tensor = _read_tensor(value)
         if isinstance(tensor, OddTensor):
             raise UserError(f"{where}: {shorten(name)} is {tensor.description}; save plain tensors of numbers")
         tensors[name] = tensor.detach()
     return tensors
 
 
-def _read_array(array: PickledArray) -> Tensor | OddTensor:
+def _read_tensor(value: Any) -> Tensor | OddTensor:
+    if isinstance(value, Tensor | OddTensor):
+        return value
+    if isinstance(value, Stub):
+        return OddTensor(f"a {shorten(value.origin)}")
     try:
-        tensor = array.find_tensor()
+        tensor = value.find_tensor()
     except ValueError:
         return OddTensor("an array that is cut off")
     return OddTensor("an array without numbers") if tensor is None else tensor
@@ -208,15 +219,15 @@ def _join_first(names: list[str]) -> str:
     return f"{listed}, …" if len(names) > MAX_KEYS_LISTED else listed
 
 
-def _find_module(found: Any, searched: set[int]) -> str | None:
+def _find_module(found: Any, searched: set[int], depth: int = 0) -> str | None:
     """Return the class of a module that was pickled whole."""
     if isinstance(found, Stub) and isinstance(found.state, Mapping) and "_modules" in found.state:
         return shorten(found.origin)
-    if id(found) in searched or not isinstance(found, Mapping | list | tuple):
+    if depth > MAX_DEPTH or id(found) in searched or not isinstance(found, Mapping | list | tuple):
         return None
     searched.add(id(found))
     for value in found.values() if isinstance(found, Mapping) else found:
-        if module := _find_module(value, searched):
+        if module := _find_module(value, searched, depth + 1):
             return module
     return None
 
