@@ -62,6 +62,14 @@ def test_a_signature_alone_brings_its_architecture(call: Call) -> None:
     assert (code, json.loads(out)["runs"][0]["signature"]) == (0, signature), error
 
 
+def test_a_network_of_a_library_comes_back_by_its_name(call: Call, here: Path) -> None:
+    typed = ("architecture=timm", "architecture.name=test_resnet", "architecture.kwargs.drop_rate=0.1", *TINY[2:])
+    (point,) = compose_points(typed).check_points()
+    torch.save(factory.build_architecture(point.config["architecture"]).state_dict(), "net.pth")
+    weights = f"architecture.weights={adopt(call, 'net.pth', *typed)['signature']}"
+    assert signatures(weights, *TINY[2:]) == signatures(weights, *typed)
+
+
 @pytest.mark.usefixtures("tensors")
 def test_another_architecture_or_dataset_than_the_weights_is_one_line(call: Call) -> None:
     signature = adopt(call, "net.pth", *TINY)["signature"]
@@ -91,7 +99,7 @@ def test_the_last_line_is_the_next_command(call: Call, capsys: pytest.CaptureFix
     words = shlex.split(line)
     assert code == 0
     assert words[:2] == ["convarium", "run"]
-    assert {*TINY, "compression=magnitude"} < set(words)
+    assert {"architecture=basic/mlp", *TINY[1:], "compression=magnitude"} < set(words)
     assert any(word.startswith("architecture.weights=") for word in words)
     assert main(["plan", *words[2:], "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["to_run"] == 2

@@ -24,6 +24,7 @@ WEIGHTS_KEY = "architecture.weights"
 SIZE_KEYS = ("in_chans", "num_classes", "img_size")  # which are the dataset's where nothing is typed
 SIZE_ADVICE = "they take other images or classes than dataset= has"
 ARCHITECTURE_ADVICE = "leave architecture= out, the weights bring theirs"
+MISSING_NAME = "???"  # of an option whose network is named by the user
 NODE_FIELDS = ("stage", "version", "stage_config", "parents", "fingerprint", "name")
 
 
@@ -74,9 +75,10 @@ def _format_architecture(architecture: Json) -> list[str] | None:
     for option in _list_likely_options(source, name):
         file = search_path.find_config_file("conf", f"architecture/{option}")
         values = read_option(file) if file else {}
-        if values.get("source") == source and values.get("name") in (name, "???"):
-            shape_keys = {key: value for key, value in architecture.items() if key not in SIZE_KEYS}
-            return [f"architecture={option}", *format_differing_values("architecture", shape_keys, values)]
+        if values.get("source") == source and values.get("name") in (name, MISSING_NAME):
+            given_name = [f"architecture.name={name}"] if values["name"] == MISSING_NAME else []
+            knobs = {key: value for key, value in architecture.items() if key not in (*SIZE_KEYS, "name")}
+            return [f"architecture={option}", *given_name, *format_differing_values("architecture", knobs, values)]
     return None
 
 

@@ -66,9 +66,9 @@ def match_weights(
     )
     if by_order and not _has_all_names(unwrapped.tensors, expected):
         tensors, outside = rename_by_order(unwrapped, expected, tied, source, new_head=new_head)
-        name_notes = (f"{len(tensors)} tensors are taken by their order",)
+        name_notes = [f"{len(tensors)} tensors are taken by their order"]
     else:
-        tensors, outside, name_notes = unwrapped.tensors, unwrapped.outside, unwrapped.notes
+        tensors, outside, name_notes = unwrapped.tensors, unwrapped.outside, list(unwrapped.notes)
     tensors = _add_batch_counters(add_tied_names(tensors, tied), expected)
     tensors, beside = _separate_extras(tensors, expected, new_head)
     fit = StateDictMismatch.compare(tensors, expected)
