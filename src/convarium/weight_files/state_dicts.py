@@ -74,20 +74,24 @@ def _find_part(state_dicts: Mapping[str, StateDict], key: str) -> StateDict:
 
 
 def _choose_path(state_dicts: Mapping[str, StateDict], key: str | None) -> str | None:
+    """Return the path of the state dict that is meant, None where none or several may be."""
     if key is None:
-        usual = [path for path in state_dicts if _rank_path(path) is not None]
-        fitting = [min(usual, key=lambda path: _rank_path(path) or ())] if usual else list(state_dicts)
+        usual = [path for path in state_dicts if _is_usual(path)]
+        fitting = sorted(usual, key=_rank_path)[:1] or list(state_dicts)
+    elif key in state_dicts:
+        return key
     else:
-        fitting = [key] if key in state_dicts else [path for path in state_dicts if path.startswith(f"{key}.")]
+        fitting = [path for path in state_dicts if path.startswith(f"{key}.")]
     return fitting[0] if len(fitting) == 1 else None
 
 
-def _rank_path(path: str) -> tuple[int, ...] | None:
-    """Return the places of its keys in the list of usual ones, None where one is not there."""
-    parts = path.split(".") if path else []
-    if not all(part in STATE_DICT_KEYS for part in parts):
-        return None
-    return tuple(STATE_DICT_KEYS.index(part) for part in parts)
+def _is_usual(path: str) -> bool:
+    return not path or all(key in STATE_DICT_KEYS for key in path.split("."))
+
+
+def _rank_path(path: str) -> list[int]:
+    """Return the places of a usual path's keys in the list of these."""
+    return [STATE_DICT_KEYS.index(key) for key in path.split(".")] if path else []
 
 
 def _find_state_dicts(found: Any, searched: dict[int, NamedStateDicts], depth: int = 0) -> NamedStateDicts:
@@ -143,7 +147,9 @@ def _is_tensor(value: Any) -> bool:
 
 def _is_tensor_stub(value: Any) -> bool:
     """Whether it stands for a tensor of a class of its own, such as a share of one in training on many machines."""
-    return isinstance(value, Stub) and value.origin.endswith(TENSOR_CLASS_ENDINGS)
+    if not isinstance(value, Stub):
+        return False
+    return value.origin.startswith("torch.") and value.origin.endswith(TENSOR_CLASS_ENDINGS)
 
 
 def _is_weight(value: Any) -> bool:
