@@ -56,6 +56,12 @@ def test_a_shard_that_is_missing_is_named(shards: Path) -> None:
     assert "is one of 2 files; missing: model-00002-of-00002.safetensors" in refused(first)
 
 
+def test_a_fold_of_a_cross_validation_is_no_shard(here: Path) -> None:
+    for place in (1, 2):
+        torch.save(TENSORS, f"fold-{place}-of-2.pth")
+    assert read_weights("fold-1-of-2.pth").notes == ()
+
+
 def test_an_index_names_no_file_elsewhere(shards: Path) -> None:
     index = shards / "model.safetensors.index.json"
     index.write_text(json.dumps({"weight_map": {"a": "../secret.safetensors"}}))

@@ -7,7 +7,7 @@ from typing import Any
 
 from convarium.errors import UserError
 from convarium.weight_files.advice import SAVE_ADVICE
-from convarium.weight_files.safetensors_files import INDEX_SUFFIX
+from convarium.weight_files.safetensors_files import INDEX_SUFFIX, SHARD_NAME
 
 # As Hugging Face's libraries look for them.
 WEIGHTS_NAMES = (
@@ -55,7 +55,7 @@ def find_weights_file(folder: Path) -> Path:
     files = sorted(path for path in folder.iterdir() if path.is_file())
     indices = [path for path in files if path.name.endswith(INDEX_SUFFIX)]
     weights = indices or [path for path in files if path.suffix.lower() in WEIGHTS_SUFFIXES]
-    shards = [path for path in weights if "-of-" in path.name]
+    shards = [path for path in weights if SHARD_NAME.fullmatch(path.name)]
     if len(weights) == 1 or (shards and len(shards) == len(weights)):
         return weights[0]
     if weights:

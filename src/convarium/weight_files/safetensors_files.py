@@ -12,7 +12,7 @@ from convarium.errors import UserError
 from convarium.weight_files.torch_checkpoint import format_first_sentence
 
 INDEX_SUFFIX = ".index.json"
-SHARD_NAME = re.compile(r"(.+)-(\d+)-of-(\d+)(\.\w+)")
+SHARD_NAME = re.compile(r"(.+)-(\d{5})-of-(\d{5})(\.\w+)")  # as Hugging Face names them
 
 
 def read_safetensors(path: Path) -> dict[str, Tensor]:
@@ -56,11 +56,8 @@ def find_sibling_shards(path: Path) -> list[Path]:
     match = SHARD_NAME.fullmatch(path.name)
     if match is None:
         return [path]
-    stem, place, count, suffix = match.groups()
-    width = len(place)
-    shards = [path.with_name(f"{stem}-{number:0{width}d}-of-{count}{suffix}") for number in range(1, int(count) + 1)]
-    if path not in shards:  # counted from 0
-        shards = [path.with_name(f"{stem}-{number:0{width}d}-of-{count}{suffix}") for number in range(int(count))]
+    stem, _, count, suffix = match.groups()
+    shards = [path.with_name(f"{stem}-{number:05d}-of-{count}{suffix}") for number in range(1, int(count) + 1)]
     missing = [shard.name for shard in shards if not shard.is_file()]
     if missing:
         raise UserError(f"{path} is one of {int(count)} files; missing: {', '.join(missing[:3])}")
