@@ -102,7 +102,7 @@ def test_the_last_line_is_the_next_command(call: Call, capsys: pytest.CaptureFix
     assert {"architecture=basic/mlp", *TINY[1:], "compression=magnitude"} < set(words)
     assert any(word.startswith("architecture.weights=") for word in words)
     assert main(["plan", *words[2:], "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["to_run"] == 2
+    assert json.loads(capsys.readouterr().out)["to_run"] == 1
 
 
 def test_what_weights_are_held_against_is_said_where_nothing_was_chosen(
