@@ -70,6 +70,17 @@ def test_a_network_of_a_library_comes_back_by_its_name(call: Call, here: Path) -
     assert signatures(weights, *TINY[2:]) == signatures(weights, *typed)
 
 
+def test_counters_of_batches_make_no_other_network(call: Call, here: Path) -> None:
+    typed = ("architecture=timm", "architecture.name=test_resnet", *TINY[2:])
+    (point,) = compose_points(typed).check_points()
+    network = factory.build_architecture(point.config["architecture"])
+    network(torch.randn(4, 1, 8, 8))
+    trained = network.state_dict()
+    torch.save(trained, "new.pth")
+    torch.save({name: one for name, one in trained.items() if not name.endswith("num_batches_tracked")}, "old.pth")
+    assert adopt(call, "new.pth", *typed)["signature"] == adopt(call, "old.pth", *typed)["signature"]
+
+
 @pytest.mark.usefixtures("tensors")
 def test_another_architecture_or_dataset_than_the_weights_is_one_line(call: Call) -> None:
     signature = adopt(call, "net.pth", *TINY)["signature"]

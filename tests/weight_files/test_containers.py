@@ -96,7 +96,7 @@ def test_a_folder_of_several_files_or_of_none_says_which(here: Path) -> None:
 
 
 FOREIGN: dict[str, tuple[Callable[[Path], Any], str]] = {
-    "npz": (lambda path: np.savez(path, a=np.ones(2)), r"arrays of numpy \(.npz\): torch.save\(dict\(numpy.load\("),
+    "npz": (lambda path: np.savez(path, a=np.ones(2)), r"arrays of numpy \(.npz\): save them by torch.save\(dict\(numpy.load\("),
     "npy": (lambda path: np.save(path, np.ones(2)), f"an array of numpy.*{SAVE}"),
     "h5": (lambda path: path.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(9)), f"an HDF5 file.*{SAVE}"),
     "keras": (lambda path: path.write_bytes(b"\x89HDF\r\n\x1a\n"), f"an HDF5 file.*{SAVE}"),
@@ -133,7 +133,9 @@ def test_torchscript_and_zip_archives_are_told_apart(here: Path) -> None:
     import zipfile
 
     torch.jit.save(torch.jit.script(nn.Linear(2, 2)), "script.pt")
-    assert "a TorchScript program: torch.save(torch.jit.load('script.pt').state_dict()" in refused("script.pt")
+    assert "a TorchScript program: save its tensors by torch.save(torch.jit.load('script.pt').state_dict()" in refused(
+        "script.pt"
+    )
     with zipfile.ZipFile("net.zip", "w") as archive:
         archive.writestr("net.pth", b"")
     assert "a zip archive of net.pth: unpack it" in refused("net.zip")

@@ -147,7 +147,7 @@ def _use_delivered_architecture(point: "Point") -> "Point":
 
 def _load_fitting_weights(source: str, point: "Point", options: Namespace) -> "Weights":
     from convarium.architectures import factory
-    from convarium.weight_files.match_weights import MisfitError, match_weights
+    from convarium.weight_files.match_weights import MisfitError, match_weights, reset_batch_counters
     from convarium.weight_files.read_weights import read_weights
 
     architecture = point.config["architecture"]
@@ -162,9 +162,10 @@ def _load_fitting_weights(source: str, point: "Point", options: Namespace) -> "W
     except UserError as error:
         raise UserError(explain_unbuilt(source, error, weights, point)) from None
     try:
-        return match_weights(weights, network, source, new_head=options.new_head, by_order=options.by_order)
+        fitting = match_weights(weights, network, source, new_head=options.new_head, by_order=options.by_order)
     except MisfitError as error:
         raise UserError(explain_misfit(source, error, weights, point)) from None
+    return reset_batch_counters(fitting)
 
 
 def _check_told_normalisation(weights: "Weights", channels: int) -> "Weights":

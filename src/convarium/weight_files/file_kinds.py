@@ -10,9 +10,11 @@ NETWORK_FILE, SAFETENSORS, TORCH_ZIP, TORCH_STREAM = "network_file", "safetensor
 START_BYTES = 512
 ZIP_MAGIC, PICKLE_MAGIC = b"PK\x03\x04", b"\x80"
 TEXT_PICKLE_STARTS = (b"(d", b"(l", b"ccol", b"}q", b"]q")  # of protocol 0 and 1
-EXPORT_ADVICE = f"of the PyTorch network that it was made of, {SAVE_ADVICE}"
-TORCHSCRIPT_ADVICE = "torch.save(torch.jit.load({!r}).state_dict(), 'weights.pth') saves the tensors, which adopt takes"
-ARRAYS_ADVICE = "torch.save(dict(numpy.load({!r})), 'weights.pth') saves them as adopt takes them"
+EXPORT_ADVICE = (
+    "adopt takes the tensors of the PyTorch network that it was made of: torch.save(model.state_dict(), 'weights.pth')"
+)
+TORCHSCRIPT_ADVICE = "save its tensors by torch.save(torch.jit.load({!r}).state_dict(), 'weights.pth'), and adopt these"
+ARRAYS_ADVICE = "save them by torch.save(dict(numpy.load({!r})), 'weights.pth'), and adopt these"
 
 # What a file begins with, at which place, and what it is.
 FOREIGN_STARTS = (
@@ -98,9 +100,9 @@ def _check_torch_archive(path: Path) -> None:
         ) from None
     leaves = {name.rpartition("/")[2] for name in names}
     if any(name.endswith(".npy") for name in names):
-        what = f"arrays of numpy (.npz): {ARRAYS_ADVICE.format(path.name)}"
+        what = f"arrays of numpy (.npz): {ARRAYS_ADVICE.format(str(path))}"
     elif "constants.pkl" in leaves:
-        what = f"a TorchScript program: {TORCHSCRIPT_ADVICE.format(path.name)}"
+        what = f"a TorchScript program: {TORCHSCRIPT_ADVICE.format(str(path))}"
     elif "archive_format" in leaves or "serialized_exported_program.json" in leaves:
         what = f"a program of torch.export; {EXPORT_ADVICE}"
     elif "model.weights.h5" in leaves:

@@ -89,6 +89,15 @@ def match_weights(
     return replace(weights, tensors=cast, fresh_names=tuple(fit.names), notes=notes)
 
 
+def reset_batch_counters(weights: Weights) -> Weights:
+    """Return the weights with counters of batches at 0, as if the file lacked them: they are the same network."""
+    tensors = {
+        name: torch.zeros_like(tensor) if name.endswith(BATCH_COUNTER_NAME) else tensor
+        for name, tensor in weights.tensors.items()
+    }
+    return replace(weights, tensors=tensors)
+
+
 def _is_profiler_counter(name: str) -> bool:
     return name.rpartition(".")[2] in PROFILER_COUNTERS
 
