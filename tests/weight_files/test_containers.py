@@ -96,7 +96,7 @@ def test_a_folder_of_several_files_or_of_none_says_which(here: Path) -> None:
 
 
 FOREIGN: dict[str, tuple[Callable[[Path], Any], str]] = {
-    "npz": (lambda path: np.savez(path, a=np.ones(2)), r"arrays of numpy \(.npz\): save them by torch.save\(dict\(numpy.load\("),
+    "npz": (lambda path: np.savez(path, a=np.ones(2)), r"arrays of numpy \(.npz\): save them by torch.save\("),
     "npy": (lambda path: np.save(path, np.ones(2)), f"an array of numpy.*{SAVE}"),
     "h5": (lambda path: path.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(9)), f"an HDF5 file.*{SAVE}"),
     "keras": (lambda path: path.write_bytes(b"\x89HDF\r\n\x1a\n"), f"an HDF5 file.*{SAVE}"),
