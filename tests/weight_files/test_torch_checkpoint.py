@@ -156,6 +156,27 @@ def test_a_pickle_can_change_none_of_our_functions(here: Path) -> None:
     assert torch.equal(read_weights("net.pth").tensors["a"], torch.eye(2))
 
 
+@pytest.mark.parametrize("name", ["set", "_dynamo", "float32", "OrderedDict"])
+def test_attributes_can_be_set_on_nothing_of_ours(here: Path, name: str) -> None:
+    module = {"set": "builtins", "OrderedDict": "collections"}.get(name, "torch")
+    pickled = f"\x80\x02c{module}\n{name}\n}}X\x05\x00\x00\x00shapeK\x01sb.".encode("latin1")
+    Path("net.pkl").write_bytes(pickled)
+    with pytest.raises(UserError):
+        read_weights("net.pkl")
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [(b"K\x02K\x03\x86", b"K\x02K\x09\x86"), (b"K\x02K\x03\x86", b"NK\x03\x86"), (b"f8", b"zz"), (b"f8", b"O8")],
+)
+def test_an_array_that_contradicts_itself_is_one_line(here: Path, right: bytes, wrong: bytes) -> None:
+    data = pickle.dumps({"a.weight": np.ones((2, 3)), "b.weight": np.ones((4, 4))}, 2)
+    assert right in data
+    Path("net.pkl").write_bytes(data.replace(right, wrong))
+    with pytest.raises(UserError, match=r"\.weight is an array (that is cut off|without numbers); save plain tensors"):
+        read_weights("net.pkl")
+
+
 @pytest.mark.parametrize("is_zip", [True, False])
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.999])
 def test_a_checkpoint_that_is_cut_off_is_one_line(here: Path, tensors: Tensors, is_zip: bool, share: float) -> None:

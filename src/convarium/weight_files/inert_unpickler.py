@@ -126,8 +126,8 @@ class InertUnpickler(pickle.Unpickler):
             return TENSOR_BUILDERS[module_name, global_name]
         if global_name in STORAGE_TYPES and module_name.startswith("torch"):
             return _StorageType(STORAGE_TYPES[global_name])
-        if module_name == "torch" and isinstance(getattr(torch, global_name, None), torch.dtype):
-            return getattr(torch, global_name)
+        if module_name == "torch" and isinstance(vars(torch).get(global_name), torch.dtype):
+            return vars(torch)[global_name]
         if module_name == "collections" and global_name in PLAIN_MAPPINGS:
             return PlainMapping
         if module_name.partition(".")[0] == "numpy":

@@ -39,8 +39,11 @@ class PickledArray:
         self.data: Any = b""
 
     def __setstate__(self, state: Any) -> None:
-        if isinstance(state, tuple) and len(state) == 5:
-            _, self.shape, self.element_type, self.is_fortran, self.data = state
+        if not isinstance(state, tuple) or len(state) != 5:
+            return
+        _, shape, self.element_type, self.is_fortran, self.data = state
+        if isinstance(shape, tuple) and all(isinstance(size, int) for size in shape):
+            self.shape = shape
 
     def find_tensor(self) -> Tensor | None:
         """Return the array as a tensor, None where it holds no numbers that torch knows.

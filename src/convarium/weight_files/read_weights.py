@@ -35,11 +35,17 @@ def read_weights(path: str | Path, key: str | None = None) -> Weights:
     if path.is_dir():
         weights = read_weights(find_weights_file(path), key)
         return _add_model_config(weights, read_model_config(path))
-    is_index = path.name.endswith(INDEX_SUFFIX)
-    files = read_index(path) if is_index else find_sibling_shards(path) if path.is_file() else [path]
+    files = _list_files(path)
     if len(files) > 1:
         return _read_shards(files, key)
     return _read_file(files[0], key)
+
+
+def _list_files(path: Path) -> list[Path]:
+    """Return the files of which a path is the index or one; one that is not there is told of where it is read."""
+    if path.name.endswith(INDEX_SUFFIX):
+        return read_index(path)
+    return find_sibling_shards(path) if path.is_file() else [path]
 
 
 def _read_file(path: Path, key: str | None) -> Weights:
