@@ -20,7 +20,8 @@ def test_a_whole_store_knows_the_commands_from_its_plans(stored: Path, here: Pat
     assert main(["compare", f"runtime.store={stored}", "--html", "all.html"]) == 0
     commands = {row["label"]: row["command"] for row in read(here / "all.html")["rows"]}
     assert (
-        commands["kmeans 5"] == "convarium run compression=quantization/kmeans 'measurement.executors=[eager]' seed=0,1,2"
+        commands["kmeans 5"]
+        == "convarium run compression=quantization/kmeans 'measurement.executors=[eager]' seed=0,1,2"
     )
 
 
