@@ -25,6 +25,7 @@ from convarium.planning.plan import Plan
 from convarium.store.store import Store
 from convarium.workers import ready_nodes, run_stage, worker
 from convarium.workers.controller import run_plan
+from convarium.workers.launcher_backend import LauncherBackend
 from convarium.workers.progress import SilentProgress
 from convarium.workers.ready_nodes import NodeRank
 from convarium.workers.runtime import Runtime
@@ -59,7 +60,7 @@ def write_seconds(root: Path, file: Path) -> None:
 def replay_sweep(plan: Plan, seconds_file: Path, root: Path, order: str, workers: int) -> tuple[int, float, float]:
     """Return how many stages were done when the first row stood, after how many seconds, and the seconds of all."""
     launch = partial(launch_workers, order, seconds_file)
-    run_plan(plan, Store(root), launch, workers, SilentProgress())
+    run_plan(plan, Store(root), lambda run: LauncherBackend(run, launch), workers, SilentProgress())
     records = list(Store(root).read_records())
     start = min(read_start(record) for record in records)
     ends = {record["signature"]: read_start(record) + record["seconds"] - start for record in records}

@@ -3,22 +3,23 @@
 import json
 import logging
 import os
+import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
+from command_lines import Call, CliResult, Pretend
 from convarium.cli import main
 from convarium.compose.points import compose_points
 from convarium.host.provenance import hash_source
+from convarium.host.room import FOLDER_VARIABLE
 from convarium.planning.plan import Node, Plan
 from convarium.planning.stage_graph import build_plan
 from convarium.store.store import Store
 from convarium.workers.worker import THREAD_VARIABLES
-
-CliResult = tuple[int, str, str]
-StoreFakeResults = Callable[..., Plan]
 
 logging.raiseExceptions = False  # libraries keep log handlers on streams that pytest closes after a test
 
@@ -26,6 +27,13 @@ logging.raiseExceptions = False  # libraries keep log handlers on streams that p
 def pytest_configure() -> None:
     """One thread for each process: on the small tensors of tests, threads spend their time waiting for one another."""
     _use_one_thread()
+    # Processes of this test session alone share a room: what runs beside it on this host is no test's business.
+    os.environ[FOLDER_VARIABLE] = tempfile.mkdtemp(prefix="convarium-host-")
+
+
+def pytest_unconfigure() -> None:
+    """Leave nothing behind."""
+    shutil.rmtree(os.environ.pop(FOLDER_VARIABLE), ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)
@@ -68,7 +76,7 @@ def write(here: Path) -> Callable[[str, str], Path]:
 
 
 @pytest.fixture
-def call(here: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., CliResult]:
+def call(here: Path, capsys: pytest.CaptureFixture[str]) -> Call:
     """Call convarium with arguments; returns exit code, stdout, stderr."""
 
     def called(*arguments: str) -> CliResult:
@@ -79,7 +87,7 @@ def call(here: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., CliRes
 
 
 @pytest.fixture
-def pretend(here: Path) -> StoreFakeResults:
+def pretend(here: Path) -> Pretend:
     """Store the results of a command line as if it had run; returns its plan. `accuracy` by seed."""
 
     def pretended(line: Sequence[str], root: str = "outputs/store") -> Plan:

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from convarium.architectures import factory
+from convarium.architectures.dry_run import dry_run_architecture
 from convarium.errors import UserError
 
 
@@ -55,16 +56,23 @@ def test_the_same_random_state_gives_the_same_weights() -> None:
 def test_resnet20_shortcut_takes_every_second_pixel_and_adds_zero_channels() -> None:
     block = factory.build_architecture(own("resnet20")).stage2[0]  # type: ignore[union-attr, index]
     images = torch.arange(16.0 * 16).reshape(1, 16, 4, 4)
-    shortcut = block.shortcut(images)
+    shortcut = block.compute_shortcut(images)
     assert shortcut.shape == (1, 32, 2, 2)
     assert torch.equal(shortcut[:, 8:24], images[:, :, ::2, ::2])
     assert shortcut[:, :8].count_nonzero() == shortcut[:, 24:].count_nonzero() == 0
 
 
 def test_lenet5_works_at_the_smallest_size_and_names_it_below() -> None:
-    assert factory.dry_run_architecture(own("lenet5", side=16))
+    assert dry_run_architecture(own("lenet5", side=16))
     with pytest.raises(UserError, match="at least 16 pixels a side"):
         factory.build_architecture(own("lenet5", side=15))
+
+
+@pytest.mark.parametrize("name", ["densenet_bc_100", "densenet_bc_190_40", "densenet_40_12"])
+def test_densenets_are_refused_below_their_smallest_size_by_their_names(name: str) -> None:
+    assert factory.dry_run_architecture(own(name, side=4))
+    with pytest.raises(UserError, match=f"^{name} needs images of at least 4 pixels a side"):
+        factory.build_architecture(own(name, side=3), "meta")
 
 
 def test_mlp_has_the_layers_it_is_told() -> None:

@@ -1,18 +1,17 @@
 """Whether a network is what is printed of it, and what the review has wrong, told in figures and words."""
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from importlib.metadata import metadata
 
 import pytest
 
+from command_lines import Call
 from convarium.catalogue.agreement import compare_printed_counts, describe_agreement
 from convarium.catalogue.code_sources import SOURCE_LICENCES, derive_library_overrides, find_code_source
 from convarium.catalogue.papers import Paper, read_side_tables
 from convarium.catalogue.rows import CatalogueRow, get_main_section, read_catalogue_rows
 
-Call = Callable[..., tuple[int, str, str]]
 ROWS = {row.id: row for row in reversed(read_catalogue_rows())}
 NETWORK = replace(ROWS["resnet20_cifar"], parameters=269_722, macs=40_551_040, slips=(), paper=Paper())
 
@@ -31,8 +30,9 @@ NETWORK = replace(ROWS["resnet20_cifar"], parameters=269_722, macs=40_551_040, s
     ],
 )
 def test_a_count_agrees_within_5_percent_or_the_last_printed_digit(printed: str, count: int, agrees: bool) -> None:
-    (found,) = compare_printed_counts(replace(NETWORK, parameters=count, paper=Paper(parameters=printed)))
-    assert (found.what, found.of, found.printed, found.agrees) == ("parameters", "paper", printed, agrees)
+    (agreement,) = compare_printed_counts(replace(NETWORK, parameters=count, paper=Paper(parameters=printed)))
+    assert (agreement.quantity, agreement.printed_by, agreement.printed) == ("parameters", "paper", printed)
+    assert agreement.agrees == agrees
 
 
 def test_a_verdict_names_each_printed_figure_and_by_how_much_ours_is_off() -> None:
@@ -57,9 +57,9 @@ def test_what_is_not_built_says_why() -> None:
 )
 def test_a_network_that_differs_from_the_review_is_a_slip_that_is_told(row: CatalogueRow) -> None:
     """A network of ours that is not the paper's fails here; the review's own mistakes are in slips.tsv."""
-    apart = [one for one in compare_printed_counts(row) if not one.agrees]
-    assert all(one.of == "review" for one in apart)
-    assert row.slips or not apart
+    differing = [agreement for agreement in compare_printed_counts(row) if not agreement.agrees]
+    assert all(agreement.printed_by == "review" for agreement in differing)
+    assert row.slips or not differing
 
 
 def test_every_note_is_of_a_row_and_what_is_left_out_is_not_built() -> None:
@@ -109,6 +109,8 @@ def test_a_section_is_printed_with_figures_verdict_and_licence(call: Call) -> No
     found = {row["id"]: row for row in json.loads(out)["rows"]}
     dense = found["densenet264"]
     assert dense["verdict"].startswith("differs: parameters +22.5 % to the review's; review's slip: 27.21M are blocks")
-    assert [(one["of"], one["agrees"]) for one in dense["agreements"]] == [("review", False)]
+    (count,) = dense["agreements"]
+    assert (count["what"], count["of"], count["printed"], count["agrees"]) == ("parameters", "review", "27.21M", False)
+    assert count["off"] == pytest.approx(0.225, abs=1e-3)
     assert found["cspdensenet201"]["status"] == "left out"
     assert found["resnet10"]["paper"]["parameters"] == "5,244,968"

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from cli.bash import Bash
-from convarium.cli import COMMANDS, main
+from convarium.cli import main
+from convarium.cli.commands import COMMANDS
 from convarium.cli.completion import complete_line
 
 

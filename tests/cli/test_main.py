@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 import convarium.cli.ls
-from convarium.cli import COMMANDS, main
+from convarium.cli import main
+from convarium.cli.commands import COMMANDS
 from convarium.errors import StageFailed
 
 HEAVY = ("hydra", "omegaconf", "torch", "numpy", "rich", "yaml")

@@ -2,21 +2,18 @@
 
 import json
 import shlex
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from command_lines import Call, Pretend
 from convarium.cli import result_command
-from convarium.compose.points import compose_points
 from convarium.planning import stage_graph
-from convarium.planning.plan import Plan
-from convarium.planning.stage_graph import build_plan
+from convarium.planning.plan_file import write_plan
 from convarium.store.store import Store
+from stages.stage_harness import plan_command_line
 
-Call = Callable[..., tuple[int, str, str]]
-Pretend = Callable[..., Plan]
 LINE = ("architecture=mlp", "dataset=digits", "compression=[magnitude,kmeans]", "compression.magnitude.sparsity=0.7",
         "compression.kmeans.per_site={fc1*:3}", "recipe.lr=0.02", "recipe=adamw", "seed=3")  # fmt: skip
 
@@ -61,14 +58,14 @@ def test_the_command_of_every_stage_is_read_off_its_config(line: tuple[str, ...]
         assert command is not None
         convarium, run, *overrides = shlex.split(command)
         assert (convarium, run) == ("convarium", "run")
-        assert signature in build_plan(compose_points(overrides).check_points()).nodes
+        assert signature in plan_command_line(*overrides).nodes
 
 
 def test_the_command_is_the_one_that_was_typed_where_a_plan_holds_it(pretend: Pretend, call: Call) -> None:
     made = pretend((*LINE, "runtime.workers=1"))
     folder = Path("outputs/store/plans")
     folder.mkdir()
-    made.write(folder / "plan.json")
+    write_plan(made, folder)
     command = json.loads(call("show", made.points[0].measure, "--json")[1])["command"]
     assert shlex.split(command)[2:] == [text for text in made.points[0].overrides if not text.startswith("runtime.")]
 
@@ -89,7 +86,7 @@ def test_a_failure_shows_its_line_its_command_and_where_its_log_is(pretend: Pret
     (folder / "done.json").unlink()
     (folder / "failed.json").write_text('{"error": "the loss is NaN", "attempts": 2, "traceback": "", "run": ""}')
     Path("outputs/store/plans").mkdir()
-    made.write(Path("outputs/store/plans/plan.json"))
+    write_plan(made, Path("outputs/store/plans"))
     shown = call("show", signature)[1]
     assert "error: the loss is NaN" in shown
     assert "command: convarium run architecture=basic/mlp" in shown

@@ -16,12 +16,11 @@ import sys
 from pathlib import Path
 import convarium.cli.ls
 from convarium.cli import main
-from convarium.workers import controller
 from convarium.workers.progress import build_progress_display
-from store.fake_run import launch_in_processes, make_fake_sweep
+from store.fake_run import launch_in_processes, make_fake_sweep, run_plan_with
 
 def run(argv):
-    controller.run_plan(make_fake_sweep(), Store(Path("s")), launch_in_processes, 2, build_progress_display(False))
+    run_plan_with(build_progress_display(False), make_fake_sweep(), Path("s"), launch_in_processes)
     print("x" * 100000, flush=True)
     return 0
 
@@ -68,7 +67,7 @@ def test_a_run_whose_streams_break_does_all_its_work(how: str, shell: Shell) -> 
     code, stderr = shell(RUN, HOW[how])
     assert (code, len(list(Store(shell.here / "s").read_records()))) == (0, 8)
     assert "Traceback" not in stderr
-    assert ("stdout: No space left on device; not all was said" in stderr) == (how == "a full disk")
+    assert ("stdout: No space left on device; the output is not complete" in stderr) == (how == "a full disk")
 
 
 def test_a_terminal_that_closes_ends_no_run_that_does_not_hear_of_it(here: Path) -> None:

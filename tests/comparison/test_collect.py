@@ -84,7 +84,7 @@ def test_a_plan_gives_its_measured_points_and_counts_the_others(store):
     assert (found.missing_count, found.refused, found.dense_results) == (1, (), ())
     assert (result.signature, result.dense_signature, result.is_dense) == (pruned, dense, False)
     assert (result.metrics["accuracy"], result.metrics["latency_ms"]) == (0.75, None)
-    assert result.correctness_by_image().tolist() == [1, 1, 1, 0]
+    assert result.unpack_correctness().tolist() == [1, 1, 1, 0]
 
 
 def test_a_dense_network_that_is_measured_is_a_reference_though_nobody_asked_for_it(store):

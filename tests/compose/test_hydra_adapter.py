@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from command_lines import Call
 from convarium.compose.hydra_adapter import Composer, _convert_to_dict
+from convarium.compose.hydra_launcher import build_backend_builder, build_launch_function, compose_launcher_config
 from convarium.compose.points import compose_points
 from convarium.config import search_path
 from convarium.errors import UserError
 
-Call = Callable[..., tuple[int, str, str]]
 SWEEP = [
     "architecture=lenet5,lenet300_100,mlp,resnet20",
     "compression=none,magnitude,random,[magnitude,kmeans],[random,kmeans,huffman]",
@@ -75,14 +76,19 @@ def test_compositions_do_not_leak_into_each_other(composer: Composer) -> None:
 
 @pytest.mark.parametrize(
     "settings",
-    [[], ["hydra/launcher=basic"], ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"], ["hydra.launcher.verbose=0"]],
+    [
+        ["hydra/launcher=joblib"],
+        ["hydra/launcher=basic"],
+        ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"],
+        ["hydra/launcher=joblib", "hydra.launcher.verbose=0"],
+    ],
 )
 def test_a_stock_launcher_runs_each_job_and_leaves_nothing_behind(
     settings: list[str], composer: Composer, here: Path
 ) -> None:
     store = here / "a store, with = signs"
     plan = here / "plan [1], it's.json"
-    launch = composer.build_launcher(settings, store, workers=2, task=note)
+    launch = build_launch_function(compose_launcher_config(composer.loader, settings, store, 2), task=note)
     launch([[f"+runtime.plan={plan}", f"+runtime.worker={index}"] for index in range(2)])
     launch([[f"+runtime.plan={plan}", "+runtime.worker=2"]])
     assert sorted(path.name for path in here.iterdir()) == [store.name, *(f"{plan.name}.{index}" for index in range(3))]
@@ -106,17 +112,56 @@ def note(config: object) -> None:
 def test_what_hydra_is_made_of_is_never_the_user_s(name: str, write: Callable[[str, str], Path]) -> None:
     write(f"conf/hydra/{name}.yaml", "_target_: os.system\nhandlers: 3\n")
     composer = Composer(search_path.list_search_folders("conf"))
-    composer.build_launcher([], Path("s").resolve(), 1)
-    composer.build_launcher(["hydra/launcher=basic"], Path("s").resolve(), 1)
+    build_backend_builder(composer.loader, [], Path("s").resolve(), 1)
+    build_backend_builder(composer.loader, ["hydra/launcher=basic"], Path("s").resolve(), 1)
 
 
 def test_a_launcher_of_the_user_s_may_replace_ours_and_is_named(write: Callable[[str, str], Path], call: Call) -> None:
     write("conf/hydra/launcher/mine.yaml", "defaults: [joblib]\nn_jobs: 3\n")
     composer = Composer(search_path.list_search_folders("conf"))
-    assert composer.compose_launcher_config(["hydra/launcher=mine"], Path("s"), 1).hydra.launcher.n_jobs == 3
+    assert compose_launcher_config(composer.loader, ["hydra/launcher=mine"], Path("s"), 1).hydra.launcher.n_jobs == 3
     file = write("conf/hydra/launcher/local.yaml", "defaults: [joblib]\nn_jobs: 3\n")
     line = "conf/hydra/launcher/local.yaml of this folder is used in place of ours"
     assert line in call("plan", "--fast")[1]
     file.write_text("foo: 1\n")
     code, _, error = call("plan", "--fast")
     assert (code, error) == (2, f"convarium: hydra/launcher: no launcher: it has no _target_; {line}\n")
+
+
+def test_a_launcher_s_target_may_be_a_backend_of_the_user_s(
+    write: Callable[[str, str], Path], call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is made for the run, gets the settings of its YAML, and its workers make the results."""
+    write("conf/hydra/launcher/mine.yaml", "_target_: my_cluster.ThreadBackend\nqueue: fast\n")
+    write(
+        "my_cluster.py",
+        "from pathlib import Path\n"
+        "from convarium.workers.local_backend import LocalBackend\n"
+        "class ThreadBackend(LocalBackend):\n"
+        "    def __init__(self, run, queue):\n"
+        "        super().__init__(run)\n"
+        "        Path('queue').write_text(queue)\n",
+    )
+    monkeypatch.syspath_prepend(Path.cwd())
+    command = ("run", "architecture=mlp", "dataset=digits", "recipe.epochs=1", "runtime.workers=2", "seed=0,1")
+    code, _, error = call(*command, "hydra/launcher=mine", "hydra.launcher.queue=slow")
+    assert code == 0, error
+    assert Path("queue").read_text() == "slow"
+
+
+@pytest.mark.parametrize(
+    ("target", "line"),
+    [
+        ("my_cluster.missing", "hydra/launcher: "),
+        ("pathlib.Path", "hydra/launcher: "),
+        ("builtins.dict", "is neither a launcher of Hydra's nor a backend: it has no submit()"),
+    ],
+)
+def test_a_target_that_is_no_backend_is_refused_in_one_line(
+    target: str, line: str, write: Callable[[str, str], Path], call: Call
+) -> None:
+    write("conf/hydra/launcher/mine.yaml", f"_target_: {target}\n")
+    code, _, error = call("run", "architecture=mlp", "dataset=digits", "recipe.epochs=1", "hydra/launcher=mine")
+    assert code == 2
+    assert line in error
+    assert error.strip().count("\n") <= 1, error

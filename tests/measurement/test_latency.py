@@ -1,14 +1,13 @@
 """Latency is a race in turns, in fresh processes, and void where the clock can't be trusted."""
 
 import time as clock
+from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
-from convarium.host import timing_lock
 from convarium.measurement import latency
 from convarium.measurement.memory import measure_cpu_peak_bytes
 from convarium.stages import time as stage
@@ -125,19 +124,18 @@ def test_a_void_race_is_run_again_and_at_last_stored_as_void(parents, runtime):
     assert found["void"] is True
 
 
-def test_one_process_at_a_time_has_the_clock(tmp_path: Path, monkeypatch):
-    class Waited(Exception):
-        pass
+def test_the_host_is_quiet_while_races_are_run(parents, runtime):
+    held: list[bool] = []
 
-    def give_up():
-        raise Waited
+    @contextmanager
+    def hold_host_alone():
+        held.append(True)
+        yield
+        held.pop()
 
-    lock = tmp_path / "lock"
-    with (
-        timing_lock.hold_timing_lock(give_up, lock),
-        pytest.raises(Waited),
-        timing_lock.hold_timing_lock(give_up, lock),
-    ):
-        pass
-    with timing_lock.hold_timing_lock(give_up, lock):
-        pass
+    def run_fresh(*_):
+        assert held
+        return race()
+
+    time(TimeConfig(SETTINGS, host={}), parents, replace(runtime, run_fresh=run_fresh, hold_host_alone=hold_host_alone))
+    assert not held

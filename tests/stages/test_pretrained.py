@@ -62,7 +62,7 @@ def test_grey_images_are_refused_with_what_would_be_right(published: dict[str, t
     ("overrides", "said"),
     [
         (("architecture=lenet5", "dataset=mnist5k"), "no such key"),
-        ((*NETWORK, *DATA, "architecture.weights=ab"), "are two beginnings"),
+        ((*NETWORK, *DATA, "architecture.weights=ab"), "both set the weights"),
     ],
 )
 def test_where_there_are_none(overrides: tuple[str, ...], said: str, here: Path) -> None:

@@ -11,11 +11,12 @@ from typing import Any
 from convarium.planning.plan import Node, Plan
 from convarium.store.store import Store
 from convarium.workers import controller
-from convarium.workers.controller import NodeStatus
+from convarium.workers.controller import NodeStatus, ProgressDisplay
+from convarium.workers.launcher_backend import Launcher, LauncherBackend
 from convarium.workers.progress import build_progress_display
 from convarium.workers.worker import run_worker
 
-Launch = controller.Launcher
+Launch = Launcher
 ROOT = Path(__file__).resolve().parents[2]
 SUBPROCESS_ENVIRONMENT = os.environ | {"PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT / 'tests'}"}
 
@@ -56,7 +57,14 @@ def make_fake_sweep(journal: Path | None = None, *, width: int = 3, seconds: flo
 
 def run_plan_silently(plan: Plan, root: Path, launch: Launch, workers: int = 2) -> dict[str, NodeStatus]:
     """Run a plan silently."""
-    return controller.run_plan(plan, Store(root), launch, workers, build_progress_display(True))
+    return run_plan_with(build_progress_display(True), plan, root, launch, workers)
+
+
+def run_plan_with(
+    display: ProgressDisplay, plan: Plan, root: Path, launch: Launch, workers: int = 2
+) -> dict[str, NodeStatus]:
+    """Run a plan with what shows its progress."""
+    return controller.run_plan(plan, Store(root), lambda run: LauncherBackend(run, launch), workers, display)
 
 
 def launch_in_thread(jobs: list[list[str]]) -> None:

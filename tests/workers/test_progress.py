@@ -1,12 +1,9 @@
 import io
 import re
-from functools import partial
 from pathlib import Path
 
 import pytest
 
-from convarium.store.store import Store
-from convarium.workers import controller
 from convarium.workers.progress import (
     ProgressLines,
     ProgressTable,
@@ -16,7 +13,7 @@ from convarium.workers.progress import (
     format_figures,
     format_report,
 )
-from store.fake_run import launch_in_thread, make_fake_node, make_fake_plan
+from store.fake_run import launch_in_thread, make_fake_node, make_fake_plan, run_plan_with
 
 
 class Terminal(io.StringIO):
@@ -27,7 +24,7 @@ class Terminal(io.StringIO):
 def test_without_a_terminal_a_line_tells_of_each_stage(tmp_path: Path) -> None:
     stream = io.StringIO()
     good, bad = make_fake_node("good"), make_fake_node("bad", stage="fail", how="stage")
-    controller.run_plan(make_fake_plan(good, bad), Store(tmp_path), launch_in_thread, 1, ProgressLines(stream))
+    run_plan_with(ProgressLines(stream), make_fake_plan(good, bad), tmp_path, launch_in_thread, 1)
     lines = stream.getvalue().splitlines()
     assert lines[0].startswith("2 stages to run with 1 worker, about ")
     assert sorted(line.split("] ")[1].split(" in ")[0] for line in lines[1:]) == [
@@ -39,10 +36,9 @@ def test_without_a_terminal_a_line_tells_of_each_stage(tmp_path: Path) -> None:
 
 def test_stages_that_were_done_before_are_not_counted(tmp_path: Path) -> None:
     done, first, second = make_fake_node("done"), make_fake_node("first"), make_fake_node("second")
-    run = partial(controller.run_plan, store=Store(tmp_path), launcher=launch_in_thread, workers=1)
-    run(make_fake_plan(done), progress=SilentProgress())
+    run_plan_with(SilentProgress(), make_fake_plan(done), tmp_path, launch_in_thread, 1)
     stream = io.StringIO()
-    run(make_fake_plan(done, first, second), progress=ProgressLines(stream))
+    run_plan_with(ProgressLines(stream), make_fake_plan(done, first, second), tmp_path, launch_in_thread, 1)
     lines = stream.getvalue().splitlines()
     assert lines[0].startswith("2 stages to run with 1 worker, about ")
     assert [line.split("]")[0] for line in lines[1:]] == ["[1/2", "[2/2"]
@@ -58,7 +54,7 @@ def test_a_stage_without_a_report_leaves_no_cell_blank() -> None:
 def test_on_a_terminal_one_table_tells_what_runs_and_how_far_it_is(tmp_path: Path) -> None:
     stream = Terminal()
     slow, bad = make_fake_node("slow", epochs=4, seconds=0.4), make_fake_node("bad", stage="fail", how="stage")
-    controller.run_plan(make_fake_plan(slow, bad), Store(tmp_path), launch_in_thread, 1, ProgressTable(stream))
+    run_plan_with(ProgressTable(stream), make_fake_plan(slow, bad), tmp_path, launch_in_thread, 1)
     text = stream.getvalue()
     for word in ("stages left, about", "slow", "failed: the loss is NaN"):
         assert word in text

@@ -1,4 +1,7 @@
+import itertools
 import json
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -11,14 +14,16 @@ from typing import Any
 
 import pytest
 
+from convarium.host.room import FOLDER_VARIABLE
 from convarium.planning.plan import Plan
 from convarium.store import disk
 from convarium.store.store import Store
 from convarium.workers.lease import LeaseManager
 from convarium.workers.ready_nodes import PlanMonitor
 from convarium.workers.run_file import Run
-from convarium.workers.worker import KILLED_MESSAGE, run_worker
+from convarium.workers.worker import KILLED_MESSAGE, Worker, run_worker
 from store.fake_run import (
+    SUBPROCESS_ENVIRONMENT,
     launch_in_processes,
     launch_in_thread,
     make_fake_node,
@@ -146,6 +151,60 @@ def test_what_takes_the_time_runs_alone(tmp_path: Path) -> None:
     spans = {done["name"]: _span(done) for done in Store(tmp_path).read_records()}
     start, end = spans.pop("clock")
     assert all(ended <= start + 0.01 or end <= started + 0.01 for started, ended in spans.values())
+
+
+def test_what_takes_the_time_waits_for_its_own_host_only(tmp_path: Path) -> None:
+    """Two hosts are two folders of locks: a long stage on one does not keep the other from timing."""
+    clock = replace(make_fake_node("clock", seconds=0.1), runtime={"root": None, "alone": True})
+    long = make_fake_node("long", seconds=0.3, epochs=10)
+    run = _begin(tmp_path, make_fake_plan(long, clock), workers=2)
+    workers = [_start_worker_on_host(run, number, tmp_path / f"host{number}") for number in range(2)]
+    for worker in workers:
+        worker.wait()
+    spans = {done["name"]: _span(done) for done in Store(tmp_path).read_records()}
+    assert spans["clock"][1] < spans["long"][1], "it did not wait for the other host's stage"
+
+
+def test_a_result_that_lies_behind_a_free_lease_is_not_made_again(tmp_path: Path) -> None:
+    """A disk may show a folder as it was: only its listing after the lease was taken is believed."""
+    journal = tmp_path / "journal"
+    one = make_fake_node("one", journal=journal)
+    run = _begin(tmp_path / "store", make_fake_plan(one), workers=1)
+    worker = Worker(run, [])
+    worker.queue.survey_if_due()
+    run_plan_silently(make_fake_plan(one), tmp_path / "store", launch_in_processes, workers=1)
+    worker.run_ready_nodes()
+    assert len(journal.read_text().splitlines()) == 1
+
+
+def test_a_worker_surveys_the_store_seldom_and_still_makes_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It works off what was ready, and what it has made ready itself: parents first, then their children."""
+    surveys: list[float] = []
+    read_state = PlanMonitor.read_state
+
+    def read_state_slowly(*arguments: Any) -> Any:
+        surveys.append(time.monotonic())
+        time.sleep(0.05)
+        return read_state(*arguments)
+
+    monkeypatch.setattr(PlanMonitor, "read_state", read_state_slowly)
+    parents = [make_fake_node(f"p{index}", seconds=0.01) for index in range(10)]
+    children = [make_fake_node(f"c{index}", [parents[index]], seconds=0.01) for index in range(10)]
+    run = _begin(tmp_path, make_fake_plan(*parents, *children), workers=1)
+    Worker(run, []).run_ready_nodes()
+    assert len(list(Store(tmp_path).read_records())) == 20
+    pauses = [second - first for first, second in itertools.pairwise(surveys)]
+    assert min(pauses) > 20 * 0.05
+    names = [done["name"] for done in sorted(Store(tmp_path).read_records(), key=lambda done: str(done["started"]))]
+    assert names[:4] == ["p0", "c0", "p1", "c1"]
+
+
+def _start_worker_on_host(run: Run, number: int, host_folder: Path) -> "subprocess.Popen[bytes]":
+    host_folder.mkdir()
+    code = "import sys; from pathlib import Path; from convarium.workers.worker import run_worker; "
+    code += "run_worker(Path(sys.argv[1]), int(sys.argv[2]))"
+    environment = SUBPROCESS_ENVIRONMENT | {FOLDER_VARIABLE: str(host_folder)}
+    return subprocess.Popen([sys.executable, "-c", code, str(run.file), str(number)], env=environment)
 
 
 def _span(done: dict[str, Any]) -> tuple[float, float]:

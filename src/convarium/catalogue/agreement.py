@@ -18,23 +18,23 @@ class Agreement:
     """One printed figure compared with the count here.
 
     Attributes:
-        what: the counted quantity.
-        of: who prints the figure.
+        quantity: what is counted.
+        printed_by: who prints the figure.
         printed: the figure's text, such as "25.6M".
-        off: count / figure - 1.
+        relative_difference: count / figure - 1.
         agrees: whether they are equal within the last printed digit or within RELATIVE_TOLERANCE.
     """
 
-    what: Literal["parameters", "MACs"]
-    of: Literal["review", "paper"]
+    quantity: Literal["parameters", "MACs"]
+    printed_by: Literal["review", "paper"]
     printed: str
-    off: float
+    relative_difference: float
     agrees: bool
 
     def __str__(self) -> str:
         """Return the difference in words: "parameters +1.6 % to the review's"."""
-        percent = f"{100 * self.off:+.1f}".replace("-0.0", "+0.0")
-        return f"{self.what} {percent} % to the {self.of}'s"
+        percent = f"{100 * self.relative_difference:+.1f}".replace("-0.0", "+0.0")
+        return f"{self.quantity} {percent} % to the {self.printed_by}'s"
 
 
 def compare_printed_counts(row: "CatalogueRow") -> tuple[Agreement, ...]:

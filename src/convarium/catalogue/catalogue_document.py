@@ -40,9 +40,19 @@ def build_catalogue_row(row: "CatalogueRow", check: Mapping[str, Any] | None, st
     }
     if row.kind == "architectures":
         document["licence"] = row.licence
-        document["agreements"] = [asdict(count) for count in agreement.compare_printed_counts(row)]
+        document["agreements"] = [_build_agreement(count) for count in agreement.compare_printed_counts(row)]
         document["verdict"] = agreement.describe_agreement(row)
     return document
+
+
+def _build_agreement(count: agreement.Agreement) -> Json:
+    return {
+        "what": count.quantity,
+        "of": count.printed_by,
+        "printed": count.printed,
+        "off": count.relative_difference,
+        "agrees": count.agrees,
+    }
 
 
 def _find_check_result(row_id: str, check: Mapping[str, Any], store: "Store | None") -> Json | None:

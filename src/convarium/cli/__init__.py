@@ -2,34 +2,14 @@
 
 import sys
 from collections.abc import Sequence
-from importlib import import_module
-from types import ModuleType
 
 from convarium.child_process import complete_import_path
+from convarium.cli.commands import COMMANDS, import_command
 from convarium.cli.interrupts import INTERRUPT_EXIT_CODE, handle_interrupts
 from convarium.config.messages import shorten
 from convarium.errors import StageFailed, UserError, is_interrupt
 from convarium.robust_streams import use_robust_streams
 
-COMMANDS = {
-    "run": "train, compress and measure every point that is not stored yet",
-    "adopt": "weights from outside as a dense network, measured at once",
-    "plan": "what is stored, what would run, and what it would cost",
-    "status": "how far a sweep is, what runs where, what failed",
-    "compare": "table, Pareto front and paired statistics of what is stored",
-    "measure": "measure a network file",
-    "inspect": "a network layer by layer, and what its maps respond to",
-    "export": "write a stored network to a file: cvm, ONNX, safetensors, torch.export",
-    "verify": "compare such a file with the stored network, loaded as a server would",
-    "show": "what is stored at a signature",
-    "diff": "how a result differs from its nearest neighbour",
-    "ls": "list what is stored",
-    "ui": "MLflow's page on what is stored",
-    "sync": "make a tracker say what is stored",
-    "gc": "remove what no command asks for any more",
-    "store": "merge: bring what another store holds",
-    "catalogue": "every system of the review: what runs it here, and what came of its check",
-}
 MAX_ERROR_LINE_CHARS, MAX_REASON_CHARS = 3000, 500
 HELP = f"""Convarium trains, compresses and fairly compares convolutional networks.
 
@@ -97,11 +77,6 @@ def _dispatch_command(arguments: list[str]) -> int:
     complete_import_path()  # of a user's own modules, named in a YAML of ./conf
     code: int = import_command(name).main(rest)
     return code
-
-
-def import_command(name: str) -> ModuleType:
-    """Return the module of a command: `build_parser()` describes its options, `main(argv)` runs it."""
-    return import_module(f"convarium.cli.{name}")
 
 
 def _print_completion(option: str, text: str = "") -> int:

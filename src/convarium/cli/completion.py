@@ -7,7 +7,7 @@ commands' parsers for their options, lists folders and reads the first letters o
 import re
 from dataclasses import fields
 
-from convarium.cli import COMMANDS, import_command
+from convarium.cli.commands import COMMANDS, import_command
 from convarium.config.option_file import list_inherited_files
 from convarium.config.override import Override
 from convarium.config.schema import CLOSED_GROUPS, ArchitectureConfig, DatasetConfig

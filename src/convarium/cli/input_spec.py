@@ -9,7 +9,6 @@ from convarium.config.override import Override
 
 if TYPE_CHECKING:
     from convarium.catalogue.rows import CatalogueRow
-    from convarium.cli.inspected_network import NamedArchitecture
 
 Json = dict[str, Any]
 OTHER_DATASET_HINT = "dataset=NAME takes another's"
@@ -31,13 +30,23 @@ class InputSpec:
 
 
 def select_input_spec(
-    named: "NamedArchitecture", architecture: Mapping[str, Any], dataset: Mapping[str, Any]
+    row: "CatalogueRow | None",
+    changed_overrides: tuple[Override, ...],
+    architecture: Mapping[str, Any],
+    dataset: Mapping[str, Any],
 ) -> InputSpec:
-    """Return the input of a network for which no dataset was typed; `dataset` is the default one."""
+    """Return the input of a network for which no dataset was typed.
+
+    Args:
+        row: the catalogue's row of the architecture, if there is one.
+        changed_overrides: overrides that make it another network than the row's.
+        architecture: its config.
+        dataset: the default one.
+    """
     from convarium.architectures import factory
 
-    if named.catalogue_row:
-        return _build_paper_input_spec(named.catalogue_row, named.changed_overrides, architecture["kwargs"])
+    if row:
+        return _build_paper_input_spec(row, changed_overrides, architecture["kwargs"])
     native_sizes = factory.find_native_sizes(architecture["source"], architecture["name"])
     if not native_sizes:
         return build_dataset_input_spec(dataset)

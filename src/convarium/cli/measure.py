@@ -59,6 +59,6 @@ def _measure_network(file: str, config: dict[str, Any]) -> dict[str, Any]:
         dataset["root"],
         threads,
         runtime["accelerator"],
-        cache=str(cache_folder_of(Path(runtime["store"]))),
+        cache_folder=str(cache_folder_of(Path(runtime["store"]))),
     )
     return {key: measurement[key] for key in ("metrics", "bytes", "images")}

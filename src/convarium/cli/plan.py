@@ -30,7 +30,9 @@ def main(argv: Sequence[str]) -> int:
         request = compose_points(options.overrides)
         # The default launcher is composed only where it is used: a user's own in its place is checked here.
         if "hydra/launcher/local" in search_path.list_shadowing_files():
-            request.composer.compose_launcher_config(request.launcher_overrides, Path(), 1)
+            from convarium.compose.hydra_launcher import compose_launcher_config
+
+            compose_launcher_config(request.composer.loader, request.launcher_overrides, Path(), 1)
         if not options.fast:
             from convarium.cli.network_validation import validate_networks
 

@@ -51,13 +51,13 @@ def _iterate_candidate_lines(store: "Store", signature: str, record: Json | None
 
 def _iterate_planned_points(store: "Store", signature: str) -> Iterator["PlannedPoint"]:
     """Yield the points of stored plans that need a signature, of the newest plan first."""
-    from convarium.planning.plan import Plan
+    from convarium.planning.plan_file import has_node, list_plan_files, read_plan
 
-    files = sorted((store.root / "plans").glob("*.json"), key=lambda file: file.lstat().st_mtime, reverse=True)
+    files = sorted(list_plan_files(store.root), key=lambda file: file.lstat().st_mtime, reverse=True)
     for file in files:
         try:
             # Most plans don't hold the signature, and to search a text is much faster than to parse it.
-            plan = Plan.read(file) if f'"{signature}"'.encode() in file.read_bytes() else None
+            plan = read_plan(file) if has_node(file, signature) else None
         except (UserError, OSError):
             continue  # of another format, or not to be read
         if plan is not None:

@@ -11,9 +11,10 @@ if TYPE_CHECKING:
     from convarium.compose.points import PointRequest
     from convarium.planning.plan import Plan, PlannedPoint
     from convarium.store.store import Store
+    from convarium.workers.backend import Backend
     from convarium.workers.controller import NodeStatus
+    from convarium.workers.run_file import Run
 
-Launch = Callable[[list[list[str]]], None]
 RUN_METRICS = (
     "accuracy", "validation_accuracy", "balanced_accuracy", "validation_balanced_accuracy", "loss", "file_bytes",
     "dense_bytes", "ratio", "xz_bytes", "parameters", "nonzeros", "macs", "latency_ms", "speedup",
@@ -98,20 +99,23 @@ def run_points(request: "PointRequest", quiet: bool) -> tuple[list[dict[str, Any
     plan, store = build_plan(request.points), open_store(request.runtime)
     # Hydra's basic launcher runs its jobs one after another in this process.
     workers = 1 if "hydra/launcher=basic" in request.launcher_overrides else count_workers(request.runtime)
-    launch: Launch = _launch_nothing
+    build_backend: Callable[[Run], Backend] = _build_no_backend
     done = store.select_finished(plan.nodes)
     if len(done) < len(plan.nodes):
         # Imports torch, which a run of stored results needn't wait for.
         from convarium.cli.network_validation import validate_networks
+        from convarium.compose.hydra_launcher import build_backend_builder
 
         plan = build_plan(validate_networks(request).check_points())
-        launch = request.composer.build_launcher(request.launcher_overrides, store.root.resolve(), workers)
+        build_backend = build_backend_builder(
+            request.composer.loader, request.launcher_overrides, store.root.resolve(), workers
+        )
         if is_launched_here(request.launcher_overrides):
             needed = plan.select_needed(done)
             check_host([plan.nodes[signature] for signature in needed], cache_folder_of(store.root))
     print_dataset_summaries(summarise_datasets(request.points))
     with sync_during_run(request.tracking, plan, store, request.sweep):
-        statuses = run_plan(plan, store, launch, workers, build_progress_display(quiet))
+        statuses = run_plan(plan, store, build_backend, workers, build_progress_display(quiet))
     for line in [*format_skipped_files(plan, store), *find_below_chance(plan, store)]:
         output.build_console(to_stderr=True).print(line, markup=False)
     runs = [_describe_run(point, plan, store, statuses) for point in plan.points]
@@ -129,8 +133,8 @@ def _choose_exit_code(statuses: Iterable["NodeStatus"], point_count: int) -> int
     return 2 if all(failure.mistake for failure in failures) else 1
 
 
-def _launch_nothing(jobs: list[list[str]]) -> None:
-    """Launch no worker: all is stored."""
+def _build_no_backend(run: "Run") -> "Backend":
+    raise AssertionError("all is stored: nothing is run")
 
 
 def _describe_run(

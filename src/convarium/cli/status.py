@@ -122,7 +122,7 @@ def _describe_running(node: "Node", store: "Store") -> Json | None:
         "name": node.name,
         "host": lease_info.host,
         "pid": lease_info.pid,
-        "seconds": _measure_age_seconds(ResultFolder(folder).draft(lease_info.number)),
+        "seconds": _measure_age_seconds(ResultFolder(folder).work_folder(lease_info.number)),
         # Whether an owner on another host lives can't be seen: the reader judges by its last heartbeat.
         "beat_seconds_ago": _measure_age_seconds(folder / f"lease.{lease_info.number}"),
         **{key: report.get(key) for key in ("phase", "epoch", "epochs", "loss", "validation_accuracy")},

@@ -161,7 +161,7 @@ def _summarize_metric(row: Sequence[NetworkResult], metric: str) -> Json:
         return {"mean": None, "low": None, "high": None}
     image_counts = {result.image_count for result in row}
     if metric == "accuracy" and len(image_counts) == 1:
-        estimate = estimate_accuracy(np.stack([result.correctness_by_image() for result in row]))
+        estimate = estimate_accuracy(np.stack([result.unpack_correctness() for result in row]))
     else:
         estimate = estimate_metric_over_seeds(values, metric)
     low = estimate.low

@@ -100,9 +100,7 @@ def _estimate_difference(pairs: DensePairs, metric: str, margin: float) -> Json 
     # A table of seeds x images needs the same test images throughout.
     image_counts = {result.image_count for pair in measured_pairs for result in pair}
     if metric == "accuracy" and len(image_counts) == 1:
-        table = np.stack(
-            [result.correctness_by_image() - dense.correctness_by_image() for result, dense in measured_pairs]
-        )
+        table = np.stack([result.unpack_correctness() - dense.unpack_correctness() for result, dense in measured_pairs])
         estimate = estimate_paired_difference(table)
         accuracy_entries = _paired_t_to_json(estimate_over_seeds) | _noninferiority_to_json(table, margin)
     return {

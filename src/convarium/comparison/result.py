@@ -101,8 +101,8 @@ class NetworkResult:
         """Whether it is a dense network, which others are compared with."""
         return self.signature == self.dense_signature
 
-    def correctness_by_image(self) -> NDArray[Any]:
-        """Return correctness by test image, zeros and ones, float64 (images,)."""
+    def unpack_correctness(self) -> NDArray[Any]:
+        """Return 1 for each test image that is classified correctly, else 0; float64 (images,)."""
         return unpack_correctness(self.correct_hex, self.image_count)
 
 

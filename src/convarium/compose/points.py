@@ -84,13 +84,14 @@ def compose_points(arguments: Sequence[str]) -> PointRequest:
         UserError: a mistake that concerns the line, not a single point: grammar, names, a knob that no point uses.
     """
     from convarium.compose.hydra_adapter import Composer
+    from convarium.compose.hydra_launcher import compose_launcher_config
 
     composer = Composer(search_path.list_search_folders("conf"))
     typed, launcher, sweep_names = _split_arguments([Override(text) for text in arguments])
     sweep = load_sweep(sweep_names)
     if launcher:
         # A mistake in the launcher's settings is said now, not when all points are planned.
-        composer.compose_launcher_config(launcher, Path(), 1)
+        compose_launcher_config(composer.loader, launcher, Path(), 1)
     points: dict[str, Point] = {}
     invalid: dict[tuple[Override, ...], InvalidPoint] = {}
     unused: dict[str, bool] = {}

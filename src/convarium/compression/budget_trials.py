@@ -100,7 +100,8 @@ def _measure_latency_share(state: StepState, context: StepContext) -> float:
         container.write_cvm(trial_file, state.network, {**header, "surgery": list(state.surgery)}, {})
         container.write_cvm(dense_file, dense_network, {**header, "surgery": []}, {})
         settings = context.stage_config["time"]["measurement"]
-        return measure_time_share(trial_file, dense_file, header["input"]["shape"], settings)
+        with context.runtime.hold_host_alone():
+            return measure_time_share(trial_file, dense_file, header["input"]["shape"], settings)
 
 
 def _select_header(context: StepContext) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A budget becomes an order to one step of the chain: solve your knob for it."""
+"""A budget becomes an order to one step of the chain: to solve one of its knobs for it."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,65 +12,74 @@ SOLVE_TOLERANCE = 0.002
 NO_BUDGET: Json = dict.fromkeys(("bytes", "macs", "parameters", "latency", "sparsity"))
 
 
-def assign_budget(steps: Sequence[Json], default: Mapping[str, Any], budget: Mapping[str, Any]) -> Json:
-    """Give a step that has a knob for the budget (`_budget_knobs_` of its YAML) its order; return the budget.
+def assign_budget(steps: Sequence[Json], options: Mapping[str, Any], budget: Mapping[str, Any]) -> Json:
+    """Give its order to a step that has a knob for the budget (`_budget_knobs_` of its YAML); return the budget.
 
     The order is `step["budget"]`: quantity, value, knob, candidates (the ends of an interval of floats, or all values),
-    close (how near to the budget the knob is solved, as a share of it).
-    The dense network has no budget.
+    close (the tolerance of the solution, as a share of the budget). The dense network has no budget.
+
+    Args:
+        options: the YAML of each step's method, in the order of the steps.
 
     Raises:
         UserError: two quantities at once, no step that could meet it, or a knob that is set as well.
     """
-    asked = {quantity: value for quantity, value in budget.items() if value is not None}
-    if not asked or not steps:
+    limits = {quantity: value for quantity, value in budget.items() if value is not None}
+    if not limits or not steps:
         return NO_BUDGET
-    if len(asked) > 1:
-        raise UserError(f"budget: {' and '.join(asked)} at once; one of them decides a knob, leave the others null")
-    ((quantity, value),) = asked.items()
-    step, described, knob = _find_solvable_step(steps, default, quantity)
-    if step[knob] != described[knob]:
-        where = f"compression.{step['name'] if 'name' in step else _format_method_name(step)}.{knob}"
-        raise UserError(f"budget.{quantity} decides {where}; leave one of them out")
-    if knob == quantity:
+    if len(limits) > 1:
+        raise UserError(f"budget: {' and '.join(limits)} at once; one of them decides a knob, leave the others null")
+    ((quantity, value),) = limits.items()
+    step, option, knob = _select_solvable_step(steps, options, quantity)
+    if step[knob] != option[knob]:
+        step_name = step.get("name", step["method"].rpartition("/")[2])
+        raise UserError(f"budget.{quantity} decides compression.{step_name}.{knob}; leave one of them out")
+    if knob == quantity:  # as for sparsity: the budget is the knob's value, there is nothing to solve
         step[knob] = value
     else:
         step["budget"] = {
             "quantity": quantity,
             "value": value,
             "knob": knob,
-            "candidates": _list_candidates(described, knob),
+            "candidates": _list_candidates(option, knob),
             "close": SOLVE_TOLERANCE,
         }
     return {**NO_BUDGET, quantity: value}
 
 
-def _find_solvable_step(
-    steps: Sequence[Json], default: Mapping[str, Any], quantity: str
+def _select_solvable_step(
+    steps: Sequence[Json], options: Mapping[str, Any], quantity: str
 ) -> tuple[Json, Mapping[str, Any], str]:
-    """The last step with a knob for the quantity, one that can take any value in an interval before one of few."""
-    found = [
-        (step, described, knob)
-        for step, described in reversed([*zip(steps, default.values(), strict=True)])
-        for knob, quantities in (described.get("_budget_knobs_") or {}).items()
-        if quantity in quantities
+    """Return the last step with a knob for the quantity, the YAML of its method, and the knob.
+
+    A knob that takes any value of an interval is preferred to one of few values.
+    """
+    # Of two the later step, so that all budgets share the results of the steps before it.
+    last_steps_first = reversed([*zip(steps, options.values(), strict=True)])
+    candidates = [
+        (step, option, knob) for step, option in last_steps_first for knob in _list_budget_knobs(option, quantity)
     ]
-    if not found:
+    if not candidates:
         methods = ", ".join(step["method"] for step in steps)
         raise UserError(f"budget.{quantity}: {methods} has no knob that could meet it")
-    return min(found, key=lambda one: not isinstance(one[1][one[2]], float))
+    continuous = [(step, option, knob) for step, option, knob in candidates if isinstance(option[knob], float)]
+    return (continuous or candidates)[0]
 
 
-def _list_candidates(described: Mapping[str, Any], knob: str) -> list[Any]:
-    rule = parse_knob_rule(described[knob], (described.get("_check_") or {}).get(knob), knob)
+def _list_budget_knobs(option: Mapping[str, Any], quantity: str) -> list[str]:
+    budget_knobs = option.get("_budget_knobs_") or {}
+    return [knob for knob, quantities in budget_knobs.items() if quantity in quantities]
+
+
+def _list_candidates(option: Mapping[str, Any], knob: str) -> list[Any]:
+    checks = option.get("_check_") or {}
+    rule = parse_knob_rule(option[knob], checks.get(knob), knob)
     if rule.choices:
         return [choice for choice in rule.choices if choice is not None]
     if rule.low is None or rule.high is None:
         raise UserError(
-            f"{described['method']}: {knob}={format_value(described[knob])} needs a range in _check_ to be solved"
+            f"{option['method']}: {knob}={format_value(option[knob])} needs a range in _check_ to be solved"
         )
-    return [rule.low, rule.high] if float in rule.types else list(range(int(rule.low), int(rule.high) + 1))
-
-
-def _format_method_name(step: Json) -> str:
-    return str(step["method"]).rpartition("/")[2]
+    if float in rule.types:
+        return [rule.low, rule.high]
+    return list(range(int(rule.low), int(rule.high) + 1))

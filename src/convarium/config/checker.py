@@ -1,4 +1,4 @@
-"""Checks plain dicts: closed groups against a dataclass, open sets against their own YAML."""
+"""Checks of plain dicts: closed groups against a dataclass, open sets against their own YAML."""
 
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
@@ -36,39 +36,39 @@ def check_closed_group(values: Any, group: type, where: str) -> dict[str, Any]:
     """
     values = _check_mapping(values, where)
     check_known_keys(values, [field.name for field in fields(group)], where)
+    rules = derive_field_rules(group)
     result = {}
     for field in fields(group):
+        rule = rules[field.name]
         if field.name not in values and field.default is MISSING and field.default_factory is MISSING:
-            raise UserError(f"{where}.{field.name} is missing, expected {derive_field_rules(group)[field.name]}")
+            raise UserError(f"{where}.{field.name} is missing, expected {rule}")
         default = field.default if field.default_factory is MISSING else field.default_factory()
         value = values.get(field.name, default)
-        result[field.name] = check_value(
-            value, derive_field_rules(group)[field.name], f"{where}.{field.name}".lstrip(".")
-        )
+        result[field.name] = check_value(value, rule, f"{where}.{field.name}".lstrip("."))
     return result
 
 
-def check_open_set(values: Any, default: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """Return `values` checked against the YAML they came from: `default`, with its `_check_`; `_x_` keys are left out.
+def check_open_set(values: Any, option: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Return `values` checked against `option`, the YAML they came from, with its `_check_`; `_x_` keys are left out.
 
     Raises:
         UserError: a key the YAML does not have, an `_x_` key that nothing reads, or a value that is not of its
             default's type, range or choices.
     """
     values = _check_mapping(values, where)
-    # One that nothing reads would lose what its author meant by it without a word.
-    check_known_keys({key: None for key in default if _is_private_key(key)}, KEYS_ABOUT_A_YAML, where)
-    entries = _check_mapping(default.get("_check_") or {}, f"{where}._check_")
-    names = [key for key in default if not _is_private_key(key)]
-    check_known_keys(entries, names, f"{where}._check_")
-    check_known_keys({key: value for key, value in values.items() if not _is_private_key(key)}, names, where)
-    return {key: _check_knob(values.get(key), default[key], entries.get(key), f"{where}.{key}") for key in names}
+    # A misspelt `_refuses_` would be ignored without a word, and its method run where it must not.
+    check_known_keys([key for key in option if _is_private_key(key)], KEYS_ABOUT_A_YAML, where)
+    checks = _check_mapping(option.get("_check_") or {}, f"{where}._check_")
+    knobs = [key for key in option if not _is_private_key(key)]
+    check_known_keys(checks, knobs, f"{where}._check_")
+    check_known_keys([key for key in values if not _is_private_key(key)], knobs, where)
+    return {knob: _check_knob(values.get(knob), option[knob], checks.get(knob), f"{where}.{knob}") for knob in knobs}
 
 
-def _check_knob(value: Any, default: Any, entry: Any, where: str) -> Any:
-    if isinstance(default, Mapping) and default and entry is None:
+def _check_knob(value: Any, default: Any, check: Any, where: str) -> Any:
+    if isinstance(default, Mapping) and default and check is None:
         return check_open_set(value, default, where)
-    return check_value(value, parse_knob_rule(default, entry, where), where)
+    return check_value(value, parse_knob_rule(default, check, where), where)
 
 
 def _is_private_key(key: Any) -> bool:

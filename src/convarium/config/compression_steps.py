@@ -1,4 +1,4 @@
-"""The compression list: from Hydra's dict, a key a method, to a list of steps in order."""
+"""The compression list: from Hydra's dict, with a key for each method, to a list of steps in order."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,53 +14,58 @@ def check_method_names(methods: Sequence[str]) -> None:
     Raises:
         UserError: a method twice, or two methods whose knobs would have one name.
     """
-    lasts: dict[str, str] = {}
+    method_by_short_name: dict[str, str] = {}
     for method in methods:
-        last = method.rpartition("/")[2]
-        other = lasts.setdefault(last, method) if last in lasts else None
-        lasts[last] = method
+        short_name = method.rpartition("/")[2]
+        other = method_by_short_name.get(short_name)
+        method_by_short_name[short_name] = method
         if other == method:
             raise UserError(f"compression: {method} is there twice; to run it twice, write a YAML file with two steps")
         if other:
             raise UserError(
-                f"compression: {other} and {method} share the knobs compression.{last}.…; choose one of them"
+                f"compression: {other} and {method} share the knobs compression.{short_name}.…; choose one of them"
             )
 
 
-def parse_steps(values: Any, default: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the steps of one point, checked against their methods' YAML.
+def parse_steps(values: Any, options: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the steps of one point, checked against `options`, the YAML of each step's method.
 
     Raises:
         UserError: a step without a method, a knob's mistake, or an order that a method refuses.
     """
-    result: list[dict[str, Any]] = []
-    left_by: dict[str, str] = {}
-    for name, step in (values or {}).items():
-        if name not in (default or {}) or not isinstance(step, Mapping) or "method" not in step:
+    steps: list[dict[str, Any]] = []
+    first_method_by_property: dict[str, str] = {}
+    for name, step_values in (values or {}).items():
+        if name not in (options or {}) or not isinstance(step_values, Mapping) or "method" not in step_values:
             raise UserError(f"compression.{name}: this point has no method '{name}'; add it to compression=[…]")
-        checked = _drop_unlisted_terms(check_open_set(step, default[name], f"compression.{name}"), default[name], name)
-        check_step_order(checked["method"], default[name], left_by)
-        for left in list_left_properties(checked["method"], default[name]):
-            left_by.setdefault(left, checked["method"])
-        result.append(checked)
-        if default[name].get("_only_step_") and len(values) > 1:
-            raise UserError(f"compression: {checked['method']} is a control of the dense network; give it no company")
-    return result
+        option = options[name]
+        step = check_open_set(step_values, option, f"compression.{name}")
+        step = _drop_unlisted_terms(step, option, name)
+        method = step["method"]
+        check_step_order(method, option, first_method_by_property)
+        for left_property in list_left_properties(method, option):
+            first_method_by_property.setdefault(left_property, method)
+        steps.append(step)
+        if option.get("_only_step_") and len(values) > 1:
+            raise UserError(f"compression: {method} is a control of the dense network; leave out the other methods")
+    return steps
 
 
-def _drop_unlisted_terms(step: dict[str, Any], default: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Leave out the settings of the terms that the step's `list_term_names` does not list."""
-    listed = step.get("terms", [])
-    for term in listed:
-        if term not in list_term_names(default):
-            known = ", ".join(list_term_names(default)) or "none"
-            raise UserError(f"compression.{name}.terms: no such term {term!r} (there is {known})")
-    for term in list_term_names(default):
-        if term not in listed and step[term] != check_open_set(default[term], default[term], term):
-            raise UserError(f"compression.{name}.{term} says nothing without compression.{name}.terms=[{term}]")
-    return {key: value for key, value in step.items() if key not in list_term_names(default) or key in listed}
+def _drop_unlisted_terms(step: dict[str, Any], option: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Leave out the settings of the terms that the step's `terms` does not list."""
+    known_terms = list_term_names(option)
+    listed_terms = step.get("terms", [])
+    for term in listed_terms:
+        if term not in known_terms:
+            known_text = ", ".join(known_terms) or "none"
+            raise UserError(f"compression.{name}.terms: no such term {term!r} (there is {known_text})")
+    unlisted_terms = [term for term in known_terms if term not in listed_terms]
+    for term in unlisted_terms:
+        if step[term] != check_open_set(option[term], option[term], term):
+            raise UserError(f"compression.{name}.{term} has no effect without compression.{name}.terms=[{term}]")
+    return {key: value for key, value in step.items() if key not in unlisted_terms}
 
 
-def list_term_names(default: Mapping[str, Any]) -> list[str]:
+def list_term_names(option: Mapping[str, Any]) -> list[str]:
     """Return the names of the terms that a method's YAML offers."""
-    return [key for key, value in default.items() if isinstance(value, Mapping) and "_term_" in value]
+    return [key for key, value in option.items() if isinstance(value, Mapping) and "_term_" in value]

@@ -1,4 +1,4 @@
-"""Conditions, as `--where` and the checks of the catalogue state them: a key, an operator and a value."""
+"""Conditions of `--where` and of the catalogue's checks: a key, an operator and a value."""
 
 import operator
 import re
@@ -9,6 +9,7 @@ from typing import Any
 
 from convarium.errors import UserError
 
+# Those of two characters come first: a pattern takes the first alternative that matches.
 OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     "<=": operator.le, ">=": operator.ge, "==": operator.eq, "!=": operator.ne, "<": operator.lt, ">": operator.gt,
     "=": operator.eq,
@@ -28,7 +29,7 @@ class Condition:
 
     @property
     def number(self) -> float | None:
-        """The value as a number, None where it is none."""
+        """The value as a number, None where it is not a number."""
         try:
             return float(self.value)
         except ValueError:
@@ -43,7 +44,7 @@ class Condition:
         """Return the value as a number.
 
         Raises:
-            UserError: it is none.
+            UserError: it is not a number.
         """
         number = self.number
         if number is None:
@@ -56,10 +57,10 @@ class Condition:
 
 
 def parse_condition(text: str) -> Condition:
-    """Return the condition that a text such as "accuracy>0.97" states; spaces around its three parts count for nothing.
+    """Return the condition of a text such as "accuracy>0.97"; spaces around its three parts are ignored.
 
     Raises:
-        UserError: it has not three parts, or its value is NaN, which no value is equal to, less or more than.
+        UserError: it doesn't have three parts, or its value is NaN, which no value is equal to, less or more than.
     """
     match = CONDITION_PATTERN.fullmatch(text)
     if not match:

@@ -1,4 +1,4 @@
-"""What is timed: lists without repetition, and nothing that is set in vain."""
+"""Check of what is timed: lists without repetition, and no setting that has no effect."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,18 +12,19 @@ GPU_EXECUTORS = ("eager", "compiled")
 
 
 def check_measurement(measurement: Mapping[str, Any], budget: Mapping[str, Any]) -> Json:
-    """Return the measurement, what its lists name twice named once.
+    """Return the measurement with its lists without repetition.
 
     Raises:
-        UserError: images a pass, threads or device are set, but neither is anything timed nor a latency the budget; no
-            batch; an executor that has no GPU.
+        UserError: batch sizes, threads or device are set, but neither an executor nor a budget of latency; no batch
+            size; an executor that has no GPU.
     """
-    result = {key: _drop_duplicates(value) if isinstance(value, list) else value for key, value in measurement.items()}
+    result = {key: _drop_duplicates(value) for key, value in measurement.items()}
     if not result["batch_sizes"]:
         raise UserError("measurement.batch_sizes=[] times nothing; write [1], or leave it out")
-    if others := [one for one in result["executors"] if result["device"] == "gpu" and one not in GPU_EXECUTORS]:
-        there = " and ".join(GPU_EXECUTORS)
-        raise UserError(f"measurement.device=gpu: {others[0]} runs on the CPU only; time {there} there")
+    cpu_executors = [executor for executor in result["executors"] if executor not in GPU_EXECUTORS]
+    if cpu_executors and result["device"] == "gpu":
+        gpu_text = " and ".join(GPU_EXECUTORS)
+        raise UserError(f"measurement.device=gpu: {cpu_executors[0]} runs on the CPU only; time {gpu_text} there")
     if not result["executors"] and budget.get("latency") is None:
         for key, value in TIMING_DEFAULTS.items():
             if result[key] != value:
@@ -33,5 +34,5 @@ def check_measurement(measurement: Mapping[str, Any], budget: Mapping[str, Any])
     return result
 
 
-def _drop_duplicates(values: list[Any]) -> list[Any]:
-    return list(dict.fromkeys(values))
+def _drop_duplicates(value: Any) -> Any:
+    return list(dict.fromkeys(value)) if isinstance(value, list) else value

@@ -1,4 +1,4 @@
-"""The file of an option with those of its bases, for readers that don't compose: completion, conformance, the docs.
+"""An option's file together with those of its bases, read without composing: for completion, conformance and docs.
 
 An option takes in a base by the line `- /base/NAME@_here_` of its defaults list, before `_self_`. A base may have
 bases of its own.

@@ -1,12 +1,12 @@
-"""Paths as they are typed."""
+"""Paths as users type them."""
 
 from os.path import expanduser
 from pathlib import Path
 
 
 def expand_home(text: str) -> str:
-    """Return a path with `~` and `~user` expanded; a folder may be called `~x` where there is no such user."""
-    return expanduser(text)  # noqa: PTH111, Path.expanduser raises there
+    """Return a path with `~` and `~user` expanded; `~x` stays, as the name of a folder, where there is no user x."""
+    return expanduser(text)  # noqa: PTH111, Path.expanduser raises where there is no such user
 
 
 def parse_path(text: str | Path) -> Path:

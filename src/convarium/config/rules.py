@@ -1,8 +1,8 @@
-"""One small rule per value: its types, range and choices, from a type hint or from a method's YAML."""
+"""Rules of values: types, range and choices, parsed from a type hint or from a method's YAML."""
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from types import NoneType, UnionType
@@ -14,14 +14,18 @@ from convarium.errors import UserError
 TYPE_NAMES = {bool: "bool", int: "int", float: "float", str: "str", list: "list", dict: "dict", NoneType: "null"}
 MUST_BE_SET = "???"
 TYPE_OF_NAME = {name: kind for kind, name in TYPE_NAMES.items()}
+# The lower end is matched lazily, so that `0...5` ends at .5.
 RANGE_PATTERN = re.compile(r"(-?[\d.]+?(?:e-?\d+)?)?\.\.(-?[\d.]+(?:e-?\d+)?)?")
 
 
 @dataclass(frozen=True)
 class Rule:
-    """What a value may be; no types means any JSON value. The hint is told to who breaks it.
+    """What a value may be.
 
-    `item_rule` is what the items of a list may be; without one they are held to the list's own range.
+    Attributes:
+        types: none means any JSON value.
+        hint: what an error message adds to what was expected.
+        item_rule: the rule of a list's items; without one the list's own range applies to them.
     """
 
     types: frozenset[type] = frozenset()
@@ -32,55 +36,59 @@ class Rule:
     item_rule: "Rule | None" = None
 
     def __str__(self) -> str:
-        return self._format_expected() + (f" ({self.hint})" if self.hint else "")
+        expected = self._format_expected()
+        return f"{expected} ({self.hint})" if self.hint else expected
 
     def _format_expected(self) -> str:
         if self.choices:
             return f"one of {', '.join(format_value(choice) for choice in self.choices)}"
-        kinds = " or ".join(sorted(TYPE_NAMES[kind] for kind in self.types))
-        kinds += f" of {self.item_rule}" if self.item_rule and self.item_rule.types else ""
+        text = " or ".join(sorted(TYPE_NAMES[value_type] for value_type in self.types))
+        if self.item_rule and self.item_rule.types:
+            text += f" of {self.item_rule}"
         low, high = self.low, self.high
         if low is not None and high is not None:
-            return f"{kinds} from {low:g} to {high:g}"
+            return f"{text} from {low:g} to {high:g}"
         if low is not None:
-            return f"{kinds} of at least {low:g}"
-        return kinds if high is None else f"{kinds} of at most {high:g}"
+            return f"{text} of at least {low:g}"
+        return text if high is None else f"{text} of at most {high:g}"
 
 
 def parse_type_hint(hint: Any) -> Rule:
     """Return the rule of a dataclass field; `Annotated[int, "1.."]` carries a range as a method's YAML would."""
-    if get_origin(hint) is Annotated:
-        inner, text = get_args(hint)[:2]
-        return _parse_rule_text(parse_type_hint(inner), text)
-    if get_origin(hint) is Literal:
-        return Rule(types=frozenset(type(choice) for choice in get_args(hint)), choices=get_args(hint))
-    if get_origin(hint) in (Union, UnionType):
-        parts = [parse_type_hint(part) for part in get_args(hint)]
-        choices = tuple(choice for part in parts for choice in part.choices)
-        optional = (None,) if choices and any(NoneType in part.types for part in parts) else ()
-        return _merge_rules(parts, choices + optional)
-    if get_origin(hint) is list:
-        return Rule(types=frozenset({list}), item_rule=parse_type_hint(get_args(hint)[0]))
-    return Rule() if hint is Any else Rule(types=frozenset({get_origin(hint) or hint}))
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        inner_hint, text = arguments[:2]
+        return _parse_rule_text(parse_type_hint(inner_hint), text)
+    if origin is Literal:
+        return Rule(types=frozenset(type(choice) for choice in arguments), choices=arguments)
+    if origin in (Union, UnionType):
+        return _merge_rules([parse_type_hint(argument) for argument in arguments])
+    if origin is list:
+        return Rule(types=frozenset({list}), item_rule=parse_type_hint(arguments[0]))
+    if hint is Any:
+        return Rule()
+    return Rule(types=frozenset({origin or hint}))
 
 
-def parse_knob_rule(default: Any, entry: Any, where: str) -> Rule:
-    """Return the rule of an open set's knob: the default's type is the type, `entry` is its line in `_check_`.
+def parse_knob_rule(default: Any, check: Any, where: str) -> Rule:
+    """Return the rule of an open set's knob: the default's type is the type, `check` is its entry in `_check_`.
 
     An entry is a list of choices, or words: a range (`0..1`, `1..`), types (`int? float? str? dict list`), and after a
     semicolon a hint. A default of null, or `???` (which the user must set), takes the types that its entry names.
     """
-    if default == MUST_BE_SET or (default is None and entry is None):
-        kinds: frozenset[type] = frozenset()
-    else:
-        kinds = frozenset({type(default)})
-    if isinstance(entry, Sequence) and not isinstance(entry, str):
-        return Rule(types=kinds, choices=(*entry, *((None,) if default is None and None not in entry else ())))
+    types: frozenset[type] = frozenset({type(default)})
+    if default == MUST_BE_SET or (default is None and check is None):
+        types = frozenset()
+    if isinstance(check, Sequence) and not isinstance(check, str):
+        choices = tuple(check)
+        if default is None and None not in choices:
+            choices += (None,)
+        return Rule(types=types, choices=choices)
     try:
-        return _parse_rule_text(Rule(types=kinds), "" if entry is None else str(entry))
+        return _parse_rule_text(Rule(types=types), "" if check is None else str(check))
     except (KeyError, ValueError):
         raise UserError(
-            f"{where}: can't read '{entry}' in its _check_: write a range (0..1), choices ([a, b]) or types (int? 1..)"
+            f"{where}: can't read '{check}' in its _check_: write a range (0..1), choices ([a, b]) or types (int? 1..)"
         ) from None
 
 
@@ -88,21 +96,30 @@ def parse_knob_rule(default: Any, entry: Any, where: str) -> Rule:
 def _parse_rule_text(rule: Rule, text: str) -> Rule:
     text, _, hint = text.partition(";")
     rule = replace(rule, hint=hint.strip())
-    for word in re.split(r"[|,\s]+", text.strip()) if text.strip() else ():
-        if match := RANGE_PATTERN.fullmatch(word):
+    words = re.split(r"[|,\s]+", text.strip()) if text.strip() else []
+    for word in words:
+        match = RANGE_PATTERN.fullmatch(word)
+        if match:
             low, high = (None if end is None else float(end) for end in match.groups())
             rule = replace(rule, low=low, high=high)
         else:
-            kinds = {TYPE_OF_NAME[word.rstrip("?")], *({NoneType} if word.endswith("?") else ())}
-            rule = replace(rule, types=rule.types | kinds)
+            types = rule.types | {TYPE_OF_NAME[word.rstrip("?")]}
+            if word.endswith("?"):
+                types |= {NoneType}
+            rule = replace(rule, types=types)
     if text and rule.types <= {NoneType}:
         raise ValueError("a range without a type")
     return rule
 
 
-def _merge_rules(parts: Sequence[Rule], choices: tuple[Any, ...]) -> Rule:
-    ranged = next((part for part in parts if part.low is not None or part.high is not None), Rule())
-    return Rule(frozenset().union(*(part.types for part in parts)), ranged.low, ranged.high, choices)
+def _merge_rules(rules: Sequence[Rule]) -> Rule:
+    """Return the rule of a value that may meet any of `rules`; the range is that of the first that has one."""
+    types = frozenset().union(*(rule.types for rule in rules))
+    choices = tuple(choice for rule in rules for choice in rule.choices)
+    if choices and NoneType in types:
+        choices += (None,)  # choices are checked without a look at the types
+    range_rule = next((rule for rule in rules if rule.low is not None or rule.high is not None), Rule())
+    return Rule(types, range_rule.low, range_rule.high, choices)
 
 
 def check_value(value: Any, rule: Rule, where: str) -> Any:
@@ -115,9 +132,10 @@ def check_value(value: Any, rule: Rule, where: str) -> Any:
         return _check_choice(value, rule, where)
     if rule.types and type(value) is int and int not in rule.types and float in rule.types:
         value = float(value)
+    # By the exact type, since to isinstance a bool is an int.
     if rule.types and type(value) not in rule.types:
-        told = repr(value) if isinstance(value, str) else format_value(value)
-        raise UserError(f"{where}={told} is {TYPE_NAMES.get(type(value), 'no JSON value')}, expected {rule}")
+        value_text = repr(value) if isinstance(value, str) else format_value(value)
+        raise UserError(f"{where}={value_text} is {TYPE_NAMES.get(type(value), 'no JSON value')}, expected {rule}")
     if isinstance(value, (dict, list)):
         return _check_items(value, rule, where)
     _check_number(value, rule, where)
@@ -129,19 +147,23 @@ def _check_choice(value: Any, rule: Rule, where: str) -> Any:
         if type(choice) is type(value) and choice == value:
             return choice
         if isinstance(choice, str) and type(value) in (int, float) and str(value) == choice:
-            return choice
-    words = [choice for choice in rule.choices if isinstance(choice, str)]
-    near = suggest_nearest(value, words) if isinstance(value, str) else ""
-    raise UserError(f"{where}={format_value(value)}: expected {rule}{near if 'did you' in near else ''}")
+            return choice  # Hydra reads `recipe.precision=32` as a number
+    suggestion = ""
+    if isinstance(value, str):
+        suggestion = suggest_nearest(value, [choice for choice in rule.choices if isinstance(choice, str)])
+    if "did you" not in suggestion:
+        suggestion = ""  # the rule lists the choices already
+    raise UserError(f"{where}={format_value(value)}: expected {rule}{suggestion}")
 
 
 def _check_items(value: Any, rule: Rule, where: str) -> Any:
-    inner = rule.item_rule or Rule(low=rule.low, high=rule.high, hint=rule.hint)
+    item_rule = rule.item_rule or Rule(low=rule.low, high=rule.high, hint=rule.hint)
     if isinstance(value, list):
-        return [check_value(item, inner, f"{where}[{index}]") for index, item in enumerate(value)]
-    if wrong := [key for key in value if not isinstance(key, str)]:
-        raise UserError(f"{where}: the key {format_value(wrong[0])} is not text, quote it")
-    return {key: check_value(item, inner, f"{where}.{key}") for key, item in value.items()}
+        return [check_value(item, item_rule, f"{where}[{index}]") for index, item in enumerate(value)]
+    for key in value:
+        if not isinstance(key, str):
+            raise UserError(f"{where}: the key {format_value(key)} is not text, quote it")
+    return {key: check_value(item, item_rule, f"{where}.{key}") for key, item in value.items()}
 
 
 def _check_number(value: Any, rule: Rule, where: str) -> None:
@@ -151,13 +173,15 @@ def _check_number(value: Any, rule: Rule, where: str) -> None:
         return
     if not math.isfinite(value):
         raise UserError(f"{where}={value} is not a finite number")
-    if (rule.low is not None and value < rule.low) or (rule.high is not None and value > rule.high):
+    is_too_low = rule.low is not None and value < rule.low
+    is_too_high = rule.high is not None and value > rule.high
+    if is_too_low or is_too_high:
         expected = replace(rule, types=rule.types or frozenset({type(value)}))
         raise UserError(f"{where}={format_value(value)} is out of range, expected {expected}")
 
 
-def check_known_keys(values: Mapping[str, Any], keys: Sequence[str], where: str) -> None:
-    """Raise UserError for the first key of `values` that is none of `keys`."""
-    for key in values:
-        if key not in keys:
-            raise UserError(f"{where}.{key}: no such key{suggest_nearest(str(key), keys)}".lstrip("."))
+def check_known_keys(keys: Iterable[str], known: Sequence[str], where: str) -> None:
+    """Raise UserError for the first of `keys`, such as those of a mapping, that is not among `known`."""
+    for key in keys:
+        if key not in known:
+            raise UserError(f"{where}.{key}: no such key{suggest_nearest(str(key), known)}".lstrip("."))

@@ -1,10 +1,11 @@
-"""The closed groups: every key, its type, its range. A default here is the value of a key that a YAML leaves out."""
+"""The closed groups: every key, its type and range, and its default where a YAML leaves it out."""
 
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 Positive = Annotated[int, "1.."]
 Fraction = Annotated[float, "0..1"]
+LAYER_KEYS = ("activation", "norm", "pooling", "dropout")  # of `architecture`, where a network of ours takes them
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class ArchitectureConfig:
 
 @dataclass(frozen=True)
 class DatasetConfig:
-    """What every dataset's YAML says; a dataset may have knobs of its own beside these."""
+    """The keys that every dataset has; a dataset may have knobs of its own as well."""
 
     name: str
     channels: Positive
@@ -41,7 +42,7 @@ class DatasetConfig:
 
 @dataclass(frozen=True)
 class TaskConfig:
-    """What is learned."""
+    """What a network is trained for."""
 
     name: Literal["classification"]
 
@@ -68,7 +69,7 @@ class RecipeConfig:
 
 @dataclass(frozen=True)
 class BudgetConfig:
-    """What the finished network may cost; at most one of them. Shares of the dense network where 1 or less."""
+    """What the finished network may cost, by one quantity at most; 1 or less is a share of the dense network's."""
 
     bytes: Positive | None = None
     macs: Annotated[float, "0.."] | None = None
@@ -79,9 +80,9 @@ class BudgetConfig:
 
 @dataclass(frozen=True)
 class MeasurementConfig:
-    """What runs the network when it is timed, if anything; quality, bytes and MACs are always measured.
+    """How the network is timed, if at all; quality, bytes and MACs are always measured.
 
-    Latency is measured for each executor with each number of images a pass. The first of both are what tables show.
+    Latency is measured for each executor with each batch size. Tables show the first of both.
     """
 
     executors: list[Literal["eager", "compiled", "onnxruntime", "onnxruntime_int8"]] = field(default_factory=list)
@@ -92,7 +93,7 @@ class MeasurementConfig:
 
 @dataclass(frozen=True)
 class RuntimeConfig:
-    """Where and with what it runs; never part of a result's identity."""
+    """Where and on what hardware it runs; never part of a result's identity."""
 
     store: str = "outputs/store"
     workers: Positive | None = None
@@ -103,7 +104,7 @@ class RuntimeConfig:
 
 @dataclass(frozen=True)
 class TrackingConfig:
-    """The view of the store that is kept beside it; `uri` null is a SQLite file there."""
+    """The view of the store in MLflow; `uri` null is a SQLite file next to the store."""
 
     name: Literal["none", "mlflow"] = "none"
     uri: str | None = None
@@ -114,8 +115,8 @@ class TrackingConfig:
 class SweepConfig:
     """A saved command line: `grids` is a list of lists of overrides, of which the union is taken.
 
-    With `controls` every grid's compressed points get what they must be held against (`compose.control_grids`). A
-    `check` is what the catalogue holds its figures against (`ClaimConfig`).
+    With `controls` every grid's compressed points get the controls to compare them with (`compose.control_grids`). A
+    `check` is the claim that the catalogue checks the sweep's figures against (`ClaimConfig`).
     """
 
     description: str
@@ -128,14 +129,14 @@ class SweepConfig:
 
 @dataclass(frozen=True)
 class ClaimConfig:
-    """A claim about a system of the review, and when it is taken to hold; of the means of one row of a comparison.
+    """A claim about a system of the review, and when it holds for the means of a row of a comparison.
 
     Attributes:
         chain: the row's methods.
         metric: the figure that the claim is about; `accuracy_delta_pp` is the difference in test accuracy, in pp.
         published: its value as published, in `unit`.
         direction: which side of it is better.
-        holds: conditions as `compare --where` has them, all of which must be met.
+        holds: conditions as in `compare --where`, all of which must be met.
         most_lost: pp of test accuracy to the dense network, on average; below 0: to be gained; null: not asked.
         least_shown: what the lower end of that difference's 95 % interval must exceed, in pp; null: not asked.
         better_than: chains of other rows, [] is the dense network: each of them must have a lower mean test accuracy.

@@ -1,7 +1,7 @@
-"""Where configs and sweeps lie: the user's ./conf and ./sweeps, those of installed packages, ours. Only lists folders.
+"""The search path of configs and sweeps: the user's ./conf and ./sweeps, those of installed packages, ours.
 
 A package contributes its folders `conf` and `sweeps` by an entry point of the group `convarium.conf`, whose value is
-its name; it is not imported for that.
+its name. Only folders and files are listed: no package is imported, nothing is composed.
 """
 
 import re
@@ -23,22 +23,25 @@ PACKAGE_FOLDER = Path(__file__).resolve().parents[1]
 
 def find_builtin_folder(name: str) -> Path:
     """Return our folder `name` ("conf" or "sweeps"): inside the package (wheel), else in the source checkout."""
-    inside = PACKAGE_FOLDER / name
-    return inside if inside.is_dir() else PACKAGE_FOLDER.parents[1] / name
+    wheel_folder = PACKAGE_FOLDER / name
+    if wheel_folder.is_dir():
+        return wheel_folder
+    return PACKAGE_FOLDER.parents[1] / name
 
 
 def list_search_folders(name: str) -> list[Path]:
     """Return the folders `name` that are searched, the user's own first, ours last."""
-    return [
-        *_list_user_folders(name),
-        *(folder for package in _list_package_folders() if (folder := package / name).is_dir()),
-        find_builtin_folder(name),
-    ]
+    package_folders = [package / name for package in _list_package_folders()]
+    existing_folders = [folder for folder in package_folders if folder.is_dir()]
+    return [*_list_user_folders(name), *existing_folders, find_builtin_folder(name)]
 
 
 def _list_user_folders(name: str) -> list[Path]:
-    users = Path.cwd() / name
-    return [users] if users.is_dir() and users.resolve() != find_builtin_folder(name).resolve() else []
+    """Return the folder `name` of the working folder in a list, which is empty where there is none."""
+    user_folder = Path.cwd() / name
+    if not user_folder.is_dir() or user_folder.resolve() == find_builtin_folder(name).resolve():
+        return []  # in a source checkout ./conf is ours
+    return [user_folder]
 
 
 @cache
@@ -46,8 +49,8 @@ def _list_package_folders() -> list[Path]:
     """Return the folders of the installed packages that contribute, by name."""
     from importlib.metadata import entry_points
 
-    named = sorted({entry.value for entry in entry_points(group=ENTRY_POINT_GROUP)})
-    return [folder for package in named for folder in _find_package_folders(package)]
+    packages = sorted({entry.value for entry in entry_points(group=ENTRY_POINT_GROUP)})
+    return [folder for package in packages for folder in _find_package_folders(package)]
 
 
 def _find_package_folders(package: str) -> list[Path]:
@@ -60,11 +63,8 @@ def _find_package_folders(package: str) -> list[Path]:
 @cache
 def list_config_groups() -> list[str]:
     """Return the names of the config groups."""
-    return sorted(
-        path.name
-        for path in find_builtin_folder("conf").iterdir()
-        if path.is_dir() and path.name not in INTERNAL_GROUPS
-    )
+    folders = [path.name for path in find_builtin_folder("conf").iterdir() if path.is_dir()]
+    return sorted(name for name in folders if name not in INTERNAL_GROUPS)
 
 
 def list_config_names(folder: Path) -> list[str]:
@@ -73,15 +73,19 @@ def list_config_names(folder: Path) -> list[str]:
 
 
 def find_config_file(folder: str, name: str) -> Path | None:
-    """Return the first file of a name such as "recipe/adam" in the folders `folder`, a link that leads nowhere too."""
-    return next((path for home in list_search_folders(folder) if lexists(path := home / f"{name}.yaml")), None)
+    """Return the first file of a name such as "recipe/adam" in the folders `folder`, None where there is none."""
+    for search_folder in list_search_folders(folder):
+        path = search_folder / f"{name}.yaml"
+        if lexists(path):  # a broken link too: reading it says what is wrong
+            return path
+    return None
 
 
 def read_config_text(path: Path) -> str:
     """Return the text of a file.
 
     Raises:
-        UserError: it can't be read, or is no UTF-8.
+        UserError: it can't be read, or is not UTF-8.
     """
     try:
         return path.read_text(encoding="utf-8")
@@ -89,17 +93,18 @@ def read_config_text(path: Path) -> str:
         raise UserError(f"{path} can't be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
-        raise UserError(f"{path} line {line} is no UTF-8: save the file in that encoding") from None
+        raise UserError(f"{path} line {line} is not UTF-8: save the file in that encoding") from None
 
 
 def list_group_options(group: str) -> list[str]:
-    """Return the full names a group offers, ours and the user's."""
+    """Return the full names of a group's options, ours and the user's."""
     return _list_options_in(group, tuple(list_search_folders("conf")))
 
 
+# Cached by the folders too: ./conf is another one after a change of the working folder.
 @cache
-def _list_options_in(group: str, searched: tuple[Path, ...]) -> list[str]:
-    return sorted({name for folder in searched for name in list_config_names(folder / group)})
+def _list_options_in(group: str, folders: tuple[Path, ...]) -> list[str]:
+    return sorted({name for folder in folders for name in list_config_names(folder / group)})
 
 
 def list_shadowing_files() -> list[str]:
@@ -111,43 +116,43 @@ def list_shadowing_files() -> list[str]:
 
 
 @cache
-def _list_shadowing_in(users: Path) -> list[str]:
-    found = []
+def _list_shadowing_in(user_folder: Path) -> list[str]:
+    shadowing_names = []
     for group in (*list_config_groups(), *INCLUDED_GROUPS, "hydra/launcher"):
-        own = [f"/{name}" for name in list_config_names(find_builtin_folder("conf") / group)]
-        found += [
-            f"{group}/{name}"
-            for name in list_config_names(users / group)
-            if any(each.endswith(f"/{name}") for each in own)
-        ]
-    return found
+        builtin_names = list_config_names(find_builtin_folder("conf") / group)
+        for name in list_config_names(user_folder / group):
+            if any(f"/{builtin_name}".endswith(f"/{name}") for builtin_name in builtin_names):
+                shadowing_names.append(f"{group}/{name}")
+    return shadowing_names
 
 
 def add_shadowing_hint(line: str, used: Collection[str | None] | None = None) -> str:
-    """Return the line of a mistake, with the user's files that replace ours where it may be theirs.
+    """Return an error line, followed by the user's files that replace ours where the mistake may be in them.
 
     Args:
         used: the options that were composed, None if that is not known.
     """
     group = re.split(r"[.:/= ]", line.removeprefix("In '"), maxsplit=1)[0]
-    found = [name for name in list_shadowing_files() if used is None or name in used]
+    names = [name for name in list_shadowing_files() if used is None or name in used]
     if group in list_config_groups():
-        found = [name for name in found if name.partition("/")[0] in (group, *INCLUDED_GROUPS)]
-    files = [f"conf/{name}.yaml" for name in found if f"{name}.yaml" not in line]
-    return f"{line.rstrip('.')}; {SHADOWING_HINT.format(' and '.join(files))}" if files else line
+        names = [name for name in names if name.partition("/")[0] in (group, *INCLUDED_GROUPS)]
+    files = [f"conf/{name}.yaml" for name in names if f"{name}.yaml" not in line]
+    if not files:
+        return line
+    return f"{line.rstrip('.')}; {SHADOWING_HINT.format(' and '.join(files))}"
 
 
 def resolve_full_name(kind: str, name: str, known: list[str]) -> str:
-    """Return the whole name of `name`, which may be given by its last parts only.
+    """Return the whole name of `name`, which may be only its last parts.
 
     Raises:
-        UserError: nothing, or more than one thing, is called so.
+        UserError: no name ends so, or more than one.
     """
     if name in known:
         return name
-    found = [option for option in known if option.endswith(f"/{name}")]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise UserError(f"{kind}={name} could be {' or '.join(found)}; write the whole name")
+    matches = [option for option in known if option.endswith(f"/{name}")]
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        raise UserError(f"{kind}={name} could be {' or '.join(matches)}; write the whole name")
     raise UserError(f"{kind}={name}: no such {kind}{suggest_nearest(name, known)}")

@@ -11,7 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from convarium import edits, representations
 from convarium.architectures import factory
-from convarium.architectures.blocks.learned_groups import Selecting
+from convarium.architectures.blocks.learned_groups import SelectingLayer
 from convarium.architectures.unsaved_tensors import find_unsaved_tensors
 from convarium.coding.site_streams import DEFAULT_CODER, STORED_DTYPES, find_coder
 from convarium.cvm.header import SiteSpecs, format_canonical_json
@@ -204,7 +204,7 @@ def check_selected_inputs(network: nn.Module) -> None:
         UserError: an index lies outside of a layer's inputs.
     """
     for name, module in network.named_modules():
-        if isinstance(module, Selecting) and not module.has_valid_index:
+        if isinstance(module, SelectingLayer) and not module.has_valid_index:
             raise UserError(f"site {name}.index: it selects inputs that are not among the {module.inputs} of {name}")
 
 

@@ -58,7 +58,7 @@ def is_process_alive(process: Process) -> bool:
 def _identify_process(pid: int) -> Process:
     stat_fields = _read_stat_fields(pid)
     start = stat_fields[START_FIELD] if stat_fields else ""
-    return Process(socket.gethostname(), _read_boot_id(), _read_pid_namespace(), pid, start)
+    return Process(socket.gethostname(), read_boot_id(), _read_pid_namespace(), pid, start)
 
 
 def _read_stat_fields(pid: int) -> list[str] | None:
@@ -72,7 +72,8 @@ def _read_stat_fields(pid: int) -> list[str] | None:
     return fields_text.split()
 
 
-def _read_boot_id() -> str:
+def read_boot_id() -> str:
+    """Return Linux's id of the host's boot, "" elsewhere."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:

@@ -1,4 +1,4 @@
-"""How well each class is told: counts by label, and the mean of the classes' accuracies."""
+"""Accuracy by class: correct images by label, and the balanced accuracy."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,15 +8,21 @@ ClassCounts = dict[str, list[int]]
 
 
 def count_correct_by_class(correct: Tensor, labels: Tensor, classes: int) -> ClassCounts:
-    """Return how many images each class has and how many of them are right; correct is bool (N,), labels int64 (N,)."""
-    known = labels.cpu()
+    """Count each class's images, and those of them that are classified correctly.
+
+    Args:
+        correct: bool (N,), on the CPU.
+        labels: int64 (N,).
+    """
+    labels = labels.cpu()
     return {
-        "images": known.bincount(minlength=classes).tolist(),
-        "right": known[correct].bincount(minlength=classes).tolist(),
+        "images": labels.bincount(minlength=classes).tolist(),
+        "right": labels[correct].bincount(minlength=classes).tolist(),
     }
 
 
 def compute_balanced_accuracy(counts: Mapping[str, Sequence[int]]) -> float:
     """Return the balanced accuracy: the mean of the accuracies of those classes that have images."""
-    shares = [right / images for right, images in zip(counts["right"], counts["images"], strict=True) if images]
-    return sum(shares) / len(shares)
+    counts_by_class = zip(counts["right"], counts["images"], strict=True)
+    accuracies = [correct / images for correct, images in counts_by_class if images]
+    return sum(accuracies) / len(accuracies)

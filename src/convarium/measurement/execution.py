@@ -1,6 +1,6 @@
-"""What a network is worth under an executor: its quality again, as the executor computes it, and the executor's model.
+"""Quality of a network as an executor computes it, and the model that the executor runs.
 
-`execute_file` runs in a fresh process (`runtime.run_fresh`) and is told paths, never objects.
+`execute_file` runs in a fresh process (`runtime.run_fresh`), so it takes paths, never objects.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,10 +13,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from convarium.cvm import container
-from convarium.datasets.loading import load_splits, match_value_range
 from convarium.datasets.splits import LabelledImages
 from convarium.measurement import executor_models
-from convarium.measurement.quality import check_file_fits_dataset, normalise_for_network
+from convarium.measurement.quality import check_file_fits_dataset, compute_share, load_measured_images
 
 Json = dict[str, Any]
 EXECUTION_BATCH_SIZE = 100
@@ -29,16 +28,16 @@ def execute_file(
     task: Mapping[str, Any],
     calibration_images: int,
     folder: str,
-    root: str | None,
+    data_root: str | None,
     threads: int = 1,
-    cache: str | None = None,
+    cache_folder: str | None = None,
 ) -> Json:
     """Make the model that `executor` runs of the network at `path`, keep it in `folder`, and measure it on `dataset`.
 
     Args:
-        calibration_images: of validation, evenly spread, by which activations of 8 bits are calibrated.
-        root: where the data lie.
-        cache: the folder in which decoded images are kept.
+        calibration_images: number of validation images, evenly spread, on which 8-bit activations are calibrated.
+        data_root: the folder that holds the data.
+        cache_folder: the folder in which decoded images are kept.
 
     Returns:
         `metrics` (accuracy and loss on test; agreement, the share of test images that are classified as eager does;
@@ -50,53 +49,49 @@ def execute_file(
     file = Path(path)
     header = container.read_cvm(file).header
     check_file_fits_dataset(header, dataset, task, path)
-    parts, kept = ("validation", "test"), Path(cache) if cache else None
-    splits = load_splits(match_value_range(header, dataset), root, parts, kept)
-    test, validation = (normalise_for_network(part, splits, header) for part in (splits.test, splits.validation))
-    model = executor_models.prepare_model(
-        executor, file, _select_spread_images(validation, calibration_images), Path(folder)
-    )
-    loaded = executor_models.load_model(executor, model, threads)
-    eager = executor_models.load_model("eager", file, threads)
-    answers, loss = _predict_classes(loaded.compute_logits, test)
-    usual, _ = _predict_classes(eager.compute_logits, test)
-    known, _ = _predict_classes(loaded.compute_logits, validation)
-    correct = answers == test.labels
+    validation, test, _ = load_measured_images(header, dataset, data_root, cache_folder)
+    calibration = _select_spread_images(validation, calibration_images)
+    model_file = executor_models.prepare_model(executor, file, calibration, Path(folder))
+    model = executor_models.load_model(executor, model_file, threads)
+    eager_model = executor_models.load_model("eager", file, threads)
+    predicted, loss = _predict_classes(model.compute_logits, test)
+    eager_predicted, _ = _predict_classes(eager_model.compute_logits, test)
+    validation_predicted, _ = _predict_classes(model.compute_logits, validation)
+    correct = predicted == test.labels
     return {
         "metrics": {
-            "accuracy": _compute_share(correct),
-            "validation_accuracy": _compute_share(known == validation.labels),
+            "accuracy": compute_share(correct),
+            "validation_accuracy": compute_share(validation_predicted == validation.labels),
             "loss": loss,
-            "agreement": _compute_share(answers == usual),
-            "model_bytes": loaded.count_model_bytes(),
+            "agreement": compute_share(predicted == eager_predicted),
+            "model_bytes": model.count_model_bytes(),
         },
         "correct": np.packbits(correct.numpy()).tobytes().hex(),
         "images": len(correct),
     }
 
 
-def _predict_classes(logits: Callable[[Tensor], Tensor], tensors: LabelledImages) -> tuple[Tensor, float]:
+def _predict_classes(compute_logits: Callable[[Tensor], Tensor], data: LabelledImages) -> tuple[Tensor, float]:
     """Return each image's class, int64 (N,), and the mean cross-entropy in nats, by EXECUTION_BATCH_SIZE images."""
-    found, total = [], 0.0
-    for start in range(0, len(tensors), EXECUTION_BATCH_SIZE):
-        part = slice(start, start + EXECUTION_BATCH_SIZE)
-        labels, images = tensors.labels[part], tensors.images[part]
-        answer = logits(_pad_batch(images))[: len(labels)]
-        found.append(answer.argmax(1))
-        total += functional.cross_entropy(answer, labels, reduction="sum").item()
-    return torch.cat(found), total / len(tensors)
+    class_batches, loss_sum = [], 0.0
+    for start in range(0, len(data), EXECUTION_BATCH_SIZE):
+        batch = slice(start, start + EXECUTION_BATCH_SIZE)
+        labels = data.labels[batch]
+        logits = compute_logits(_pad_batch(data.images[batch]))[: len(labels)]
+        class_batches.append(logits.argmax(1))
+        loss_sum += functional.cross_entropy(logits, labels, reduction="sum").item()
+    return torch.cat(class_batches), loss_sum / len(data)
 
 
 def _pad_batch(images: Tensor) -> Tensor:
-    """Repeat the last image up to EXECUTION_BATCH_SIZE: another number of images would be compiled again."""
+    """Repeat the last image up to EXECUTION_BATCH_SIZE images."""
+    # `compiled` compiles once for each shape, so a smaller last batch would cost a second compilation.
     missing = EXECUTION_BATCH_SIZE - len(images)
-    return torch.cat([images, images[-1:].expand(missing, *images.shape[1:])]) if missing else images
+    if not missing:
+        return images
+    return torch.cat([images, images[-1:].expand(missing, *images.shape[1:])])
 
 
-def _select_spread_images(tensors: LabelledImages, count: int) -> Tensor:
-    places = torch.linspace(0, len(tensors) - 1, min(count, len(tensors))).round().long()
-    return tensors.images[places]
-
-
-def _compute_share(right: Tensor) -> float:
-    return float(right.double().mean())
+def _select_spread_images(data: LabelledImages, count: int) -> Tensor:
+    indices = torch.linspace(0, len(data) - 1, min(count, len(data))).round().long()
+    return data.images[indices]

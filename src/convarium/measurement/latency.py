@@ -1,8 +1,8 @@
-"""How long a forward pass takes: one network against another in one process, taking turns.
+"""Latency of a forward pass: two networks race each other in one process, taking turns.
 
-The clock of a busy machine lies: two processes may differ by half, and any single figure by more. So dense and
-compressed are timed in turns, in several fresh processes, and the range is told; where the dense network's own time
-varies too much nothing is claimed. MACs do not predict time, which is why it is measured at all.
+Timings on a busy machine are not to be trusted: those of two processes may differ by half, a single one by more. So
+dense and compressed are timed in turns, in several fresh processes, and the range is reported; where the dense
+network's own time varies too much nothing is claimed. MACs do not predict time, which is why it is measured at all.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -19,13 +19,12 @@ from convarium.measurement import executor_models
 
 Json = dict[str, Any]
 ForwardPass = Callable[[], Any]
-Clock = Callable[[ForwardPass, int], float]  # seconds of a pass, mean over so many
+Clock = Callable[[ForwardPass, int], float]  # from a pass and how often it runs to its mean seconds
 TURN_COUNT = 60
 MIN_TURN_SECONDS = 0.01
 MAX_TURN_SPREAD = 2.0  # p90 / p10 of the dense network's turns in a process
-MAX_RATIO_SPREAD = (
-    1.15  # largest over smallest ratio of the processes; on a quiet machine 1.10 was the most in 70 races
-)
+# Largest over smallest ratio of the processes; on a quiet machine 1.10 was the most in 70 races.
+MAX_RATIO_SPREAD = 1.15
 MAX_SELF_RATIO_ERROR = 0.05  # how far from 1 the ratio of a network to itself may be
 
 
@@ -33,109 +32,121 @@ def race_models(model: str, dense_model: str, file: str, measurement: Mapping[st
     """Time two models of one executor in turns, in this process; to be called in a fresh one.
 
     Args:
-        file: the network's own, which says what images it takes.
+        file: the network's `.cvm` file, which says what images it takes.
         measurement: executor, batch (images a pass), threads; device, where that is not the CPU.
 
     Returns:
-        `latency_ms` and `dense_ms` (median time of one pass), `ratio` (median over turns of dense / compressed, above 1
-        is faster), `spread` (p90 / p10 of the dense network's turns) and `peak_memory_bytes` (None: not measured).
+        `latency_ms` and `dense_ms` (median time of one pass), `speedup` (median over turns of dense / compressed, above
+        1 is faster), `spread` (p90 / p10 of the dense network's turns) and `peak_memory_bytes` (None: not measured).
     """
     executor, threads, device = measurement["executor"], measurement["threads"], measurement.get("device", "cpu")
-    own, dense = (executor_models.load_model(executor, Path(each), threads, device) for each in (model, dense_model))
-    images = executor_models.make_noise_images(executor_models.read_input_shape(Path(file)), measurement["batch"])
-    times, dense_times = _time_in_turns(
-        own.make_forward_pass(images), dense.make_forward_pass(images), select_clock(device)
-    )
+    network = executor_models.load_model(executor, Path(model), threads, device)
+    dense = executor_models.load_model(executor, Path(dense_model), threads, device)
+    shape = executor_models.read_input_shape(Path(file))
+    images = executor_models.make_noise_images(shape, measurement["batch"])
+    forward, dense_forward = network.make_forward_pass(images), dense.make_forward_pass(images)
+    times, dense_times = _time_in_turns(forward, dense_forward, select_clock(device))
     return {
         "latency_ms": 1e3 * median(times),
         "dense_ms": 1e3 * median(dense_times),
-        "speedup": median(dense / own for own, dense in zip(times, dense_times, strict=True)),
+        "speedup": _compute_median_ratio(dense_times, times),
         "spread": float(np.quantile(dense_times, 0.9) / np.quantile(dense_times, 0.1)),
-        "peak_memory_bytes": own.measure_peak_bytes(images),
+        "peak_memory_bytes": network.measure_peak_bytes(images),
     }
 
 
 def measure_time_share(file: Path, dense_file: Path, shape: Sequence[int], measurement: Mapping[str, Any]) -> float:
     """Return the time of a pass of a `.cvm` file's network over that of the dense one, in turns in this process.
 
-    Activations of 8 bits are calibrated by noise: no time depends on the values.
+    8-bit activations are calibrated on noise: no time depends on the values.
     """
-    images, noise = (
-        executor_models.make_noise_images(shape, measurement["batch"]),
-        executor_models.make_noise_images(shape, 8),
-    )
+    images = executor_models.make_noise_images(shape, measurement["batch"])
+    calibration = executor_models.make_noise_images(shape, 8)
     executor, threads, device = measurement["executor"], measurement["threads"], measurement.get("device", "cpu")
     with TemporaryDirectory() as folder:
-        calls = []
-        for place, each in enumerate((file, dense_file)):
-            (Path(folder) / str(place)).mkdir()
-            model = executor_models.prepare_model(executor, each, noise, Path(folder) / str(place))
-            calls.append(executor_models.load_model(executor, model, threads, device).make_forward_pass(images))
-        times, dense_times = _time_in_turns(calls[0], calls[1], select_clock(device))
-    return median(own / other for own, other in zip(times, dense_times, strict=True))
+        passes = []
+        for name, network_file in (("network", file), ("dense", dense_file)):
+            model_folder = Path(folder) / name
+            model_folder.mkdir()
+            model_file = executor_models.prepare_model(executor, network_file, calibration, model_folder)
+            model = executor_models.load_model(executor, model_file, threads, device)
+            passes.append(model.make_forward_pass(images))
+        times, dense_times = _time_in_turns(passes[0], passes[1], select_clock(device))
+    return _compute_median_ratio(times, dense_times)
+
+
+def _compute_median_ratio(numerators: Sequence[float], denominators: Sequence[float]) -> float:
+    """Return the median over turns of the ratio of two times."""
+    return median(above / below for above, below in zip(numerators, denominators, strict=True))
 
 
 def summarise_races(races: Sequence[Json], is_self_race: bool = False) -> Json:
-    """Sum up the races of several processes: medians, and the range of the processes' medians (ms).
+    """Summarise the races of several processes: medians, and the range of the processes' medians (ms).
 
-    They are void where the machine was too busy to tell: the dense network's own time varied too much within a process,
-    the ratio between processes, or the ratio of a network to `is_self_race` is not 1.
+    They are void where the machine was too busy: the dense network's own time varied too much within a process, the
+    speed-up varied too much between processes, or in a race of a network with itself the speed-up is not 1.
     """
-    latencies, ratios = ([race[key] for race in races] for key in ("latency_ms", "speedup"))
+    latencies = [race["latency_ms"] for race in races]
+    speedups = [race["speedup"] for race in races]
     peaks = [race["peak_memory_bytes"] for race in races if race["peak_memory_bytes"] is not None]
+    is_busy = any(race["spread"] > MAX_TURN_SPREAD for race in races)
+    is_inconsistent = max(speedups) > MAX_RATIO_SPREAD * min(speedups)
+    is_biased = is_self_race and abs(median(speedups) - 1) > MAX_SELF_RATIO_ERROR
     return {
         "metrics": {
             "latency_ms": median(latencies),
-            "speedup": median(ratios),
+            "speedup": median(speedups),
             "peak_memory_bytes": max(peaks, default=None),
         },
-        "void": any(race["spread"] > MAX_TURN_SPREAD for race in races)
-        or max(ratios) > MAX_RATIO_SPREAD * min(ratios)
-        or (is_self_race and abs(median(ratios) - 1) > MAX_SELF_RATIO_ERROR),
+        "void": is_busy or is_inconsistent or is_biased,
         "range": [min(latencies), max(latencies)],
-        "speedup_range": [min(ratios), max(ratios)],
+        "speedup_range": [min(speedups), max(speedups)],
         "races": list(races),
     }
 
 
 def select_clock(device: str) -> Clock:
-    """Return what times passes: the host's clock, or on a GPU events in its own queue."""
+    """Return the clock of a device: the host's for the CPU, for a GPU events in its own queue."""
     return _time_passes if device == "cpu" else _time_passes_by_events
 
 
-def _time_in_turns(call: ForwardPass, other: ForwardPass, time: Clock) -> tuple[list[float], list[float]]:
+def _time_in_turns(forward: ForwardPass, dense_forward: ForwardPass, clock: Clock) -> tuple[list[float], list[float]]:
     """Time both TURN_COUNT times in turns; each turn is as many passes as fill MIN_TURN_SECONDS."""
-    passes, other_passes = _count_passes_per_turn(call, time), _count_passes_per_turn(other, time)
-    times, other_times = [], []
+    pass_count = _count_passes_per_turn(forward, clock)
+    dense_pass_count = _count_passes_per_turn(dense_forward, clock)
+    times, dense_times = [], []
     for turn in range(TURN_COUNT):
+        # Each goes first as often as the other, so that what a turn leaves behind favours neither.
         if turn % 2:
-            times.append(time(call, passes))
-            other_times.append(time(other, other_passes))
+            times.append(clock(forward, pass_count))
+            dense_times.append(clock(dense_forward, dense_pass_count))
         else:
-            other_times.append(time(other, other_passes))
-            times.append(time(call, passes))
-    return times, other_times
+            dense_times.append(clock(dense_forward, dense_pass_count))
+            times.append(clock(forward, pass_count))
+    return times, dense_times
 
 
-def _count_passes_per_turn(call: ForwardPass, time: Clock) -> int:
-    for _ in range(5):
-        call()
-    return max(1, round(MIN_TURN_SECONDS / time(call, 5)))
+def _count_passes_per_turn(forward: ForwardPass, clock: Clock) -> int:
+    for _ in range(5):  # `compiled` compiles in its first pass, which must not be timed
+        forward()
+    return max(1, round(MIN_TURN_SECONDS / clock(forward, 5)))
 
 
-def _time_passes_by_events(call: ForwardPass, passes: int) -> float:
-    events: Any = torch.cuda
-    start, end = (events.Event(enable_timing=True) for _ in range(2))
+def _time_passes_by_events(forward: ForwardPass, pass_count: int) -> float:
+    # A forward pass only queues its kernels: the host's clock would time the queueing.
+    cuda: Any = torch.cuda
+    start, end = cuda.Event(enable_timing=True), cuda.Event(enable_timing=True)
     start.record()
-    for _ in range(passes):
-        call()
+    for _ in range(pass_count):
+        forward()
     end.record()
     end.synchronize()
-    return float(start.elapsed_time(end)) / 1e3 / passes
+    milliseconds = float(start.elapsed_time(end))
+    return milliseconds / 1e3 / pass_count
 
 
-def _time_passes(call: ForwardPass, passes: int) -> float:
+def _time_passes(forward: ForwardPass, pass_count: int) -> float:
     start = perf_counter()
-    for _ in range(passes):
-        call()
-    return (perf_counter() - start) / passes
+    for _ in range(pass_count):
+        forward()
+    return (perf_counter() - start) / pass_count

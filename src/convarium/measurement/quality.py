@@ -1,6 +1,6 @@
-"""What a compressed network is worth: its quality and its bytes, from the file alone.
+"""Quality and size of a compressed network, measured on its file alone.
 
-`measure_file` runs in a fresh process (`runtime.run_fresh`) and is told paths, never objects.
+`measure_file` runs in a fresh process (`runtime.run_fresh`), so it takes paths, never objects.
 """
 
 import lzma
@@ -33,20 +33,21 @@ def measure_file(
     dense_path: str | None,
     dataset: Mapping[str, Any],
     task: Mapping[str, Any],
-    root: str | None,
+    data_root: str | None,
     threads: int = 1,
     accelerator: str = "cpu",
-    outside: str | None = None,
-    cache: str | None = None,
+    external_file: str | None = None,
+    cache_folder: str | None = None,
 ) -> Json:
     """Decode the network at `path` and measure it on `dataset`.
 
     Args:
         dense_path: the file of the comparison's dense network; None takes the size of this architecture's dense
             float32 file, and leaves `xz_bytes` None.
-        root: where the data lie.
-        outside: the same network in the file of another coder: its bytes count, all of them as weights.
-        cache: the folder in which decoded images are kept.
+        data_root: the folder that holds the data.
+        external_file: the same network in an external coder's file, whose size is measured instead; all of its bytes
+            count as weights.
+        cache_folder: the folder in which decoded images are kept.
 
     Returns:
         `metrics` (accuracy and loss on test; loss in nats; sizes in bytes; MACs of one image), `correct` (hex of
@@ -60,32 +61,34 @@ def measure_file(
     """
     torch.set_num_threads(threads)
     file = container.read_cvm(Path(path))
+    header = file.header
     network = container.materialise_network(file)
-    check_file_fits_dataset(file.header, dataset, task, path)
-    parts, kept = ("validation", "test"), Path(cache) if cache else None
-    splits = load_splits(match_value_range(file.header, dataset), root, parts, kept)
-    move_network(network, _select_device(accelerator))
-    test, validation = (normalise_for_network(part, splits, file.header) for part in (splits.test, splits.validation))
+    check_file_fits_dataset(header, dataset, task, path)
+    validation, test, skipped = load_measured_images(header, dataset, data_root, cache_folder)
+    use_gpu = accelerator in ("auto", "gpu") and torch.cuda.is_available()
+    move_network(network, torch.device("cuda" if use_gpu else "cpu"))
     correct, loss = evaluate_network(network, test)
-    right, _ = evaluate_network(network, validation)
+    validation_correct, _ = evaluate_network(network, validation)
     per_class = count_correct_by_class(correct, test.labels, dataset["classes"])
-    coverage = compute_site_coverage(factory.build_architecture(file.header["architecture"], "meta"))
-    cost = Cost(network, file.header["input"]["shape"])
-    size = Path(outside or path).stat().st_size
-    dense_bytes = Path(dense_path).stat().st_size if dense_path else _measure_dense_bytes(file.header)
+    validation_per_class = count_correct_by_class(validation_correct, validation.labels, dataset["classes"])
+    coverage = compute_site_coverage(factory.build_architecture(header["architecture"], "meta"))
+    cost = Cost(network, header["input"]["shape"])
+    file_bytes = Path(external_file or path).stat().st_size
+    if dense_path:
+        dense_bytes, xz_bytes = _measure_dense_file(Path(dense_path))
+    else:
+        dense_bytes, xz_bytes = _measure_dense_bytes(header), None
     return {
         "metrics": {
-            "accuracy": _average_correct(correct),
-            "validation_accuracy": _average_correct(right),
+            "accuracy": compute_share(correct),
+            "validation_accuracy": compute_share(validation_correct),
             "balanced_accuracy": compute_balanced_accuracy(per_class),
-            "validation_balanced_accuracy": compute_balanced_accuracy(
-                count_correct_by_class(right, validation.labels, dataset["classes"])
-            ),
+            "validation_balanced_accuracy": compute_balanced_accuracy(validation_per_class),
             "loss": loss,
-            "file_bytes": size,
+            "file_bytes": file_bytes,
             "dense_bytes": dense_bytes,
-            "ratio": dense_bytes / size,
-            "xz_bytes": _measure_xz_bytes(Path(dense_path)) if dense_path else None,
+            "ratio": dense_bytes / file_bytes,
+            "xz_bytes": xz_bytes,
             "parameters": cost.parameters,
             "nonzeros": cost.nonzeros,
             "macs": cost.macs,
@@ -93,10 +96,10 @@ def measure_file(
         "correct": np.packbits(correct.numpy()).tobytes().hex(),
         "images": len(correct),
         "per_class": per_class,
-        "skipped": dict(splits.skipped),
+        "skipped": skipped,
         "coverage": coverage.share,
         "uncovered": coverage.other_shares,
-        "bytes": {"weights": size} if outside else file.bytes_by_kind,
+        "bytes": {"weights": file_bytes} if external_file else file.bytes_by_kind,
     }
 
 
@@ -104,17 +107,34 @@ def check_file_fits_dataset(
     header: Mapping[str, Any], dataset: Mapping[str, Any], task: Mapping[str, Any], path: str
 ) -> None:
     """Raise UserError where a file's network is for another task, other classes or other images than the dataset's."""
-    name = header["task"]["name"] if isinstance(header["task"], Mapping) else header["task"]
-    classes = header["classes"] if isinstance(header["classes"], int) else len(header["classes"])
-    size = dataset.get("img_size") or dataset.get("native_size")
-    shape = [dataset["channels"], size, size]
-    if name != task["name"]:
-        raise UserError(f"{path} holds a network for {name}, not for task={task['name']}")
-    if classes != dataset["classes"]:
-        raise UserError(f"{path} has {classes} classes, dataset={dataset['name']} has {dataset['classes']}")
-    if list(header["input"]["shape"]) != shape:
-        takes, has = ("x".join(map(str, numbers)) for numbers in (header["input"]["shape"], shape))
-        raise UserError(f"{path} takes images of {takes}, dataset={dataset['name']} has {has}; see dataset.img_size")
+    task_name, classes = header["task"], header["classes"]
+    if isinstance(task_name, Mapping):
+        task_name = task_name["name"]
+    class_count = classes if isinstance(classes, int) else len(classes)
+    if task_name != task["name"]:
+        raise UserError(f"{path} holds a network for {task_name}, not for task={task['name']}")
+    if class_count != dataset["classes"]:
+        raise UserError(f"{path} has {class_count} classes, dataset={dataset['name']} has {dataset['classes']}")
+    image_side = dataset.get("img_size") or dataset.get("native_size")
+    dataset_shape = [dataset["channels"], image_side, image_side]
+    input_shape = list(header["input"]["shape"])
+    if input_shape != dataset_shape:
+        input_text = "x".join(map(str, input_shape))
+        dataset_text = "x".join(map(str, dataset_shape))
+        raise UserError(
+            f"{path} takes images of {input_text}, dataset={dataset['name']} has {dataset_text}; see dataset.img_size"
+        )
+
+
+def load_measured_images(
+    header: Mapping[str, Any], dataset: Mapping[str, Any], data_root: str | None, cache_folder: str | None
+) -> tuple[LabelledImages, LabelledImages, dict[str, int]]:
+    """Return validation and test as a file's network takes them, and by part the number of files left out."""
+    cache_path = Path(cache_folder) if cache_folder else None
+    splits = load_splits(match_value_range(header, dataset), data_root, ("validation", "test"), cache_path)
+    test = normalise_for_network(splits.test, splits, header)
+    validation = normalise_for_network(splits.validation, splits, header)
+    return validation, test, dict(splits.skipped)
 
 
 def _measure_dense_bytes(header: Mapping[str, Any]) -> int:
@@ -125,30 +145,30 @@ def _measure_dense_bytes(header: Mapping[str, Any]) -> int:
         return path.stat().st_size
 
 
-def _select_device(accelerator: str) -> torch.device:
-    return torch.device("cuda" if accelerator in ("auto", "gpu") and torch.cuda.is_available() else "cpu")
+def _measure_dense_file(path: Path) -> tuple[int, int]:
+    """Return the bytes of a dense file, as it is and compressed by xz, a control that knows nothing of networks."""
+    content = path.read_bytes()
+    return len(content), len(lzma.compress(content, preset=9 | lzma.PRESET_EXTREME))
 
 
-def normalise_for_network(tensors: LabelledImages | None, splits: Splits, header: Mapping[str, Any]) -> LabelledImages:
-    """Normalise the images as the network was trained, where that was on other data than these."""
-    if tensors is None:
+def normalise_for_network(data: LabelledImages | None, splits: Splits, header: Mapping[str, Any]) -> LabelledImages:
+    """Normalise images by the mean and std of the file's network, which may have been trained on other data."""
+    if data is None:
         raise UserError("the dataset has no such images to measure on")
     mean, std = header["input"]["mean"], header["input"]["std"]
     if [*mean, *std] == [*splits.mean, *splits.std]:
-        return tensors
-    if isinstance(tensors.images, LazyImages):
-        return LabelledImages(tensors.images.renormalise(tuple(mean), tuple(std)), tensors.labels)
-    pixels = tensors.images * _shape_as_channels(splits.std) + _shape_as_channels(splits.mean)
-    return LabelledImages((pixels - _shape_as_channels(mean)) / _shape_as_channels(std), tensors.labels)
+        return data  # undoing and redoing the same normalisation would round
+    if isinstance(data.images, LazyImages):
+        return LabelledImages(data.images.renormalise(tuple(mean), tuple(std)), data.labels)
+    pixels = data.images * _shape_as_channels(splits.std) + _shape_as_channels(splits.mean)
+    normalised = (pixels - _shape_as_channels(mean)) / _shape_as_channels(std)
+    return LabelledImages(normalised, data.labels)
 
 
 def _shape_as_channels(values: Any) -> Tensor:
     return torch.tensor(list(values), dtype=torch.float32).view(1, -1, 1, 1)
 
 
-def _average_correct(correct: Tensor) -> float:
-    return float(correct.double().mean())
-
-
-def _measure_xz_bytes(path: Path) -> int:
-    return len(lzma.compress(path.read_bytes(), preset=9 | lzma.PRESET_EXTREME))
+def compute_share(is_met: Tensor) -> float:
+    """Return the share of a bool tensor that is true; of correct images, their accuracy."""
+    return float(is_met.double().mean())

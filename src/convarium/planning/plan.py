@@ -1,17 +1,12 @@
-"""A plan: the graph of stages that a command asks for, frozen in a file that workers read."""
+"""A plan: the graph of stages that a command asks for."""
 
-from collections.abc import Mapping, Set
-from dataclasses import asdict, dataclass, field
+from collections.abc import Set
+from dataclasses import dataclass, field
 from functools import cached_property
-from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 from convarium.errors import UserError
-from convarium.store import disk
-from convarium.store.signature import canonical_json, compute_signature
-
-PLAN_FORMAT = 3  # of the file: raised when a field changes, so that workers refuse what they would misread
+from convarium.store.signature import compute_signature
 
 
 @dataclass(frozen=True)
@@ -70,74 +65,45 @@ class PlannedPoint:
 
 @dataclass(frozen=True)
 class Plan:
-    """All stages (by signature, parents first) of all points."""
+    """All stages (by signature, parents first) of all points.
+
+    Attributes:
+        goals: of a plan that was read without its points: the signatures of their networks and figures.
+    """
 
     nodes: dict[str, Node]
     points: tuple[PlannedPoint, ...]
+    goals: frozenset[str] | None = None
+
+    @cached_property
+    def goal_signatures(self) -> frozenset[str]:
+        """The signatures of every point's network and figures; those of all nodes in a plan without points."""
+        if self.goals is not None:
+            return self.goals
+        signatures = {signature for point in self.points for signature in (point.network, *point.figure_signatures)}
+        return frozenset(signatures or self.nodes)
 
     def select_needed(self, done_signatures: Set[str]) -> set[str]:
         """Return the nodes that must run for every point to have its network and its figures.
 
-        A missing node is not needed where all that starts from it is done; a plan without points needs all its nodes.
+        A missing node is not needed where all that starts from it is done.
         """
-        goals = self._collect_goals() or set(self.nodes)
+        signatures: Set[str] = self.goal_signatures
         needed: set[str] = set()
-        while goals:
-            missing = goals - done_signatures
+        while signatures:
+            missing = signatures - done_signatures
             needed |= missing
             parents = {parent for signature in missing for parent in self.nodes[signature].parents}
-            goals = parents - needed
+            signatures = parents - needed
         return needed
 
-    @cached_property
-    def content_hash(self) -> str:
-        """The first 16 hex digits of sha256 over the plan as canonical JSON."""
-        return sha256(canonical_json(self._to_json()).encode()).hexdigest()[:16]
-
-    def write(self, path: Path) -> None:
-        """Write the plan to a file in one step."""
-        disk.write_json(path, self._to_json())
-
-    @staticmethod
-    def read(path: Path) -> "Plan":
-        """Read a plan.
+    def check_complete(self) -> None:
+        """Check that all parents and goals are among the nodes.
 
         Raises:
-            UserError: there is no file, or it is not a plan, is damaged or has another format.
+            UserError: one is not.
         """
-        document = disk.read_json_object(path, {"format": int})
-        if document is None or document["format"] != PLAN_FORMAT:
-            raise UserError(f"{path} is not a plan of format {PLAN_FORMAT}")
-        try:
-            nodes = [Node(**{**fields, "parents": tuple(fields["parents"])}) for fields in document["nodes"]]
-            points = [PlannedPoint(**_lists_to_tuples(fields)) for fields in document["points"]]
-            plan = Plan(nodes={node.signature: node for node in nodes}, points=tuple(points))
-            plan._check_complete()
-        except (AttributeError, KeyError, TypeError, UserError) as error:
-            raise UserError(f"{path} is damaged: it is not a complete plan ({error})") from None
-        return plan
-
-    def _check_complete(self) -> None:
         parents = {parent for node in self.nodes.values() for parent in node.parents}
-        gaps = sorted((parents | self._collect_goals()) - self.nodes.keys())
+        gaps = sorted((parents | self.goal_signatures) - self.nodes.keys())
         if gaps:
             raise UserError(f"the stage {gaps[0]} is not there")
-
-    def _collect_goals(self) -> set[str]:
-        """Return the signatures of every point's network and figures."""
-        return {signature for point in self.points for signature in (point.network, *point.figure_signatures)}
-
-    def _to_json(self) -> dict[str, Any]:
-        return {
-            "format": PLAN_FORMAT,
-            "nodes": [_tuples_to_lists(asdict(node)) for node in self.nodes.values()],
-            "points": [_tuples_to_lists(asdict(point)) for point in self.points],
-        }
-
-
-def _tuples_to_lists(fields: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in fields.items()}
-
-
-def _lists_to_tuples(fields: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}

@@ -28,7 +28,6 @@ def time(config: TimeConfig, parents: tuple[Parent, ...], runtime: Runtime) -> d
     Where an executor's models were kept, the models of `parents[2]` and `parents[3]` race in their place.
     Races that a busy host made void are run again, at most MAX_RACE_ATTEMPTS times; then the result is stored as void.
     """
-    from convarium.host.timing_lock import hold_timing_lock
     from convarium.measurement.executors.executor_requirements import require_installed
     from convarium.measurement.latency import summarise_races
 
@@ -37,7 +36,7 @@ def time(config: TimeConfig, parents: tuple[Parent, ...], runtime: Runtime) -> d
     models = [parent.files.onnx_model for parent in parents[2:]]
     # The network's own file comes last: it says the shape of the images, which a model does not.
     paths = [str(path) for path in (*(models or networks), networks[0])]
-    with hold_timing_lock(runtime.check_lease):
+    with runtime.hold_host_alone():
         for _ in range(MAX_RACE_ATTEMPTS):
             races = [_run_race(paths, config.measurement, runtime) for _ in range(RACE_PROCESSES)]
             result: dict[str, Any] = summarise_races(races, is_self_race=paths[0] == paths[1])

@@ -14,12 +14,18 @@ from convarium.errors import UserError
 
 # Errors that every other folder would meet too: no space, a read-only disk, no more open files, no memory.
 DISK_WIDE_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+NO_LINKS_ERRNOS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 JsonShape = Mapping[str, type | tuple[type, ...]]
 
 
 def write_json(path: Path, value: Any) -> None:
     """Write `value` to `path` in one step: readers see the old file or the new one."""
-    draft = _write_draft(path, value)
+    write_bytes(path, _format_json(value))
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write `data` to `path` in one step: readers see the old file or the new one."""
+    draft = _write_draft(path, data)
     try:
         draft.replace(path)
     finally:
@@ -29,7 +35,7 @@ def write_json(path: Path, value: Any) -> None:
 
 def publish_json(path: Path, value: Any) -> bool:
     """Create `path` with `value` unless it exists: of many writers the first wins. Return whether this one did."""
-    draft = _write_draft(path, value)
+    draft = _write_draft(path, _format_json(value))
     try:
         os.link(draft, path)  # unlike a rename, it never replaces a file
     except FileExistsError:
@@ -114,6 +120,30 @@ def sync_folder(path: Path) -> None:
     """Wait until a folder's list of names is on the disk, where the file system can sync a folder."""
     with suppress(OSError):
         sync_file(path)
+
+
+def require_hard_links(folder: Path) -> None:
+    """Check that a folder's disk knows hard links, by which one of many writers wins.
+
+    Raises:
+        UserError: it knows none (FAT, exFAT, some network disks).
+        OSError: the disk can't be written to.
+    """
+    file = folder / f".link.{uuid4().hex}"
+    link = file.with_suffix(".linked")
+    file.touch()
+    try:
+        os.link(file, link)
+    except OSError as error:
+        if error.errno not in NO_LINKS_ERRNOS:
+            raise
+        raise UserError(
+            f"the store {folder} lies on a disk without hard links ({error.strerror}), which leases are made of;"
+            " set another runtime.store"
+        ) from None
+    finally:
+        link.unlink(missing_ok=True)
+        file.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -221,11 +251,15 @@ def cache_folder_of(root: Path) -> Path:
     return resolved_root.with_name(f"{resolved_root.name}.cache")
 
 
-def _write_draft(path: Path, value: Any) -> Path:
+def _format_json(value: Any) -> bytes:
+    return json.dumps(value, indent=1, allow_nan=False).encode()
+
+
+def _write_draft(path: Path, data: bytes) -> Path:
     draft = path.parent / f".{path.name}.{uuid4().hex}"
     try:
-        with draft.open("w", encoding="utf-8") as file:
-            json.dump(value, file, indent=1, allow_nan=False)
+        with draft.open("wb") as file:
+            file.write(data)
             file.flush()
             os.fsync(file.fileno())
     except BaseException:

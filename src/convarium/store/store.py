@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -18,11 +19,27 @@ from convarium.store.signature import SIGNATURE_LENGTH
 STORE_FORMAT = 2
 RESULT_FOLDER_PATTERN = re.compile(rf".*-([0-9a-f]{{{SIGNATURE_LENGTH}}})")
 PROBE_BYTES = 1 << 16  # about as much as the record of a result takes
-MTIME_RESOLUTION_NS = 2_000_000_000  # that of FAT; most file systems have finer times of change
+MTIME_RESOLUTION_SECONDS = 2.0  # that of FAT; most file systems have finer times of change
+OTHER_FOLDERS = frozenset({"plans", "runs", "searches", "checks"})  # of the root: they hold no results
 
 ANY_RUN = "*"  # the run of a failure that holds for every run
 
 Json = dict[str, Any]
+
+
+@dataclass
+class StageScan:
+    """The last listing of a stage's folder.
+
+    Attributes:
+        mtime_ns: the folder's time of change before it was listed.
+        first_seen: when this process first saw that time, on its own monotonic clock.
+        is_settled: whether the folder was listed once more after it could not have changed unseen.
+    """
+
+    mtime_ns: int
+    first_seen: float
+    is_settled: bool = False
 
 
 class Store:
@@ -41,7 +58,7 @@ class Store:
     def __init__(self, root: Path) -> None:
         self.root = Path(root)
         self._folders: dict[str, Path] = {}
-        self._stage_mtimes_ns: dict[str, int] = {}
+        self._stage_scans: dict[str, StageScan] = {}
         self._records: dict[str, Json] = {}
         self.unreadable: dict[str, UserError | OSError] = {}
         # Behind a link that leads nowhere, the store would look like one that is only not created yet.
@@ -89,6 +106,7 @@ class Store:
         """
         with disk.translate_write_errors(self.root):
             disk.make_folder(self.root)
+            disk.require_hard_links(self.root)
             disk.publish_json(self.root / "store.json", {"format": STORE_FORMAT})
             probe = self.root / f".probe.{uuid4().hex}"
             try:
@@ -102,7 +120,7 @@ class Store:
 
         A result that is stored under another readable name (the signature counts, not the name) keeps its folder.
         """
-        if node.signature not in self._folders and not self._stage_mtimes_ns:
+        if node.signature not in self._folders and not self._stage_scans:
             self._scan()
         default_folder = self.root / sanitize_name(node.stage) / f"{sanitize_name(node.name)}-{node.signature}"
         return self._folders.get(node.signature, default_folder)
@@ -112,6 +130,10 @@ class Store:
         if signature not in self._folders:
             self._scan()
         return self._folders.get(signature)
+
+    def note_folder(self, signature: str, folder: Path) -> None:
+        """Note where a result lies that this process has made itself, so that nobody scans the store for it."""
+        self._folders[signature] = folder
 
     def find_record(self, signature: str) -> Json | None:
         """Return the record of a finished result, None if it is missing or can't be read."""
@@ -157,6 +179,13 @@ class Store:
         for signature in wanted_signatures & other_failures.keys():
             failures[signature] = other_failures[signature]
         return failures
+
+    def find_failure_of_run(self, signature: str, run_id: str) -> Json | None:
+        """Return the failure, of a result whose folder is known, that holds for a run; the store is not scanned."""
+        failure = _read_failure(self._folders[signature])
+        if failure is not None and _holds_for_run(failure, run_id):
+            return failure
+        return self._read_run_failures(run_id, signature).get(signature)
 
     def resolve_signature(self, prefix: str) -> str:
         """Return the one signature that starts with `prefix`.
@@ -230,15 +259,18 @@ class Store:
             return
         for entry in list(os.scandir(self.root)):
             with self.record_unreadable(entry.name):
-                if not entry.is_dir():
+                if entry.name in OTHER_FOLDERS or entry.name.startswith(".") or not entry.is_dir():
                     continue
                 mtime_ns = entry.stat().st_mtime_ns
-                if self._stage_mtimes_ns.get(entry.name) == mtime_ns:
-                    continue
-                self._scan_stage(entry.name)
-                # A change within the resolution would leave the same time: 0 has the folder read again next time.
-                is_settled = time.time_ns() - mtime_ns > MTIME_RESOLUTION_NS
-                self._stage_mtimes_ns[entry.name] = mtime_ns if is_settled else 0
+                scan = self._stage_scans.get(entry.name)
+                if scan is None or scan.mtime_ns != mtime_ns:
+                    self._scan_stage(entry.name)
+                    self._stage_scans[entry.name] = StageScan(mtime_ns, time.monotonic())
+                elif not scan.is_settled:
+                    # A change within the resolution leaves the same time. No clock is compared with that of the disk,
+                    # which may be another host's: how long this process has seen the same time counts.
+                    scan.is_settled = time.monotonic() - scan.first_seen > MTIME_RESOLUTION_SECONDS
+                    self._scan_stage(entry.name)
 
     def _scan_stage(self, stage: str) -> None:
         stage_folder = self.root / stage
@@ -262,12 +294,12 @@ class Store:
             name: _build_unreadable_failure(error) for name, error in self.unreadable.items() if name in self._folders
         }
 
-    def _read_run_failures(self, run_id: str) -> dict[str, Json]:
+    def _read_run_failures(self, run_id: str, pattern: str = "*") -> dict[str, Json]:
         """Return, by signature, the failures that a run could not write into the stages' own folders."""
         if not run_id:
             return {}
         failures: dict[str, Json] = {}
-        for file in (self.root / "runs" / run_id).glob("failed.*.json"):
+        for file in (self.root / "runs" / run_id).glob(f"failed.{pattern}.json"):
             signature = file.name.split(".")[1]
             failure = disk.read_json_object(file, {"error": str})
             if failure is not None:

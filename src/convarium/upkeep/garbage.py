@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from convarium.planning.plan import Plan
+from convarium.planning.plan_file import list_plan_files, read_plan_without_points
 from convarium.stages.declaration import StageDeclaration
 from convarium.store import disk
 from convarium.store.result_folder import ResultFolder
@@ -39,14 +39,14 @@ class Garbage:
         signature: that of a result folder, "" for another folder.
         folder: the folder.
         bytes: the size of the files that may be removed.
-        stays: names in a result folder that no stage wrote; they are never removed, nor is the folder then.
+        foreign_names: of what no stage wrote in a result folder; it is never removed, nor is the folder then.
     """
 
     kind: str
     signature: str
     folder: Path
     bytes: int
-    stays: tuple[str, ...] = ()
+    foreign_names: tuple[str, ...] = ()
 
 
 def find_garbage(
@@ -89,7 +89,7 @@ def find_planned_signatures(store: Store, only_living: bool = False) -> set[str]
     if only_living:
         plans = [read_run_plan(folder, run) for folder, run in find_living_runs(store)]
     else:
-        plans = [Plan.read(file) for file in sorted((store.root / "plans").glob("*.json"))]
+        plans = [read_plan_without_points(file) for file in list_plan_files(store.root)]
     return {signature for plan in plans for signature in plan.nodes}
 
 

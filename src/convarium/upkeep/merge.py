@@ -9,6 +9,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from convarium.errors import UserError
+from convarium.planning.plan_file import PLAN_SUFFIX, POINTS_SUFFIX
 from convarium.store import disk
 from convarium.store.result_folder import (
     CHECKPOINT_FOLDER,
@@ -100,8 +101,11 @@ def merge_stores(source: Store, target: Store, dry_run: bool = False) -> MergeRe
         if not dry_run:
             for stage in {folder.parent.name for _, folder in missing_results}:
                 disk.sync_folder(target.root / stage)
-        report.plans = _merge_json_files(source.root / "plans", target.root / "plans", dry_run, report)
-        report.checks = _merge_json_files(source.root / "checks", target.root / "checks", dry_run, report)
+        # The points first: whoever finds a plan finds its points.
+        plans, target_plans = source.root / "plans", target.root / "plans"
+        _merge_files(plans, target_plans, POINTS_SUFFIX, dry_run, report)
+        report.plans = _merge_files(plans, target_plans, PLAN_SUFFIX, dry_run, report)
+        report.checks = _merge_files(source.root / "checks", target.root / "checks", ".json", dry_run, report)
     return report
 
 
@@ -193,7 +197,7 @@ def _copy_as_new_folder(files: list[Path], target_folder: Path) -> int | None:
 
 def _copy_into_folder(files: list[Path], target_folder: Path, lease: Lease) -> int:
     """Copy the files into a folder that this process holds the lease of, the record last; return the bytes copied."""
-    work_folder = ResultFolder(target_folder).draft(lease.number)
+    work_folder = ResultFolder(target_folder).work_folder(lease.number)
     work_folder.mkdir()
     copied_bytes = 0
     for path in files:
@@ -223,11 +227,11 @@ def _link_or_copy(path: Path, target_path: Path, link: bool = True) -> int:
     return target_path.stat().st_size
 
 
-def _merge_json_files(source: Path, target: Path, dry_run: bool, report: MergeReport) -> int:
-    """Copy the JSON files that the target folder lacks by name; return how many."""
+def _merge_files(source: Path, target: Path, suffix: str, dry_run: bool, report: MergeReport) -> int:
+    """Copy the files with a suffix that the target folder lacks by name; return how many."""
     file_count = 0
     for path in disk.list_folder(source):
-        if path.suffix != ".json" or not path.is_file() or os.path.lexists(target / path.name):
+        if not path.name.endswith(suffix) or not path.is_file() or os.path.lexists(target / path.name):
             continue
         with _record_folder_errors(report):
             if not dry_run:

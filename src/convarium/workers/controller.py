@@ -1,12 +1,9 @@
-"""The process that the user started: it launches workers, follows the store, and launches again when workers died."""
+"""The process that the user started: it has workers started, follows the store, and replaces workers that died."""
 
-import ctypes
 import os
 import signal
-import sys
-import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -16,7 +13,7 @@ from convarium.planning.plan import Plan
 from convarium.store.result_folder import ResultFolder
 from convarium.store.store import Store
 from convarium.workers import stored_inputs
-from convarium.workers.fresh_process import kill_fresh_processes
+from convarium.workers.backend import Backend, Job
 from convarium.workers.lease import LeaseManager, find_lease_number, remove_leases
 from convarium.workers.owned_files import is_made_by_store
 from convarium.workers.ready_nodes import PlanMonitor, PlanState
@@ -25,10 +22,10 @@ from convarium.workers.run_stage import StageRun, format_error_line, remove_left
 from convarium.workers.worker import DEATHS_UNTIL_FAILED, KILLED_MESSAGE
 
 POLL_SECONDS = 0.2
-MAX_FRUITLESS_LAUNCHES = 3  # not below DEATHS_UNTIL_FAILED: a node that kills its worker in every launch fails first
-STOP_GRACE_SECONDS = 3.0  # for the launcher to return, after a stop as after the last result
-
-Launcher = Callable[[list[list[str]]], None]
+JOB_POLL_SECONDS = 0.05
+REST_FACTOR = 20  # looks at the store take at most a twenty-first of the controller's time
+MAX_FRUITLESS_ROUNDS = 3  # not below DEATHS_UNTIL_FAILED: a node that kills worker after worker fails first
+STOP_GRACE_SECONDS = 3.0  # for workers to leave after the last result
 
 
 class ProgressDisplay(Protocol):
@@ -62,18 +59,17 @@ class NodeStatus:
 
 
 def run_plan(
-    plan: Plan, store: Store, launcher: Launcher, workers: int, progress: ProgressDisplay
+    plan: Plan, store: Store, build_backend: Callable[[Run], Backend], workers: int, progress: ProgressDisplay
 ) -> dict[str, NodeStatus]:
     """Make every result that the plan's points need and that is not stored; return how each node ended.
 
     Args:
-        launcher: blocks while workers run `run_worker(file, number)` for each of its jobs, which are the overrides
-            `+runtime.plan=<file>` and `+runtime.worker=<number>`. What it returns or raises proves nothing about the
-            results.
+        build_backend: returns what starts the workers of a run.
+        workers: how many at most.
 
     Raises:
         UserError: the store can't be written to, a stored result has another config than its signature says, or the
-            launcher refused.
+            backend refused.
         KeyboardInterrupt: the user stopped the run; its workers are gone.
     """
     monitor = PlanMonitor(plan)
@@ -86,119 +82,97 @@ def run_plan(
     if plan_state.is_finished:
         return _build_statuses(plan, plan_state, "")
     store.prepare()
-    controller = Controller(plan, store, monitor, Run.begin(plan, store, workers), launcher, progress)
-    progress.begin(plan, store, controller.run, plan_state)
+    run = Run.begin(plan, store, workers)
     try:
-        return controller.launch_until_done()
-    except BaseException:
-        controller.stop()
-        raise
-    finally:
-        progress.end()
-        controller.run.remove()
-
-
-class LaunchThread(threading.Thread):
-    """A call of the launcher in the background.
-
-    Attributes:
-        error: what the launcher raised, None if nothing.
-        finished: set when the launcher has returned or raised.
-    """
-
-    def __init__(self, launcher: Launcher, jobs: list[list[str]]) -> None:
-        super().__init__(daemon=True, name="launch")
-        self._launcher, self._jobs = launcher, jobs
-        self.error: BaseException | None = None
-        self.finished = threading.Event()  # in place of join(), which after a Ctrl-C takes the thread for ended
-
-    def run(self) -> None:
-        """Call the launcher and keep what it raises."""
-        # The controller alone hears a hangup, and tells its workers to leave. Processes started from this thread
-        # inherit its mask, so that the hangup kills none of them in the middle of a stage.
-        if sys.platform != "win32":
-            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+        controller = Controller(plan, store, monitor, run, build_backend(run), progress)
+        progress.begin(plan, store, run, plan_state)
         try:
-            self._launcher(self._jobs)
-        except BaseException as error:
-            self.error = error
+            return controller.run_until_done()
+        except BaseException:
+            controller.stop()
+            raise
         finally:
-            self.finished.set()
-
-    def interrupt(self) -> None:
-        """Raise KeyboardInterrupt in the launcher, as soon as it runs its next Python instruction."""
-        # Python raises it for Ctrl-C in the main thread only, and `threading` can't raise anything in another thread.
-        if self.ident is not None:
-            exception_type = ctypes.py_object(KeyboardInterrupt)
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self.ident), exception_type)
+            progress.end()
+    finally:
+        run.remove()
 
 
 class Controller:
-    """One run, from its first launch to its end."""
+    """One run, from its first worker to its end."""
 
     def __init__(
-        self, plan: Plan, store: Store, monitor: PlanMonitor, run: Run, launcher: Launcher, progress: ProgressDisplay
+        self, plan: Plan, store: Store, monitor: PlanMonitor, run: Run, backend: Backend, progress: ProgressDisplay
     ) -> None:
-        self.plan, self.store, self.monitor, self.run = plan, store, monitor, run
-        self._launcher, self._progress = launcher, progress
-        self._launch_thread: LaunchThread | None = None
+        self.plan, self.store, self.monitor, self.run, self.backend = plan, store, monitor, run, backend
+        self._progress = progress
         self._done_signatures: frozenset[str] = frozenset()
+        self._look_seconds = 0.0
 
-    def launch_until_done(self) -> dict[str, NodeStatus]:
-        """Launch workers until every node is done, failed or blocked, or launch after launch has settled none."""
+    def run_until_done(self) -> dict[str, NodeStatus]:
+        """Keep workers running until every node is done, failed or blocked, or worker after worker has settled none."""
         plan_state = self._read_state()
-        settled_count = len(plan_state.done)
-        fruitless_launches = 0
+        ended_count = 0  # of jobs
+        settled_count = len(plan_state.done) + len(plan_state.failed)
+        fruitless_ends = 0
         while not plan_state.is_finished:
-            self._launch_thread = LaunchThread(self._launcher, self._build_jobs(plan_state))
-            self._launch_thread.start()
-            plan_state = self._wait_for_launch(self._launch_thread)
-            if plan_state.is_finished:
-                break
-            error = self._launch_thread.error
-            if isinstance(error, UserError):
-                raise error
-            self.store.prepare()
-            plan_state = self._fail_killed_nodes(plan_state)
-            last_settled_count = settled_count
-            settled_count = len(plan_state.done) + len(plan_state.failed)
-            fruitless_launches = 0 if settled_count > last_settled_count else fruitless_launches + 1
-            if fruitless_launches >= MAX_FRUITLESS_LAUNCHES:
-                return _build_statuses(self.plan, plan_state, self._explain_unfinished(error))
+            jobs = self.backend.states()
+            ended_jobs = [job for job in jobs if job.state == "ended"]
+            if len(ended_jobs) > ended_count:
+                for job in ended_jobs:
+                    if isinstance(job.error, UserError):
+                        raise job.error
+                self.store.prepare()
+                plan_state = self._fail_killed_nodes(plan_state)
+                last_settled_count = settled_count
+                settled_count = len(plan_state.done) + len(plan_state.failed)
+                fruitless_ends += len(ended_jobs) - ended_count
+                if settled_count > last_settled_count:
+                    fruitless_ends = 0
+                ended_count = len(ended_jobs)
+            wanted = self._count_wanted_workers(plan_state)
+            if fruitless_ends >= MAX_FRUITLESS_ROUNDS * wanted:
+                return _build_statuses(self.plan, plan_state, self._explain_unfinished(ended_jobs))
+            if not plan_state.is_finished and len(jobs) - ended_count < wanted:
+                self.backend.submit(wanted - len(jobs) + ended_count)
+            plan_state = self._wait_and_look(plan_state, ended_count)
+        self._wait_for_workers_to_leave()
         stored_inputs.check_stored_inputs(self.plan, self.store, plan_state.done)
         return _build_statuses(self.plan, plan_state, "")
 
     def stop(self) -> None:
-        """End all workers: ask them to leave, interrupt the launcher, then kill those that are still alive."""
+        """End all workers: ask them to leave, have the backend end them, then kill those that are still alive."""
         self.run.stop()
-        if self._launch_thread is not None and not self._launch_thread.finished.is_set():
-            self._launch_thread.interrupt()
-            # A worker in this process that waits for a fresh process sees the interrupt only when that has ended.
-            kill_fresh_processes()
-            self._launch_thread.finished.wait(STOP_GRACE_SECONDS)
+        self.backend.cancel()
         for process in self.run.find_living_workers():
             with suppress(ProcessLookupError):
                 os.kill(process.pid, signal.SIGKILL)
 
-    def _wait_for_launch(self, launch_thread: LaunchThread) -> PlanState:
-        """Follow the store until the launcher returns; a launcher that hangs after the last result is left alone."""
-        finished_at: float | None = None
-        while not launch_thread.finished.is_set():
-            plan_state = self._read_state()
-            now = time.monotonic()
-            if not plan_state.is_finished:
-                finished_at = None
-            elif finished_at is None:
-                finished_at = now
-            elif now - finished_at > STOP_GRACE_SECONDS:
-                break
-            launch_thread.finished.wait(POLL_SECONDS)
+    def _wait_and_look(self, plan_state: PlanState, ended_count: int) -> PlanState:
+        """Read the plan's state after a rest, or as soon as a job has ended."""
+        due = time.monotonic() + max(POLL_SECONDS, REST_FACTOR * self._look_seconds)
+        while time.monotonic() < due and self._count_ended_jobs() == ended_count:
+            time.sleep(JOB_POLL_SECONDS)
         return self._read_state()
 
+    def _wait_for_workers_to_leave(self) -> None:
+        """Wait until all workers have left; a launcher that hangs after the last result is left alone."""
+        end = time.monotonic() + STOP_GRACE_SECONDS
+        while time.monotonic() < end and self._count_ended_jobs() < len(self.backend.states()):
+            time.sleep(JOB_POLL_SECONDS)
+
+    def _count_ended_jobs(self) -> int:
+        return sum(job.state == "ended" for job in self.backend.states())
+
+    def _count_wanted_workers(self, plan_state: PlanState) -> int:
+        open_count = len(self.plan.select_needed(plan_state.done))
+        return max(1, min(self.run.workers, open_count))
+
     def _read_state(self) -> PlanState:
+        start = time.monotonic()
         plan_state = self.monitor.read_state(self.store, self.run.id, self._done_signatures)
         self._done_signatures = plan_state.done
         self._progress.update(plan_state)
+        self._look_seconds = time.monotonic() - start
         return plan_state
 
     def _fail_killed_nodes(self, plan_state: PlanState) -> PlanState:
@@ -214,16 +188,12 @@ class Controller:
                     StageRun(node, lease, self.store, self.run, threads=1).record_failure(KILLED_MESSAGE)
         return self._read_state()
 
-    def _explain_unfinished(self, error: BaseException | None) -> str:
-        if error is not None:
-            return format_error_line(error)
+    def _explain_unfinished(self, ended_jobs: Sequence[Job]) -> str:
+        errors = [job.error for job in ended_jobs if job.error is not None]
+        if errors:
+            return format_error_line(errors[-1])
         worker_errors = self.run.read_worker_errors()
         return worker_errors[0] if worker_errors else "its workers ended without it"
-
-    def _build_jobs(self, plan_state: PlanState) -> list[list[str]]:
-        open_count = len(self.plan.select_needed(plan_state.done))
-        workers = max(1, min(self.run.workers, open_count))
-        return [[f"+runtime.plan={self.run.file}", f"+runtime.worker={worker}"] for worker in range(workers)]
 
 
 def _remove_worker_leftovers(store: Store, plan_state: PlanState) -> None:

@@ -237,11 +237,19 @@ def _list_lease_numbers(folder: Path) -> list[int]:
 
 def _create_lease_file(folder: Path, number: int, content: dict[str, Any]) -> bool:
     """Create `lease.<number>` complete with its content; return whether this call created it."""
-    draft = folder / f".{LEASE_PREFIX}{uuid4().hex}"
+    token = uuid4().hex
+    draft = folder / f".{LEASE_PREFIX}{token}"
+    data = _format_content({**content, "token": token})
+    path = _build_lease_path(folder, number)
     try:
-        draft.write_bytes(_format_content(content))
-        os.link(draft, _build_lease_path(folder, number))
-    except (FileExistsError, FileNotFoundError):  # another taker was quicker, or has already finished and removed all
+        draft.write_bytes(data)
+        os.link(draft, path)
+    except FileNotFoundError:  # another taker has already finished and removed all
+        return False
+    except FileExistsError:
+        # NFS repeats a request whose reply was lost, and then finds the link that the first one made.
+        with suppress(OSError):
+            return path.read_bytes() == data
         return False
     finally:
         draft.unlink(missing_ok=True)

@@ -55,6 +55,7 @@ class ProgressLines:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._ended_signatures: set[str] = set()
+        self._printed_waits: set[str] = set()
         self._stage_count = 0
         self._ended_count = 0
 
@@ -62,6 +63,7 @@ class ProgressLines:
         """Print how many stages there are to run, and about how long they take."""
         self._plan = plan
         self._store = store
+        self._run = run
         self._ended_signatures = set(plan_state.done)
         needed = plan.select_needed(plan_state.done)
         needed_nodes = [node for signature, node in plan.nodes.items() if signature in needed]
@@ -72,7 +74,11 @@ class ProgressLines:
         self._print_line(f"{stages} to run with {workers}, about {duration}")
 
     def update(self, plan_state: PlanState) -> None:
-        """Print a line for each node that has ended since the last call."""
+        """Print a line for each node that has ended since the last call, and for what is waited for."""
+        for wait in self._run.read_wait_notices():
+            if wait not in self._printed_waits:
+                self._printed_waits.add(wait)
+                self._print_line(wait)
         for signature, node in self._plan.nodes.items():
             has_ended = signature in plan_state.done or signature in plan_state.failed
             if has_ended and signature not in self._ended_signatures:
@@ -105,6 +111,7 @@ class ProgressTable:
 
         self._plan = plan
         self._store = store
+        self._run = run
         self._workers = run.workers
         self._leases = LeaseManager(run.id)
         # update() alone draws, and rich must not swap sys.stdout and sys.stderr, which the capture of a stage's output
@@ -127,7 +134,8 @@ class ProgressTable:
         self._print_failures(plan_state, self._live)
         running = [node for node in plan_state.ready if self._is_running(node)]
         table = self._build_table(running, self._live.console.width)
-        self._live.update(Group(self._format_title(plan_state, running), table), refresh=True)
+        waits = self._run.read_wait_notices()
+        self._live.update(Group(self._format_title(plan_state, running), table, *waits), refresh=True)
 
     def end(self) -> None:
         """Leave the table on the terminal as it was last drawn."""

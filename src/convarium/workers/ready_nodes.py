@@ -68,6 +68,7 @@ class PlanMonitor:
         self._ranks = rank_nodes(plan)
         self._workers = workers
         self._finishes_pipelines = worker_number == 0
+        self._is_near_end = False
 
     def read_state(self, store: Store, run_id: str, known_done: Iterable[str] = ()) -> PlanState:
         """Return the state of the plan's nodes.
@@ -88,21 +89,18 @@ class PlanMonitor:
                 blocked.add(node.signature)
             elif node.signature not in failed and done.issuperset(node.parents):
                 ready.append(node)
-        return PlanState(done, failed, frozenset(blocked), tuple(self._order_nodes(ready, open_nodes)))
-
-    def _order_nodes(self, ready: Iterable[Node], open_nodes: Iterable[Node]) -> list[Node]:
-        """Return the ready nodes in the order in which the worker should take them."""
         network_count = sum(makes_network(node.stage) for node in open_nodes)
-        is_near_end = self._workers > 1 and network_count <= LAST_NETWORKS_PER_WORKER * self._workers
+        self._is_near_end = self._workers > 1 and network_count <= LAST_NETWORKS_PER_WORKER * self._workers
+        ready.sort(key=self.build_sort_key)
+        return PlanState(done, failed, frozenset(blocked), tuple(ready))
 
-        def build_sort_key(node: Node) -> tuple[float, ...]:
-            rank = self._ranks[node.signature]
-            if is_near_end:
-                return rank.by_path
-            by_depth = rank.by_depth if self._finishes_pipelines else ()
-            return not rank.is_measure, *by_depth, *rank.by_path
-
-        return sorted(ready, key=build_sort_key)
+    def build_sort_key(self, node: Node) -> tuple[float, ...]:
+        """Return the key of the order in which the worker should take nodes; its last entry is the plan's order."""
+        rank = self._ranks[node.signature]
+        if self._is_near_end:
+            return rank.by_path
+        by_depth = rank.by_depth if self._finishes_pipelines else ()
+        return not rank.is_measure, *by_depth, *rank.by_path
 
 
 def rank_nodes(plan: Plan) -> dict[str, NodeRank]:

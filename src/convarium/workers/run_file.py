@@ -13,8 +13,10 @@ from uuid import uuid4
 from convarium.errors import UserError
 from convarium.host.process import Process, current_process, is_on_this_host, is_process_alive
 from convarium.planning.plan import Plan
+from convarium.planning.plan_file import read_plan, write_plan
 from convarium.store import disk
 from convarium.store.store import Store
+from convarium.workers.wait_notice import WaitNotice
 
 RUN_FOLDER_PATTERN = re.compile(r"[0-9a-f]{16}")
 RUN_SHAPE: disk.JsonShape = {"id": str, "store": str, "plan": str, "workers": int, "controller": dict}
@@ -46,17 +48,12 @@ class Run:
             UserError: the store can't be written to.
         """
         root = store.root.resolve()
-        run = Run(
-            id=uuid4().hex[:16],
-            store=root,
-            plan=root / "plans" / f"{plan.content_hash}.json",
-            workers=workers,
-            controller=current_process(),
-        )
         with disk.translate_write_errors(root):
-            disk.make_folder(run.plan.parent)
+            plans_folder = root / "plans"
+            disk.make_folder(plans_folder)
+            plan_file = write_plan(plan, plans_folder)
+            run = Run(id=uuid4().hex[:16], store=root, plan=plan_file, workers=workers, controller=current_process())
             disk.make_folder(run.folder)
-            plan.write(run.plan)
             fields = asdict(run) | {"store": str(run.store), "plan": str(run.plan)}
             disk.write_json(run.file, fields)
         return run
@@ -123,6 +120,18 @@ class Run:
         """Write the failure of a stage into the run's folder, where its own folder can't be written to."""
         disk.write_json(self.folder / f"failed.{signature}.json", record)
 
+    def build_wait_notice(self, waiter: str) -> WaitNotice:
+        """Return what says whom or what a waiter, a worker or a stage, waits for."""
+        return WaitNotice(self.folder / f"waiting.{waiter}")
+
+    def read_wait_notices(self) -> list[str]:
+        """Return what is waited for, a line each."""
+        lines: list[str] = []
+        for file in sorted(self.folder.glob("waiting.*")):
+            with suppress(OSError):  # the wait may end meanwhile
+                lines.append(file.read_text(encoding="utf-8"))
+        return lines
+
     def find_living_workers(self) -> Iterator[Process]:
         """Yield the living workers on this host, without those that share the calling process."""
         for file in self.folder.glob("worker.*.json"):
@@ -172,7 +181,7 @@ def read_run_plan(folder: Path, run: Run | None) -> Plan:
     if run is None:
         raise UserError(f"{folder / 'run.json'} is damaged or can't be read")
     # Not run.plan itself: another host may have written it, where the store is mounted at another path.
-    return Plan.read(folder.parents[1] / "plans" / run.plan.name)
+    return read_plan(folder.parents[1] / "plans" / run.plan.name)
 
 
 def is_run_folder(folder: Path) -> bool:

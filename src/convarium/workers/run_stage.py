@@ -6,8 +6,8 @@ import shutil
 import sys
 import time
 import traceback
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -18,6 +18,7 @@ from convarium import lookup
 from convarium.errors import StageFailed, UserError, is_interrupt
 from convarium.host import provenance
 from convarium.host.process import current_process
+from convarium.host.room import RoomPlace
 from convarium.planning.plan import Node
 from convarium.stages.declaration import build_stage_config
 from convarium.store import curves, disk
@@ -46,13 +47,18 @@ class FailureNotRecorded(Exception):
 
 @dataclass(frozen=True)
 class StageRun:
-    """One attempt of a worker at a node, under a lease that the worker holds."""
+    """One attempt of a worker at a node, under a lease that the worker holds.
+
+    Attributes:
+        place: the worker's place on its host; None where only a failure is recorded.
+    """
 
     node: Node
     lease: Lease
     store: Store
     run: Run
     threads: int
+    place: RoomPlace | None = None
 
     @property
     def folder(self) -> Path:
@@ -183,7 +189,7 @@ class StageRun:
         # Files of earlier attempts are never reused, only their checkpoints are.
         for old_work_folder in owned_files.list_work_folders(self.folder):
             shutil.rmtree(old_work_folder, ignore_errors=True)
-        work_folder = self.files.draft(self.lease.number)
+        work_folder = self.files.work_folder(self.lease.number)
         work_folder.mkdir()
         checkpoint_folder = self.files.checkpoints
         checkpoint_folder.mkdir(exist_ok=True)
@@ -195,9 +201,28 @@ class StageRun:
             data_root=self.node.runtime.get("root"),
             report=curves.build_reporter(self.files.curves),
             check_lease=self._check_not_stopped,
+            hold_host_alone=self._hold_host_alone,
             run_fresh=build_fresh_runner(self.threads, self.files.log),
             cache_folder=disk.cache_folder_of(self.store.root),
         )
+
+    @contextmanager
+    def _hold_host_alone(self) -> Iterator[None]:
+        """Let no other stage of this host run for a while; the lease is kept meanwhile."""
+        assert self.place is not None
+        room = self.place.room
+        notice = self.run.build_wait_notice(self.node.signature)
+
+        def look_while_waiting() -> None:
+            notice.update(lambda: f"{self.node.name}: {room.describe_wait()}")
+            self._check_not_stopped()
+
+        try:
+            with self.place.hold_alone(look_while_waiting):
+                notice.clear()
+                yield
+        finally:
+            notice.clear()
 
     def _check_not_stopped(self) -> None:
         if self.run.is_stopped:
@@ -221,7 +246,7 @@ class StageRun:
         """
         self.lease.check()
         curves.remove_repeated_reports(self.files.curves)
-        for path in sorted(self.files.draft(self.lease.number).iterdir()):
+        for path in sorted(self.files.work_folder(self.lease.number).iterdir()):
             disk.sync_file(path)
             path.replace(self.folder / path.name)
         stage_log.append_log_line(self.files.log, f"done in {record['seconds']} s")
@@ -243,7 +268,7 @@ class StageRun:
         return ""
 
     def _release_lease(self) -> None:
-        shutil.rmtree(self.files.draft(self.lease.number), ignore_errors=True)
+        shutil.rmtree(self.files.work_folder(self.lease.number), ignore_errors=True)
         self.lease.release()
 
 

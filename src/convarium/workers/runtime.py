@@ -1,6 +1,7 @@
 """What a stage gets besides its config: the results that it starts from, and where and how it runs."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -44,6 +45,7 @@ class Runtime:
         check_lease: raises LeaseLost when another worker owns the stage by now, and WorkerStopped when the run is
             stopped; call it before each checkpoint.
         run_fresh: `run_fresh("module:function", *json)` runs a function in a process that never saw this one's objects.
+        hold_host_alone: `with hold_host_alone():` runs what takes times; no other stage of this host runs meanwhile.
         cache_folder: next to the store, for files that can be made again at any time, such as decoded images.
     """
 
@@ -55,6 +57,7 @@ class Runtime:
     report: Callable[..., None]
     check_lease: Callable[[], None]
     run_fresh: Callable[..., Any]
+    hold_host_alone: Callable[[], AbstractContextManager[None]] = nullcontext
     cache_folder: Path | None = None
 
     @property

@@ -13,12 +13,15 @@ from convarium.child_process import complete_import_path
 from convarium.errors import UserError
 from convarium.host.process import Process, current_process, is_on_this_host, is_process_alive
 from convarium.host.provenance import count_cores
-from convarium.planning.plan import Node, Plan
+from convarium.host.room import HostRoom, RoomPlace
+from convarium.planning.plan import Node
+from convarium.planning.plan_file import read_plan_without_points
 from convarium.robust_streams import install_robust_streams
 from convarium.store import disk
+from convarium.store.result_folder import RECORD_FILE
 from convarium.store.store import Store
-from convarium.workers.lease import Lease, LeaseInfo, LeaseManager
-from convarium.workers.ready_nodes import PlanMonitor, PlanState
+from convarium.workers.lease import LeaseInfo, LeaseManager
+from convarium.workers.node_queue import NodeQueue
 from convarium.workers.run_file import Run
 from convarium.workers.run_stage import FailureNotRecorded, StageRun, WorkerStopped, format_error_line
 
@@ -28,8 +31,6 @@ CONTROLLER_POLL_SECONDS = 0.5
 DEATHS_UNTIL_ALONE, DEATHS_UNTIL_FAILED = 2, 3
 KILLED_MESSAGE = f"its worker was killed {DEATHS_UNTIL_FAILED} times: out of memory?"
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-
-LeaseInfos = dict[str, LeaseInfo | None]  # of all ready nodes, by signature
 
 
 def run_worker(run_file: Path, worker_number: int) -> list[str]:
@@ -50,7 +51,7 @@ def run_worker(run_file: Path, worker_number: int) -> list[str]:
             _exit_with_controller(run.controller)
             _ignore_interrupts()
             run.register_worker(worker_number)
-        Worker(run, worker_number, failures).run_ready_nodes()
+        Worker(run, failures, worker_number).run_ready_nodes()
     except (WorkerStopped, KeyboardInterrupt):
         failures.append("stopped")
     except Exception as error:
@@ -64,13 +65,15 @@ def run_worker(run_file: Path, worker_number: int) -> list[str]:
 class Worker:
     """A worker of one run; it adds a line to `failures` for each node that fails in its hands."""
 
-    def __init__(self, run: Run, worker_number: int, failures: list[str]) -> None:
+    def __init__(self, run: Run, failures: list[str], number: int = 0) -> None:
         self.run = run
         self.failures = failures
+        self.number = number
         self.store = Store(run.store)
-        self.plan = Plan.read(run.plan)
-        self.monitor = PlanMonitor(self.plan, run.workers, worker_number)
+        self.plan = read_plan_without_points(run.plan)
         self.leases = LeaseManager(run.id)
+        self.room = HostRoom()
+        self.queue = NodeQueue(self.plan, self.store, run.id, run.workers, number % run.workers)
 
     def run_ready_nodes(self) -> None:
         """Run one ready node after another; sleep while others own all that are ready.
@@ -82,34 +85,93 @@ class Worker:
         """
         self._set_thread_variables()
         sleep_seconds = MIN_SLEEP_SECONDS
-        done: frozenset[str] = frozenset()
         while not self.run.is_stopped:
-            plan_state = self.monitor.read_state(self.store, self.run.id, done)
-            if plan_state.is_finished:
+            has_progress = self.queue.survey_if_due()
+            if self.queue.is_finished:
                 return
-            if self._run_one_node(plan_state):
+            if self._run_next_node() or has_progress:
                 sleep_seconds = MIN_SLEEP_SECONDS
             else:
                 time.sleep(random.uniform(0.5, 1.0) * sleep_seconds)
-                has_progress = plan_state.done != done
-                sleep_seconds = MIN_SLEEP_SECONDS if has_progress else min(2 * sleep_seconds, MAX_SLEEP_SECONDS)
-            done = plan_state.done
+                sleep_seconds = min(2 * sleep_seconds, MAX_SLEEP_SECONDS)
 
-    def _run_one_node(self, plan_state: PlanState) -> bool:
-        """Run the first ready node that this worker can take; return whether there was one."""
-        lease_infos = self._read_lease_infos(plan_state)
-        for node in plan_state.ready:
-            if _is_running(lease_infos[node.signature]) or not self._may_run(node, lease_infos):
+    def _run_next_node(self) -> bool:
+        """Run the first node that this worker can take; return whether there was one."""
+        while (node := self.queue.pop()) is not None:
+            lease_info = self.leases.read(self.store.folder_of(node))
+            if _is_running(lease_info):
                 continue
+            if self._is_exclusive(node, lease_info):
+                place = self.room.try_enter_alone()
+                if place is None:
+                    self.queue.defer(node)
+                    continue
+                return self._run_alone([node, *self.queue.take_all(self._needs_quiet_host)], place)
+            place = self._enter_room()
+            if place is None:  # somebody waits for this host to be quiet
+                self.queue.put_back(node)
+                return False
             try:
-                lease = self._take_lease(node, lease_infos, plan_state)
-            except OSError as error:
-                self._record_unusable_folder(node, error)
-                return True
-            if lease is not None:
-                self._run_leased(StageRun(node, lease, self.store, self.run, self._count_threads(node)))
-                return True
-        return False
+                if self._run_in_place(node, place):
+                    return True
+            finally:
+                place.leave()
+        return self._wait_and_run_alone()
+
+    def _enter_room(self) -> RoomPlace | None:
+        try:
+            return self.room.try_enter()
+        except PermissionError:
+            # Another user's lock file can't be opened. What takes times fails by that; what does not, needn't.
+            return RoomPlace.without_lock(self.room)
+
+    def _wait_and_run_alone(self) -> bool:
+        """Wait for this host to be quiet, where only nodes that need it are left; return whether one was run."""
+        if not self.queue.deferred:
+            return False
+        notice = self.run.build_wait_notice(f"worker-{self.number}")
+
+        def is_wanted() -> bool:
+            notice.update(lambda: f"{self.queue.deferred[0].name}: {self.room.describe_wait()}")
+            return not self.run.is_stopped and any(map(self._is_free, self.queue.deferred))
+
+        try:
+            place = self.room.wait_alone(is_wanted)
+        finally:
+            notice.clear()
+        if place is None:
+            return False
+        return self._run_alone(self.queue.take_all(lambda node: True), place)
+
+    def _is_free(self, node: Node) -> bool:
+        """Whether a node is neither done nor in the hands of a worker."""
+        folder = self.store.folder_of(node)
+        return not (folder / RECORD_FILE).exists() and not _is_running(self.leases.read(folder))
+
+    def _run_alone(self, nodes: list[Node], place: RoomPlace) -> bool:
+        """Run nodes one after another under a place that is the whole room; return whether any was run."""
+        has_run = False
+        try:
+            for node in nodes:
+                if not self.run.is_stopped:
+                    has_run |= self._run_in_place(node, place)
+            return has_run
+        finally:
+            place.leave()
+
+    def _run_in_place(self, node: Node, place: RoomPlace) -> bool:
+        """Take the lease of a node and run it; return False where another worker has taken it."""
+        folder = self.store.folder_of(node)
+        try:
+            disk.make_folder(folder)
+            lease = self.leases.take(folder)
+        except OSError as error:
+            self._record_unusable_folder(node, error)
+            return True
+        if lease is None:
+            return False
+        self._run_leased(StageRun(node, lease, self.store, self.run, self._count_threads(node), place))
+        return True
 
     def _record_unusable_folder(self, node: Node, error: OSError) -> None:
         """Record a node's failure in the run's folder, since the node's own can't be written to.
@@ -126,46 +188,27 @@ class Worker:
         self.run.record_failure(node.signature, {"error": line, "mistake": is_blocked_by_file, "kind": None})
         self.failures.append(f"{node.stage} {node.name}: {line}")
 
-    def _take_lease(self, node: Node, lease_infos: LeaseInfos, plan_state: PlanState) -> Lease | None:
-        folder = self.store.folder_of(node)
-        disk.make_folder(folder)
-        lease = self.leases.take(folder)
-        if lease is None:
-            return None
-        # Another worker may have taken another node since `lease_infos` were read. If one of the two must run alone,
-        # both may notice and release; they try again after sleeps of random length, so that one comes first.
-        has_exclusive_node = any(self._is_exclusive(signature, info) for signature, info in lease_infos.items())
-        if has_exclusive_node and not self._may_run(node, self._read_lease_infos(plan_state)):
-            lease.release()
-            return None
-        return lease
+    def _is_exclusive(self, node: Node, lease_info: LeaseInfo | None) -> bool:
+        """Whether a node must run alone: it takes times, or its workers were killed too often."""
+        return self._needs_quiet_host(node) or self.leases.count_deaths(lease_info) >= DEATHS_UNTIL_ALONE
 
-    def _read_lease_infos(self, plan_state: PlanState) -> LeaseInfos:
-        return {node.signature: self.leases.read(self.store.folder_of(node)) for node in plan_state.ready}
-
-    def _may_run(self, node: Node, lease_infos: LeaseInfos) -> bool:
-        """Whether a node may start now: an exclusive node waits for all that run, and all others wait for it."""
-        running = [
-            signature for signature, info in lease_infos.items() if signature != node.signature and _is_running(info)
-        ]
-        if not running:
-            return True
-        return not any(
-            self._is_exclusive(signature, lease_infos[signature]) for signature in [node.signature, *running]
-        )
-
-    def _is_exclusive(self, signature: str, lease_info: LeaseInfo | None) -> bool:
-        """Whether a node must run alone: it measures time, or its workers were killed too often."""
-        needs_quiet = self.plan.nodes[signature].runtime.get("alone", False)
-        return needs_quiet or self.leases.count_deaths(lease_info) >= DEATHS_UNTIL_ALONE
+    def _needs_quiet_host(self, node: Node) -> bool:
+        return bool(node.runtime.get("alone", False))
 
     def _run_leased(self, stage_run: StageRun) -> None:
         """Run a leased node, unless another worker finished or failed it before the lease was taken."""
         node, lease = stage_run.node, stage_run.lease
-        if self.store.select_finished([node.signature]):
-            stage_run.finish()
+        # The folder is listed after its lease was taken: a network disk may show an older view of what lay there.
+        files = os.listdir(lease.folder)
+        self.store.note_folder(node.signature, lease.folder)
+        if RECORD_FILE in files:
+            if self.store.find_record(node.signature) is None:
+                lease.release()  # it is damaged, or the view of its content is older still
+            else:
+                stage_run.finish()
+                self.queue.mark_done(node)
             return
-        if self.store.find_failures([node.signature], self.run.id):
+        if self.store.find_failure_of_run(node.signature, self.run.id):
             lease.release()
             return
         if lease.deaths >= DEATHS_UNTIL_FAILED:
@@ -174,6 +217,9 @@ class Worker:
             failure = stage_run.run_and_publish()
         if failure is not None:
             self.failures.append(f"{node.stage} {node.name}: {failure}")
+        elif stage_run.files.record.exists():  # else its lease was lost
+            self.queue.mark_done(node)
+            self.queue.add_children(node)
 
     def _count_threads(self, node: Node) -> int:
         return int(node.runtime.get("threads") or max(1, count_cores() // self.run.workers))

@@ -14,6 +14,7 @@ from convarium.cli import main
 from convarium.compose.points import compose_points
 from convarium.host.provenance import collect_provenance
 from convarium.planning.plan import Node, Plan
+from convarium.planning.plan_file import write_plan
 from convarium.planning.stage_graph import build_plan
 from convarium.store.store import Store
 
@@ -42,7 +43,7 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 {"phase": node.stage, "epoch": e, "loss": 1 / e, "validation_accuracy": 1 - 0.1 / e} for e in (1, 2, 3)
             ]
             (folder / "curves.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    made.write(_make_folder(root / "plans") / "sweep.json")
+    write_plan(made, _make_folder(root / "plans"))
     return root
 
 

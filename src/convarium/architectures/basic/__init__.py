@@ -1,1 +1,1 @@
-"""The networks of section 3.1: what came before, and the first deep ones."""
+"""Networks of section 3.1: multilayer perceptrons and the first deep convolutional networks."""

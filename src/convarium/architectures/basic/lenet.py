@@ -6,7 +6,7 @@ from torch import nn
 
 from convarium.architectures.basic.mlp import mlp
 from convarium.architectures.builder import Builder
-from convarium.errors import UserError
+from convarium.architectures.image_sizes import check_min_image_size
 
 
 def lenet5(in_chans: int, num_classes: int, img_size: int) -> nn.Module:
@@ -18,9 +18,8 @@ def lenet5(in_chans: int, num_classes: int, img_size: int) -> nn.Module:
     Raises:
         UserError: images smaller than 16 pixels.
     """
+    check_min_image_size("lenet5", 16, img_size)
     side = ((img_size - 4) // 2 - 4) // 2
-    if img_size < 16:
-        raise UserError(f"lenet5 needs images of at least 16 pixels a side, dataset.img_size is {img_size}")
     return nn.Sequential(
         OrderedDict(
             conv1=nn.Conv2d(in_chans, 20, 5),

@@ -20,13 +20,13 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
 def mlp(
     in_chans: int, num_classes: int, img_size: int, hidden: Sequence[int] = (256,), activation: str = "relu"
 ) -> nn.Module:
-    """Linear layers fc1, fc2, … of `hidden` units over flattened pixels; no hidden layer makes softmax regression."""
+    """Linear layers fc1, fc2, … of `hidden` units over flattened pixels; without any, it is softmax regression."""
     widths = [in_chans * img_size * img_size, *hidden, num_classes]
     layers: OrderedDict[str, nn.Module] = OrderedDict(flatten=nn.Flatten())
-    for index, (width, following) in enumerate(pairwise(widths), start=1):
-        if index > 1:
-            layers[f"{activation}{index - 1}"] = ACTIVATIONS[activation]()
-        layers[f"fc{index}"] = nn.Linear(width, following)
+    for number, (inputs, outputs) in enumerate(pairwise(widths), start=1):
+        if number > 1:
+            layers[f"{activation}{number - 1}"] = ACTIVATIONS[activation]()
+        layers[f"fc{number}"] = nn.Linear(inputs, outputs)
     return nn.Sequential(layers)
 
 

@@ -1,6 +1,6 @@
 """Activations of the review's section 2 and Table 2, by name.
 
-Table 2 prints the rows of RReLU and ELU one line off, and Swish as "Switch"; here they are as their papers define them.
+Table 2 prints the rows of RReLU and ELU one line off, and Swish as "Switch"; here they follow their own papers.
 """
 
 from collections.abc import Callable, Sequence
@@ -32,7 +32,7 @@ ACTIVATION_NAMES: tuple[str, ...] = (*ELEMENTWISE_ACTIVATIONS, *LEARNED_ACTIVATI
 
 
 class Swish(nn.Module):
-    """x sigmoid(beta x) with a learnt beta a channel, 1 at first (where it is SiLU): Ramachandran et al. 2017."""
+    """x sigmoid(beta x) with a learned beta a channel, initially 1, which is SiLU: Ramachandran et al. 2017."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -40,13 +40,14 @@ class Swish(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, channels, ...) to the same shape."""
-        return x * torch.sigmoid(self.beta.reshape(-1, *[1] * (x.dim() - 2)) * x)
+        beta = self.beta.reshape(-1, *[1] * (x.dim() - 2))
+        return x * torch.sigmoid(beta * x)
 
 
 class Maxout(nn.Module):
     """The larger of the two halves of the channels: Goodfellow et al., "Maxout networks", ICML 2013, with k = 2.
 
-    The layer before it makes the pieces of all channels: first piece 1 of each, then piece 2 of each.
+    The layer before it outputs the pieces of all channels: first piece 1 of each, then piece 2 of each.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -55,10 +56,10 @@ class Maxout(nn.Module):
 
 
 def build_activation(name: str, channels: int) -> nn.Module:
-    """Return the activation `name`, which gives back maps of `channels` channels.
+    """Build the activation `name`, which outputs `channels` channels.
 
     PReLU (He et al. 2015) and Swish learn one number a channel; RReLU draws slopes from U(1/8, 1/3) in training (Xu et
-    al. 2015); hard_sigmoid is relu6(x + 3) / 6. Maxout takes `pieces(name) * channels` channels.
+    al. 2015); hard_sigmoid is relu6(x + 3) / 6. Maxout takes `count_pieces(name) * channels` channels.
 
     Raises:
         KeyError: not one of ACTIVATION_NAMES.
@@ -71,19 +72,19 @@ def build_activation(name: str, channels: int) -> nn.Module:
 
 
 def count_pieces(name: str) -> int:
-    """Return how many maps the layer before an activation makes for each channel behind it."""
+    """Return how many input maps an activation takes for each output channel."""
     return MAXOUT_PIECES if name == "maxout" else 1
 
 
 def repeat_for_pieces(identity: Tensor, name: str) -> Tensor:
-    """Repeat what is added to a layer's maps for every piece that the activation behind the sum takes."""
-    return torch.cat([identity] * count_pieces(name), 1) if count_pieces(name) > 1 else identity
+    """Repeat a shortcut for every piece that the activation after the sum takes."""
+    pieces = count_pieces(name)
+    return torch.cat([identity] * pieces, 1) if pieces > 1 else identity
 
 
 def concatenate_maps(maps: Sequence[Tensor], name: str) -> Tensor:
-    """Concatenate maps that go into the activation `name` together, so that pieces of one channel stay a pair."""
+    """Concatenate maps for the activation `name`, so that the pieces of all channels stay in its order."""
     if count_pieces(name) == 1:
         return torch.cat(list(maps), 1)
-    return torch.cat(
-        [piece for pair in zip(*(each.chunk(MAXOUT_PIECES, 1) for each in maps), strict=True) for piece in pair], 1
-    )
+    pieces = [tensor.chunk(MAXOUT_PIECES, 1) for tensor in maps]
+    return torch.cat([piece for same_piece in zip(*pieces, strict=True) for piece in same_piece], 1)

@@ -1,11 +1,11 @@
-"""What transformer encoders share: attention of several heads, the MLP behind it, and both as one pre-norm layer."""
+"""Parts that transformer encoders share: multi-head attention, the MLP, and both as one pre-norm layer."""
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from convarium.architectures.blocks.activations import ELEMENTWISE_ACTIVATIONS
-from convarium.architectures.blocks.dropout import build_dropout as make_dropout
+from convarium.architectures.blocks.dropout import build_dropout
 from convarium.architectures.builder import number_between, one_of
 
 LAYER_RULES = {
@@ -15,7 +15,7 @@ LAYER_RULES = {
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, heads: int) -> Tensor:
-    """softmax(Q K^T / sqrt(d)) V for each head of d channels.
+    """Return softmax(Q K^T / sqrt(d)) V for each head of d channels.
 
     Args:
         query: (N, T, heads * d).
@@ -25,12 +25,18 @@ def attend(query: Tensor, key: Tensor, value: Tensor, heads: int) -> Tensor:
     Returns:
         (N, T, heads * d).
     """
-    query, key, value = (torch.unflatten(tokens, 2, (heads, -1)).transpose(1, 2) for tokens in (query, key, value))
-    return functional.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
+    query, key, value = (_split_heads(tokens, heads) for tokens in (query, key, value))
+    attended = functional.scaled_dot_product_attention(query, key, value)
+    return attended.transpose(1, 2).flatten(2)
+
+
+def _split_heads(tokens: Tensor, heads: int) -> Tensor:
+    """Map (N, T, heads * d) to (N, heads, T, d)."""
+    return torch.unflatten(tokens, 2, (heads, -1)).transpose(1, 2)
 
 
 class Attention(nn.Module):
-    """Attention of tokens (N, T, width) to those of a source (N, S, width), themselves where none is given."""
+    """Attention of tokens (N, T, width) to those of a source (N, S, width), or to themselves without a source."""
 
     def __init__(self, width: int, heads: int, bias: bool = True) -> None:
         super().__init__()
@@ -46,20 +52,20 @@ class Attention(nn.Module):
 
 
 class Mlp(nn.Sequential):
-    """Two linear layers with an activation between them, over tokens (N, T, width)."""
+    """Two linear layers with an activation between them, applied to tokens (N, T, width)."""
 
     def __init__(self, width: int, hidden: int, activation: str = "gelu", dropout: float = 0.0) -> None:
         super().__init__(
             nn.Linear(width, hidden),
             ELEMENTWISE_ACTIVATIONS[activation](),
-            make_dropout(dropout),
+            build_dropout(dropout),
             nn.Linear(hidden, width),
-            make_dropout(dropout),
+            build_dropout(dropout),
         )
 
 
-class Layer(nn.Module):
-    """One pre-norm layer of an encoder: x + attention(norm(x)), then x + mlp(norm(x))."""
+class EncoderLayer(nn.Module):
+    """A pre-norm layer of an encoder: x + attention(norm(x)), then x + mlp(norm(x))."""
 
     def __init__(
         self, width: int, heads: int, hidden: int, activation: str, dropout: float, bias: bool = True, eps: float = 1e-6
@@ -67,7 +73,7 @@ class Layer(nn.Module):
         super().__init__()
         self.norm1 = nn.LayerNorm(width, eps=eps)
         self.attention = Attention(width, heads, bias)
-        self.drop = make_dropout(dropout)
+        self.drop = build_dropout(dropout)
         self.norm2 = nn.LayerNorm(width, eps=eps)
         self.mlp = Mlp(width, hidden, activation, dropout)
 
@@ -78,7 +84,7 @@ class Layer(nn.Module):
 
 
 def initialise_linear_layers(network: nn.Module) -> None:
-    """Draw the weights of linear layers from a normal of 0.02, cut at 2; biases are zero: what ViT's successors do."""
+    """Draw the weights of linear layers from a truncated normal of 0.02, as ViT's successors do; biases are zero."""
     for module in network.modules():
         if isinstance(module, nn.Linear):
             nn.init.trunc_normal_(module.weight, std=0.02)

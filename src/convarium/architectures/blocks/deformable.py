@@ -1,23 +1,23 @@
-"""Deformable convolution (Dai et al., ICCV 2017): torchvision's, with what predicts its offsets."""
+"""Deformable convolution (Dai et al., ICCV 2017): torchvision's, with a convolution that predicts its offsets."""
 
 from torch import Tensor, nn
 from torchvision.ops import DeformConv2d
 
 
 class Offsets(nn.Conv2d):
-    """The convolution that predicts offsets, zero at first; a type of its own, so that no builder draws it anew."""
+    """The convolution that predicts offsets, initially zero; its own type keeps `assemble_network` from drawing it."""
 
     def reset_parameters(self) -> None:
-        """Begin without offsets."""
+        """Set weights and biases to zero, so that there are no offsets."""
         nn.init.zeros_(self.weight)
         if self.bias is not None:
             nn.init.zeros_(self.bias)
 
 
 class Deformable(nn.Module):
-    """A convolution whose samples are moved by offsets that another one predicts.
+    """A convolution whose sampling positions are shifted by offsets that another convolution predicts.
 
-    The offsets are zero at first, where it is the plain convolution.
+    The offsets are initially zero, which makes it a plain convolution.
     """
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, groups: int, bias: bool) -> None:

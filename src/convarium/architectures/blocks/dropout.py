@@ -1,14 +1,14 @@
-"""Dropout (Hinton et al. 2012) where a rate asks for it, and DropConnect (Wan et al., ICML 2013)."""
+"""Dropout (Hinton et al. 2012) and DropConnect (Wan et al., ICML 2013), left out at rate 0."""
 
 from torch import Tensor, nn
 from torch.nn import functional
 
 
 class DropConnectLinear(nn.Linear):
-    """A linear layer whose weights, not its outputs, are dropped: each with probability `rate`, anew every batch.
+    """A linear layer that drops weights instead of outputs: each with probability `rate`, drawn for every batch.
 
-    Kept weights are scaled by 1 / (1 - rate) in training; evaluation takes them all. (The paper samples evaluation
-    from a Gaussian of the same moments; their mean is what this gives.)
+    Kept weights are scaled by 1 / (1 - rate) in training; evaluation uses them all. (In evaluation the paper samples
+    from a Gaussian of the same moments; this is its mean.)
     """
 
     def __init__(self, inputs: int, outputs: int, rate: float, bias: bool = True) -> None:
@@ -21,7 +21,7 @@ class DropConnectLinear(nn.Linear):
 
 
 class DropConnectConv2d(nn.Conv2d):
-    """A convolution whose weights are dropped as those of `DropConnectLinear`."""
+    """A convolution that drops weights as `DropConnectLinear` does."""
 
     def __init__(
         self,
@@ -45,10 +45,10 @@ class DropConnectConv2d(nn.Conv2d):
 
 
 def build_dropout(rate: float) -> nn.Module:
-    """Return dropout of single values, or nothing at rate 0: then no random number is drawn."""
+    """Build dropout of single values, or an identity at rate 0, which draws no random numbers."""
     return nn.Dropout(rate) if rate else nn.Identity()
 
 
 def build_linear(inputs: int, outputs: int, dropconnect: float = 0.0, bias: bool = True) -> nn.Linear:
-    """Return a linear layer; `dropconnect` is the rate at which DropConnect drops its weights."""
+    """Build a linear layer; `dropconnect` is the rate at which DropConnect drops its weights."""
     return DropConnectLinear(inputs, outputs, dropconnect, bias) if dropconnect else nn.Linear(inputs, outputs, bias)

@@ -1,8 +1,7 @@
-"""Inception modules: columns of convolutions beside each other, their maps concatenated."""
+"""Inception modules: parallel columns of convolutions whose maps are concatenated."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -15,10 +14,10 @@ Kernel = int | tuple[int, int]
 
 @dataclass(frozen=True)
 class ConvUnit:
-    """What stands for a convolution in a network: the convolution, its normalisation, its activation.
+    """A convolution with its normalisation and activation; calling it builds one.
 
     Attributes:
-        norm: of `norms.NORM_NAMES`; "none" leaves no trace.
+        norm: of `norms.NORM_NAMES`; "none" adds no module.
         bias: of the convolution.
     """
 
@@ -29,64 +28,66 @@ class ConvUnit:
     def __call__(
         self, inputs: int, outputs: int, kernel: Kernel, stride: int = 1, padding: Kernel | None = None
     ) -> nn.Sequential:
-        """Make one; it keeps the size of its maps but for the stride, unless another padding is given."""
-        made = count_pieces(self.activation) * outputs
+        """Build the unit; without a `padding`, maps shrink by the stride alone."""
+        maps = count_pieces(self.activation) * outputs
         if padding is None:
             padding = (kernel[0] // 2, kernel[1] // 2) if isinstance(kernel, tuple) else kernel // 2
         layers = nn.Sequential()
-        layers.add_module("conv", nn.Conv2d(inputs, made, kernel, stride, padding, bias=self.bias))
+        layers.add_module("conv", nn.Conv2d(inputs, maps, kernel, stride, padding, bias=self.bias))
         if self.norm != "none":
-            layers.add_module("norm", build_norm(self.norm, made))
+            layers.add_module("norm", build_norm(self.norm, maps))
         layers.add_module("activation", build_activation(self.activation, outputs))
         return layers
 
 
 @dataclass(frozen=True)
 class Column:
-    """Convolutions one after another, behind a pooling where `pool` is "average" or "max".
+    """A sequence of convolutions, after a 3x3 pooling where `pool` is "average" or "max".
 
     Attributes:
-        steps: width and kernel of each.
-        stride: of the last of them, or of the pooling where there is none.
-        is_padded: whether what has a stride sees a border of zeros.
+        convolutions: width and kernel of each.
+        stride: of the last convolution, or of the pooling where there is none.
+        is_padded: whether the layer with the stride is padded; for a pooling, whether its last window may reach
+            beyond the map.
+        pool_padding: of a pooling with a stride.
     """
 
-    steps: tuple[tuple[int, Kernel], ...]
+    convolutions: tuple[tuple[int, Kernel], ...]
     pool: str = ""
     stride: int = 1
     is_padded: bool = True
+    pool_padding: int = 0
 
-    def output_width(self, inputs: int) -> int:
+    def count_outputs(self, inputs: int) -> int:
         """Return the number of its maps."""
-        return self.steps[-1][0] if self.steps else inputs
+        return self.convolutions[-1][0] if self.convolutions else inputs
 
     def build_layers(self, inputs: int, unit: ConvUnit) -> Iterator[nn.Module]:
-        """Make its layers."""
+        """Build its layers, in order."""
         if self.pool:
-            yield _build_column_pool(self.pool, 1 if self.steps else self.stride, self.is_padded)
-        widths = pairwise((inputs, *(width for width, _ in self.steps)))
-        for number, ((before, width), (_, kernel)) in enumerate(zip(widths, self.steps, strict=True), start=1):
-            last = number == len(self.steps)
-            stride = self.stride if last else 1
-            yield unit(before, width, kernel, stride, 0 if stride > 1 and not self.is_padded else None)
+            yield self._build_pool()
+        for number, (outputs, kernel) in enumerate(self.convolutions, start=1):
+            stride = self.stride if number == len(self.convolutions) else 1
+            padding = 0 if stride > 1 and not self.is_padded else None
+            yield unit(inputs, outputs, kernel, stride, padding)
+            inputs = outputs
+
+    def _build_pool(self) -> nn.Module:
+        stride = 1 if self.convolutions else self.stride
+        padding = 1 if stride == 1 else self.pool_padding
+        if self.pool == "average":
+            return nn.AvgPool2d(3, stride, padding)
+        return nn.MaxPool2d(3, stride, padding, ceil_mode=stride > 1 and self.is_padded)
 
 
 class Inception(nn.Module):
-    """A module of several columns."""
+    """Several columns over the same maps."""
 
-    def __init__(self, inputs: int, columns: tuple[Column, ...], unit: ConvUnit) -> None:
+    def __init__(self, inputs: int, columns: Sequence[Column], unit: ConvUnit) -> None:
         super().__init__()
         self.columns = nn.ModuleList(nn.Sequential(*column.build_layers(inputs, unit)) for column in columns)
-        self.width = sum(column.output_width(inputs) for column in columns)
+        self.width = sum(column.count_outputs(inputs) for column in columns)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, inputs, H, W) to (N, width, H / stride, W / stride)."""
         return torch.cat([column(x) for column in self.columns], 1)
-
-
-def _build_column_pool(kind: str, stride: int, padded: bool) -> nn.Module:
-    """3x3; with a stride the last window may reach beyond the map, unless nothing may."""
-    border = int(stride == 1)
-    if kind == "average":
-        return nn.AvgPool2d(3, stride, border)
-    return nn.MaxPool2d(3, stride, border, ceil_mode=stride > 1 and padded)

@@ -1,4 +1,4 @@
-"""The layers that a user may choose for a network of ours, in one object that its blocks ask for them."""
+"""The layers that a user may choose for one of our networks, in one object that builds them for its blocks."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,15 +23,15 @@ KWARG_RULES: Mapping[str, ArgumentRule] = {
 
 @dataclass(frozen=True)
 class LayerChoice:
-    """Layers of section 2 by name; what a network leaves open is what its paper has.
+    """The chosen kinds of layers, by their names in section 2 of the review.
 
     Attributes:
         activation: of `activations.ACTIVATION_NAMES`.
         norm: of `norms.NORM_NAMES`.
-        pooling: of the last maps, of `pooling.GLOBAL_POOLING_NAMES`.
-        dropout: the rate of values dropped in the blocks.
+        pooling: of `pooling.GLOBAL_POOLING_NAMES`, over the last maps.
+        dropout: the rate at which values are dropped in the blocks.
         convolution: of `convolutions.CONVOLUTION_NAMES`, for kernels larger than 1x1.
-        dropconnect: the rate of weights dropped in the last layer.
+        dropconnect: the rate at which weights are dropped in the last layer.
     """
 
     activation: str = "relu"
@@ -43,37 +43,37 @@ class LayerChoice:
 
     @property
     def pieces(self) -> int:
-        """How many maps go into an activation for each that comes out."""
+        """How many input maps the activation takes for each output channel."""
         return activations.count_pieces(self.activation)
 
     @property
     def needs_bias(self) -> bool:
-        """Whether a convolution needs a bias, because the normalisation behind it has none."""
+        """Whether a convolution needs a bias, because the normalisation after it has none."""
         return not norms.has_shift(self.norm)
 
     def act(self, channels: int) -> nn.Module:
-        """Return the activation: (N, pieces * channels, H, W) to (N, channels, H, W)."""
+        """Build the activation: (N, pieces * channels, H, W) to (N, channels, H, W)."""
         return activations.build_activation(self.activation, channels)
 
     def norm_before_act(self, channels: int) -> nn.Module:
-        """Return the normalisation of what goes into an activation of `channels` channels."""
+        """Build the normalisation before an activation that outputs `channels` channels."""
         return self.plain_norm(self.pieces * channels)
 
     def plain_norm(self, channels: int) -> nn.Module:
-        """Return the normalisation of `channels` maps that go into no activation."""
+        """Build the normalisation of `channels` maps that go into no activation."""
         return norms.build_norm(self.norm, channels)
 
     def conv(self, inputs: int, outputs: int, kernel: int = 3, stride: int = 1, groups: int = 1) -> nn.Module:
-        """Return a convolution to the pieces of `outputs` channels, with a bias where the normalisation has none."""
-        made = self.pieces * outputs
-        return convolutions.build_convolution(self.convolution, inputs, made, kernel, stride, groups, self.needs_bias)
+        """Build a convolution to the pieces of `outputs` channels, with a bias where the normalisation has none."""
+        maps = self.pieces * outputs
+        return convolutions.build_convolution(self.convolution, inputs, maps, kernel, stride, groups, self.needs_bias)
 
     def drop(self) -> nn.Module:
-        """Return dropout, or nothing at rate 0."""
+        """Build dropout, or an identity at rate 0."""
         return build_dropout(self.dropout)
 
     def head(self, channels: int, num_classes: int) -> dict[str, nn.Module]:
-        """Return the pooling of the last maps and the classifier behind it."""
+        """Build the pooling of the last maps and the classifier after it."""
         return {
             "pool": pooling.build_global_pool(self.pooling, channels),
             "flatten": nn.Flatten(),

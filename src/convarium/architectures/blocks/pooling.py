@@ -1,6 +1,6 @@
 """Poolings of the review's section 2, by name: over windows, and over whole maps.
 
-A window that is larger than its stride overlaps the next one (Krizhevsky et al. 2012: 3 and 2).
+Windows larger than their stride overlap (Krizhevsky et al. 2012: 3 and 2).
 """
 
 from collections.abc import Callable
@@ -15,8 +15,8 @@ PYRAMID_BINS = (4, 2, 1)
 class StochasticPool2d(nn.Module):
     """One activation a window, drawn in training in proportion to the activations: Zeiler & Fergus, ICLR 2013.
 
-    In evaluation their mean, each weighted by its probability. A window without positive values is drawn from
-    uniformly. (The review's "random feature points" leaves the proportion out.) `kernel` 0 takes the whole map.
+    In evaluation it is their mean, each weighted by its probability. From a window without positive values it draws
+    uniformly. (The review's "random feature points" omits the proportion.) A `kernel` of 0 takes the whole map.
     """
 
     def __init__(self, kernel: int = 0, stride: int | None = None, padding: int = 0) -> None:
@@ -31,10 +31,13 @@ class StochasticPool2d(nn.Module):
         height, width = (self.kernel, self.kernel) if self.kernel else x.shape[-2:]
         padded = functional.pad(x, [self.padding] * 4)
         windows = padded.unfold(2, height, self.stride).unfold(3, width, self.stride).flatten(-2)
-        sums = _compute_sampling_weights(windows).cumsum(-1)
-        drawn = torch.rand_like(sums[..., -1:]) * sums[..., -1:]
-        place = (sums <= drawn).sum(-1, keepdim=True).clamp(max=height * width - 1)
-        return windows.gather(-1, place).squeeze(-1)
+        cumulative = _compute_sampling_weights(windows).cumsum(-1)
+        total = cumulative[..., -1:]
+        threshold = torch.rand_like(total) * total
+        index = (cumulative <= threshold).sum(-1, keepdim=True)
+        # Rounding can put a threshold at the total itself.
+        index = index.clamp(max=height * width - 1)
+        return windows.gather(-1, index).squeeze(-1)
 
     def _compute_expectation(self, x: Tensor) -> Tensor:
         weights = x.relu()
@@ -49,16 +52,17 @@ class StochasticPool2d(nn.Module):
 
 
 def _compute_sampling_weights(windows: Tensor) -> Tensor:
-    """The weight of each activation of a window; one for all where none is positive."""
-    weights = windows.detach().relu()
-    return torch.where(weights.sum(-1, keepdim=True) > 0, weights, 1.0)
+    """Return the weight of each activation of a window; 1 for all where none is positive."""
+    weights = windows.detach().relu()  # the gradient goes through the drawn activation alone
+    has_positive = weights.sum(-1, keepdim=True) > 0
+    return torch.where(has_positive, weights, 1.0)
 
 
 class TrainablePool2d(nn.Module):
-    """The sum of a window times a learnt number a channel, plus another: sub-sampling of LeCun et al. 1998.
+    """The sum of a window with a learned scale and shift a channel: the subsampling of LeCun et al. 1998.
 
-    2 * channels parameters (LeNet-5: 12 and 32); at first the mean. The activation comes behind it. `kernel` 0 takes
-    the mean of the whole map in place of the sum.
+    It has 2 * channels parameters (LeNet-5: 12 and 32), is initially the mean, and leaves the activation to the layer
+    after it. A `kernel` of 0 takes the mean of the whole map instead of the sum.
     """
 
     def __init__(self, channels: int, kernel: int = 0, stride: int | None = None, padding: int = 0) -> None:
@@ -77,11 +81,12 @@ class TrainablePool2d(nn.Module):
 
 
 class SpatialPyramid(nn.Module):
-    """The maxima of 4x4, 2x2 and 1x1 bins, 21 a channel whatever the size of the map: He et al., ECCV 2014."""
+    """The maxima of 4x4, 2x2 and 1x1 bins, 21 a channel for maps of any size: He et al., ECCV 2014."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C, H, W) to (N, 21 C)."""
-        return torch.cat([functional.adaptive_max_pool2d(x, bins).flatten(1) for bins in PYRAMID_BINS], 1)
+        levels = [functional.adaptive_max_pool2d(x, bins).flatten(1) for bins in PYRAMID_BINS]
+        return torch.cat(levels, 1)
 
 
 WINDOW_POOLINGS: dict[str, Callable[[int, int, int, int], nn.Module]] = {
@@ -102,7 +107,7 @@ GLOBAL_POOLING_NAMES: tuple[str, ...] = tuple(GLOBAL_POOLINGS)
 
 
 def build_pool(name: str, channels: int, kernel: int = 2, stride: int | None = None, padding: int = 0) -> nn.Module:
-    """Return the pooling `name` over windows of `kernel` pixels a side, every `stride` pixels (null: no overlap).
+    """Build the pooling `name` over windows of `kernel` pixels a side, every `stride` pixels (None: no overlap).
 
     Raises:
         KeyError: not one of POOLING_NAMES.
@@ -111,7 +116,7 @@ def build_pool(name: str, channels: int, kernel: int = 2, stride: int | None = N
 
 
 def build_global_pool(name: str, channels: int) -> nn.Module:
-    """Return the pooling `name` over whole maps: (N, channels, H, W) to what flattens to `features(name, channels)`.
+    """Build the pooling `name` over whole maps: flattened, its output has `count_features(name, channels)` values.
 
     Raises:
         KeyError: not one of GLOBAL_POOLING_NAMES.
@@ -120,5 +125,7 @@ def build_global_pool(name: str, channels: int) -> nn.Module:
 
 
 def count_features(name: str, channels: int) -> int:
-    """Return how many numbers the global pooling `name` gives for an image."""
-    return channels * sum(bins * bins for bins in PYRAMID_BINS) if name == "spatial_pyramid" else channels
+    """Return how many values the global pooling `name` outputs for an image."""
+    if name == "spatial_pyramid":
+        return channels * sum(bins * bins for bins in PYRAMID_BINS)
+    return channels

@@ -1,1 +1,1 @@
-"""Networks of section 3.3: layers connected across others."""
+"""Networks of section 3.3: connections that skip layers."""

@@ -1,4 +1,4 @@
-"""DenseNets, whose layers see the maps of all layers before them (Huang et al., CVPR 2017)."""
+"""DenseNets, whose layers see the maps of all earlier layers (Huang et al., CVPR 2017)."""
 
 from functools import partial
 from itertools import accumulate
@@ -13,22 +13,21 @@ from convarium.architectures.builder import Builder
 from convarium.architectures.image_sizes import check_min_image_size
 
 BOTTLENECK_FACTOR = 4
-BC_VARIANTS = {"densenet_bc_100": (100, 12), "densenet_bc_250_24": (250, 24), "densenet_bc_190_40": (190, 40)}
 
 
 class DenseLayer(nn.Module):
-    """Normalisation, activation, 3x3 convolution to `growth` new maps, which go behind the old ones.
+    """Normalisation, activation, 3x3 convolution to `growth` new maps, which are appended to the old ones.
 
-    With `narrow` a 1x1 convolution to four times as many maps comes first. Maxout has the pieces of every channel.
+    With `narrow`, a 1x1 convolution to four times as many maps comes first. With maxout, maps are pieces of channels.
     """
 
     def __init__(self, layers: LayerChoice, narrow: bool, inputs: int, growth: int) -> None:
         super().__init__()
         width = BOTTLENECK_FACTOR * growth if narrow else inputs
-        first = [layers.norm_before_act(inputs), layers.act(inputs)]
+        modules = [layers.norm_before_act(inputs), layers.act(inputs)]
         if narrow:
-            first += [layers.conv(inputs, width, 1), layers.drop(), layers.norm_before_act(width), layers.act(width)]
-        self.inner = nn.Sequential(*first, layers.conv(width, growth), layers.drop())
+            modules += [layers.conv(inputs, width, 1), layers.drop(), layers.norm_before_act(width), layers.act(width)]
+        self.inner = nn.Sequential(*modules, layers.conv(width, growth), layers.drop())
         self.activation = layers.activation
 
     def forward(self, x: Tensor) -> Tensor:
@@ -36,46 +35,63 @@ class DenseLayer(nn.Module):
         return concatenate_maps([x, self.inner(x)], self.activation)
 
 
-def dense_or_transition(layers: LayerChoice, narrow: bool, inputs: int, outputs: int, stride: int) -> nn.Module:
-    """A dense layer, or at stride 2 a transition: a 1x1 convolution and a 2x2 average."""
+def build_layer_or_transition(layers: LayerChoice, narrow: bool, inputs: int, outputs: int, stride: int) -> nn.Module:
+    """Build a dense layer, or at stride 2 a transition: a 1x1 convolution and a 2x2 average."""
     if stride == 1:
         return DenseLayer(layers, narrow, inputs, outputs - inputs)
-    before = layers.norm_before_act(inputs), layers.act(inputs), layers.conv(inputs, outputs, 1)
-    return nn.Sequential(*before, layers.drop(), nn.AvgPool2d(2))
+    return nn.Sequential(
+        layers.norm_before_act(inputs),
+        layers.act(inputs),
+        layers.conv(inputs, outputs, 1),
+        layers.drop(),
+        nn.AvgPool2d(2),
+    )
 
 
 def list_block_widths(start: int, growth: int, count: int, reduction: float) -> list[list[int]]:
-    """Return the outputs of each block of three stages; a transition leaves `reduction` of the maps."""
-    made = [list(accumulate([start, *[growth] * count]))[1:]]
+    """Return the outputs of each block of three stages; a transition keeps the share `reduction` of the maps.
+
+    The second and third stage begin with the transition.
+    """
+    growths = [growth] * count
+    stages = [list(accumulate(growths, initial=start))[1:]]
     for _ in range(2):
-        made.append(list(accumulate([int(made[-1][-1] * reduction), *[growth] * count])))
-    return made
+        transition = int(stages[-1][-1] * reduction)
+        stages.append(list(accumulate(growths, initial=transition)))
+    return stages
 
 
 def densenet_cifar(
-    depth: int, growth: int, compressed: bool, in_chans: int, num_classes: int, img_size: int, **chosen: Any
+    name: str, depth: int, growth: int, compressed: bool, in_chans: int, num_classes: int, img_size: int, **chosen: Any
 ) -> nn.Module:
-    """DenseNet of three dense blocks for 32x32 images; `compressed` is the BC form, with bottlenecks and halving.
+    """DenseNet of three dense blocks for 32x32 images.
 
+    `compressed` is the BC form: bottlenecks in the layers, and transitions that halve the number of maps.
     BC of 100 layers and growth 12 has 769,162 parameters at 3x32x32x10, the plain one of 40 layers 1,019,722.
 
     Raises:
         UserError: images smaller than 4 pixels.
     """
-    check_min_image_size(f"densenet{'_bc' * compressed}_{depth}_{growth}", 4, img_size)
+    check_min_image_size(name, 4, img_size)
     layers = LayerChoice(**chosen)
-    start = 2 * growth if compressed else 16
-    outputs = list_block_widths(start, growth, (depth - 4) // (6 if compressed else 3), 0.5 if compressed else 1.0)
-    last = outputs[-1][-1]
-    blocks = build_stages(partial(dense_or_transition, layers, compressed), start, outputs)
-    tail = {"bn": layers.norm_before_act(last), "relu": layers.act(last), **layers.head(last, num_classes)}
-    return assemble_network({"conv1": layers.conv(in_chans, start)}, blocks, tail)
+    if compressed:
+        start, count, reduction = 2 * growth, (depth - 4) // 6, 0.5
+    else:
+        start, count, reduction = 16, (depth - 4) // 3, 1.0
+    widths = list_block_widths(start, growth, count, reduction)
+    last_width = widths[-1][-1]
+    blocks = build_stages(partial(build_layer_or_transition, layers, compressed), start, widths)
+    last_act = {"bn": layers.norm_before_act(last_width), "relu": layers.act(last_width)}
+    head = layers.head(last_width, num_classes)
+    # Built last: another order of random draws would give a seed other initial weights.
+    stem = {"conv1": layers.conv(in_chans, start)}
+    return assemble_network(stem, blocks, last_act, head)
 
 
 def densenet264(in_chans: int, num_classes: int, img_size: int) -> nn.Module:
-    """DenseNet-264 of the paper's Table 1 from torchvision's class; 33,337,704 parameters at 3x224x224x1000.
+    """DenseNet-264 of the paper's Table 1, built from torchvision's class; 33,337,704 parameters at 3x224x224x1000.
 
-    The review's 27.21M is a net whose last block has 32 layers, not 48; timm's densenet264d is another one.
+    The review's 27.21M belongs to a network whose last block has 32 layers, not 48; timm's densenet264d is another one.
 
     Raises:
         UserError: images smaller than 29 pixels.
@@ -83,16 +99,23 @@ def densenet264(in_chans: int, num_classes: int, img_size: int) -> nn.Module:
     from torchvision.models import DenseNet
 
     check_min_image_size("densenet264", 29, img_size)
-    made: nn.Module = DenseNet(32, (6, 12, 64, 48), 64, num_classes=num_classes)
+    network: nn.Module = DenseNet(32, (6, 12, 64, 48), 64, num_classes=num_classes)
     if in_chans != 3:
-        made.get_submodule("features").conv0 = nn.Conv2d(in_chans, 64, 7, 2, padding=3, bias=False)
-        nn.init.kaiming_normal_(made.get_submodule("features.conv0").weight)  # type: ignore[arg-type]
-    return made
+        # The class has no argument for channels; drawn as it draws its own convolutions.
+        stem = nn.Conv2d(in_chans, 64, 7, 2, padding=3, bias=False)
+        nn.init.kaiming_normal_(stem.weight)
+        network.get_submodule("features").conv0 = stem
+    return network
 
 
-BUILDERS = {
-    name: Builder(partial(densenet_cifar, depth, growth, True), KWARG_RULES, LAYER_RULES)
-    for name, (depth, growth) in BC_VARIANTS.items()
+CIFAR_VARIANTS = {  # depth, growth, whether compressed
+    "densenet_40_12": (40, 12, False),
+    "densenet_bc_100": (100, 12, True),
+    "densenet_bc_190_40": (190, 40, True),
+    "densenet_bc_250_24": (250, 24, True),
 }
-BUILDERS["densenet_40_12"] = Builder(partial(densenet_cifar, 40, 12, False), KWARG_RULES, LAYER_RULES)
+BUILDERS = {
+    name: Builder(partial(densenet_cifar, name, depth, growth, compressed), KWARG_RULES, LAYER_RULES)
+    for name, (depth, growth, compressed) in CIFAR_VARIANTS.items()
+}
 BUILDERS["densenet264"] = Builder(densenet264, {})

@@ -1,12 +1,13 @@
 """Highway networks, whose gates choose between a layer and its input (Srivastava, Greff & Schmidhuber 2015).
 
-"Training very deep networks", NeurIPS 2015: the fully connected ones of figure 1, the convolutional ones of tables 1
-and 2. Where the width changes stands a plain layer.
+"Training very deep networks", NeurIPS 2015: the fully connected networks of figure 1, the convolutional ones of
+tables 1 and 2. Where the width changes, a plain layer takes the place of a highway layer.
 """
 
 from collections import OrderedDict
 from collections.abc import Mapping
 from functools import partial
+from math import ceil
 from typing import Any
 
 from torch import Tensor, nn
@@ -16,13 +17,13 @@ from convarium.architectures.blocks.stages import assemble_network, build_stages
 from convarium.architectures.builder import ArgumentRule, Builder, int_between, number_between
 from convarium.architectures.image_sizes import check_min_image_size
 
-POOL_STRIDE = 2  # pixels of a window's stride
+POOL_STRIDE = 2
 
 
 class Highway(nn.Module):
     """H(x) T(x) + x (1 - T(x)), the paper's equation 3: `transform` is H, the sigmoid of `gate` is T.
 
-    A gate of very negative bias carries x through as it is.
+    With a very negative bias of the gate, x passes unchanged.
     """
 
     def __init__(self, transform: nn.Module, gate: nn.Conv2d | nn.Linear) -> None:
@@ -31,28 +32,29 @@ class Highway(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, channels, …) to the same shape."""
-        opened = self.sigmoid(self.gate(x))
-        return self.transform(x) * opened + x * (1 - opened)  # type: ignore[no-any-return]
+        openness = self.sigmoid(self.gate(x))
+        return self.transform(x) * openness + x * (1 - openness)  # type: ignore[no-any-return]
 
 
-def conv_norm_act(layers: LayerChoice, inputs: int, outputs: int, kernel: int = 3) -> nn.Sequential:
-    """Return a convolution, its normalisation and activation."""
+def build_conv_norm_act(layers: LayerChoice, inputs: int, outputs: int, kernel: int = 3) -> nn.Sequential:
+    """Build a convolution with its normalisation and activation."""
     return nn.Sequential(layers.conv(inputs, outputs, kernel), layers.norm_before_act(outputs), layers.act(outputs))
 
 
-def highway_block(layers: LayerChoice, inputs: int, outputs: int, stride: int) -> nn.Module:
-    """A layer, behind a maximum of 3x3 pixels at stride 2; a highway layer where the width stays."""
+def build_block(layers: LayerChoice, inputs: int, outputs: int, stride: int) -> nn.Module:
+    """Build a highway layer, or a plain one where the width changes; at stride 2 a max pooling precedes it."""
+    layer: nn.Module = build_conv_norm_act(layers, inputs, outputs)
     if inputs == outputs:
-        made: nn.Module = Highway(conv_norm_act(layers, inputs, outputs), nn.Conv2d(inputs, inputs, 3, padding=1))
-    else:
-        made = conv_norm_act(layers, inputs, outputs)
-    return made if stride == 1 else nn.Sequential(nn.MaxPool2d(3, POOL_STRIDE, ceil_mode=True), layers.drop(), made)
+        layer = Highway(layer, nn.Conv2d(inputs, inputs, 3, padding=1))
+    if stride == 1:
+        return layer
+    return nn.Sequential(nn.MaxPool2d(3, POOL_STRIDE, ceil_mode=True), layers.drop(), layer)
 
 
 def highway_mnist(
     name: str, width: int, in_chans: int, num_classes: int, img_size: int, gate_bias: float = -1.0, **chosen: Any
 ) -> nn.Module:
-    """The network of table 1: a 5x5 convolution without border, then 2, 3 and 3 highway layers before a maximum each.
+    """The network of table 1: an unpadded 5x5 convolution, then 2, 3 and 3 highway layers, a max pooling after each.
 
     38,986 parameters with 16 maps and 151,690 with 32 at 1x28x28x10.
 
@@ -67,9 +69,10 @@ def highway_mnist(
         "pool": nn.MaxPool2d(2, POOL_STRIDE, ceil_mode=True),
         "drop": layers.drop(),
         "flatten": nn.Flatten(),
-        "fc": nn.Linear(width * _find_last_side(img_size) ** 2, num_classes),
+        "fc": nn.Linear(width * _compute_last_side(img_size) ** 2, num_classes),
     }
-    blocks = build_stages(partial(highway_block, layers), width, [[width] * count for count in (2, 3, 3)])
+    widths = [[width] * count for count in (2, 3, 3)]
+    blocks = build_stages(partial(build_block, layers), width, widths)
     return _set_gate_bias(assemble_network(stem, blocks, tail), gate_bias)
 
 
@@ -83,11 +86,12 @@ def highway_cifar(in_chans: int, num_classes: int, img_size: int, gate_bias: flo
     """
     check_min_image_size("highway_cifar", 4, img_size)
     layers = LayerChoice(**{"norm": "none", **chosen})
-    blocks = build_stages(partial(highway_block, layers), 32, [[32] * 4, [80] * 6, [128] * 6])
+    # The first of six widths belongs to the plain layer that changes it.
+    blocks = build_stages(partial(build_block, layers), 32, [[32] * 4, [80] * 6, [128] * 6])
     parts: tuple[Mapping[str, nn.Module], ...] = (
-        {"first": conv_norm_act(layers, in_chans, 32)},
+        {"first": build_conv_norm_act(layers, in_chans, 32)},
         blocks,
-        {"last": conv_norm_act(layers, 128, 100, 1)},
+        {"last": build_conv_norm_act(layers, 128, 100, 1)},
         layers.head(100, num_classes),
     )
     return _set_gate_bias(assemble_network(*parts), gate_bias)
@@ -107,55 +111,52 @@ def highway_mnist_fc(
     284,560 parameters at 1x28x28x10.
 
     Args:
-        depth: layers, the first and the last among them.
-        width: units of each.
-        gate_bias: what the gates begin with; at -1 fifty layers hardly learn MNIST.
+        depth: number of layers, including the first and the last.
+        width: units of each layer.
+        gate_bias: initial bias of the gates; at -1 fifty layers hardly learn MNIST.
         chosen: activation and dropout.
     """
     layers = LayerChoice(**chosen)
-    made: OrderedDict[str, nn.Module] = OrderedDict(flatten=nn.Flatten())
-    made["first"] = _linear_act(layers, in_chans * img_size**2, width)
-    for layer in range(2, depth):
-        made[f"highway{layer}"] = Highway(_linear_act(layers, width, width), nn.Linear(width, width))
-    made |= {"drop": layers.drop(), "fc": nn.Linear(width, num_classes)}
-    return _set_gate_bias(nn.Sequential(made), gate_bias)
+    modules: OrderedDict[str, nn.Module] = OrderedDict(flatten=nn.Flatten())
+    modules["first"] = _build_linear_act(layers, in_chans * img_size**2, width)
+    for number in range(2, depth):
+        modules[f"highway{number}"] = Highway(_build_linear_act(layers, width, width), nn.Linear(width, width))
+    modules |= {"drop": layers.drop(), "fc": nn.Linear(width, num_classes)}
+    return _set_gate_bias(nn.Sequential(modules), gate_bias)
 
 
-def _linear_act(layers: LayerChoice, inputs: int, outputs: int) -> nn.Sequential:
-    """A linear layer, drawn as He et al. 2015 for a rectifier, and its activation."""
+def _build_linear_act(layers: LayerChoice, inputs: int, outputs: int) -> nn.Sequential:
+    """Build a linear layer, its weights drawn as He et al. 2015 for ReLU, and its activation."""
     linear = nn.Linear(inputs, layers.pieces * outputs)
     nn.init.kaiming_normal_(linear.weight, nonlinearity="relu")
     nn.init.zeros_(linear.bias)
     return nn.Sequential(linear, layers.act(outputs))
 
 
-def _set_gate_bias(made: nn.Sequential, gate_bias: float) -> nn.Module:
-    """Begin with gates that carry more than they transform."""
-    for module in made.modules():
+def _set_gate_bias(network: nn.Sequential, gate_bias: float) -> nn.Module:
+    """Set the initial bias of all gates; a negative one carries more than it transforms."""
+    for module in network.modules():
         if isinstance(module, Highway):
             nn.init.constant_(module.get_parameter("gate.bias"), gate_bias)
-    return made
+    return network
 
 
-def _find_last_side(img_size: int) -> int:
-    """Return the side of the last maps: windows may reach beyond the map's end."""
+def _compute_last_side(img_size: int) -> int:
+    """Return the side of the last maps of `highway_mnist`, whose poolings round up."""
     side = img_size - 4
     for kernel in (3, 3, 2):
-        side = max(-(-(side - kernel) // POOL_STRIDE), 0) + 1
+        side = ceil((side - kernel) / POOL_STRIDE) + 1
     return side
 
 
 GATE_RULES: Mapping[str, ArgumentRule] = {"gate_bias": number_between(-20, 20)}
-SUPPORTED_LAYERS = {key: LAYER_RULES[key] for key in ("activation", "norm", "dropout")}
+MNIST_RULES = {"convolution": KWARG_RULES["convolution"], **GATE_RULES}
+MNIST_LAYERS = {key: LAYER_RULES[key] for key in ("activation", "norm", "dropout")}
+FC_RULES = {"depth": int_between(2, 1000), "width": int_between(1, 4096), **GATE_RULES}
+FC_LAYERS = {key: LAYER_RULES[key] for key in ("activation", "dropout")}
 BUILDERS = {
-    name: Builder(
-        partial(highway_mnist, name, width), {"convolution": KWARG_RULES["convolution"], **GATE_RULES}, SUPPORTED_LAYERS
-    )
-    for name, width in {"highway_mnist": 16, "highway_mnist_32": 32}.items()
+    "highway_mnist": Builder(partial(highway_mnist, "highway_mnist", 16), MNIST_RULES, MNIST_LAYERS),
+    "highway_mnist_32": Builder(partial(highway_mnist, "highway_mnist_32", 32), MNIST_RULES, MNIST_LAYERS),
+    "highway_cifar": Builder(highway_cifar, {**KWARG_RULES, **GATE_RULES}, LAYER_RULES),
+    "highway_mnist_fc": Builder(highway_mnist_fc, FC_RULES, FC_LAYERS),
 }
-BUILDERS["highway_cifar"] = Builder(highway_cifar, {**KWARG_RULES, **GATE_RULES}, LAYER_RULES)
-BUILDERS["highway_mnist_fc"] = Builder(
-    highway_mnist_fc,
-    {"depth": int_between(2, 1000), "width": int_between(1, 4096), **GATE_RULES},
-    {key: LAYER_RULES[key] for key in ("activation", "dropout")},
-)

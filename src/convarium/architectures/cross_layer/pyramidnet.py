@@ -1,11 +1,12 @@
 """PyramidNets, whose width grows a little at every block (Han et al., "Deep pyramidal residual networks", CVPR 2017).
 
-The review's equation 8, taken literally, never widens where the step is below one channel: the sum is kept as a
-fraction and rounded, as its authors do.
+The review's equation 8, taken literally, never widens if the step is below one channel. As in the authors' code, the
+width is accumulated as a fraction and rounded for each block.
 """
 
 from collections.abc import Sequence
 from functools import partial
+from itertools import islice
 from typing import Any
 
 from torch import Tensor, nn
@@ -20,7 +21,7 @@ EXPANSION = 4
 
 
 class Shortcut(nn.Module):
-    """The identity, averaged 2x2 where the stride is 2, with zeros for the channels that are new."""
+    """The identity, with a 2x2 average at stride 2 and zeros for new channels."""
 
     def __init__(self, layers: LayerChoice, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
@@ -32,13 +33,13 @@ class Shortcut(nn.Module):
         x = self.pool(x)
         if self.activation != "maxout":
             return functional.pad(x, (0, 0, 0, 0, 0, self.widening))
-        return concatenate_maps(
-            [x, x.new_zeros(x.shape[0], MAXOUT_PIECES * self.widening, *x.shape[2:])], self.activation
-        )
+        # Padding the end would give all the zeros to the second pieces.
+        zeros = x.new_zeros(x.shape[0], MAXOUT_PIECES * self.widening, *x.shape[2:])
+        return concatenate_maps([x, zeros], self.activation)
 
 
-def basic_branch(layers: LayerChoice, inputs: int, outputs: int, stride: int) -> nn.Sequential:
-    """Two 3x3 convolutions; normalised before, between and behind, activated only between."""
+def build_basic_branch(layers: LayerChoice, inputs: int, outputs: int, stride: int) -> nn.Sequential:
+    """Build two 3x3 convolutions, normalised before, between and after them, activated only between them."""
     return nn.Sequential(
         layers.norm_before_act(inputs),
         layers.conv(layers.pieces * inputs, outputs, 3, stride),
@@ -50,8 +51,8 @@ def basic_branch(layers: LayerChoice, inputs: int, outputs: int, stride: int) ->
     )
 
 
-def bottleneck_branch(layers: LayerChoice, inputs: int, outputs: int, stride: int) -> nn.Sequential:
-    """1x1, 3x3 and 1x1 to four times the width; not activated before the first."""
+def build_bottleneck_branch(layers: LayerChoice, inputs: int, outputs: int, stride: int) -> nn.Sequential:
+    """Build a 1x1, a 3x3 and a 1x1 convolution to four times the width; no activation before the first."""
     width = outputs // EXPANSION
     return nn.Sequential(
         layers.norm_before_act(inputs),
@@ -68,12 +69,14 @@ def bottleneck_branch(layers: LayerChoice, inputs: int, outputs: int, stride: in
 
 
 class Residual(nn.Module):
-    """One of these beside its shortcut."""
+    """The sum of a branch and its shortcut."""
 
-    def __init__(self, inner: BlockBuilder, shortcut: BlockBuilder, inputs: int, outputs: int, stride: int) -> None:
+    def __init__(
+        self, build_branch: BlockBuilder, build_shortcut: BlockBuilder, inputs: int, outputs: int, stride: int
+    ) -> None:
         super().__init__()
-        self.inner = inner(inputs, outputs, stride)
-        self.shortcut = shortcut(inputs, outputs, stride)
+        self.inner = build_branch(inputs, outputs, stride)
+        self.shortcut = build_shortcut(inputs, outputs, stride)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, pieces * inputs, H, W) to (N, pieces * outputs, ceil(H / stride), ceil(W / stride))."""
@@ -81,25 +84,25 @@ class Residual(nn.Module):
 
 
 def list_pyramid_widths(start: int, alpha: int, blocks: Sequence[int], expansion: int) -> list[list[int]]:
-    """Return the outputs of each block: block k of all K is round(start + alpha k / K) wide, times the expansion."""
-    widths = iter(expansion * round(start + alpha * k / sum(blocks)) for k in range(1, sum(blocks) + 1))
-    return [[next(widths) for _ in range(count)] for count in blocks]
+    """Return the outputs of each block of each stage: block k of all K has round(start + alpha k / K) * expansion."""
+    total = sum(blocks)
+    widths = iter(expansion * round(start + alpha * k / total) for k in range(1, total + 1))
+    return [list(islice(widths, count)) for count in blocks]
 
 
 def pyramidnet_cifar(
     depth: int, alpha: int, narrow: bool, in_chans: int, num_classes: int, img_size: int, **chosen: Any
 ) -> nn.Module:
-    """PyramidNet of three stages for 32x32 images; `narrow` with bottlenecks.
+    """PyramidNet of three stages for 32x32 images; with `narrow`, of bottleneck blocks.
 
     110 layers with alpha 48 have 1,772,706 parameters at 3x32x32x10, 164 with bottlenecks and alpha 270 27,216,021
     (what the review's Table 5 gives as an ImageNet network); images of any size.
     """
     layers = LayerChoice(**chosen)
-    count = (depth - 2) // (9 if narrow else 6)
-    widths = list_pyramid_widths(16, alpha, [count] * 3, EXPANSION if narrow else 1)
-    return _assemble_stages(
-        layers, {"conv1": layers.conv(in_chans, 16), "bn1": layers.norm_before_act(16)}, 16, widths, narrow, num_classes
-    )
+    stem = {"conv1": layers.conv(in_chans, 16), "bn1": layers.norm_before_act(16)}
+    blocks_per_stage = (depth - 2) // (9 if narrow else 6)
+    widths = list_pyramid_widths(16, alpha, [blocks_per_stage] * 3, EXPANSION if narrow else 1)
+    return _assemble_stages(layers, stem, 16, widths, narrow, num_classes)
 
 
 def pyramidnet_200_300(in_chans: int, num_classes: int, img_size: int, **chosen: Any) -> nn.Module:
@@ -111,9 +114,8 @@ def pyramidnet_200_300(in_chans: int, num_classes: int, img_size: int, **chosen:
         "relu1": layers.act(64),
         "pool1": nn.MaxPool2d(3, 2, padding=1),
     }
-    return _assemble_stages(
-        layers, stem, 64, list_pyramid_widths(64, 300, (3, 24, 36, 3), EXPANSION), True, num_classes
-    )
+    widths = list_pyramid_widths(64, 300, (3, 24, 36, 3), EXPANSION)
+    return _assemble_stages(layers, stem, 64, widths, True, num_classes)
 
 
 def _assemble_stages(
@@ -124,15 +126,17 @@ def _assemble_stages(
     narrow: bool,
     num_classes: int,
 ) -> nn.Module:
-    inner = partial(bottleneck_branch if narrow else basic_branch, layers)
-    blocks = build_stages(partial(Residual, inner, partial(Shortcut, layers)), inputs, widths)
-    last = widths[-1][-1]
-    tail = {"bn": layers.norm_before_act(last), "relu": layers.act(last), **layers.head(last, num_classes)}
-    return assemble_network(stem, blocks, tail)
+    build_branch = partial(build_bottleneck_branch if narrow else build_basic_branch, layers)
+    build_block = partial(Residual, build_branch, partial(Shortcut, layers))
+    blocks = build_stages(build_block, inputs, widths)
+    last_width = widths[-1][-1]
+    last_act = {"bn": layers.norm_before_act(last_width), "relu": layers.act(last_width)}
+    return assemble_network(stem, blocks, last_act, layers.head(last_width, num_classes))
 
 
+CIFAR_VARIANTS = ((110, 48, False), (110, 270, False), (164, 270, True))  # depth, alpha, whether with bottlenecks
 BUILDERS = {
     f"pyramidnet_{depth}_{alpha}": Builder(partial(pyramidnet_cifar, depth, alpha, narrow), KWARG_RULES, LAYER_RULES)
-    for depth, alpha, narrow in ((110, 48, False), (110, 270, False), (164, 270, True))
+    for depth, alpha, narrow in CIFAR_VARIANTS
 }
 BUILDERS["pyramidnet_200_300"] = Builder(pyramidnet_200_300, KWARG_RULES, LAYER_RULES)

@@ -1,4 +1,4 @@
-"""ResNets with shortcuts that have no parameters (He et al., "Deep residual learning", CVPR 2016).
+"""ResNets with parameter-free shortcuts (He et al., "Deep residual learning", CVPR 2016).
 
 Those of 20 to 110 layers for 32x32 images (section 4.2), and ResNet-10, which the review's Table 5 takes from CSPNet.
 """
@@ -17,8 +17,8 @@ from convarium.architectures.builder import Builder
 DEPTHS = (20, 32, 44, 56, 110)
 
 
-class Block(nn.Module):
-    """Two 3x3 convolutions beside a parameter-free shortcut (option A: every second pixel, zeros for new channels)."""
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions and a parameter-free shortcut (option A: every second pixel, zeros for new channels)."""
 
     def __init__(self, layers: LayerChoice, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
@@ -37,14 +37,16 @@ class Block(nn.Module):
         The shortcut is added to every piece of a maxout.
         """
         inner = self.bn2(self.conv2(self.drop(self.relu1(self.bn1(self.conv1(x))))))
-        return self.relu2(inner + repeat_for_pieces(self.shortcut(x), self.activation))  # type: ignore[no-any-return]
+        shortcut = repeat_for_pieces(self.compute_shortcut(x), self.activation)
+        return self.relu2(inner + shortcut)  # type: ignore[no-any-return]
 
-    def shortcut(self, x: Tensor) -> Tensor:
-        """Subsample and pad with zero channels, equally before and behind."""
+    def compute_shortcut(self, x: Tensor) -> Tensor:
+        """Subsample and pad with zero channels, half of them before and half after."""
         if self.stride == 1 and self.widening == 0:
             return x
+        pixels = x[:, :, :: self.stride, :: self.stride]
         before = self.widening // 2
-        return functional.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, before, self.widening - before))
+        return functional.pad(pixels, (0, 0, 0, 0, before, self.widening - before))
 
 
 def resnet_cifar(depth: int, in_chans: int, num_classes: int, img_size: int, **chosen: Any) -> nn.Module:
@@ -55,7 +57,8 @@ def resnet_cifar(depth: int, in_chans: int, num_classes: int, img_size: int, **c
     layers = LayerChoice(**chosen)
     stem = {"conv1": layers.conv(in_chans, 16), "bn1": layers.norm_before_act(16), "relu": layers.act(16)}
     widths = [[width] * ((depth - 2) // 6) for width in (16, 32, 64)]
-    return assemble_network(stem, build_stages(partial(Block, layers), 16, widths), layers.head(64, num_classes))
+    blocks = build_stages(partial(BasicBlock, layers), 16, widths)
+    return assemble_network(stem, blocks, layers.head(64, num_classes))
 
 
 def resnet10(in_chans: int, num_classes: int, img_size: int, **chosen: Any) -> nn.Module:
@@ -64,15 +67,14 @@ def resnet10(in_chans: int, num_classes: int, img_size: int, **chosen: Any) -> n
     (With projections, as in timm's class, it has 5,418,792.) Images of any size.
     """
     layers = LayerChoice(**chosen)
-    conv1 = nn.Conv2d(in_chans, 64 * layers.pieces, 7, 2, padding=3, bias=layers.needs_bias)
     stem = {
-        "conv1": conv1,
+        "conv1": nn.Conv2d(in_chans, 64 * layers.pieces, 7, 2, padding=3, bias=layers.needs_bias),
         "bn1": layers.norm_before_act(64),
         "relu": layers.act(64),
         "pool1": nn.MaxPool2d(3, 2, padding=1),
     }
-    widths = [[64], [128], [256], [512]]
-    return assemble_network(stem, build_stages(partial(Block, layers), 64, widths), layers.head(512, num_classes))
+    blocks = build_stages(partial(BasicBlock, layers), 64, [[64], [128], [256], [512]])
+    return assemble_network(stem, blocks, layers.head(512, num_classes))
 
 
 BUILDERS = {f"resnet{depth}": Builder(partial(resnet_cifar, depth), KWARG_RULES, LAYER_RULES) for depth in DEPTHS}

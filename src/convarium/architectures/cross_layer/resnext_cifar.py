@@ -14,24 +14,23 @@ BASE_WIDTH = 64
 CARDINALITIES = (8, 16)
 
 
-class Block(nn.Module):
-    """1x1, grouped 3x3, 1x1; a projection where the width or the stride changes, the identity elsewhere.
+class ResNeXtBlock(nn.Module):
+    """1x1, grouped 3x3, 1x1; the shortcut is a projection if the width or the stride changes, or the identity.
 
-    Each of the `cardinality` groups has BASE_WIDTH channels where the block gives 256, twice as many where it gives
-    512, …
+    Each of the `cardinality` groups has BASE_WIDTH channels in a block of 256 outputs, twice as many in one of 512, …
     """
 
     def __init__(self, cardinality: int, layers: LayerChoice, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
-        inner = cardinality * BASE_WIDTH * outputs // 256
-        self.conv1 = layers.conv(inputs, inner, 1)
-        self.bn1 = layers.norm_before_act(inner)
-        self.relu1 = layers.act(inner)
-        self.conv2 = layers.conv(inner, inner, 3, stride, groups=cardinality)
-        self.bn2 = layers.norm_before_act(inner)
-        self.relu2 = layers.act(inner)
+        width = cardinality * BASE_WIDTH * outputs // 256
+        self.conv1 = layers.conv(inputs, width, 1)
+        self.bn1 = layers.norm_before_act(width)
+        self.relu1 = layers.act(width)
+        self.conv2 = layers.conv(width, width, 3, stride, groups=cardinality)
+        self.bn2 = layers.norm_before_act(width)
+        self.relu2 = layers.act(width)
         self.drop = layers.drop()
-        self.conv3 = layers.conv(inner, outputs, 1)
+        self.conv3 = layers.conv(width, outputs, 1)
         self.bn3 = layers.norm_before_act(outputs)
         self.projection = self.bn4 = None
         if stride != 1 or inputs != outputs:
@@ -44,8 +43,8 @@ class Block(nn.Module):
         """Map (N, inputs, H, W) to (N, outputs, ceil(H / stride), ceil(W / stride))."""
         inner = self.relu2(self.bn2(self.conv2(self.relu1(self.bn1(self.conv1(x))))))
         inner = self.bn3(self.conv3(self.drop(inner)))
-        identity = x if self.projection is None or self.bn4 is None else self.bn4(self.projection(x))
-        return self.relu3(inner + repeat_for_pieces(identity, self.activation))  # type: ignore[no-any-return]
+        shortcut = x if self.projection is None or self.bn4 is None else self.bn4(self.projection(x))
+        return self.relu3(inner + repeat_for_pieces(shortcut, self.activation))  # type: ignore[no-any-return]
 
 
 def resnext29(cardinality: int, in_chans: int, num_classes: int, img_size: int, **chosen: Any) -> nn.Module:
@@ -56,7 +55,7 @@ def resnext29(cardinality: int, in_chans: int, num_classes: int, img_size: int, 
     layers = LayerChoice(**chosen)
     stem = {"conv1": layers.conv(in_chans, 64), "bn1": layers.norm_before_act(64), "relu": layers.act(64)}
     widths = [[width] * 3 for width in (256, 512, 1024)]
-    blocks = build_stages(partial(Block, cardinality, layers), 64, widths)
+    blocks = build_stages(partial(ResNeXtBlock, cardinality, layers), 64, widths)
     return assemble_network(stem, blocks, layers.head(1024, num_classes))
 
 

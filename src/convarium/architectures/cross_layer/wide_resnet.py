@@ -12,11 +12,11 @@ from convarium.architectures.builder import Builder
 SIZES = ((16, 1), (16, 4), (16, 8), (22, 8), (28, 10), (40, 4))
 
 
-class Block(nn.Module):
+class PreactivationBlock(nn.Module):
     """Normalisation and activation before each of two 3x3 convolutions; dropout between them.
 
-    The shortcut is the identity, or where the width or the stride changes a 1x1 convolution of the activated input.
-    What goes from block to block goes into an activation, so with maxout it has the pieces of every channel.
+    The shortcut is the identity or, if the width or the stride changes, a 1x1 convolution of the activated input. Maps
+    between blocks go into an activation, so with maxout they are the pieces of every channel.
     """
 
     def __init__(self, layers: LayerChoice, inputs: int, outputs: int, stride: int) -> None:
@@ -28,14 +28,16 @@ class Block(nn.Module):
         self.relu2 = layers.act(outputs)
         self.drop = layers.drop()
         self.conv2 = layers.conv(outputs, outputs)
-        changes = stride != 1 or inputs != outputs
-        self.projection = layers.conv(inputs, outputs, 1, stride) if changes else None
+        self.projection = None
+        if stride != 1 or inputs != outputs:
+            self.projection = layers.conv(inputs, outputs, 1, stride)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, pieces * inputs, H, W) to (N, pieces * outputs, ceil(H / stride), ceil(W / stride))."""
         active = self.relu1(self.bn1(x))
         inner = self.conv2(self.drop(self.relu2(self.bn2(self.conv1(active)))))
-        return inner + (x if self.projection is None else self.projection(active))  # type: ignore[no-any-return]
+        shortcut = x if self.projection is None else self.projection(active)
+        return inner + shortcut  # type: ignore[no-any-return]
 
 
 def wide_resnet(depth: int, width: int, in_chans: int, num_classes: int, img_size: int, **chosen: Any) -> nn.Module:
@@ -45,9 +47,12 @@ def wide_resnet(depth: int, width: int, in_chans: int, num_classes: int, img_siz
     """
     layers = LayerChoice(**chosen)
     widths = [[channels * width] * ((depth - 4) // 6) for channels in (16, 32, 64)]
-    last = {"bn": layers.norm_before_act(64 * width), "relu": layers.act(64 * width)}
-    blocks = build_stages(partial(Block, layers), 16, widths)
-    return assemble_network({"conv1": layers.conv(in_chans, 16)}, blocks, last, layers.head(64 * width, num_classes))
+    last_width = 64 * width
+    blocks = build_stages(partial(PreactivationBlock, layers), 16, widths)
+    # Built after the blocks: another order of random draws would give a seed other initial weights.
+    stem = {"conv1": layers.conv(in_chans, 16)}
+    last_act = {"bn": layers.norm_before_act(last_width), "relu": layers.act(last_width)}
+    return assemble_network(stem, blocks, last_act, layers.head(last_width, num_classes))
 
 
 BUILDERS = {

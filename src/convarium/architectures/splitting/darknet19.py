@@ -10,13 +10,13 @@ from convarium.architectures.blocks.stages import assemble_network
 from convarium.architectures.builder import Builder
 from convarium.architectures.image_sizes import check_min_image_size
 
-# Widths between the 2x2 maxima; of each stage the second, fourth … is a 1x1 convolution.
+# Widths between two max poolings; of each stage the second, fourth … is a 1x1 convolution.
 STAGE_WIDTHS = ((32,), (64,), (128, 64, 128), (256, 128, 256), (512, 256, 512, 256, 512), (1024, 512, 1024, 512, 1024))
-LEAKY_RELU_SLOPE = 0.1
+LEAKY_RELU_SLOPE = 0.1  # Darknet's; torch's default is 0.01
 
 
 def darknet19(in_chans: int, num_classes: int, img_size: int, **chosen: Any) -> nn.Module:
-    """18 convolutions with normalisation and activation, a 1x1 one to a map a class, their means.
+    """18 convolutions with normalisation and activation, a 1x1 convolution to one map a class, global average pooling.
 
     20,842,376 parameters and 2,790,989,824 MACs at 3x224x224x1000. Its leaky_relu has Darknet's slope of 0.1.
 
@@ -25,25 +25,24 @@ def darknet19(in_chans: int, num_classes: int, img_size: int, **chosen: Any) -> 
     """
     check_min_image_size("darknet19", 32, img_size)
     layers = LayerChoice(**{"activation": "leaky_relu", **chosen})
-    made: OrderedDict[str, nn.Module] = OrderedDict()
+    modules: OrderedDict[str, nn.Module] = OrderedDict()
     inputs = in_chans
     for number, widths in enumerate(STAGE_WIDTHS, start=1):
         for place, width in enumerate(widths, start=1):
-            made[f"conv{number}_{place}"] = layers.conv(inputs, width, 3 if place % 2 else 1)
-            made[f"norm{number}_{place}"], made[f"act{number}_{place}"] = (
-                layers.norm_before_act(width),
-                _build_act(layers, width),
-            )
+            kernel = 3 if place % 2 else 1
+            modules[f"conv{number}_{place}"] = layers.conv(inputs, width, kernel)
+            modules[f"norm{number}_{place}"] = layers.norm_before_act(width)
+            modules[f"act{number}_{place}"] = _build_act(layers, width)
             inputs = width
         if number < len(STAGE_WIDTHS):
-            made[f"pool{number}"] = nn.MaxPool2d(2)
+            modules[f"pool{number}"] = nn.MaxPool2d(2)
     tail = {
         "drop": layers.drop(),
         "classes": nn.Conv2d(inputs, num_classes, 1),
         "pool": nn.AdaptiveAvgPool2d(1),
         "flatten": nn.Flatten(),
     }
-    return assemble_network(made, tail)
+    return assemble_network(modules, tail)
 
 
 def _build_act(layers: LayerChoice, channels: int) -> nn.Module:

@@ -1,7 +1,7 @@
 """Inception-ResNet-v1: Szegedy, Ioffe, Vanhoucke and Alemi, "Inception-v4, Inception-ResNet …", AAAI 2017.
 
-The paper gives no count. This is its figures 10 to 14 read as they stand, with sums scaled as in the authors' released
-code of the second version.
+The paper gives no count. This is its figures 10 to 14 read as they stand, with residuals scaled as in the
+authors' released code of the second version.
 """
 
 from collections import OrderedDict
@@ -22,16 +22,29 @@ EMBEDDING_WIDTH = 512
 
 @dataclass(frozen=True)
 class ResidualKind:
-    """A module with a shortcut: `count` of it stand one after another, the columns' part of each sum times `scale`."""
+    """Residual modules of one kind: `count` in sequence, which scale what they add by `scale`."""
 
     columns: tuple[Column, ...]
     scale: float
     count: int
 
 
-KIND_A = ResidualKind((Column(((32, 1),)), Column(((32, 1), (32, 3))), Column(((32, 1), (32, 3), (32, 3)))), 0.17, 5)
-KIND_B = ResidualKind((Column(((128, 1),)), Column(((128, 1), (128, (1, 7)), (128, (7, 1))))), 0.10, 10)
-KIND_C = ResidualKind((Column(((192, 1),)), Column(((192, 1), (192, (1, 3)), (192, (3, 1))))), 0.20, 5)
+COLUMNS_A = (
+    Column(((32, 1),)),
+    Column(((32, 1), (32, 3))),
+    Column(((32, 1), (32, 3), (32, 3))),
+)
+COLUMNS_B = (
+    Column(((128, 1),)),
+    Column(((128, 1), (128, (1, 7)), (128, (7, 1)))),
+)
+COLUMNS_C = (
+    Column(((192, 1),)),
+    Column(((192, 1), (192, (1, 3)), (192, (3, 1)))),
+)
+KIND_A = ResidualKind(COLUMNS_A, scale=0.17, count=5)
+KIND_B = ResidualKind(COLUMNS_B, scale=0.10, count=10)
+KIND_C = ResidualKind(COLUMNS_C, scale=0.20, count=5)
 REDUCTION_POOL = Column((), "max", 2, is_padded=False)
 REDUCTION_A = (
     Column(((384, 3),), stride=2, is_padded=False),
@@ -47,9 +60,9 @@ REDUCTION_B = (
 
 
 class Residual(nn.Module):
-    """Columns whose maps a 1x1 convolution brings to the input's width, scaled and added to it; then the activation.
+    """Columns, a 1x1 convolution to the input's width, scaled and added to the input; then the activation.
 
-    The `linear` one has neither scale nor activation.
+    A `linear` one has neither scale nor activation.
     """
 
     def __init__(
@@ -59,7 +72,9 @@ class Residual(nn.Module):
         self.columns = Inception(inputs, kind.columns, unit)
         self.expand = nn.Conv2d(self.columns.width, inputs * (1 if linear else layers.pieces), 1)
         self.act = nn.Identity() if linear else layers.act(inputs)
-        self.scale, self.activation = (1.0, "relu") if linear else (kind.scale, layers.activation)
+        self.scale = 1.0 if linear else kind.scale
+        # A linear module adds the plain input: no activation after the sum takes pieces of it.
+        self.activation = "relu" if linear else layers.activation
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, inputs, H, W) to the same shape."""
@@ -81,22 +96,24 @@ def inception_resnet_v1(
     check_min_image_size("inception_resnet_v1", 75, img_size)
     chosen = LayerChoice(**{"dropout": 0.2, **layers})
     unit = ConvUnit(chosen.activation, chosen.norm, bias=chosen.needs_bias)
-    made: OrderedDict[str, nn.Module] = OrderedDict(stem=_build_stem(in_chans, unit))
+    modules: OrderedDict[str, nn.Module] = OrderedDict(stem=_build_stem(in_chans, unit))
     width = 256
     for name, kind, reduction in (("a", KIND_A, ()), ("b", KIND_B, REDUCTION_A), ("c", KIND_C, REDUCTION_B)):
         if reduction:
             module = Inception(width, reduction, unit)
-            made[f"reduction_{name}"], width = nn.Sequential(module), module.width
-        made[f"modules_{name}"] = nn.Sequential(*(Residual(width, kind, unit, chosen) for _ in range(kind.count)))
+            modules[f"reduction_{name}"] = nn.Sequential(module)
+            width = module.width
+        residuals = [Residual(width, kind, unit, chosen) for _ in range(kind.count)]
+        modules[f"modules_{name}"] = nn.Sequential(*residuals)
     if ported:
-        made["linear"] = nn.Sequential(Residual(width, KIND_C, unit, chosen, linear=True))
-    made["pool"] = nn.Sequential(pooling.build_global_pool(chosen.pooling, width), nn.Flatten(), chosen.drop())
-    made["head"] = _build_head(pooling.count_features(chosen.pooling, width), num_classes, ported)
-    return nn.Sequential(made)
+        modules["linear"] = nn.Sequential(Residual(width, KIND_C, unit, chosen, linear=True))
+    modules["pool"] = nn.Sequential(pooling.build_global_pool(chosen.pooling, width), nn.Flatten(), chosen.drop())
+    modules["head"] = _build_head(pooling.count_features(chosen.pooling, width), num_classes, ported)
+    return nn.Sequential(modules)
 
 
 def _build_stem(in_chans: int, unit: ConvUnit) -> nn.Sequential:
-    """Figure 14: 299 pixels become 35, without borders but in the third convolution."""
+    """Build the stem of figure 14: 299 pixels become 35; only the third convolution is padded."""
     return nn.Sequential(
         unit(in_chans, 32, 3, 2, 0),
         unit(32, 32, 3, 1, 0),
@@ -111,8 +128,11 @@ def _build_stem(in_chans: int, unit: ConvUnit) -> nn.Sequential:
 def _build_head(features: int, num_classes: int, ported: bool) -> nn.Sequential:
     if not ported:
         return nn.Sequential(nn.Linear(features, num_classes))
-    embed = nn.Linear(features, EMBEDDING_WIDTH, bias=False), nn.BatchNorm1d(EMBEDDING_WIDTH)
-    return nn.Sequential(*embed, nn.Linear(EMBEDDING_WIDTH, num_classes))
+    return nn.Sequential(
+        nn.Linear(features, EMBEDDING_WIDTH, bias=False),
+        nn.BatchNorm1d(EMBEDDING_WIDTH),
+        nn.Linear(EMBEDDING_WIDTH, num_classes),
+    )
 
 
 KWARG_RULES = {"ported": ArgumentRule("true or false", lambda value: isinstance(value, bool))}

@@ -11,7 +11,8 @@ import numpy as np
 from convarium.comparison.result import NetworkResult
 from convarium.config.override import Override
 from convarium.errors import UserError
-from convarium.store import curves, disk
+from convarium.planning.plan_file import list_plan_files, read_points
+from convarium.store import curves
 from convarium.store.result_folder import ResultFolder
 from convarium.store.store import Store
 
@@ -61,11 +62,10 @@ def read_stage_setting(signature: str, store: Store) -> Json:
 def read_planned_overrides(store: Store) -> dict[str, tuple[str, ...]]:
     """Return, by network, the overrides of the point that it was made for, from the stored plans; the latest counts."""
     overrides: dict[str, tuple[str, ...]] = {}
-    for file in sorted((store.root / "plans").glob("*.json"), key=lambda file: file.lstat().st_mtime):
+    for file in sorted(list_plan_files(store.root), key=lambda file: file.lstat().st_mtime):
         with suppress(UserError, OSError):  # a plan that can't be read leaves its rows without a command
-            plan = disk.read_json_object(file, {"points": list}) or {"points": ()}
-            for point in plan["points"]:
-                overrides[point["network"]] = tuple(point["overrides"])
+            for point in read_points(file):
+                overrides[point.network] = point.overrides
     return overrides
 
 

@@ -1,4 +1,4 @@
-"""The chain of calls from a layer back to the image, seen while the network runs."""
+"""The chain of module calls from a layer back to the image, recorded while the network runs."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from convarium.measurement.deconvnet.transposes import Transpose, build_transpos
 
 @dataclass(frozen=True, eq=False)
 class ModuleCall:
-    """One module at work.
+    """One call of a module.
 
     Attributes:
         name: of the module.
@@ -34,7 +34,10 @@ class ModuleCall:
 
 @dataclass
 class _CallTracer:
-    """Knows every tensor by which call returned it last; one changed in place by other code is nobody's."""
+    """Records the calls of a network's modules, and which call returned each tensor last.
+
+    A tensor that was changed in place after its call is attributed to none.
+    """
 
     names: dict[nn.Module, str]
     image: Tensor
@@ -46,33 +49,35 @@ class _CallTracer:
         x = inputs[0] if inputs and isinstance(inputs[0], Tensor) else None
         if x is None:
             self.open_calls.append((None, False, None))
-        else:
-            self.open_calls.append(
-                (self._find_source_call(x), x is self.image and x._version == 0, build_transpose(module, x))
-            )
+            return
+        takes_image = x is self.image and x._version == 0
+        self.open_calls.append((self._find_source_call(x), takes_image, build_transpose(module, x)))
 
     def leave_module(self, module: nn.Module, _inputs: Any, output: Any) -> None:
-        before, takes_image, back = self.open_calls.pop()
-        if not isinstance(output, Tensor) or (any(module.children()) and self._find_source_call(output)):
-            return  # of a module around others, what it returns is an inner one's
-        call = ModuleCall(self.names[module], module, tuple(output.shape), before, takes_image, back)
+        previous_call, takes_image, transpose = self.open_calls.pop()
+        if not isinstance(output, Tensor):
+            return
+        if any(module.children()) and self._find_source_call(output):
+            return  # a container returns what one of its children has returned
+        call = ModuleCall(self.names[module], module, tuple(output.shape), previous_call, takes_image, transpose)
         self.calls.append(call)
+        # The tensor is kept too: Python would give the id of a freed one to another.
         self.call_by_tensor[id(output)] = (output, output._version, call)
 
     def _find_source_call(self, x: Tensor) -> ModuleCall | None:
         _, version, call = self.call_by_tensor.get(id(x), (x, -1, None))
-        return call if version == x._version else None
+        return call if version == x._version else None  # PyTorch counts changes in place in `_version`
 
 
 def trace_calls(network: nn.Module, image: Tensor) -> list[ModuleCall]:
-    """Return the calls of an image (1, C, H, W) through a network in evaluation mode, in their order."""
-    image = image.clone()
-    trace = _CallTracer({module: name for name, module in network.named_modules()}, image)
+    """Return the calls of modules, in their order, while a network in evaluation mode runs an image (1, C, H, W)."""
+    image = image.clone()  # a fresh tensor, whose `_version` is 0
+    tracer = _CallTracer({module: name for name, module in network.named_modules()}, image)
     hooks = []
     for module in network.modules():
         hooks += [
-            module.register_forward_pre_hook(trace.enter_module),
-            module.register_forward_hook(trace.leave_module),
+            module.register_forward_pre_hook(tracer.enter_module),
+            module.register_forward_hook(tracer.leave_module),
         ]
     try:
         with torch.no_grad():
@@ -80,7 +85,7 @@ def trace_calls(network: nn.Module, image: Tensor) -> list[ModuleCall]:
     finally:
         for hook in hooks:
             hook.remove()
-    return trace.calls
+    return tracer.calls
 
 
 def trace_path_to_image(recorded_calls: Sequence[ModuleCall], layer: str) -> list[ModuleCall]:
@@ -90,12 +95,14 @@ def trace_path_to_image(recorded_calls: Sequence[ModuleCall], layer: str) -> lis
         UserError: no such layer, or its way back is not a chain; names the module at which it breaks, of several the
             one nearest to the image.
     """
-    named = {call.name: call for call in reversed(recorded_calls)}
-    if layer not in named:
-        raise UserError(f"--layer {layer}: the network has no such layer{suggest_nearest(layer, named)}")
-    if (broken := _find_break(named[layer])) is not None:
-        raise UserError(f"--layer {layer}: the way back to the pixels is not a chain: {_explain_break(broken)}")
-    return list(_iterate_back(named[layer]))
+    first_calls = {call.name: call for call in reversed(recorded_calls)}
+    if layer not in first_calls:
+        raise UserError(f"--layer {layer}: the network has no such layer{suggest_nearest(layer, first_calls)}")
+    layer_call = first_calls[layer]
+    break_call = _find_break(layer_call)
+    if break_call is not None:
+        raise UserError(f"--layer {layer}: the way back to the pixels is not a chain: {_explain_break(break_call)}")
+    return list(_iterate_back(layer_call))
 
 
 def select_default_layer(recorded_calls: Sequence[ModuleCall]) -> str:
@@ -105,12 +112,13 @@ def select_default_layer(recorded_calls: Sequence[ModuleCall]) -> str:
         UserError: there is none.
     """
     convolutions = [call for call in recorded_calls if isinstance(call.module, nn.Conv2d)]
-    whole = [call for call in convolutions if _find_break(call) is None]
-    if not whole:
-        broken = _find_break(convolutions[0]) if convolutions else None
-        why = f": {_explain_break(broken)}" if broken else ""
-        raise UserError(f"--deconvnet: the network has no convolution that a chain of layers leads back from{why}")
-    return ([call for call in whole if max(call.output_shape[2:]) > 1] or whole)[-1].name
+    candidates = [call for call in convolutions if _find_break(call) is None]
+    if not candidates:
+        break_call = _find_break(convolutions[0]) if convolutions else None
+        reason = f": {_explain_break(break_call)}" if break_call else ""
+        raise UserError(f"--deconvnet: the network has no convolution that a chain of layers leads back from{reason}")
+    spatial_candidates = [call for call in candidates if max(call.output_shape[2:]) > 1]
+    return (spatial_candidates or candidates)[-1].name
 
 
 def _iterate_back(call: ModuleCall | None) -> Iterator[ModuleCall]:
@@ -120,16 +128,17 @@ def _iterate_back(call: ModuleCall | None) -> Iterator[ModuleCall]:
 
 
 def _find_break(call: ModuleCall) -> ModuleCall | None:
-    """Return where the way back from a call breaks, nearest to the image."""
-    broken = None
-    for one in _iterate_back(call):
-        if one.transpose is None or (one.previous_call is None and not one.takes_image):
-            broken = one
-    return broken
+    """Return the call nearest to the image at which the way back from `call` breaks, None where it does not."""
+    break_call = None
+    for previous in _iterate_back(call):
+        has_lost_image = previous.previous_call is None and not previous.takes_image
+        if previous.transpose is None or has_lost_image:
+            break_call = previous
+    return break_call
 
 
 def _explain_break(call: ModuleCall) -> str:
-    what = f"{call.name or 'the network'} ({type(call.module).__name__})"
+    module_text = f"{call.name or 'the network'} ({type(call.module).__name__})"
     if call.transpose is None:
-        return f"{what} is not a plain convolution, batch norm, rectifier or pooling"
-    return f"{what} takes what is not a single layer's output (a sum, parts put together, a reshaped tensor)"
+        return f"{module_text} is not a plain convolution, batch norm, rectifier or pooling"
+    return f"{module_text} takes what is not a single layer's output (a sum, parts put together, a reshaped tensor)"

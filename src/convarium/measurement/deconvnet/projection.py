@@ -1,7 +1,8 @@
-"""Maps that an image makes strong, and their projections back to its pixels."""
+"""Peak activations of feature maps, and their projections back to the pixels."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +15,7 @@ PEAK_BATCH_SIZE = 100
 
 @dataclass(frozen=True)
 class Peak:
-    """The strongest activation of a map over all images: which `image_index` it is in, and its `activation`."""
+    """The strongest activation of a map over all images, and the image that it is in."""
 
     map_index: int
     image_index: int
@@ -32,19 +33,22 @@ class Projection:
 
 def find_peaks(network: nn.Module, layer: str, images: ImageTensors) -> list[Peak]:
     """Return the peak of each map of a layer over images (N, C, H, W), the strongest map first."""
-    best: list[Tensor] = []
-    hook = network.get_submodule(layer).register_forward_hook(lambda _, __, out: best.append(out.flatten(2).amax(2)))
+    maxima: list[Tensor] = []
+
+    def record_maxima(_module: nn.Module, _inputs: Any, maps: Tensor) -> None:
+        maxima.append(maps.flatten(2).amax(2))
+
+    hook = network.get_submodule(layer).register_forward_hook(record_maxima)
     try:
         with torch.no_grad():
-            for start in range(0, len(images), PEAK_BATCH_SIZE):
-                before = len(best)
+            for batch_index, start in enumerate(range(0, len(images), PEAK_BATCH_SIZE)):
                 network(images[start : start + PEAK_BATCH_SIZE])
-                del best[before + 1 :]  # of a layer that is called again
+                del maxima[batch_index + 1 :]  # later calls of a layer that the network calls more than once
     finally:
         hook.remove()
-    values, places = torch.cat(best).max(0)
-    order = values.argsort(descending=True, stable=True).tolist()
-    return [Peak(number, int(places[number]), float(values[number])) for number in order]
+    activations, image_indices = torch.cat(maxima).max(0)
+    map_order = activations.argsort(descending=True, stable=True).tolist()
+    return [Peak(index, int(image_indices[index]), float(activations[index])) for index in map_order]
 
 
 def project_peak(network: nn.Module, layer: str, image: Tensor, peak: Peak) -> Projection:
@@ -53,12 +57,12 @@ def project_peak(network: nn.Module, layer: str, image: Tensor, peak: Peak) -> P
     Raises:
         UserError: the layer's way back is not a chain.
     """
-    way = trace_path_to_image(trace_calls(network, image), layer)
-    maps = compute_layer_output(network, layer, image)[0, peak.map_index]
-    row, column = divmod(int(maps.argmax()), maps.shape[-1])
-    signal = maps.new_zeros(way[0].output_shape)
-    signal[0, peak.map_index, row, column] = maps[row, column]
-    return Projection(peak, (row, column), project_signal(way, signal)[0])
+    path = trace_path_to_image(trace_calls(network, image), layer)
+    feature_map = compute_layer_output(network, layer, image)[0, peak.map_index]
+    row, column = divmod(int(feature_map.argmax()), feature_map.shape[-1])
+    signal = feature_map.new_zeros(path[0].output_shape)
+    signal[0, peak.map_index, row, column] = feature_map[row, column]
+    return Projection(peak, (row, column), project_signal(path, signal)[0])
 
 
 def project_signal(path: Sequence[ModuleCall], signal: Tensor) -> Tensor:
@@ -71,12 +75,16 @@ def project_signal(path: Sequence[ModuleCall], signal: Tensor) -> Tensor:
 
 
 def compute_layer_output(network: nn.Module, layer: str, image: Tensor) -> Tensor:
-    """Return what the first call of a layer gives for an image (1, C, H, W)."""
-    found: list[Tensor] = []
-    hook = network.get_submodule(layer).register_forward_hook(lambda _, __, out: found.append(out.detach().clone()))
+    """Return what the first call of a layer returns for an image (1, C, H, W)."""
+    outputs: list[Tensor] = []
+
+    def record_output(_module: nn.Module, _inputs: Any, output: Tensor) -> None:
+        outputs.append(output.detach().clone())  # a later layer may change it in place
+
+    hook = network.get_submodule(layer).register_forward_hook(record_output)
     try:
         with torch.no_grad():
             network(image)
     finally:
         hook.remove()
-    return found[0]
+    return outputs[0]

@@ -1,5 +1,6 @@
-"""Projections as one figure: each beside the image that it comes from."""
+"""A figure of projections, each next to the image that it comes from."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -25,22 +26,24 @@ def draw_projections(
     The file says that `author` drew it. A frame in the image encloses what the unit saw of it. A projection is grey
     where it is 0, and scaled by itself.
     """
-    across = min(MAX_PROJECTIONS_PER_ROW, len(projections))
-    down = -(-len(projections) // across)
-    drawn = Figure(figsize=(2 * IMAGE_INCHES * across + 0.3, (IMAGE_INCHES + 0.3) * down + 0.6), layout="constrained")
-    drawn.suptitle(title, fontsize="medium")
-    axes = drawn.subplots(down, 2 * across, squeeze=False).flatten()
-    for one in axes:
-        one.set_axis_off()
-    for place, (projection, image) in enumerate(zip(projections, images, strict=True)):
-        _draw_image(axes[2 * place], image)
-        _draw_frame(axes[2 * place], projection.pixels)
-        axes[2 * place].set_title(
-            f"map {projection.peak.map_index}: {projection.peak.activation:.3g}", fontsize="small"
-        )
-        strongest = projection.pixels.abs().amax().clamp(min=1e-30)
-        _draw_image(axes[2 * place + 1], 0.5 + 0.5 * projection.pixels / strongest)
-    drawn.savefig(path, format="png", dpi=120, metadata={"Software": author})
+    pairs_per_row = min(MAX_PROJECTIONS_PER_ROW, len(projections))
+    row_count = math.ceil(len(projections) / pairs_per_row)
+    width = 2 * IMAGE_INCHES * pairs_per_row + 0.3
+    height = (IMAGE_INCHES + 0.3) * row_count + 0.6
+    figure = Figure(figsize=(width, height), layout="constrained")
+    figure.suptitle(title, fontsize="medium")
+    axes = figure.subplots(row_count, 2 * pairs_per_row, squeeze=False).flatten()
+    for cell in axes:
+        cell.set_axis_off()
+    for index, (projection, image) in enumerate(zip(projections, images, strict=True)):
+        image_axes, projection_axes = axes[2 * index], axes[2 * index + 1]
+        _draw_image(image_axes, image)
+        _draw_frame(image_axes, projection.pixels)
+        peak = projection.peak
+        image_axes.set_title(f"map {peak.map_index}: {peak.activation:.3g}", fontsize="small")
+        strongest_pixel = projection.pixels.abs().amax().clamp(min=1e-30)
+        _draw_image(projection_axes, 0.5 + 0.5 * projection.pixels / strongest_pixel)
+    figure.savefig(path, format="png", dpi=120, metadata={"Software": author})
 
 
 def _draw_image(axes: Axes, image: Tensor) -> None:
@@ -53,7 +56,8 @@ def _draw_image(axes: Axes, image: Tensor) -> None:
 
 def _draw_frame(axes: Axes, projection: Tensor) -> None:
     strength = projection.abs().amax(0)
-    rows, columns = (strength > MIN_FRAMED_STRENGTH * strength.amax()).nonzero(as_tuple=True)
+    is_framed = strength > MIN_FRAMED_STRENGTH * strength.amax()
+    rows, columns = is_framed.nonzero(as_tuple=True)
     if len(rows):
         top, left = int(rows.min()), int(columns.min())
         height, width = int(rows.max()) - top + 1, int(columns.max()) - left + 1

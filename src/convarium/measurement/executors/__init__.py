@@ -1,1 +1,1 @@
-"""What runs a network: each is a function from a model's file and a number of threads to the loaded model."""
+"""Executors: each is a function from a model's file, a number of threads and a device to the loaded model."""

@@ -9,12 +9,12 @@ from convarium.measurement.executors.torch_model import TorchModel, load_decoded
 def compiled(model: Path, threads: int, device: str = "cpu") -> TorchModel:
     """Load a `.cvm` file; the first pass compiles it, for images of that shape only.
 
-    What was compiled before is found in inductor's own cache (TORCHINDUCTOR_CACHE_DIR).
+    Inductor keeps what it has compiled in its own cache (TORCHINDUCTOR_CACHE_DIR).
     """
     import torch
     from torch._inductor import config
 
-    settings: Any = config
-    settings.compile_threads = 1  # a pool of processes would outlive the forked one
-    network, where = load_decoded_network(model, threads, device)
-    return TorchModel(network, torch.compile(network, dynamic=False), where)
+    inductor_config: Any = config
+    inductor_config.compile_threads = 1  # a pool of processes would outlive the forked one
+    network, torch_device = load_decoded_network(model, threads, device)
+    return TorchModel(network, torch.compile(network, dynamic=False), torch_device)

@@ -1,4 +1,4 @@
-"""PyTorch as it is: operator by operator."""
+"""PyTorch's eager mode: operator by operator."""
 
 from pathlib import Path
 
@@ -7,5 +7,5 @@ from convarium.measurement.executors.torch_model import TorchModel, load_decoded
 
 def eager(model: Path, threads: int, device: str = "cpu") -> TorchModel:
     """Load a `.cvm` file."""
-    network, where = load_decoded_network(model, threads, device)
-    return TorchModel(network, network, where)
+    network, torch_device = load_decoded_network(model, threads, device)
+    return TorchModel(network, network, torch_device)

@@ -1,4 +1,4 @@
-"""Whether what an executor needs is on this machine; asked before anything trains, so without torch."""
+"""Check that this machine has what an executor needs; called before anything trains, so without torch."""
 
 import os
 import shutil
@@ -12,10 +12,10 @@ COMPILED_EXECUTOR = "measurement.executors: compiled"
 
 
 def require_installed(executors: Iterable[str]) -> None:
-    """Refuse executors that can't run here.
+    """Check that executors can run on this machine.
 
     Raises:
-        NotInstalled: torch.compile makes C++, and there is no compiler for it, or Python's headers are missing.
+        ProgramNotInstalled: torch.compile makes C++, and there is no compiler for it, or Python's headers are missing.
     """
     if "compiled" in executors:
         compiler = os.environ.get("CXX") or "g++"

@@ -1,4 +1,4 @@
-"""What an executor gives back for a model's file."""
+"""The interface of a model that an executor has loaded."""
 
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -14,11 +14,11 @@ class LoadedModel(Protocol):
         ...
 
     def make_forward_pass(self, images: Tensor) -> Callable[[], Any]:
-        """Return one pass of these images, without arguments and with as little around it as there can be."""
+        """Return a forward pass of these images: a function without arguments that does as little else as possible."""
         ...
 
     def measure_peak_bytes(self, images: Tensor) -> int | None:
-        """Return bytes of the model, and the most that was held at once during a pass; None where nobody can say."""
+        """Return bytes of the model plus the peak that a pass allocates; None where it can't be measured."""
         ...
 
     def count_model_bytes(self) -> int:

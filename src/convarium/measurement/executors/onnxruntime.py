@@ -23,12 +23,12 @@ class OnnxModel:
         return torch.from_numpy(self.run(images.contiguous().numpy()))
 
     def make_forward_pass(self, images: Tensor) -> Callable[[], Any]:
-        """Return one pass; images go in, and logits come out, as arrays of numpy."""
-        run, given = self.run, images.contiguous().numpy()
-        return lambda: run(given)
+        """Return a forward pass from an array of numpy to an array of numpy."""
+        run, image_array = self.run, images.contiguous().numpy()
+        return lambda: run(image_array)
 
     def measure_peak_bytes(self, images: Tensor) -> int | None:
-        """Return None: onnxruntime's arena does not tell, and the growth of the process is mostly chance."""
+        """Return None: onnxruntime reports no peak of its arena, and the growth of the process is mostly random."""
         return None
 
     def count_model_bytes(self) -> int:

@@ -1,4 +1,4 @@
-"""A network of PyTorch: a module, or what was compiled of it."""
+"""A PyTorch network in eager mode or compiled."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from convarium.measurement import memory
 
 @dataclass(frozen=True)
 class TorchModel:
-    """A plain network in eval mode, and what is called to run it."""
+    """A plain network in eval mode, and `run`, which is the network itself or its compiled form."""
 
     network: nn.Module
     run: Callable[[Tensor], Tensor]
@@ -28,19 +28,21 @@ class TorchModel:
             return self.run(images.to(self.device)).cpu()
 
     def make_forward_pass(self, images: Tensor) -> Callable[[], Any]:
-        """Return one pass without gradients; a GPU only gets it, the clock waits (`latency.select_clock`)."""
-        run, given = self.run, images.to(self.device)
+        """Return a forward pass without gradients; on a GPU it is only queued, the clock waits for its end."""
+        run, device_images = self.run, images.to(self.device)
 
         @torch.inference_mode()
-        def once() -> Tensor:
-            return run(given)
+        def run_forward_pass() -> Tensor:
+            return run(device_images)
 
-        return once
+        return run_forward_pass
 
     def measure_peak_bytes(self, images: Tensor) -> int | None:
         """Return bytes of weights and buffers, plus the most that torch's allocator held at once during a pass."""
-        of = memory.measure_cpu_peak_bytes if self.device.type == "cpu" else memory.measure_gpu_peak_bytes
-        return of(self.network, self.make_forward_pass(images))
+        forward = self.make_forward_pass(images)
+        if self.device.type == "cpu":
+            return memory.measure_cpu_peak_bytes(self.network, forward)
+        return memory.measure_gpu_peak_bytes(self.network, forward)
 
     def count_model_bytes(self) -> int:
         """Return bytes of weights and buffers."""
@@ -56,5 +58,6 @@ def load_decoded_network(path: Path, threads: int, device: str) -> tuple[nn.Modu
     torch.set_num_threads(threads)
     if device == "gpu" and not torch.cuda.is_available():
         raise UserError("measurement.device=gpu: this PyTorch finds no GPU")
-    where = torch.device("cuda" if device == "gpu" else "cpu")
-    return move_network(container.materialise_network(container.read_cvm(path)).eval(), where), where
+    torch_device = torch.device("cuda" if device == "gpu" else "cpu")
+    network = container.materialise_network(container.read_cvm(path)).eval()
+    return move_network(network, torch_device), torch_device

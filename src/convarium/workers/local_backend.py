@@ -1,0 +1,79 @@
+"""Workers on this host, each a process of its own that is watched by itself."""
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from convarium.child_process import build_python_command
+from convarium.config.override import Override
+from convarium.workers.backend import Backend, Job
+from convarium.workers.launcher_backend import LauncherBackend
+from convarium.workers.run_file import Run
+from convarium.workers.worker import run_worker
+
+CANCEL_GRACE_SECONDS = 3.0
+POLL_SECONDS = 0.05
+WORKER_CODE = """
+from pathlib import Path
+from convarium.workers.worker import run_worker
+run_worker(Path(sys.argv[1]), int(sys.argv[2]))
+"""
+
+
+def build_local_backend(run: Run) -> Backend:
+    """Return what starts workers on this host; a single one works in this process, which has imported all it needs."""
+    return LauncherBackend(run, _run_workers_here) if run.workers == 1 else LocalBackend(run)
+
+
+class LocalBackend:
+    """Starts plain processes; when one is killed, the others go on."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._processes: list[subprocess.Popen[bytes]] = []
+
+    def submit(self, count: int) -> None:
+        """Start so many more workers."""
+        for _ in range(count):
+            number = len(self._processes)
+            command = [*build_python_command(WORKER_CODE), str(self._run.file), str(number)]
+            self._processes.append(_start_without_hangup(command))
+
+    def states(self) -> Sequence[Job]:
+        """Return a job for each process that was started."""
+        states = ["running" if process.poll() is None else "ended" for process in self._processes]
+        return [Job(str(process.pid), state) for process, state in zip(self._processes, states, strict=True)]
+
+    def cancel(self) -> None:
+        """Kill the processes that don't leave within a moment."""
+        end = time.monotonic() + CANCEL_GRACE_SECONDS
+        while time.monotonic() < end and any(process.poll() is None for process in self._processes):
+            time.sleep(POLL_SECONDS)
+        for process in self._processes:
+            with suppress(ProcessLookupError):
+                process.kill()
+            process.wait()
+
+
+def _run_workers_here(jobs: list[list[str]]) -> None:
+    for texts in jobs:
+        values = {override.key: override.value for override in map(Override, texts)}
+        run_worker(Path(values["runtime.plan"]), int(values["runtime.worker"]))
+
+
+def _start_without_hangup(command: list[str]) -> "subprocess.Popen[bytes]":
+    """Start a process that a hangup of the terminal does not end: the controller alone hears it, and tells its workers.
+
+    What it prints goes to stderr, since stdout is the command's own.
+    """
+    if sys.platform == "win32":
+        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sys.stderr.fileno())
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})  # which the process inherits
+    try:
+        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=2)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

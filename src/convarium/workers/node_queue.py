@@ -1,0 +1,101 @@
+"""The ready nodes of a plan in the order in which one worker tries them."""
+
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable
+from itertools import groupby
+
+from convarium.planning.plan import Node, Plan
+from convarium.store.store import Store
+from convarium.workers.ready_nodes import PlanMonitor
+
+SURVEY_REST_FACTOR = 20  # surveys take at most a twenty-first of a worker's time
+
+
+class NodeQueue:
+    """The nodes that were ready at the last survey of the store, and those that this worker has made ready since.
+
+    A survey reads the state of the whole plan, which at ten thousand points costs as much as many short stages. So it
+    is made again only after a rest of SURVEY_REST_FACTOR times its own duration. Whoever takes a node looks at that
+    node's folder, since another worker may have made it after the survey.
+
+    Args:
+        workers: how many share the plan.
+        worker_number: below `workers`. Each begins at another place among nodes of equal rank, so that workers rarely
+            want the same node.
+
+    Attributes:
+        done: signatures of the results that are known to be stored.
+        is_finished: whether the last survey found no node that is left to run.
+    """
+
+    def __init__(self, plan: Plan, store: Store, run_id: str, workers: int = 1, worker_number: int = 0) -> None:
+        self._store, self._run_id = store, run_id
+        self._monitor = PlanMonitor(plan, workers, worker_number)
+        self._start_share = worker_number / workers
+        self._children: defaultdict[str, list[Node]] = defaultdict(list)
+        for node in plan.nodes.values():
+            for parent in node.parents:
+                self._children[parent].append(node)
+        self._ready: deque[Node] = deque()
+        self._deferred: list[Node] = []
+        self._next_survey_time = 0.0
+        self.done: set[str] = set()
+        self.is_finished = False
+
+    def survey_if_due(self) -> bool:
+        """Read the state of the plan, if the last survey is long enough ago; return whether it showed new results."""
+        start = time.monotonic()
+        if start < self._next_survey_time:
+            return False
+        plan_state = self._monitor.read_state(self._store, self._run_id, self.done)
+        has_progress = len(plan_state.done) > len(self.done)
+        self.done = set(plan_state.done)
+        self.is_finished = plan_state.is_finished
+        self._ready = deque(self._rotate_equals(plan_state.ready))
+        self._deferred = []
+        end = time.monotonic()
+        self._next_survey_time = end + SURVEY_REST_FACTOR * (end - start)
+        return has_progress
+
+    def pop(self) -> Node | None:
+        """Return the next node, None where all have been tried since the last survey."""
+        return self._ready.popleft() if self._ready else None
+
+    def put_back(self, node: Node) -> None:
+        """Make a node the next one again."""
+        self._ready.appendleft(node)
+
+    def defer(self, node: Node) -> None:
+        """Put aside a node that could not get the host to itself."""
+        self._deferred.append(node)
+
+    def take_all(self, is_wanted: Callable[[Node], bool]) -> list[Node]:
+        """Remove and return all nodes, deferred ones first, for which `is_wanted` holds."""
+        wanted = [node for node in (*self._deferred, *self._ready) if is_wanted(node)]
+        self._deferred = [node for node in self._deferred if not is_wanted(node)]
+        self._ready = deque(node for node in self._ready if not is_wanted(node))
+        return wanted
+
+    @property
+    def deferred(self) -> tuple[Node, ...]:
+        """The nodes that were put aside since the last survey."""
+        return tuple(self._deferred)
+
+    def mark_done(self, node: Node) -> None:
+        """Note that a node's result is stored."""
+        self.done.add(node.signature)
+
+    def add_children(self, node: Node) -> None:
+        """Put those children of a finished node first that it has made ready: the worker's cache holds their parent."""
+        for child in sorted(self._children[node.signature], key=self._monitor.build_sort_key, reverse=True):
+            if child.signature not in self.done and self.done.issuperset(child.parents):
+                self._ready.appendleft(child)
+
+    def _rotate_equals(self, nodes: tuple[Node, ...]) -> list[Node]:
+        rotated: list[Node] = []
+        for _, group in groupby(nodes, key=lambda node: self._monitor.build_sort_key(node)[:-1]):
+            equals = list(group)
+            start = int(self._start_share * len(equals))
+            rotated += equals[start:] + equals[:start]
+        return rotated
