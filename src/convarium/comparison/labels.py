@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
+from convarium.config.recipe import restore_default_keys
 from convarium.config.search_path import list_group_options
 
 Config = Mapping[str, Any]
@@ -34,13 +35,18 @@ def flatten_config(config: Config) -> dict[str, Any]:
 
 def select_differing_values(configs: Sequence[Config]) -> list[dict[str, Any]]:
     """Return, for each config, its flat keys whose values are not the same in all configs that have the key."""
-    flat_configs = [flatten_config(config) for config in configs]
+    flat_configs = [flatten_config(_complete_recipe(config)) for config in configs]
     values_by_key: dict[str, list[Any]] = {}
     for flat_config in flat_configs:
         for key, value in flat_config.items():
             values_by_key.setdefault(key, []).append(value)
     keys = [key for key, values in values_by_key.items() if any(value != values[0] for value in values)]
     return [{key: flat_config[key] for key in keys if key in flat_config} for flat_config in flat_configs]
+
+
+def _complete_recipe(config: Config) -> Config:
+    """Return the config with all keys of its recipe: one at its default is in no config, and differs from one set."""
+    return {**config, "recipe": restore_default_keys(config["recipe"])} if "recipe" in config else config
 
 
 def format_distinct_labels(configs: Sequence[Config]) -> list[str]:
