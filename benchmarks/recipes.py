@@ -29,8 +29,8 @@ SWEEP = "sweep=recipes"
 PAGE = """# What the ingredients of a recipe do to one network
 
 Made by `.venv/bin/python benchmarks/recipes.py {overrides}`: {network} on 3,000 training images of
-Fashion-MNIST, 15 epochs, three seeds, `sgd_cosine` as it ships and with one ingredient each; {minutes:,.0f} minutes of one
-core in all, on a busy machine. Test accuracy is the mean over seeds on 10,000 images. Δ accuracy is to the recipe
+Fashion-MNIST, 15 epochs, three seeds, `sgd_cosine` as it ships and with one ingredient each; {minutes:,.0f} minutes of
+one core in all, on a busy machine. Test accuracy is the mean over seeds on 10,000 images. Δ accuracy is to the recipe
 without the ingredient: paired by seed and image, 95 % interval, p adjusted by Holm over the rows. Seconds: of one
 training, the median. No knob was searched for. What is worse here may be better in longer trainings of larger
 networks, for which most of it was made.

@@ -7,15 +7,13 @@ from functools import cache
 from typing import Annotated, Any
 
 from convarium.config.checker import check_closed_group
-from convarium.config.messages import format_value
-from convarium.config.rules import Rule, check_value
+from convarium.config.messages import format_value, suggest_nearest
 from convarium.config.schema import Fraction, Positive, RecipeConfig
 from convarium.errors import UserError
 
 Json = dict[str, Any]
 OPTIMIZERS = ("sgd", "adam", "adamw")
 TORCH_OPTIMIZER = re.compile(r"torch\.optim:[A-Za-z]\w*", re.ASCII)
-OPTIMIZER_RULE = Rule(types=frozenset({str}), choices=OPTIMIZERS, hint="or one of torch, such as torch.optim:NAdam")
 SMALLEST_PART = 2  # images: batch normalisation has no statistics of a single one
 POLICY_CHANNELS = (1, 3)
 TRACELESS_KEYS = (
@@ -91,7 +89,7 @@ def check_recipe(recipe: Mapping[str, Any], channels: int) -> Json:
     """
     checked = {**recipe, "schedule_kwargs": _check_schedule(recipe)}
     if not TORCH_OPTIMIZER.fullmatch(recipe["optimizer"]):
-        check_value(recipe["optimizer"], OPTIMIZER_RULE, "recipe.optimizer")
+        _check_own_optimizer(recipe["optimizer"])
     _check_read_keys(checked)
     if checked["policy"] != "none" and channels not in POLICY_CHANNELS:
         raise UserError(f"recipe.policy={checked['policy']} works on grey and RGB images, not on {channels} channels")
@@ -102,6 +100,15 @@ def check_recipe(recipe: Mapping[str, Any], channels: int) -> Json:
             f" {max(1, batch_size // SMALLEST_PART)} parts of {SMALLEST_PART} images"
         )
     return drop_default_keys(checked)
+
+
+def _check_own_optimizer(name: str) -> None:
+    if name in OPTIMIZERS:
+        return
+    near = suggest_nearest(name, OPTIMIZERS)
+    hint = near if "did you" in near else ""
+    expected = f"{', '.join(OPTIMIZERS)} or one of torch such as torch.optim:NAdam"
+    raise UserError(f"recipe.optimizer={format_value(name)}: expected {expected}{hint}")
 
 
 def _check_schedule(recipe: Mapping[str, Any]) -> Json:
