@@ -7,7 +7,6 @@ compared with the recipe without the ingredient, seed by seed and image by image
 """
 
 from argparse import ArgumentParser
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -31,9 +30,8 @@ PAGE = """# What the ingredients of a recipe do to one network
 Made by `.venv/bin/python benchmarks/recipes.py {overrides}`: {network} on 3,000 training images of
 Fashion-MNIST, 15 epochs, three seeds, `sgd_cosine` as it ships and with one ingredient each; {minutes:,.0f} minutes of
 one core in all, on a busy machine. Test accuracy is the mean over seeds on 10,000 images. Δ accuracy is to the recipe
-without the ingredient: paired by seed and image, 95 % interval, p adjusted by Holm over the rows. Seconds: of one
-training, the median. No knob was searched for. What is worse here may be better in longer trainings of larger
-networks, for which most of it was made.
+without the ingredient: paired by seed and image, 95 % interval, p adjusted by Holm over the rows. No knob was searched
+for. What is worse here may be better in longer trainings of larger networks, for which most of it was made.
 
 {table}
 {rest}"""
@@ -46,7 +44,6 @@ def main() -> None:
     parser = ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path, default=Path("docs/results/recipes.md"))
     parser.add_argument("--stored", action="store_true", help="of what is stored alone")
-    parser.add_argument("--rest", default="", help="what the page says below the table")
     options, overrides = parser.parse_known_args()
     if not options.stored:
         convarium("run", SWEEP, *overrides)
@@ -57,10 +54,19 @@ def main() -> None:
         "overrides": " ".join([*typed, "dataset.root=data"]),
         "network": plan.points[0].config["architecture"]["name"],
         "minutes": seconds(overrides, SWEEP) / 60,
-        "table": "\n".join(table(group_results(plan, store), plan, store)),
-        "rest": options.rest,
+        "table": "\n".join(table(group_results(plan, store))),
+        "rest": tell_other_network(plan),
     }
     options.output.write_text(PAGE.format(**told))
+
+
+def tell_other_network(plan: Plan) -> str:
+    """Return a line on the sweep's own network, where another one was trained."""
+    (own, *_) = compose_points([SWEEP]).points
+    network = own.config["architecture"]["name"]
+    if network == plan.points[0].config["architecture"]["name"]:
+        return ""
+    return f"\nThe sweep's own network, {network}, was not measured.\n"
 
 
 def group_results(plan: Plan, store: Store) -> Rows:
@@ -79,27 +85,26 @@ def name_ingredient(config: Mapping[str, Any], plan: Plan) -> str:
     return ", ".join(f"{key}={format_value(value)}" for key, value in changed.items())
 
 
-def table(rows: Rows, plan: Plan, store: Store) -> Iterator[str]:
+def table(rows: Rows) -> Iterator[str]:
     """Yield the lines of the table."""
-    yield "| `recipe.…` | test acc % | Δ accuracy, pp | 95 % | p | seconds |"
-    yield "|---|---|---|---|---|---|"
+    yield "| `recipe.…` | test acc % | Δ accuracy, pp | 95 % | p |"
+    yield "|---|---|---|---|---|"
     (_, usual), *others = rows.items()
-    durations = find_durations(plan, store)
-    yield f"| as it ships | {mean_accuracy(usual):.2f} | | | | {durations['']:.0f} |"
+    yield f"| as it ships | {mean_accuracy(usual):.2f} | | | |"
     by_seed = {result.seed: result for result in usual}
     whole = {name: results for name, results in others if len(results) == len(usual)}
     estimates = {name: estimate_paired_difference(build_table(results, by_seed)) for name, results in whole.items()}
     adjusted = dict(zip(estimates, adjust_by_holm([one.p_value or 0.0 for one in estimates.values()]), strict=True))
     for name, results in others:
         if name not in whole:
-            yield f"| `{name}` | not measured | | | | |"
+            yield f"| `{name}` | not measured | | | |"
             continue
         estimate = estimates[name]
         assert estimate.low is not None
         assert estimate.high is not None
         bounds = f"{100 * estimate.low:+.2f}..{100 * estimate.high:+.2f}"
         cells = (f"{mean_accuracy(results):.2f}", f"{100 * estimate.mean:+.2f}", bounds, f"{adjusted[name]:.2g}")
-        yield f"| `{name}` | {' | '.join(cells)} | {durations[name]:.0f} |"
+        yield f"| `{name}` | {' | '.join(cells)} |"
 
 
 def build_table(results: Sequence[NetworkResult], by_seed: Mapping[int, NetworkResult]) -> np.ndarray[Any, Any]:
@@ -111,16 +116,6 @@ def build_table(results: Sequence[NetworkResult], by_seed: Mapping[int, NetworkR
 def mean_accuracy(results: Sequence[NetworkResult]) -> float:
     """Return the mean over seeds, in percent."""
     return 100 * float(np.mean([result.metrics["accuracy"] for result in results]))
-
-
-def find_durations(plan: Plan, store: Store) -> Mapping[str, float]:
-    """Return the median seconds of a row's trainings."""
-    durations: dict[str, list[float]] = defaultdict(list)
-    for point in plan.points:
-        record = store.find_record(point.dense)
-        if record is not None:
-            durations[name_ingredient(point.config, plan)].append(record["seconds"])
-    return {name: float(np.median(values)) for name, values in durations.items()}
 
 
 if __name__ == "__main__":
