@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from convarium.config.recipe import restore_default_keys
+from convarium.config.recipe import TRACELESS_KEYS
 from convarium.config.search_path import list_group_options
 
 Config = Mapping[str, Any]
@@ -34,19 +34,24 @@ def flatten_config(config: Config) -> dict[str, Any]:
 
 
 def select_differing_values(configs: Sequence[Config]) -> list[dict[str, Any]]:
-    """Return, for each config, its flat keys whose values are not the same in all configs that have the key."""
-    flat_configs = [flatten_config(_complete_recipe(config)) for config in configs]
+    """Return, for each config, its flat keys whose values are not the same in all configs that have the key.
+
+    An ingredient of a recipe differs from its absence too.
+    """
+    flat_configs = [flatten_config(config) for config in configs]
     values_by_key: dict[str, list[Any]] = {}
     for flat_config in flat_configs:
         for key, value in flat_config.items():
             values_by_key.setdefault(key, []).append(value)
-    keys = [key for key, values in values_by_key.items() if any(value != values[0] for value in values)]
+    keys = [key for key, values in values_by_key.items() if _is_differing(key, values, len(configs))]
     return [{key: flat_config[key] for key in keys if key in flat_config} for flat_config in flat_configs]
 
 
-def _complete_recipe(config: Config) -> Config:
-    """Return the config with all keys of its recipe: one at its default is in no config, and differs from one set."""
-    return {**config, "recipe": restore_default_keys(config["recipe"])} if "recipe" in config else config
+def _is_differing(key: str, values: Sequence[Any], config_count: int) -> bool:
+    """Whether the values of the configs that have a key differ; a recipe without an ingredient has its default."""
+    if key.removeprefix("recipe.") in TRACELESS_KEYS and len(values) < config_count:
+        return True
+    return any(value != values[0] for value in values)
 
 
 def format_distinct_labels(configs: Sequence[Config]) -> list[str]:
