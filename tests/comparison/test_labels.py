@@ -43,6 +43,12 @@ def test_equal_chains_of_other_networks_and_recipes_get_these():
     ]
 
 
+def test_an_ingredient_that_only_some_recipes_have_differs_from_its_default():
+    mixed = {**config(), "recipe": {"epochs": 8, "mixup": 0.2}}
+    assert format_distinct_labels([config(), mixed]) == ["dense", "dense [recipe.mixup=0.2]"]
+    assert select_differing_values([config(), config()]) == [{}, {}]
+
+
 def test_a_knob_that_only_some_have_does_not_differ_by_being_absent(magnitude, kmeans):
     first, second = select_differing_values([config(magnitude(), kmeans()), config(magnitude())])
     assert list(first) == list(second) == ["compression"]

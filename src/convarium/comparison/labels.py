@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
+from convarium.config.recipe import TRACELESS_KEYS
 from convarium.config.search_path import list_group_options
 from convarium.planning.stage_graph import MAIN_KNOBS
 from convarium.store.signature import canonical_json
@@ -44,14 +45,24 @@ def flatten_config(config: Config) -> dict[str, Any]:
 
 
 def select_differing_values(configs: Sequence[Config]) -> list[dict[str, Any]]:
-    """Return, for each config, its flat keys whose values are not the same in all configs that have the key."""
+    """Return, for each config, its flat keys whose values are not the same in all configs that have the key.
+
+    An ingredient of a recipe differs from its absence too.
+    """
     flat_configs = [flatten_config(config) for config in configs]
     values_by_key: dict[str, list[Any]] = {}
     for flat_config in flat_configs:
         for key, value in flat_config.items():
             values_by_key.setdefault(key, []).append(value)
-    keys = [key for key, values in values_by_key.items() if any(value != values[0] for value in values)]
+    keys = [key for key, values in values_by_key.items() if _is_differing(key, values, len(configs))]
     return [{key: flat_config[key] for key in keys if key in flat_config} for flat_config in flat_configs]
+
+
+def _is_differing(key: str, values: Sequence[Any], config_count: int) -> bool:
+    """Whether the values of the configs that have a key differ; a recipe without an ingredient has its default."""
+    if key.removeprefix("recipe.") in TRACELESS_KEYS and len(values) < config_count:
+        return True
+    return any(value != values[0] for value in values)
 
 
 def format_distinct_labels(configs: Sequence[Config]) -> list[str]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from convarium.config.recipe import restore_default_keys
 from convarium.errors import UserError
 from convarium.stages.declaration import makes_network
 
@@ -96,8 +97,12 @@ def _find_differing_overrides(config: Json, steps: Sequence[Json], groups: Seque
     ]
     (point,) = compose_points(arguments).check_points()
     overrides: list[str] = list(point.overrides)
-    for group in ("architecture", "dataset", "recipe"):
+    for group in ("architecture", "dataset"):
         overrides += format_differing_values(group, config.get(group, {}), point.config[group])
+    if "recipe" in config:
+        # A key at its default is in neither config, but an option of the user's may set it.
+        recipe, default_recipe = map(restore_default_keys, (config["recipe"], point.config["recipe"]))
+        overrides += format_differing_values("recipe", recipe, default_recipe)
     for step, default in zip(steps, point.config["compression"], strict=True):
         # The knob of a budget has the value that was solved: asked for it would be another step.
         omitted_keys = (*OMITTED_STEP_KEYS, step.get("budget", {}).get("knob"))
