@@ -82,6 +82,7 @@ class Run:
         epochs: int = EPOCHS,
         terms: tuple[Term, ...] = (),
         check: Callable[[], None] = lambda: None,
+        check_stopped: Callable[[], None] = lambda: None,
         structure: dict[str, Any] | None = None,
     ) -> nn.Module:
         job = FitJob({"name": "classification"}, self.checkpoint, structure or {}, seed=7, terms=terms)
@@ -89,6 +90,7 @@ class Run:
         runtime = Runtime(
             folder=folder, checkpoint_folder=folder, threads=1, accelerator="cpu", data_root=None,
             report=lambda **row: self.reports.append(row), check_lease=check, run_fresh=lambda *_: None,
+            check_stopped=check_stopped,
         )  # fmt: skip
         fit_network(network, self.splits, {**self.recipe, "epochs": epochs}, job, runtime)
         return network
@@ -253,6 +255,19 @@ def test_a_checkpoint_for_which_memory_does_not_suffice_stays(
     with pytest.raises(type(error)):
         checkpoints.read_state(run.checkpoint)
     assert run.checkpoint.read_bytes() == before
+
+
+def test_a_stop_during_an_epoch_keeps_that_epoch(splits: Splits, tmp_path: Path) -> None:
+    def stop() -> None:
+        raise KilledError
+
+    run = Run(splits, tmp_path / "a.ckpt")
+    with pytest.raises(KilledError):
+        run(plain(), check_stopped=stop)
+    state = checkpoints.read_state(run.checkpoint)
+    assert state is not None
+    assert state.epoch == 1
+    assert equal(run(plain()), Run(splits, tmp_path / "b.ckpt")(plain()))
 
 
 def test_nan_ends_with_one_line_and_keeps_the_last_good_checkpoint(splits: Splits, tmp_path: Path) -> None:

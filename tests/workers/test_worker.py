@@ -267,6 +267,19 @@ def test_what_is_resumed_equals_what_was_never_stopped(tmp_path: Path) -> None:
     assert not checkpoint.exists()
 
 
+def test_an_epoch_during_which_the_run_is_stopped_is_kept(tmp_path: Path) -> None:
+    one = make_fake_node("long", epochs=6, seconds=0.5, journal=tmp_path / "journal")
+    begun = _begin(tmp_path / "store", make_fake_plan(one), workers=1)
+    worker = threading.Thread(target=run_worker, args=(begun.file, 0))
+    worker.start()
+    while not (tmp_path / "journal").exists():
+        time.sleep(0.01)
+    begun.stop()
+    worker.join()
+    checkpoint = Store(begun.store).folder_of(one) / "checkpoints" / "state.json"
+    assert json.loads(checkpoint.read_text())["epoch"] == 1
+
+
 def test_a_finished_folder_holds_results_only(tmp_path: Path) -> None:
     run_plan_silently(make_fake_sweep(seconds=0.0), tmp_path, launch_in_processes, workers=4)
     for done in Store(tmp_path).read_records():
