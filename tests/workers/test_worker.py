@@ -21,7 +21,8 @@ from convarium.store.store import Store
 from convarium.workers.lease import LeaseManager
 from convarium.workers.ready_nodes import PlanMonitor
 from convarium.workers.run_file import Run
-from convarium.workers.worker import KILLED_MESSAGE, Worker, run_worker
+from convarium.workers.worker import KILLED_MESSAGE, Worker
+from convarium.workers.worker_process import run_worker
 from store.fake_run import (
     SUBPROCESS_ENVIRONMENT,
     launch_in_processes,
@@ -201,7 +202,7 @@ def test_a_worker_surveys_the_store_seldom_and_still_makes_all(tmp_path: Path, m
 
 def _start_worker_on_host(run: Run, number: int, host_folder: Path) -> "subprocess.Popen[bytes]":
     host_folder.mkdir()
-    code = "import sys; from pathlib import Path; from convarium.workers.worker import run_worker; "
+    code = "import sys; from pathlib import Path; from convarium.workers.worker_process import run_worker; "
     code += "run_worker(Path(sys.argv[1]), int(sys.argv[2]))"
     environment = SUBPROCESS_ENVIRONMENT | {FOLDER_VARIABLE: str(host_folder)}
     return subprocess.Popen([sys.executable, "-c", code, str(run.file), str(number)], env=environment)
