@@ -150,7 +150,7 @@ class Run:
     def record_no_place(self, worker_number: int, line: str) -> None:
         """Note that worker number `worker_number` leaves because its host has no place for it, if the disk lets it."""
         with suppress(OSError):
-            (self.folder / f"no_place.{worker_number}").write_text(line, encoding="utf-8")
+            disk.write_bytes(self.folder / f"no_place.{worker_number}", line.encode())
 
     def forget_no_place(self) -> None:
         """Note that there are places again."""

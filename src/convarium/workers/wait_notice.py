@@ -5,6 +5,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from convarium.store import disk
+
 # Shorter waits are not worth a line. With the sleep of the waiter and of the controller it is said within 5 s.
 NOTICE_SECONDS = 4.0
 
@@ -32,7 +34,7 @@ class WaitNotice:
             if self._print_line is not None:
                 self._print_line(line)
             with suppress(OSError):
-                self._file.write_text(line, encoding="utf-8")
+                disk.write_bytes(self._file, line.encode())
 
     def clear(self) -> None:
         """Remove the line: the wait is over."""
