@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -155,8 +156,6 @@ def test_whom_it_waits_for_is_said_on_its_own_terminal(
     folder.mkdir(parents=True)
     lease = LeaseManager("another").take(folder)
     assert lease is not None
-    import threading
-
     threading.Timer(1.5, lease.release).start()
     code, _, error = call("work", str(run.folder))
     assert code == 0

@@ -88,7 +88,8 @@ def run_points(request: "PointRequest", quiet: bool) -> tuple[list[dict[str, Any
     from convarium.cli.below_chance import find_below_chance
     from convarium.cli.dataset_summary import print_dataset_summaries, summarise_datasets
     from convarium.cli.skipped_files import format_skipped_files
-    from convarium.compose.store_access import count_devices, count_threads, count_workers, open_store
+    from convarium.compose.store_access import open_store
+    from convarium.compose.worker_counts import count_devices, count_threads, count_workers
     from convarium.planning.host_check import check_devices, check_host, is_launched_here
     from convarium.planning.stage_graph import build_plan
     from convarium.store.disk import cache_folder_of
