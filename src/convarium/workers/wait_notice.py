@@ -8,7 +8,7 @@ from pathlib import Path
 from convarium.store import disk
 
 # Shorter waits are not worth a line. With the sleep of the waiter and of the controller it is said within 5 s.
-NOTICE_SECONDS = 4.0
+NOTICE_SECONDS = 3.0
 
 
 class WaitNotice:
