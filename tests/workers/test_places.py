@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from convarium.errors import UserError
 from convarium.host.devices import VISIBLE_VARIABLE
 from convarium.host.process import current_process
 from convarium.host.room import FOLDER_VARIABLE
@@ -133,7 +134,7 @@ def test_a_run_on_the_cpu_leaves_gpus_alone(
 def test_a_place_in_a_run_that_was_removed_leaves_no_folder(tmp_path: Path) -> None:
     run = _begin(tmp_path / "s")
     run.remove()
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(UserError, match="the run is over"):
         take_place(run)
     assert not run.folder.exists()
     assert run_worker(run.file, 0) == [f"{run.file}: the run is over"]
@@ -166,6 +167,35 @@ def test_more_workers_than_gpus_end_a_run_no_sooner(tmp_path: Path, monkeypatch:
     assert {status.state for status in statuses.values()} == {"done"}
     pids = {line.split()[1] for line in (tmp_path / "journal").read_text().splitlines()}
     assert len(pids) == 1
+
+
+def test_a_run_waits_where_another_has_all_gpus(
+    tmp_path: Path, held: list[WorkerPlace], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install_fake_gpus(1, tmp_path / "bin", monkeypatch)
+    monkeypatch.setenv("PYTHONPATH", SUBPROCESS_ENVIRONMENT["PYTHONPATH"])
+    code = "from convarium.workers import worker_process; worker_process.PLACE_SECONDS = 0.0\n"
+    monkeypatch.setattr("convarium.workers.local_backend.WORKER_CODE", f"{code}{WORKER_CODE}")
+    other = _take(_begin(tmp_path / "other", devices=1), held)
+    assert other is not None
+    os.environ.pop(VISIBLE_VARIABLE)
+    jobs: list[int] = []
+
+    class CountingBackend(LocalBackend):
+        def submit(self, count: int) -> None:
+            jobs.append(count)
+            if len(jobs) == 6:
+                assert self._run.read_wait_notices() == [describe_taken_places(self._run)]
+                other.leave()
+                held.clear()
+            super().submit(count)
+
+    node = make_fake_node("one")
+    statuses = controller.run_plan(
+        make_fake_plan(node), Store(tmp_path / "s"), CountingBackend, 2, build_progress_display(True), devices=1
+    )
+    assert statuses[node.signature].state == "done"
+    assert len(jobs) >= 6
 
 
 def test_on_a_host_with_gpus_even_a_single_worker_is_a_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

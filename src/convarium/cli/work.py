@@ -47,7 +47,7 @@ def main(argv: Sequence[str]) -> int:
     except (WorkerStopped, KeyboardInterrupt):
         if not run.is_over:
             raise KeyboardInterrupt from None
-    except FileNotFoundError:
+    except UserError:
         if not run.is_over:
             raise
     for failure in failures:

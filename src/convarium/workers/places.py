@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
+from convarium.errors import UserError
 from convarium.host.devices import Gpu, list_gpus, select_gpus
 from convarium.host.process import current_process
 from convarium.host.room import find_host_folder, try_lock
@@ -54,7 +55,7 @@ def take_place(run: Run) -> WorkerPlace | None:
     Call it before torch is imported.
 
     Raises:
-        FileNotFoundError: the run is over.
+        UserError: the run is over.
     """
     gpus = list_gpus() if run.devices else ()
     locked = list(_lock_free_gpus(gpus, run.devices))
@@ -93,30 +94,28 @@ def _lock_free_gpus(gpus: tuple[Gpu, ...], wanted_count: int) -> Iterator[tuple[
 
 
 def _take_lowest_number(run: Run) -> tuple[int, Lease]:
-    """Take the lease of the free place with the lowest number; return both.
-
-    Raises:
-        FileNotFoundError: the run is over.
-    """
+    """Take the lease of the free place with the lowest number; return both."""
     leases = LeaseManager(run.id)
     for number in count():
         folder = run.places_folder / f"{current_process().host}-{number}"
-        _make_place_folder(folder)
+        _make_place_folder(folder, run)
         lease = leases.take(folder)
         if not run.file.exists():
             if lease is not None:
                 lease.release()
             run.remove()  # once more: what was written here since its folder was removed would stay
-            raise FileNotFoundError(run.file)
+            raise UserError(f"{run.file}: the run is over")
         if lease is not None:
             return number, lease
     raise AssertionError("there is always a next number")
 
 
-def _make_place_folder(folder: Path) -> None:
-    """Create a place's folder; that of the run must exist, else the run is over."""
-    folder.parent.mkdir(exist_ok=True)
-    folder.mkdir(exist_ok=True)
+def _make_place_folder(folder: Path, run: Run) -> None:
+    try:
+        run.places_folder.mkdir(exist_ok=True)  # not its parents: a run that is over must not get its folder back
+        folder.mkdir(exist_ok=True)
+    except FileNotFoundError:
+        raise UserError(f"{run.file}: the run is over") from None
 
 
 def _close_all(descriptors: tuple[int, ...]) -> None:

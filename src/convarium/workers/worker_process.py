@@ -20,7 +20,7 @@ from convarium.workers.worker import Worker
 
 CONTROLLER_POLL_SECONDS = 0.5
 PLACE_POLL_SECONDS = 0.5
-PLACE_SECONDS = 10.0  # for which a backend's worker looks for a place before it leaves and the controller sends another
+PLACE_SECONDS = 30.0  # for which a backend's worker looks for a place before it leaves and the controller sends another
 
 
 def run_worker(run_file: Path, worker_number: int) -> list[str]:
@@ -44,10 +44,6 @@ def run_worker(run_file: Path, worker_number: int) -> list[str]:
         if place is None:
             return [describe_taken_places(run)]
         work_in_place(run, place, worker_number, failures)
-    except FileNotFoundError:
-        if run.file.exists():
-            raise
-        failures.append(f"{run_file}: the run is over")
     except (WorkerStopped, KeyboardInterrupt):
         failures.append("stopped")
     except Exception as error:
@@ -106,10 +102,15 @@ def _ignore_interrupts() -> None:
 def _wait_for_place(run: Run, worker_number: int) -> WorkerPlace | None:
     """Take a place; None where there was none for PLACE_SECONDS, which the run's folder then says."""
     end = time.monotonic() + PLACE_SECONDS
-    while (place := take_place(run)) is None:
-        if time.monotonic() >= end or run.is_stopped:
-            run.record_no_place(worker_number, describe_taken_places(run))
-            return None
-        time.sleep(PLACE_POLL_SECONDS)
+    notice = run.build_wait_notice(f"place-{worker_number}")
+    try:
+        while (place := take_place(run)) is None:
+            notice.update(lambda: describe_taken_places(run))
+            if time.monotonic() >= end or run.is_stopped:
+                run.record_no_place(worker_number, describe_taken_places(run))
+                return None
+            time.sleep(PLACE_POLL_SECONDS)
+    finally:
+        notice.clear()
     run.forget_no_place()
     return place
