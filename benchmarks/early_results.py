@@ -23,7 +23,7 @@ from typing import Any
 
 from convarium.planning.plan import Plan
 from convarium.store.store import Store
-from convarium.workers import ready_nodes, run_stage, worker
+from convarium.workers import ready_nodes, run_stage, worker_process
 from convarium.workers.controller import run_plan
 from convarium.workers.launcher_backend import LauncherBackend
 from convarium.workers.progress import SilentProgress
@@ -103,7 +103,7 @@ def work(order: str, seconds_file: str, run_file: str, number: str) -> None:
     run_stage._load_stage = lambda stage, threads: wait
     if order == "before":
         ready_nodes.rank_nodes = partial(rank_by_path, ready_nodes.rank_nodes)
-    worker.run_worker(Path(run_file), int(number))
+    worker_process.run_worker(Path(run_file), int(number))
 
 
 def rank_by_path(rank_nodes: Callable[[Plan], dict[str, NodeRank]], plan: Plan) -> dict[str, NodeRank]:

@@ -112,8 +112,8 @@ def note(config: object) -> None:
 def test_what_hydra_is_made_of_is_never_the_user_s(name: str, write: Callable[[str, str], Path]) -> None:
     write(f"conf/hydra/{name}.yaml", "_target_: os.system\nhandlers: 3\n")
     composer = Composer(search_path.list_search_folders("conf"))
-    build_backend_builder(composer.loader, [], Path("s").resolve(), 1)
-    build_backend_builder(composer.loader, ["hydra/launcher=basic"], Path("s").resolve(), 1)
+    for settings in ([], ["hydra/launcher=basic"]):
+        build_backend_builder(compose_launcher_config(composer.loader, settings, Path("s").resolve(), 1))
 
 
 def test_a_launcher_of_the_user_s_may_replace_ours_and_is_named(write: Callable[[str, str], Path], call: Call) -> None:

@@ -14,7 +14,7 @@ from convarium.workers import controller
 from convarium.workers.controller import NodeStatus, ProgressDisplay
 from convarium.workers.launcher_backend import Launcher, LauncherBackend
 from convarium.workers.progress import build_progress_display
-from convarium.workers.worker import run_worker
+from convarium.workers.worker_process import run_worker
 
 Launch = Launcher
 ROOT = Path(__file__).resolve().parents[2]
@@ -75,7 +75,7 @@ def launch_in_thread(jobs: list[list[str]]) -> None:
 
 def launch_in_processes(jobs: list[list[str]]) -> None:
     """A process for each worker."""
-    code = "import sys; from pathlib import Path; from convarium.workers.worker import run_worker; "
+    code = "import sys; from pathlib import Path; from convarium.workers.worker_process import run_worker; "
     code += "run_worker(Path(sys.argv[1]), int(sys.argv[2]))"
     commands = [[sys.executable, "-c", code, *map(str, _parse_job(job))] for job in jobs]
     processes = [subprocess.Popen(command, env=SUBPROCESS_ENVIRONMENT) for command in commands]

@@ -75,6 +75,7 @@ class Run:
         epochs: int = EPOCHS,
         terms: tuple[Term, ...] = (),
         check: Callable[[], None] = lambda: None,
+        check_stopped: Callable[[], None] = lambda: None,
         structure: dict[str, Any] | None = None,
     ) -> nn.Module:
         job = FitJob({"name": "classification"}, self.checkpoint, structure or {}, seed=7, terms=terms)
@@ -82,6 +83,7 @@ class Run:
         runtime = Runtime(
             folder=folder, checkpoint_folder=folder, threads=1, accelerator="cpu", data_root=None,
             report=lambda **row: self.reports.append(row), check_lease=check, run_fresh=lambda *_: None,
+            check_stopped=check_stopped,
         )  # fmt: skip
         fit_network(network, self.splits, {**self.recipe, "epochs": epochs}, job, runtime)
         return network

@@ -166,6 +166,19 @@ def test_a_checkpoint_for_which_memory_does_not_suffice_stays(
     assert run.checkpoint.read_bytes() == before
 
 
+def test_a_stop_during_an_epoch_keeps_that_epoch(splits: Splits, tmp_path: Path) -> None:
+    def stop() -> None:
+        raise KilledError
+
+    run = Run(splits, tmp_path / "a.ckpt")
+    with pytest.raises(KilledError):
+        run(plain(), check_stopped=stop)
+    state = checkpoints.read_state(run.checkpoint)
+    assert state is not None
+    assert state.epoch == 1
+    assert equal(run(plain()), Run(splits, tmp_path / "b.ckpt")(plain()))
+
+
 def test_nan_ends_with_one_line_and_keeps_the_last_good_checkpoint(splits: Splits, tmp_path: Path) -> None:
     calls = [0]
 

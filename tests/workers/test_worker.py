@@ -21,7 +21,8 @@ from convarium.store.store import Store
 from convarium.workers.lease import LeaseManager
 from convarium.workers.ready_nodes import PlanMonitor
 from convarium.workers.run_file import Run
-from convarium.workers.worker import KILLED_MESSAGE, Worker, run_worker
+from convarium.workers.worker import KILLED_MESSAGE, Worker
+from convarium.workers.worker_process import run_worker
 from store.fake_run import (
     SUBPROCESS_ENVIRONMENT,
     launch_in_processes,
@@ -201,7 +202,7 @@ def test_a_worker_surveys_the_store_seldom_and_still_makes_all(tmp_path: Path, m
 
 def _start_worker_on_host(run: Run, number: int, host_folder: Path) -> "subprocess.Popen[bytes]":
     host_folder.mkdir()
-    code = "import sys; from pathlib import Path; from convarium.workers.worker import run_worker; "
+    code = "import sys; from pathlib import Path; from convarium.workers.worker_process import run_worker; "
     code += "run_worker(Path(sys.argv[1]), int(sys.argv[2]))"
     environment = SUBPROCESS_ENVIRONMENT | {FOLDER_VARIABLE: str(host_folder)}
     return subprocess.Popen([sys.executable, "-c", code, str(run.file), str(number)], env=environment)
@@ -265,6 +266,19 @@ def test_what_is_resumed_equals_what_was_never_stopped(tmp_path: Path) -> None:
     run_plan_silently(make_fake_plan(one), begun.store, launch_in_processes)
     assert read_stored_results(begun.store) == read_stored_results(tmp_path / "whole")
     assert not checkpoint.exists()
+
+
+def test_an_epoch_during_which_the_run_is_stopped_is_kept(tmp_path: Path) -> None:
+    one = make_fake_node("long", epochs=6, seconds=0.5, journal=tmp_path / "journal")
+    begun = _begin(tmp_path / "store", make_fake_plan(one), workers=1)
+    worker = threading.Thread(target=run_worker, args=(begun.file, 0))
+    worker.start()
+    while not (tmp_path / "journal").exists():
+        time.sleep(0.01)
+    begun.stop()
+    worker.join()
+    checkpoint = Store(begun.store).folder_of(one) / "checkpoints" / "state.json"
+    assert json.loads(checkpoint.read_text())["epoch"] == 1
 
 
 def test_a_finished_folder_holds_results_only(tmp_path: Path) -> None:

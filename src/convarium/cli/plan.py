@@ -49,7 +49,8 @@ def main(argv: Sequence[str]) -> int:
 
 def _build_plan_document(request: "PointRequest", fast: bool) -> dict[str, Any]:
     from convarium.cli.dataset_summary import print_dataset_summaries, summarise_datasets
-    from convarium.compose.store_access import count_workers, open_store, print_unreadable
+    from convarium.compose.store_access import open_store, print_unreadable
+    from convarium.compose.worker_counts import count_workers
     from convarium.planning.duration_estimate import summarize_plan
     from convarium.planning.point_coverage import measure_coverages
     from convarium.planning.stage_graph import build_plan

@@ -88,8 +88,9 @@ def run_points(request: "PointRequest", quiet: bool) -> tuple[list[dict[str, Any
     from convarium.cli.below_chance import find_below_chance
     from convarium.cli.dataset_summary import print_dataset_summaries, summarise_datasets
     from convarium.cli.skipped_files import format_skipped_files
-    from convarium.compose.store_access import count_workers, open_store
-    from convarium.planning.host_check import check_host, is_launched_here
+    from convarium.compose.store_access import open_store
+    from convarium.compose.worker_counts import count_devices, count_threads, count_workers
+    from convarium.planning.host_check import check_devices, check_host, is_launched_here
     from convarium.planning.stage_graph import build_plan
     from convarium.store.disk import cache_folder_of
     from convarium.tracking.live_sync import sync_during_run
@@ -97,25 +98,31 @@ def run_points(request: "PointRequest", quiet: bool) -> tuple[list[dict[str, Any
     from convarium.workers.progress import build_progress_display
 
     plan, store = build_plan(request.points), open_store(request.runtime)
-    # Hydra's basic launcher runs its jobs one after another in this process.
-    workers = 1 if "hydra/launcher=basic" in request.launcher_overrides else count_workers(request.runtime)
+    workers = threads = 1
+    devices = count_devices(request.runtime)
     build_backend: Callable[[Run], Backend] = _build_no_backend
     done = store.select_finished(plan.nodes)
     if len(done) < len(plan.nodes):
         # Imports torch, which a run of stored results needn't wait for.
         from convarium.cli.network_validation import validate_networks
-        from convarium.compose.hydra_launcher import build_backend_builder
+        from convarium.compose.hydra_launcher import build_backend_builder, compose_launcher_config
 
+        # Hydra's basic launcher runs its jobs one after another in this process.
+        if "hydra/launcher=basic" not in request.launcher_overrides:
+            workers = count_workers(request.runtime)
         plan = build_plan(validate_networks(request).check_points())
-        build_backend = build_backend_builder(
+        config = compose_launcher_config(
             request.composer.loader, request.launcher_overrides, store.root.resolve(), workers
         )
+        threads = count_threads(request.runtime, workers, config.hydra.launcher)
+        build_backend = build_backend_builder(config)
         if is_launched_here(request.launcher_overrides):
+            check_devices(devices)
             needed = plan.select_needed(done)
             check_host([plan.nodes[signature] for signature in needed], cache_folder_of(store.root))
     print_dataset_summaries(summarise_datasets(request.points))
     with sync_during_run(request.tracking, plan, store, request.sweep):
-        statuses = run_plan(plan, store, build_backend, workers, build_progress_display(quiet))
+        statuses = run_plan(plan, store, build_backend, workers, build_progress_display(quiet), threads, devices)
     for line in [*format_skipped_files(plan, store), *find_below_chance(plan, store)]:
         output.build_console(to_stderr=True).print(line, markup=False)
     runs = [_describe_run(point, plan, store, statuses) for point in plan.points]

@@ -120,8 +120,8 @@ def _describe_running(node: "Node", store: "Store") -> Json | None:
         "signature": node.signature,
         "stage": node.stage,
         "name": node.name,
-        "host": lease_info.host,
-        "pid": lease_info.pid,
+        "host": lease_info.owner.host if lease_info.owner else "",
+        "pid": lease_info.owner.pid if lease_info.owner else 0,
         "seconds": _measure_age_seconds(ResultFolder(folder).work_folder(lease_info.number)),
         # Whether an owner on another host lives can't be seen: the reader judges by its last heartbeat.
         "beat_seconds_ago": _measure_age_seconds(folder / f"lease.{lease_info.number}"),

@@ -32,7 +32,7 @@ OWN_LAUNCHER = f"{LAUNCHER_GROUP}/local"
 
 def run_launched_worker(config: DictConfig) -> None:
     """Be worker `runtime.worker` of the plan in the file `runtime.plan`: the task that launchers are given."""
-    from convarium.workers.worker import run_worker
+    from convarium.workers.worker_process import run_worker
 
     run_worker(Path(config.runtime.plan), int(config.runtime.worker))
 
@@ -56,15 +56,15 @@ def compose_launcher_config(loader: ConfigLoaderImpl, settings: Sequence[str], s
     return config
 
 
-def build_backend_builder(
-    loader: ConfigLoaderImpl, settings: Sequence[str], store: Path, workers: int
-) -> Callable[["Run"], "Backend"]:
+def build_backend_builder(config: DictConfig) -> Callable[["Run"], "Backend"]:
     """Return what makes the backend of a run: what the launcher's `_target_` names, or one of Hydra's launchers in it.
 
+    Args:
+        config: of the launcher, from `compose_launcher_config`.
+
     Raises:
-        UserError: no such launcher or setting, or the target can't be imported.
+        UserError: Hydra knows no such launcher, or it refuses its settings, or the target can't be imported.
     """
-    config = compose_launcher_config(loader, settings, store, workers)
     try:
         target = get_object(config.hydra.launcher._target_)
     except (*CONFIG_ERRORS, ImportError) as error:

@@ -27,10 +27,3 @@ def open_store(runtime: Mapping[str, Any]) -> "Store":
     from convarium.store.store import Store
 
     return Store(Path(runtime["store"]))
-
-
-def count_workers(runtime: Mapping[str, Any]) -> int:
-    """Return how many workers a config's runtime group asks for; null is one a core."""
-    from convarium.host.provenance import count_cores
-
-    return int(runtime["workers"] or count_cores())

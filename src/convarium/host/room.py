@@ -32,22 +32,22 @@ class HostRoom:
     """
 
     def __init__(self, folder: Path | None = None) -> None:
-        folder = folder or _find_host_folder()
+        folder = folder or find_host_folder()
         self.room_file = folder / "convarium-room.lock"
         self.door_file = folder / "convarium-door.lock"
 
     def try_enter(self) -> "RoomPlace | None":
         """Return a shared place, None where the door is shut or somebody is alone in the room."""
-        door = _try_lock(self.door_file, fcntl.LOCK_SH)
+        door = try_lock(self.door_file, fcntl.LOCK_SH)
         if door is None:
             return None
         os.close(door)
-        descriptor = _try_lock(self.room_file, fcntl.LOCK_SH)
+        descriptor = try_lock(self.room_file, fcntl.LOCK_SH)
         return None if descriptor is None else RoomPlace(self, descriptor, is_alone=False)
 
     def try_enter_alone(self) -> "RoomPlace | None":
         """Return the whole room, None where anybody is in it."""
-        descriptor = _try_lock(self.room_file, fcntl.LOCK_EX)
+        descriptor = try_lock(self.room_file, fcntl.LOCK_EX)
         return None if descriptor is None else RoomPlace(self, descriptor, is_alone=True)
 
     def wait_alone(self, is_wanted: Callable[[], bool]) -> "RoomPlace | None":
@@ -61,7 +61,7 @@ class HostRoom:
         Args:
             is_wanted: asked at each look; may raise to end the waiting.
         """
-        door = _try_lock(self.door_file, fcntl.LOCK_EX)
+        door = try_lock(self.door_file, fcntl.LOCK_EX)
         if door is None:
             return None
         try:
@@ -159,7 +159,7 @@ def _call_and_go_on(on_wait: Callable[[], None]) -> bool:
     return True
 
 
-def _find_host_folder() -> Path:
+def find_host_folder() -> Path:
     """Return the folder of the host's files. Not TMPDIR, which a scheduler may set to another one for each job."""
     if configured := os.environ.get(FOLDER_VARIABLE):
         return Path(configured)
@@ -167,7 +167,7 @@ def _find_host_folder() -> Path:
     return shared if os.access(shared, os.W_OK) else Path(gettempdir())
 
 
-def _try_lock(file: Path, kind: int) -> int | None:
+def try_lock(file: Path, kind: int) -> int | None:
     """Return the descriptor of a file that is locked now, None where another process's lock stands against it."""
     while True:
         descriptor = open_shared_file(file)

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convarium.errors import UserError
+from convarium.host.devices import list_gpus
+from convarium.noun_count import format_noun_count
 from convarium.planning.plan import Node
 from convarium.stages.declaration import makes_network
 from convarium.store.signature import canonical_json
@@ -39,6 +41,17 @@ def check_host(nodes: Sequence[Node], cache_folder: Path) -> None:
         raise errors[0]
     for error in errors:
         print(f"convarium: {error}; the run goes on with other data", file=sys.stderr)
+
+
+def check_devices(devices: int) -> None:
+    """Check that this host has as many GPUs as each worker is to have, unless it has none at all.
+
+    Raises:
+        UserError: it has fewer.
+    """
+    gpu_count = len(list_gpus())
+    if 0 < gpu_count < devices:
+        raise UserError(f"runtime.devices={devices}: this host has {format_noun_count(gpu_count, 'GPU')}")
 
 
 def _list_datasets(nodes: Iterable[Node]) -> list[tuple[dict[str, Any], str | None]]:

@@ -47,5 +47,6 @@ def time(config: TimeConfig, parents: tuple[Parent, ...], runtime: Runtime) -> d
 
 def _run_race(paths: list[str], measurement: Mapping[str, Any], runtime: Runtime) -> dict[str, Any]:
     runtime.check_lease()
+    runtime.check_stopped()
     race: dict[str, Any] = runtime.run_fresh("convarium.measurement.latency:race_models", *paths, dict(measurement))
     return race

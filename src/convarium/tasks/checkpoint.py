@@ -130,7 +130,7 @@ class Checkpointer:
         is_settled: bool,
         average: dict[str, Tensor] | None,
     ) -> None:
-        """Take in an epoch's end: look whether the lease still holds, then write the state.
+        """Take in an epoch's end: look whether the lease still holds, write the state, stop where the run is stopped.
 
         Args:
             network: as it is after the epoch, on any device.
@@ -159,6 +159,7 @@ class Checkpointer:
         self.runtime.check_lease()
         save_state(self.job.checkpoint, state)
         self.state = state
+        self.runtime.check_stopped()
 
     def _select_best(
         self, weights: dict[str, Tensor], accuracy: float | None, is_settled: bool

@@ -59,13 +59,21 @@ class NodeStatus:
 
 
 def run_plan(
-    plan: Plan, store: Store, build_backend: Callable[[Run], Backend], workers: int, progress: ProgressDisplay
+    plan: Plan,
+    store: Store,
+    build_backend: Callable[[Run], Backend],
+    workers: int,
+    progress: ProgressDisplay,
+    threads: int = 1,
+    devices: int = 0,
 ) -> dict[str, NodeStatus]:
     """Make every result that the plan's points need and that is not stored; return how each node ended.
 
     Args:
         build_backend: returns what starts the workers of a run.
         workers: how many at most.
+        threads: of each worker.
+        devices: how many GPUs each worker has, where its host has any; 0: none.
 
     Raises:
         UserError: the store can't be written to, a stored result has another config than its signature says, or the
@@ -82,7 +90,7 @@ def run_plan(
     if plan_state.is_finished:
         return _build_statuses(plan, plan_state, "")
     store.prepare()
-    run = Run.begin(plan, store, workers)
+    run = Run.begin(plan, store, workers, threads, devices)
     try:
         controller = Controller(plan, store, monitor, run, build_backend(run), progress)
         progress.begin(plan, store, run, plan_state)
@@ -126,7 +134,8 @@ class Controller:
                 last_settled_count = settled_count
                 settled_count = len(plan_state.done) + len(plan_state.failed)
                 fruitless_ends += len(ended_jobs) - ended_count
-                if settled_count > last_settled_count:
+                # Workers that find no place come to no grief: others have the host's GPUs, and leave them some time.
+                if settled_count > last_settled_count or self.run.count_workers_without_place():
                     fruitless_ends = 0
                 ended_count = len(ended_jobs)
             wanted = self._count_wanted_workers(plan_state)
@@ -140,12 +149,22 @@ class Controller:
         return _build_statuses(self.plan, plan_state, "")
 
     def stop(self) -> None:
-        """End all workers: ask them to leave, have the backend end them, then kill those that are still alive."""
+        """End all workers: ask them to leave, have the backend end them, then kill those that are still alive.
+
+        A worker that somebody started by hand on this host (`convarium work`) gets a moment to give its lease back.
+        """
         self.run.stop()
         self.backend.cancel()
+        self._signal_workers(signal.SIGTERM)
+        end = time.monotonic() + STOP_GRACE_SECONDS
+        while time.monotonic() < end and any(self.run.find_living_workers()):
+            time.sleep(JOB_POLL_SECONDS)
+        self._signal_workers(signal.SIGKILL)
+
+    def _signal_workers(self, number: int) -> None:
         for process in self.run.find_living_workers():
             with suppress(ProcessLookupError):
-                os.kill(process.pid, signal.SIGKILL)
+                os.kill(process.pid, number)
 
     def _wait_and_look(self, plan_state: PlanState, ended_count: int) -> PlanState:
         """Read the plan's state after a rest, or as soon as a job has ended."""
@@ -165,7 +184,7 @@ class Controller:
 
     def _count_wanted_workers(self, plan_state: PlanState) -> int:
         open_count = len(self.plan.select_needed(plan_state.done))
-        return max(1, min(self.run.workers, open_count))
+        return max(1, min(self.run.workers - self.run.count_workers_without_place(), open_count))
 
     def _read_state(self) -> PlanState:
         start = time.monotonic()

@@ -36,16 +36,14 @@ class LeaseInfo:
         state: "alive", "dead" or "released".
         run: id of the run that the owner worked for.
         deaths: how many earlier owners of the same run died.
-        host: host name of the owner.
-        pid: process id of the owner.
+        owner: None where the content can't be read.
     """
 
     number: int
     state: str
     run: str
     deaths: int
-    host: str
-    pid: int
+    owner: Process | None
 
 
 class Lease:
@@ -144,8 +142,7 @@ class LeaseManager:
             state=self._find_state(path, data, content),
             run=content.get("run", ""),
             deaths=content.get("deaths", 0),
-            host=content.get("host", ""),
-            pid=content.get("pid", 0),
+            owner=_parse_owner(content),
         )
 
     def take(self, folder: Path) -> Lease | None:

@@ -10,23 +10,30 @@ from pathlib import Path
 
 from convarium.child_process import build_python_command
 from convarium.config.override import Override
+from convarium.host.devices import list_gpus
 from convarium.workers.backend import Backend, Job
 from convarium.workers.launcher_backend import LauncherBackend
 from convarium.workers.run_file import Run
-from convarium.workers.worker import run_worker
+from convarium.workers.worker_process import run_worker
 
 CANCEL_GRACE_SECONDS = 3.0
 POLL_SECONDS = 0.05
 WORKER_CODE = """
 from pathlib import Path
-from convarium.workers.worker import run_worker
+from convarium.workers.worker_process import run_worker
 run_worker(Path(sys.argv[1]), int(sys.argv[2]))
 """
 
 
 def build_local_backend(run: Run) -> Backend:
-    """Return what starts workers on this host; a single one works in this process, which has imported all it needs."""
-    return LauncherBackend(run, _run_workers_here) if run.workers == 1 else LocalBackend(run)
+    """Return what starts workers on this host.
+
+    A single one works in this process, which has imported all it needs, unless it is to have a GPU: those are chosen
+    before torch is imported.
+    """
+    has_gpus = run.devices > 0 and bool(list_gpus())
+    is_done_here = run.workers == 1 and not has_gpus
+    return LauncherBackend(run, _run_workers_here) if is_done_here else LocalBackend(run)
 
 
 class LocalBackend:

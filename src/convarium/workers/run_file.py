@@ -3,7 +3,7 @@
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,10 +16,15 @@ from convarium.planning.plan import Plan
 from convarium.planning.plan_file import read_plan, write_plan
 from convarium.store import disk
 from convarium.store.store import Store
+from convarium.workers.lease import LeaseManager
 from convarium.workers.wait_notice import WaitNotice
 
 RUN_FOLDER_PATTERN = re.compile(r"[0-9a-f]{16}")
-RUN_SHAPE: disk.JsonShape = {"id": str, "store": str, "plan": str, "workers": int, "controller": dict}
+RUN_SHAPE: disk.JsonShape = {
+    "id": str, "store": str, "plan": str, "workers": int, "threads": int, "devices": int, "controller": dict,
+}  # fmt: skip
+RUN_FILE = "run.json"
+NO_PLACE_PATTERN = "no_place.*"
 
 
 @dataclass(frozen=True)
@@ -31,17 +36,21 @@ class Run:
         store: root folder of the store, absolute.
         plan: file of the plan.
         workers: how many workers the controller launches at most.
-        controller: process that launches them.
+        threads: of each worker; decided once, since results are bit-equal only at equal threads.
+        devices: how many of its host's GPUs each worker has, where there are any; 0: none.
+        controller: process that launches the workers.
     """
 
     id: str
     store: Path
     plan: Path
     workers: int
+    threads: int
+    devices: int
     controller: Process
 
     @staticmethod
-    def begin(plan: Plan, store: Store, workers: int) -> "Run":
+    def begin(plan: Plan, store: Store, workers: int, threads: int = 1, devices: int = 0) -> "Run":
         """Start a run controlled by this process: write the plan and the run's file.
 
         Raises:
@@ -52,7 +61,15 @@ class Run:
             plans_folder = root / "plans"
             disk.make_folder(plans_folder)
             plan_file = write_plan(plan, plans_folder)
-            run = Run(id=uuid4().hex[:16], store=root, plan=plan_file, workers=workers, controller=current_process())
+            run = Run(
+                id=uuid4().hex[:16],
+                store=root,
+                plan=plan_file,
+                workers=workers,
+                threads=threads,
+                devices=devices,
+                controller=current_process(),
+            )
             disk.make_folder(run.folder)
             fields = asdict(run) | {"store": str(run.store), "plan": str(run.plan)}
             disk.write_json(run.file, fields)
@@ -84,7 +101,12 @@ class Run:
     @property
     def file(self) -> Path:
         """The run's file, from which a worker starts."""
-        return self.folder / "run.json"
+        return self.folder / RUN_FILE
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the controller wants its workers to leave, has ended the run, or has itself ended."""
+        return self.is_stopped or _is_controller_dead(self.controller)
 
     @property
     def is_stopped(self) -> bool:
@@ -95,14 +117,6 @@ class Run:
         """Ask the workers to leave."""
         if self.folder.is_dir():
             (self.folder / "stop").touch()
-
-    def register_worker(self, worker_number: int) -> None:
-        """Record this process as worker number `worker_number`."""
-        if self.folder.is_dir():
-            disk.write_json(self.folder / f"worker.{worker_number}.json", asdict(current_process()))
-        # The controller may have removed the run meanwhile; its removal of the folder fails on a file that appears.
-        if not self.file.exists():
-            self.remove()
 
     def record_worker_errors(self, worker_number: int, lines: list[str]) -> None:
         """Write the errors of worker number `worker_number` for the controller, if the disk takes them."""
@@ -120,27 +134,47 @@ class Run:
         """Write the failure of a stage into the run's folder, where its own folder can't be written to."""
         disk.write_json(self.folder / f"failed.{signature}.json", record)
 
-    def build_wait_notice(self, waiter: str) -> WaitNotice:
+    def build_wait_notice(self, waiter: str, print_line: Callable[[str], None] | None = None) -> WaitNotice:
         """Return what says whom or what a waiter, a worker or a stage, waits for."""
-        return WaitNotice(self.folder / f"waiting.{waiter}")
+        return WaitNotice(self.folder / f"waiting.{waiter}", print_line)
 
     def read_wait_notices(self) -> list[str]:
         """Return what is waited for, a line each."""
-        lines: list[str] = []
-        for file in sorted(self.folder.glob("waiting.*")):
+        files = [*sorted(self.folder.glob("waiting.*")), *sorted(self.folder.glob(NO_PLACE_PATTERN))]
+        lines: dict[str, None] = {}
+        for file in files:
             with suppress(OSError):  # the wait may end meanwhile
-                lines.append(file.read_text(encoding="utf-8"))
-        return lines
+                lines[file.read_text(encoding="utf-8")] = None
+        return list(lines)
+
+    def record_no_place(self, worker_number: int, line: str) -> None:
+        """Note that worker number `worker_number` leaves because its host has no place for it, if the disk lets it."""
+        with suppress(OSError):
+            disk.write_bytes(self.folder / f"no_place.{worker_number}", line.encode())
+
+    def forget_no_place(self) -> None:
+        """Note that there are places again."""
+        for file in self.folder.glob(NO_PLACE_PATTERN):
+            file.unlink(missing_ok=True)
+
+    def count_workers_without_place(self) -> int:
+        """Return how many workers have left for want of a place since the last one found one."""
+        return sum(1 for _ in self.folder.glob(NO_PLACE_PATTERN))
+
+    @property
+    def places_folder(self) -> Path:
+        """Folder of the places of all workers, `<host>-<k>` each."""
+        return self.folder / "workers"
 
     def find_living_workers(self) -> Iterator[Process]:
         """Yield the living workers on this host, without those that share the calling process."""
-        for file in self.folder.glob("worker.*.json"):
-            fields = disk.read_json(file)
-            if not fields:
+        leases = LeaseManager(self.id)
+        for folder in disk.list_folder(self.places_folder):
+            lease_info = leases.read(folder)
+            if lease_info is None or lease_info.owner is None or lease_info.state != "alive":
                 continue
-            process = Process(**fields)
-            if is_on_this_host(process) and is_process_alive(process) and process != current_process():
-                yield process
+            if is_on_this_host(lease_info.owner) and lease_info.owner != current_process():
+                yield lease_info.owner
 
     def remove(self) -> None:
         """Remove the run's folder; the plan and the results stay."""
@@ -179,7 +213,7 @@ def read_run_plan(folder: Path, run: Run | None) -> Plan:
         OSError: the plan can't be read.
     """
     if run is None:
-        raise UserError(f"{folder / 'run.json'} is damaged or can't be read")
+        raise UserError(f"{folder / RUN_FILE} is damaged or can't be read")
     # Not run.plan itself: another host may have written it, where the store is mounted at another path.
     return read_plan(folder.parents[1] / "plans" / run.plan.name)
 
@@ -192,7 +226,7 @@ def is_run_folder(folder: Path) -> bool:
 def _list_runs(store: Store) -> Iterator[tuple[Path, Run | None]]:
     """Yield the folder of each run and the run, None where its file can't be read or belongs to another folder."""
     for folder in disk.list_folder(store.root / "runs"):
-        file = folder / "run.json"
+        file = folder / RUN_FILE
         # lexists, since a link that leads nowhere is a damaged run, which must be reported, and not a finished one
         if not is_run_folder(folder) or folder.is_symlink() or not os.path.lexists(file):
             continue

@@ -50,7 +50,7 @@ class StageRun:
     """One attempt of a worker at a node, under a lease that the worker holds.
 
     Attributes:
-        place: the worker's place on its host; None where only a failure is recorded.
+        place: the worker's place in the host's room; None where only a failure is recorded.
     """
 
     node: Node
@@ -200,7 +200,8 @@ class StageRun:
             accelerator=self.node.runtime.get("accelerator", "auto"),
             data_root=self.node.runtime.get("root"),
             report=curves.build_reporter(self.files.curves),
-            check_lease=self._check_not_stopped,
+            check_lease=self._check_lease,
+            check_stopped=self._check_stopped,
             hold_host_alone=self._hold_host_alone,
             run_fresh=build_fresh_runner(self.threads, self.files.log),
             cache_folder=disk.cache_folder_of(self.store.root),
@@ -215,7 +216,8 @@ class StageRun:
 
         def look_while_waiting() -> None:
             notice.update(lambda: f"{self.node.name}: {room.describe_wait()}")
-            self._check_not_stopped()
+            self._check_stopped()
+            self._check_lease()
 
         try:
             with self.place.hold_alone(look_while_waiting):
@@ -224,12 +226,14 @@ class StageRun:
         finally:
             notice.clear()
 
-    def _check_not_stopped(self) -> None:
-        if self.run.is_stopped:
-            raise WorkerStopped
+    def _check_lease(self) -> None:
         self.lease.check()
         with suppress(OSError):
             stage_log.limit_log_size(self.files.log)
+
+    def _check_stopped(self) -> None:
+        if self.run.is_stopped:
+            raise WorkerStopped
 
     def _find_parent(self, signature: str) -> Parent:
         record = self.store.find_record(signature)

@@ -5,14 +5,24 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-NOTICE_SECONDS = 5.0  # shorter waits are not worth a line
+from convarium.store import disk
+
+# Shorter waits are not worth a line. With the sleep of the waiter and of the controller it is said within 5 s.
+NOTICE_SECONDS = 3.0
 
 
 class WaitNotice:
-    """A line of text in a file, written once a wait has lasted NOTICE_SECONDS and removed at its end."""
+    """A line of text in a file, written once a wait has lasted NOTICE_SECONDS and removed at its end.
 
-    def __init__(self, file: Path) -> None:
+    A wait begins when the notice is built, and anew whenever it is cleared.
+
+    Args:
+        print_line: also called with the line, by a worker that has a terminal of its own.
+    """
+
+    def __init__(self, file: Path, print_line: Callable[[str], None] | None = None) -> None:
         self._file = file
+        self._print_line = print_line
         self._start = time.monotonic()
         self._is_written = False
 
@@ -20,11 +30,16 @@ class WaitNotice:
         """Write what `describe` returns, if the wait is long enough by now and nothing was written yet."""
         if not self._is_written and time.monotonic() - self._start >= NOTICE_SECONDS:
             self._is_written = True
+            line = describe()
+            if self._print_line is not None:
+                self._print_line(line)
             with suppress(OSError):
-                self._file.write_text(describe(), encoding="utf-8")
+                disk.write_bytes(self._file, line.encode())
 
     def clear(self) -> None:
         """Remove the line: the wait is over."""
+        self._start = time.monotonic()
         if self._is_written:
+            self._is_written = False
             with suppress(OSError):
                 self._file.unlink()

@@ -2,73 +2,41 @@
 
 import os
 import random
-import signal
-import threading
 import time
-import traceback
-from functools import lru_cache
-from pathlib import Path
 
-from convarium.child_process import complete_import_path
-from convarium.errors import UserError
-from convarium.host.process import Process, current_process, is_on_this_host, is_process_alive
-from convarium.host.provenance import count_cores
+from convarium.host.process import current_process, is_on_this_host
 from convarium.host.room import HostRoom, RoomPlace
 from convarium.planning.plan import Node
 from convarium.planning.plan_file import read_plan_without_points
-from convarium.robust_streams import install_robust_streams
 from convarium.store import disk
 from convarium.store.result_folder import RECORD_FILE
 from convarium.store.store import Store
-from convarium.workers.lease import LeaseInfo, LeaseManager
+from convarium.workers.lease import LEASE_TIMEOUT_SECONDS, LeaseInfo, LeaseManager
 from convarium.workers.node_queue import NodeQueue
 from convarium.workers.run_file import Run
-from convarium.workers.run_stage import FailureNotRecorded, StageRun, WorkerStopped, format_error_line
+from convarium.workers.run_stage import StageRun
+from convarium.workers.wait_notice import WaitNotice
 
 MIN_SLEEP_SECONDS, MAX_SLEEP_SECONDS = 0.1, 1.0
-CONTROLLER_POLL_SECONDS = 0.5
 # A node that was running at two deaths may have run out of memory next to others: it gets one try with no other node.
 DEATHS_UNTIL_ALONE, DEATHS_UNTIL_FAILED = 2, 3
 KILLED_MESSAGE = f"its worker was killed {DEATHS_UNTIL_FAILED} times: out of memory?"
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
-def run_worker(run_file: Path, worker_number: int) -> list[str]:
-    """Work for the run in `run_file` as worker number `worker_number`; return a line for each failure met.
-
-    Exceptions become such lines as well: the controller relies on the store, not on what its launcher hands on. Unless
-    it runs in the controller's own process, a worker dies with its controller.
-    """
-    failures: list[str] = []
-    try:
-        run = Run.read(run_file)
-    except UserError as error:
-        return [str(error)]
-    try:
-        if run.controller != current_process():
-            install_robust_streams()
-            complete_import_path()
-            _exit_with_controller(run.controller)
-            _ignore_interrupts()
-            run.register_worker(worker_number)
-        Worker(run, failures, worker_number).run_ready_nodes()
-    except (WorkerStopped, KeyboardInterrupt):
-        failures.append("stopped")
-    except Exception as error:
-        if not isinstance(error, UserError | FailureNotRecorded):
-            traceback.print_exc()
-        failures.append(format_error_line(error))
-        run.record_worker_errors(worker_number, failures)
-    return failures
-
-
 class Worker:
-    """A worker of one run; it adds a line to `failures` for each node that fails in its hands."""
+    """A worker of one run; it adds a line to `failures` for each node that fails in its hands.
 
-    def __init__(self, run: Run, failures: list[str], number: int = 0) -> None:
+    Args:
+        number: its backend's, by which workers divide the order of nodes among themselves.
+        wait_notice: says whom it waits for.
+    """
+
+    def __init__(self, run: Run, failures: list[str], number: int = 0, wait_notice: WaitNotice | None = None) -> None:
         self.run = run
         self.failures = failures
-        self.number = number
+        self.wait_notice = wait_notice or run.build_wait_notice(f"worker-{number}")
+        self._wait_reason = ""
         self.store = Store(run.store)
         self.plan = read_plan_without_points(run.plan)
         self.leases = LeaseManager(run.id)
@@ -84,14 +52,24 @@ class Worker:
             OSError: the store's disk is full or read-only.
         """
         self._set_thread_variables()
+        try:
+            self._work_until_finished()
+        finally:
+            self.wait_notice.clear()
+
+    def _work_until_finished(self) -> None:
         sleep_seconds = MIN_SLEEP_SECONDS
         while not self.run.is_stopped:
             has_progress = self.queue.survey_if_due()
             if self.queue.is_finished:
                 return
             if self._run_next_node() or has_progress:
+                self.wait_notice.clear()
+                self._wait_reason = ""
                 sleep_seconds = MIN_SLEEP_SECONDS
             else:
+                if self._wait_reason:
+                    self.wait_notice.update(lambda: self._wait_reason)
                 time.sleep(random.uniform(0.5, 1.0) * sleep_seconds)
                 sleep_seconds = min(2 * sleep_seconds, MAX_SLEEP_SECONDS)
 
@@ -99,7 +77,8 @@ class Worker:
         """Run the first node that this worker can take; return whether there was one."""
         while (node := self.queue.pop()) is not None:
             lease_info = self.leases.read(self.store.folder_of(node))
-            if _is_running(lease_info):
+            if lease_info is not None and lease_info.state == "alive":
+                self._wait_reason = _describe_wait(node, lease_info)
                 continue
             if self._is_exclusive(node, lease_info):
                 place = self.room.try_enter_alone()
@@ -110,6 +89,7 @@ class Worker:
             place = self._enter_room()
             if place is None:  # somebody waits for this host to be quiet
                 self.queue.put_back(node)
+                self._wait_reason = f"waits until what has to run alone on {current_process().host} has run"
                 return False
             try:
                 if self._run_in_place(node, place):
@@ -129,16 +109,15 @@ class Worker:
         """Wait for this host to be quiet, where only nodes that need it are left; return whether one was run."""
         if not self.queue.deferred:
             return False
-        notice = self.run.build_wait_notice(f"worker-{self.number}")
 
         def is_wanted() -> bool:
-            notice.update(lambda: f"{self.queue.deferred[0].name}: {self.room.describe_wait()}")
+            self.wait_notice.update(lambda: f"{self.queue.deferred[0].name}: {self.room.describe_wait()}")
             return not self.run.is_stopped and any(map(self._is_free, self.queue.deferred))
 
         try:
             place = self.room.wait_alone(is_wanted)
         finally:
-            notice.clear()
+            self.wait_notice.clear()
         if place is None:
             return False
         return self._run_alone(self.queue.take_all(lambda node: True), place)
@@ -170,7 +149,7 @@ class Worker:
             return True
         if lease is None:
             return False
-        self._run_leased(StageRun(node, lease, self.store, self.run, self._count_threads(node), place))
+        self._run_leased(StageRun(node, lease, self.store, self.run, self.run.threads, place))
         return True
 
     def _record_unusable_folder(self, node: Node, error: OSError) -> None:
@@ -221,36 +200,22 @@ class Worker:
             self.queue.mark_done(node)
             self.queue.add_children(node)
 
-    def _count_threads(self, node: Node) -> int:
-        return int(node.runtime.get("threads") or max(1, count_cores() // self.run.workers))
-
     def _set_thread_variables(self) -> None:
-        # OpenMP, MKL and OpenBLAS read these when they are loaded: they are set before a stage first imports torch, to
-        # the largest number of threads that any node may use.
-        thread_counts = [self._count_threads(node) for node in self.plan.nodes.values()]
+        # OpenMP, MKL and OpenBLAS read these when they are loaded: they are set before a stage first imports torch.
         for variable in THREAD_VARIABLES:
-            os.environ[variable] = str(max(thread_counts, default=1))
+            os.environ[variable] = str(self.run.threads)
+
+
+def _describe_wait(node: Node, lease_info: LeaseInfo) -> str:
+    """Return whom a worker waits for that can't have a node, in words."""
+    owner = lease_info.owner
+    if owner is None:
+        return f"waits for another user's process, which makes {node.stage} {node.name}"
+    line = f"waits for {owner.host} process {owner.pid}, which makes {node.stage} {node.name}"
+    if not is_on_this_host(owner):
+        line += f" (taken over when nothing was heard of it for {LEASE_TIMEOUT_SECONDS:.0f} s)"
+    return line
 
 
 def _is_running(lease_info: LeaseInfo | None) -> bool:
     return lease_info is not None and lease_info.state == "alive"
-
-
-@lru_cache  # a launcher may use one process for several workers in turn: one thread watches for all of them
-def _exit_with_controller(controller: Process) -> None:
-    """End this process as soon as its controller has ended; its leases then count as those of a dead owner."""
-    if is_on_this_host(controller):
-        threading.Thread(target=_watch_controller, args=(controller,), daemon=True, name="watch the controller").start()
-
-
-def _ignore_interrupts() -> None:
-    # Ctrl-C reaches all processes of a terminal, and a stage that heard it before the controller has stopped the run
-    # could count as failed. Python sets signal handlers in the main thread only.
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def _watch_controller(controller: Process) -> None:
-    while is_process_alive(controller):
-        time.sleep(CONTROLLER_POLL_SECONDS)
-    os._exit(1)  # sys.exit() would end this thread only

@@ -1,0 +1,29 @@
+"""How many workers a config's runtime group asks for, and what each gets of its host."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from convarium.host.devices import count_task_cores, list_gpus
+
+
+def count_workers(runtime: Mapping[str, Any]) -> int:
+    """Return how many workers a config's runtime group asks for; null is all that can have GPUs, else one a core."""
+    if runtime["workers"]:
+        return int(runtime["workers"])
+    devices = count_devices(runtime)
+    workers_with_gpus = len(list_gpus()) // devices if devices else 0
+    return workers_with_gpus or count_task_cores()
+
+
+def count_devices(runtime: Mapping[str, Any]) -> int:
+    """Return how many GPUs each worker is to have where there are any; 0 where the accelerator is none."""
+    return int(runtime["devices"]) if runtime["accelerator"] in ("auto", "gpu") else 0
+
+
+def count_threads(runtime: Mapping[str, Any], workers: int, launcher: Mapping[str, Any]) -> int:
+    """Return how many threads each worker has: as typed, as a scheduler's launcher asks for a task, or a fair share.
+
+    Args:
+        launcher: the composed group `hydra/launcher`.
+    """
+    return int(runtime["threads"] or launcher.get("cpus_per_task") or max(1, count_task_cores() // workers))

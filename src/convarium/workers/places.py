@@ -1,0 +1,123 @@
+"""Places: who works for a run and where. Each is a lease in the run's folder, with GPUs that its worker has alone.
+
+The places of a run are `workers/<host>-<k>`. A worker takes the lowest k that is free, so that whoever comes to the run
+can count who works there. The GPUs are locked on the host as well, so that workers of other runs pass them over; the
+kernel releases those of a killed process.
+"""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+from convarium.errors import UserError
+from convarium.host.devices import Gpu, list_gpus, select_gpus
+from convarium.host.process import current_process
+from convarium.host.room import find_host_folder, try_lock
+from convarium.noun_count import format_noun_count
+from convarium.workers.lease import Lease, LeaseManager
+from convarium.workers.run_file import Run
+
+
+@dataclass(frozen=True)
+class WorkerPlace:
+    """A place that this process holds.
+
+    Attributes:
+        number: the k of `workers/<host>-<k>`.
+        gpus: those that go with it; none where the run wants none, or the host has none.
+        lease: of the place.
+        locks: descriptors of the GPUs' lock files.
+    """
+
+    number: int
+    gpus: tuple[Gpu, ...]
+    lease: Lease
+    locks: tuple[int, ...]
+
+    @property
+    def name(self) -> str:
+        """Return `<host>-<k>`, which no other living worker of the run has."""
+        return self.lease.folder.name
+
+    def leave(self) -> None:
+        """Give the place and its GPUs back."""
+        for lock in self.locks:
+            os.close(lock)
+        self.lease.release()
+
+
+def take_place(run: Run) -> WorkerPlace | None:
+    """Take a place for this process and select its GPUs; None where other workers have all GPUs of this host.
+
+    Call it before torch is imported.
+
+    Raises:
+        UserError: the run is over.
+    """
+    gpus = list_gpus() if run.devices else ()
+    locked = list(_lock_free_gpus(gpus, run.devices))
+    locks = tuple(lock for _, lock in locked)
+    if gpus and len(locked) < run.devices:
+        _close_all(locks)
+        return None
+    try:
+        number, lease = _take_lowest_number(run)
+    except BaseException:
+        _close_all(locks)
+        raise
+    place = WorkerPlace(number, tuple(gpu for gpu, _ in locked), lease, locks)
+    if place.gpus:
+        select_gpus(place.gpus)
+    return place
+
+
+def describe_taken_places(run: Run) -> str:
+    """Return in words why there is no place for a further worker on this host."""
+    gpus = format_noun_count(len(list_gpus()), "GPU")
+    each = f", and a worker has {run.devices}" if run.devices > 1 else ""
+    return f"no GPU is free on {current_process().host}: other workers have its {gpus}{each}"
+
+
+def _lock_free_gpus(gpus: tuple[Gpu, ...], wanted_count: int) -> Iterator[tuple[Gpu, int]]:
+    """Yield free GPUs with the descriptors of their locks, as many as are wanted or there are."""
+    locked_count = 0
+    for gpu in gpus:
+        if locked_count == wanted_count:
+            return
+        lock = try_lock(find_host_folder() / f"convarium-gpu-{gpu.uuid}.lock", fcntl.LOCK_EX)
+        if lock is not None:
+            locked_count += 1
+            yield gpu, lock
+
+
+def _take_lowest_number(run: Run) -> tuple[int, Lease]:
+    """Take the lease of the free place with the lowest number; return both."""
+    leases = LeaseManager(run.id)
+    for number in count():
+        folder = run.places_folder / f"{current_process().host}-{number}"
+        _make_place_folder(folder, run)
+        lease = leases.take(folder)
+        if not run.file.exists():
+            if lease is not None:
+                lease.release()
+            run.remove()  # once more: what was written here since its folder was removed would stay
+            raise UserError(f"{run.file}: the run is over")
+        if lease is not None:
+            return number, lease
+    raise AssertionError("there is always a next number")
+
+
+def _make_place_folder(folder: Path, run: Run) -> None:
+    try:
+        run.places_folder.mkdir(exist_ok=True)  # not its parents: a run that is over must not get its folder back
+        folder.mkdir(exist_ok=True)
+    except FileNotFoundError:
+        raise UserError(f"{run.file}: the run is over") from None
+
+
+def _close_all(descriptors: tuple[int, ...]) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)
