@@ -5,9 +5,8 @@ from pathlib import Path
 from catalogue_page import page as catalogue
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
-from options_page import page as options
+from options_page import build_pages
 
-GENERATED = {"options.md": options, "catalogue.md": catalogue}
 GUIDES = ("images", "adopt", "inspect", "compare", "tracking", "export", "keep", "method", "extend")
 
 
@@ -30,8 +29,8 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the generated pages."""
-    for name, made in GENERATED.items():
-        files.append(File.generated(config, name, content=made()))
+    for name, text in {**build_pages(), "catalogue.md": catalogue()}.items():
+        files.append(File.generated(config, name, content=text))
     return files
 
 

@@ -6,8 +6,13 @@ from typing import NoReturn
 
 from convarium.config.override import Override
 from convarium.config.paths import parse_path
-from convarium.config.search_path import list_config_groups, list_group_options
+from convarium.config.search_path import list_config_groups
 from convarium.errors import UserError
+
+OPTIONS_HELP = """
+  convarium options                        what each group chooses
+  convarium options compression            its options
+  convarium options compression/magnitude  their keys: default, range and meaning"""
 
 
 class CommandParser(ArgumentParser):
@@ -27,10 +32,9 @@ class CommandParser(ArgumentParser):
             self.add_argument("-m", "--multirun", action="store_true", help="accepted and ignored: a comma sweeps")
 
     def format_help(self) -> str:
-        """Return the help; of a command that takes points also the options of every group."""
+        """Return the help; of a command that takes points also where groups and their options are listed."""
         if self.takes_points:
-            lines = [f"  {name}: {', '.join(list_group_options(name))}" for name in list_config_groups()]
-            self.epilog = "\n".join(["groups:", *lines])
+            self.epilog = f"groups: {', '.join(list_config_groups())}; beside them seed and sweep\n{OPTIONS_HELP}"
         return super().format_help()
 
     def list_options(self) -> list[str]:
