@@ -5,7 +5,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ GROUP_PURPOSES = {
 }
 SCHEMA: Mapping[str, type] = {**CLOSED_GROUPS, "architecture": ArchitectureConfig, "dataset": DatasetConfig}
 FIXED_KEYS = ("defaults", "method", "version", "phases", "name", "source")
+GLOBAL_PACKAGE = "_global_"
 PACKAGE_LINE = re.compile(r"^# @package ([\w.]+)\s*$", re.MULTILINE)
 KEY_LINE = re.compile(r"^( *)([A-Za-z]\w*):(?:.*?\s#\s+(.*))?")
 
@@ -87,14 +88,15 @@ def describe_option(group: str, name: str) -> OptionDescription:
     if path is None:
         raise UserError(f"{group}={name}: no such {group}")
     values, comments = _read_with_terms(path)
-    schema = SCHEMA.get(group)
-    closed_rules = derive_field_rules(schema) if schema else {}
-    values |= {key: value for key, value in _list_schema_defaults(schema).items() if key not in values}
+    closed_rules = derive_field_rules(SCHEMA[group]) if group in SCHEMA else {}
     package = PACKAGE_LINE.search(read_config_text(path))
+    prefix = package[1] if package else group
+    if prefix == GLOBAL_PACKAGE:  # as of compression=none, which only empties its group
+        values, prefix = {}, group
     return OptionDescription(
         name=name,
         path=path,
-        prefix=package[1] if package else group,
+        prefix=prefix,
         head=read_head(path),
         keys=tuple(_describe_keys(values, comments, closed_rules, "")),
         notes=tuple(_list_notes(values)),
@@ -154,17 +156,6 @@ def _describe_keys(
         rule = closed_rules.get(key) or parse_knob_rule(default, checks.get(key), name)
         comment = _drop_choices(comments.get(name, ""), rule)
         yield KeyDescription(name, _format_default(default), str(rule) or "any", comment)
-
-
-def _list_schema_defaults(schema: type | None) -> dict[str, Any]:
-    """Return the defaults of the keys that a file of a closed group may leave out; `???` where it may not."""
-    defaults: dict[str, Any] = {}
-    for field in fields(schema) if schema else ():
-        if field.default_factory is not MISSING:
-            defaults[field.name] = field.default_factory()
-        else:
-            defaults[field.name] = MUST_BE_SET if field.default is MISSING else field.default
-    return defaults
 
 
 def _format_default(default: Any) -> str | None:
