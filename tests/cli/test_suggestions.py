@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from convarium.cli.commands import COMMANDS
-from convarium.comparison.result import METRICS
+from convarium.comparison.metric_names import METRICS
 from convarium.compose.points import compose_points
 from convarium.config import suggestions
 from convarium.config.search_path import list_config_groups, list_group_options

@@ -23,7 +23,7 @@ Each command has its own --help. A comma sweeps; sweep=NAME is a saved command l
   convarium run compression=none,pruning/magnitude compression.magnitude.sparsity=0.8,0.9 seed=0,1,2
   convarium compare sweep=demo
 
-Completion: eval "$(convarium --completion bash)"
+Completion: eval "$(convarium --completion bash)", or zsh
 """
 
 
@@ -85,12 +85,13 @@ def _dispatch_command(arguments: list[str]) -> int:
 
 
 def _print_completion(option: str, text: str = "") -> int:
-    from convarium.cli.completion import BASH_SCRIPT, complete_line
+    from convarium.cli.completion import complete_line
+    from convarium.cli.completion_scripts import SCRIPTS
 
-    if option == "--completion" and text != "bash":
-        raise UserError("--completion: only bash is built (zsh: bashcompinit); write --completion bash")
+    if option == "--completion" and text not in SCRIPTS:
+        raise UserError(f"--completion {text}: write --completion bash or --completion zsh")
     if option == "--completion":
-        print(BASH_SCRIPT, end="")
+        print(SCRIPTS[text], end="")
     else:
         for word in complete_line(text):
             print(word)

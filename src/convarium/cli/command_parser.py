@@ -1,7 +1,7 @@
 """Parsing of a sub-command's own options and of its overrides."""
 
 import re
-from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from argparse import Action, ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -48,6 +48,10 @@ class CommandParser(ArgumentParser):
     def list_options(self) -> list[str]:
         """Return the long options, as the help lists them."""
         return [name for action in self._actions for name in action.option_strings if name.startswith("--")]
+
+    def find_action(self, option: str) -> Action | None:
+        """Return what an option such as `--format` or `-o` does, None where the command has no such option."""
+        return next((action for action in self._actions if option in action.option_strings), None)
 
     def error(self, message: str) -> NoReturn:
         """Raise UserError instead of printing the usage."""

@@ -60,7 +60,7 @@ def _refuse_unknown_keys(
             continue
         all_keys = figures.union(*map(configs.flatten_config, records))
         if not records:  # nothing is stored to ask: what a result could have
-            from convarium.comparison.result import METRICS
+            from convarium.comparison.metric_names import METRICS
 
             if key.partition(".")[0] in POINT_KEYS or key in METRICS:
                 continue

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from convarium.comparison import audit, timings
+from convarium.comparison.metric_names import HIGHER_IS_BETTER, METRICS, TEST_METRICS
 from convarium.comparison.pareto import SELECTION_METRICS
-from convarium.comparison.result import HIGHER_IS_BETTER, METRICS, TEST_METRICS
 from convarium.config.conditions import Condition, parse_condition
 from convarium.config.messages import suggest_nearest
 from convarium.config.suggestions import suggest_metric
