@@ -77,35 +77,24 @@ def test_what_a_method_s_file_says_to_hydra_is_not_a_knob() -> None:
 
 @pytest.mark.parametrize("command", ["show", "diff", "export"])
 def test_signatures_of_the_store_are_offered_where_one_is_due(command: str, here: Path) -> None:
-    for folder in (
-        "outputs/store/train/net-0123456789ab",
-        "outputs/store/measure/net-0a23456789ab",
-        "s/adopt/x-" + "f" * 12,
-    ):
-        (here / folder).mkdir(parents=True)
+    for name in ("outputs/store/train/n-0123456789ab", "outputs/store/train/n-0a23456789ab", "s/adopt/x-ffffffffffff"):
+        (here / name).mkdir(parents=True)
     assert complete_line(f"convarium {command} ") == ["0123456789ab ", "0a23456789ab "]
     assert complete_line(f"convarium {command} 01") == ["0123456789ab "]
     assert complete_line(f"convarium {command} runtime.store=s ") == ["ffffffffffff "]
-    assert complete_line("convarium run runtime.store=s architecture.weights=") == [
-        "architecture.weights=ffffffffffff "
-    ]
+    line = "convarium run runtime.store=s architecture.weights="
+    assert complete_line(line) == ["architecture.weights=ffffffffffff "]
 
 
 def test_completion_loads_nothing_heavy() -> None:
-    lines = (
-        "convarium run recipe.optimizer=",
-        "convarium compare --best a",
-        "convarium ls --stage m",
-        "convarium show ",
-    )
-    program = "\n".join(
-        [
-            "import sys",
-            "from convarium.cli.completion import complete_line",
-            f"for line in {lines!r}: complete_line(line)",
-            "print(sorted({'torch', 'numpy', 'pandas', 'mlflow', 'hydra', 'omegaconf', 'yaml'} & {*sys.modules}))",
-        ]
-    )
+    lines = ("convarium run recipe.optimizer=", "convarium compare --best a", "convarium ls --stage m", "convarium ")
+    program = f"""
+import sys
+from convarium.cli.completion import complete_line
+for line in {lines}:
+    complete_line(line)
+print(sorted({{'torch', 'numpy', 'pandas', 'mlflow', 'hydra', 'omegaconf', 'yaml'}} & {{*sys.modules}}))
+"""
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.stdout == "[]\n", done.stderr
 
@@ -198,7 +187,7 @@ def zsh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Zsh]:
         ("convarium run comp", "compression=X"),
         ("convarium run compression=pruning/mag", "compression=pruning/magnitude X"),
         ("convarium run compression=mag", "compression=pruning/magnitude X"),
-        ("convarium run 'compression=[mag", "compression=[pruning/magnitudeX"),
+        ("convarium run compression=[mag", "compression=[pruning/magnitudeX"),
         ("convarium run compression=none,kme", "compression=none,quantization/kmeans X"),
         ("convarium run recipe.optimizer=ad", "recipe.optimizer=adamw X"),
         ("convarium run compression=[magnitude,kmeans] compression.magnitude.sp", "compression.magnitude.sparsity=X"),
