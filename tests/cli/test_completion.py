@@ -187,7 +187,7 @@ def zsh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Zsh]:
         ("convarium run comp", "compression=X"),
         ("convarium run compression=pruning/mag", "compression=pruning/magnitude X"),
         ("convarium run compression=mag", "compression=pruning/magnitude X"),
-        ("convarium run compression=[mag", "compression=[pruning/magnitudeX"),
+        ("convarium run 'compression=[mag", "compression=[pruning/magnitudeX"),
         ("convarium run compression=none,kme", "compression=none,quantization/kmeans X"),
         ("convarium run recipe.optimizer=ad", "recipe.optimizer=adamw X"),
         ("convarium run compression=[magnitude,kmeans] compression.magnitude.sp", "compression.magnitude.sparsity=X"),

@@ -31,7 +31,8 @@ class Zsh:
     def complete(self, typed: str) -> list[str]:
         """Return the words of a line after Tab, an X where the next key would stand."""
         # ^A and ^E lead to the ends of the line; the draft is renamed so that nobody reads half of it.
-        keys = f"{typed}\tX\x01noglob printf '%s\\n' \x05 >draft.txt; mv draft.txt {self._words.name}\n"
+        quote = "'" * (typed.count("'") % 2)
+        keys = f"{typed}\tX{quote}\x01noglob printf '%s\\n' \x05 >draft.txt; mv draft.txt {self._words.name}\n"
         os.write(self._terminal, keys.encode())
         end = time.monotonic() + TIMEOUT_S
         while time.monotonic() < end and not self._words.exists():
