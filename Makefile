@@ -1,4 +1,4 @@
-.PHONY: demo test nightly lint bench docs install browser postgresql nncodec
+.PHONY: demo test nightly lint bench docs install browser postgresql zsh nncodec
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -10,7 +10,7 @@ demo: .venv/installed
 	$(BIN)/convarium run sweep=demo
 	$(BIN)/convarium compare sweep=demo
 
-test: .venv/installed browser postgresql
+test: .venv/installed browser postgresql zsh
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
@@ -40,6 +40,12 @@ postgresql:
 	@command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || $(DEBIAN) postgresql >/dev/null 2>&1 \
 	|| { timeout 120 $(ROOT) apt-get -qq update && $(DEBIAN) postgresql; } >/dev/null 2>&1 \
 	|| echo "no PostgreSQL could be installed: the tests that write to one are skipped"
+
+# What the tests of completion type into; where it can't be installed they are skipped.
+zsh:
+	@command -v zsh >/dev/null || $(DEBIAN) zsh >/dev/null 2>&1 \
+	|| { timeout 120 $(ROOT) apt-get -qq update && $(DEBIAN) zsh; } >/dev/null 2>&1 \
+	|| echo "no zsh could be installed: the tests that complete in it are skipped"
 
 .venv/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Convarium needs Python 3.11 or newer: apt-get install python3"; exit 2; }

@@ -9,7 +9,7 @@ from convarium.cli import main
 
 MISTAKES = {
     "unknown group": (["archtecture=lenet5"], "archtecture=lenet5: no such group or key (did you mean architecture?)"),
-    "unknown option": (["architecture=resnet21"], "architecture=resnet21: no such architecture (did you mean"),
+    "unknown option": (["architecture=resnet21"], "no such architecture (did you mean cross_layer/resnet20?)"),
     "a network of timm": (
         ["architecture=resnet26t"],
         "architecture=resnet26t: no such architecture; did you mean architecture=timm architecture.name=resnet26t?",

@@ -141,7 +141,10 @@ def test_a_store_that_is_not_there_is_one_line(command: str, place: str, nodes: 
     Path("project/train/train-202611281530").mkdir(parents=True)
     code, out, error = call(command, f"runtime.store={place}")
     assert (code, out) == (2, "")
-    assert error == f"convarium: {place.rstrip('/')} is not a store: it has no store.json\n"
+    reason = "it has no store.json"
+    if place.startswith("nowhere") and command != "gc":
+        reason = "nothing is there yet; a first result: convarium run compression=none,magnitude"
+    assert error == f"convarium: {place.rstrip('/')} is not a store: {reason}\n"
     assert not Path("nowhere").exists()
 
 

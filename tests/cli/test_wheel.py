@@ -22,5 +22,8 @@ def test_an_installed_wheel_finds_its_own_conf_and_sweeps(tmp_path: Path) -> Non
     environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
     done = subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True, text=True)
     assert json.loads(done.stdout)["points"] > 0
+    command = [sys.executable, "-m", "convarium", "options", "compression/magnitude"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True, text=True)
+    assert "share of weights removed from each site" in done.stdout
     assert (tmp_path / "site/convarium/conf/convarium.yaml").is_file()
     assert (tmp_path / "site/convarium/sweeps").is_dir()

@@ -10,7 +10,8 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from convarium.comparison.result import TIMED_METRICS, NetworkResult, Provenance
+from convarium.comparison.metric_names import TIMED_METRICS
+from convarium.comparison.result import NetworkResult, Provenance
 from convarium.store.signature import canonical_json
 
 IMAGES = 400

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from convarium.comparison.comparison_document import compare_results
-from convarium.comparison.result import IMAGE_METRICS, METRICS, RefusedPoint
+from convarium.comparison.metric_names import IMAGE_METRICS, METRICS
+from convarium.comparison.result import RefusedPoint
 
 
 def test_seeds_of_one_config_are_one_row_and_the_document_is_json(result, magnitude):

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,7 @@ from convarium.config import search_path
 
 ROOT = Path(__file__).parents[2]
 Read = Callable[[str], str]
+MOST_PIXELS = 30_000  # of a page of options
 
 
 class Text(HTMLParser):
@@ -63,11 +65,15 @@ def test_every_page_is_there_and_nothing_is_fetched(site: Path) -> None:
         assert not re.search(r"<(?:script|link|img)[^>]*(?:src|href)=\"(?:https?:)?//", text), name
 
 
-def test_the_options_are_all_there_with_default_rule_and_words(read: Read) -> None:
-    page = read("options.html")
+def test_the_options_are_all_there_with_default_rule_and_words(site: Path, read: Read) -> None:
+    pages = {path.stem: read(f"options/{path.name}") for path in (site / "options").glob("*.html")}
     for group in search_path.list_config_groups():
+        texts = [text for name, text in pages.items() if name.startswith(group)]
         for name in search_path.list_config_names(search_path.find_builtin_folder("conf") / group):
-            assert f" {name} " in page, f"{group}={name}"
+            assert any(f" {name} " in text for text in texts), f"{group}={name}"
+    index = (site / "options.html").read_text(encoding="utf-8")
+    assert all(f'href="options/{name}.html"' in index for name in pages)
+    page = " ".join(pages.values())
     assert "weight_pruning" not in page  # a base is no option
     assert "| sparsity | 0.9 | float from 0 to 1 | share of weights removed from each site |" in page
     assert "| initialisation | linear | one of linear, density, random | of the centroids:" in page
@@ -89,3 +95,32 @@ def test_the_catalogue_has_every_row_and_no_verdict_that_was_not_made(read: Read
     assert "torchvision, BSD-3-Clause" in page
     assert page.count("not built") > 190
     assert "| convarium inspect SIGNATURE --deconvnet FILE.png |" in page
+
+
+def test_every_page_opens_from_the_disk_without_a_script_error(site: Path, chromium: Any) -> None:
+    chromium.get_log("browser")
+    for path in site.rglob("*.html"):
+        if path.name == "404.html":  # of a server
+            continue
+        chromium.get(path.as_uri())
+        assert chromium.get_log("browser") == [], path
+        if path.parent.name == "options":
+            assert chromium.execute_script("return document.documentElement.scrollHeight") < MOST_PIXELS, path
+
+
+@pytest.mark.parametrize("page", ["index.html", "how-to/keep.html"])
+def test_the_search_works_from_the_disk(page: str, site: Path, chromium: Any) -> None:
+    from selenium.webdriver.support.wait import WebDriverWait
+
+    chromium.get((site / page).as_uri())
+    chromium.execute_script("document.querySelector('[data-bs-target=\"#mkdocs_search_modal\"]').click()")
+    field = chromium.find_element("id", "mkdocs-search-query")
+    WebDriverWait(chromium, 30).until(lambda _: field.is_displayed())
+    field.send_keys("magnitude.sparsity")
+    found = WebDriverWait(chromium, 30).until(
+        lambda browser: browser.find_elements("css selector", "#mkdocs-search-results a")
+    )
+    places = [link.get_attribute("href") for link in found]
+    assert places[0] == f"{site.as_uri()}/options/compression.html#pruningmagnitude"
+    chromium.get(places[0])
+    assert "compression" in chromium.title

@@ -11,6 +11,7 @@ from convarium.errors import StageFailed, UserError, is_interrupt
 from convarium.robust_streams import use_robust_streams
 
 MAX_ERROR_LINE_CHARS, MAX_REASON_CHARS = 3000, 500
+HELP_WORDS = ("-h", "--help", "help")
 HELP = f"""Convarium trains, compresses and fairly compares convolutional networks.
 
 usage: convarium COMMAND [key=value …] [options]
@@ -22,7 +23,7 @@ Each command has its own --help. A comma sweeps; sweep=NAME is a saved command l
   convarium run compression=none,pruning/magnitude compression.magnitude.sparsity=0.8,0.9 seed=0,1,2
   convarium compare sweep=demo
 
-Completion: eval "$(convarium --completion bash)"
+Completion: eval "$(convarium --completion bash)", or zsh
 """
 
 
@@ -59,7 +60,10 @@ def _run_command(arguments: list[str]) -> tuple[int, str]:
 
 
 def _dispatch_command(arguments: list[str]) -> int:
-    if not arguments or arguments[0] in ("-h", "--help", "help"):
+    if arguments and arguments[0] in HELP_WORDS:
+        command, *arguments = arguments[1:] or [""]
+        arguments = [command, "--help"] if command and command not in HELP_WORDS else []
+    if not arguments:
         print(HELP, end="")
         return 0
     if arguments[0] == "--version":
@@ -72,20 +76,22 @@ def _dispatch_command(arguments: list[str]) -> int:
     name, *rest = arguments
     if name not in COMMANDS:
         from convarium.config.messages import suggest_nearest
+        from convarium.config.suggestions import suggest_command
 
-        raise UserError(f"{name}: no such command{suggest_nearest(name, COMMANDS)}")
+        raise UserError(f"{name}: no such command{suggest_command(name) or suggest_nearest(name, COMMANDS)}")
     complete_import_path()  # of a user's own modules, named in a YAML of ./conf
     code: int = import_command(name).main(rest)
     return code
 
 
 def _print_completion(option: str, text: str = "") -> int:
-    from convarium.cli.completion import BASH_SCRIPT, complete_line
+    from convarium.cli.completion import complete_line
+    from convarium.cli.completion_scripts import SCRIPTS
 
-    if option == "--completion" and text != "bash":
-        raise UserError("--completion: only bash is built (zsh: bashcompinit); write --completion bash")
+    if option == "--completion" and text not in SCRIPTS:
+        raise UserError(f"--completion {text}: write --completion bash or --completion zsh")
     if option == "--completion":
-        print(BASH_SCRIPT, end="")
+        print(SCRIPTS[text], end="")
     else:
         for word in complete_line(text):
             print(word)

@@ -1,13 +1,26 @@
 """Parsing of a sub-command's own options and of its overrides."""
 
-from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+import re
+from argparse import Action, ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 from typing import NoReturn
 
 from convarium.config.override import Override
 from convarium.config.paths import parse_path
-from convarium.config.search_path import list_config_groups, list_group_options
+from convarium.config.search_path import (
+    list_config_groups,
+    list_config_names,
+    list_group_options,
+    list_search_folders,
+)
+from convarium.config.suggestions import suggest_key, suggest_word
 from convarium.errors import UserError
+
+UNKNOWN_OPTION = re.compile(r"unrecognized arguments: --([\w-]+)(?:[= ](\S+))?")
+OPTIONS_HELP = """
+  convarium options                        what each group chooses
+  convarium options compression            its options
+  convarium options compression/magnitude  their keys: default, range and meaning"""
 
 
 class CommandParser(ArgumentParser):
@@ -27,19 +40,27 @@ class CommandParser(ArgumentParser):
             self.add_argument("-m", "--multirun", action="store_true", help="accepted and ignored: a comma sweeps")
 
     def format_help(self) -> str:
-        """Return the help; of a command that takes points also the options of every group."""
+        """Return the help; of a command that takes points also where groups and their options are listed."""
         if self.takes_points:
-            lines = [f"  {name}: {', '.join(list_group_options(name))}" for name in list_config_groups()]
-            self.epilog = "\n".join(["groups:", *lines])
+            self.epilog = f"groups: {', '.join(list_config_groups())}; beside them seed and sweep\n{OPTIONS_HELP}"
         return super().format_help()
 
     def list_options(self) -> list[str]:
         """Return the long options, as the help lists them."""
         return [name for action in self._actions for name in action.option_strings if name.startswith("--")]
 
+    def find_action(self, option: str) -> Action | None:
+        """Return what an option such as `--format` or `-o` does, None where the command has no such option."""
+        return next((action for action in self._actions if option in action.option_strings), None)
+
     def error(self, message: str) -> NoReturn:
         """Raise UserError instead of printing the usage."""
-        raise UserError(f"{self.prog}: {message}; see {self.prog} --help")
+        raise UserError(f"{self.prog}: {message}{self._suggest_override_for(message)}; see {self.prog} --help")
+
+    def _suggest_override_for(self, message: str) -> str:
+        """Return the override that an unknown option such as `--epochs 5` means, or nothing."""
+        match = UNKNOWN_OPTION.match(message)
+        return suggest_key(match[1], match[2] or "") if match and self.takes_points else ""
 
     def parse_overrides(self, argv: Sequence[str]) -> Namespace:
         """Parse `argv`; each override must be a `key=value`."""
@@ -78,6 +99,12 @@ def is_override(text: str) -> bool:
     return "=" in text and not parse_path(text).is_file()
 
 
+def _suggest_override(word: str) -> str:
+    options = {group: list_group_options(group) for group in list_config_groups()}
+    sweeps = [name for folder in list_search_folders("sweeps") for name in list_config_names(folder)]
+    return suggest_word(word, options, sweeps)
+
+
 def parse_overrides(texts: Sequence[str]) -> list[Override]:
     """Return the overrides of a command line.
 
@@ -86,5 +113,6 @@ def parse_overrides(texts: Sequence[str]) -> list[Override]:
     """
     for text in texts:
         if "=" not in text and not text.startswith("~"):
-            raise UserError(f"'{text}' is not an override; write key=value, such as seed=0")
+            hint = _suggest_override(text) or "; write key=value, such as seed=0"
+            raise UserError(f"'{text}' is not an override{hint}")
     return [Override(text) for text in texts]

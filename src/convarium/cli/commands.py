@@ -16,6 +16,7 @@ COMMANDS = {
     "verify": "compare such a file with the stored network, loaded as a server would",
     "show": "what is stored at a signature",
     "diff": "how a result differs from its nearest neighbour",
+    "options": "what can be chosen and set: defaults, ranges and meanings",
     "ls": "list what is stored",
     "ui": "MLflow's page on what is stored",
     "sync": "make a tracker say what is stored",

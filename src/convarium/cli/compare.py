@@ -47,6 +47,7 @@ def main(argv: Sequence[str]) -> int:
     from convarium.cli import output
 
     with output.redirect_to_stderr():
+        _check_selection(options.where, options.best)
         collected, store = _collect_results(options.overrides)
         document = _build_comparison_document(collected, options.where, options.best, options.margin)
     if options.html:
@@ -70,6 +71,13 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
+def _check_selection(where: Sequence[str], best: str | None) -> None:
+    if where or best is not None:
+        from convarium.comparison.row_selection import check_selection
+
+        check_selection(where, best)
+
+
 def compare_command_line(overrides: Sequence[str], where: Sequence[str] = ()) -> dict[str, Any]:
     """Return the comparison of a command line's points as JSON; without overrides, of everything stored."""
     collected, _ = _collect_results(overrides)
@@ -79,7 +87,7 @@ def compare_command_line(overrides: Sequence[str], where: Sequence[str] = ()) ->
 def _collect_results(overrides: Sequence[str]) -> tuple["CollectedResults", "Store"]:
     from convarium.comparison.collect import collect_plan_results, collect_store_results
     from convarium.compose.points import compose_points
-    from convarium.compose.store_access import open_store, print_unreadable
+    from convarium.compose.store_access import open_store, print_empty, print_unreadable, require_store
     from convarium.planning.stage_graph import build_plan
 
     request = compose_points(overrides)
@@ -87,7 +95,9 @@ def _collect_results(overrides: Sequence[str]) -> tuple["CollectedResults", "Sto
     if request.selects_points:
         collected = collect_plan_results(build_plan(request.check_points()), store)
     else:
-        collected = collect_store_results(store.require(read_only=True))
+        collected = collect_store_results(require_store(store, read_only=True))
+        if not store.list_folders():
+            print_empty(store)
     print_unreadable(store)
     return collected, store
 

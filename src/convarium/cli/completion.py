@@ -1,55 +1,66 @@
-"""Shell completion of sub-commands, options, keys, options of groups with their folders, and lists in [..].
+"""Shell completion of sub-commands, options and their values, keys and their values, signatures; bash and zsh.
 
-`eval "$(convarium --completion bash)"` (zsh: after `autoload bashcompinit && bashcompinit`). It asks the
-commands' parsers for their options, lists folders and reads the first letters of lines; nothing is composed.
+`eval "$(convarium --completion bash)"`. It asks the commands' parsers for their options, lists folders and reads the
+first letters of lines; nothing is composed. Where nothing is found the shell completes names of files.
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import fields
 
 from convarium.cli.commands import COMMANDS, import_command
+from convarium.cli.completion_values import list_key_values, list_option_values, list_signatures
 from convarium.config.option_file import list_inherited_files
 from convarium.config.override import Override
 from convarium.config.schema import CLOSED_GROUPS, ArchitectureConfig, DatasetConfig
 from convarium.config.search_path import (
     list_config_groups,
-    list_config_names,
     list_group_options,
     list_search_folders,
     read_config_text,
 )
 
-BASH_SCRIPT = r"""_convarium() {
-  local line="${COMP_LINE:0:$COMP_POINT}" cut reply
-  local word="${line##* }"
-  cut="${word%"${2-${word##*[=:]}}"}"  # what bash leaves as it stands: up to the last = or :, but within quotes
-  cut="${cut#[\"\']}"
-  COMPREPLY=()
-  while IFS= read -r reply; do COMPREPLY+=("${reply#"$cut"}"); done < <(convarium --complete "$line" 2>/dev/null)
-}
-complete -o nospace -o default -F _convarium convarium
-"""
 KNOB_LINE = re.compile(r"^([a-z]\w*):", re.MULTILINE)
 NOT_KNOBS = ("defaults", "method", "version", "phases")
+# What the first words of a command are, where they are no overrides.
+FIRST_WORDS = {
+    "show": ("signature",),
+    "diff": ("signature", "signature"),
+    "export": ("signature",),
+    "verify": ("file", "signature"),
+    "measure": ("file",),
+    "adopt": ("file",),
+    "store": ("action", "file"),
+    "options": ("option",),
+}
+OPTIONAL_FIRST_WORDS = {"inspect": ("signature",)}
+# Which groups a command takes overrides of; any other command takes all.
+GROUPS_OF_COMMANDS = {
+    **dict.fromkeys(("show", "diff", "gc", "store"), ("runtime",)),
+    **dict.fromkeys(("export", "verify"), ("runtime", "dataset")),
+    "options": (),
+}
 
 
 def complete_line(line: str) -> list[str]:
     """Return the possible completions of a command line's last word; one that ends with a space is a whole word."""
     *previous_texts, word = line.split(" ")
-    word = word.lstrip("'\"")
+    word = re.sub(r"\\(.)", r"\1", word.lstrip("'\""))  # as zsh quotes what it has inserted
     arguments = [text for text in previous_texts[1:] if text]
-    if "=" in word:
-        return _complete_value(Override(word).key, Override(word).value)
     if not arguments:
-        candidates = [f"{name} " for name in (*COMMANDS, "--help", "--version", "--completion")]
-    elif word.startswith("-"):
-        candidates = [f"{name} " for name in _list_options(arguments[0])]
-    elif arguments == ["store"]:
-        candidates = ["merge "]
-    else:
-        candidates = [f"{name}=" for name in (*list_config_groups(), "seed", "sweep")]
-        candidates += _list_override_keys(arguments)
-    return sorted(candidate for candidate in candidates if candidate.startswith(word))
+        return _select([f"{name} " for name in (*COMMANDS, "help", "--help", "--version", "--completion")], word)
+    values = _list_option_values(arguments, word)
+    if values is not None:
+        return values
+    if word.startswith("-"):
+        return _select([f"{name} " for name in _list_options(arguments[0])], word)
+    if "=" in word:
+        return _complete_value(Override(word).key, Override(word).value, arguments)
+    return _select(_list_words(arguments, word), word)
+
+
+def _select(candidates: Iterable[str], start: str) -> list[str]:
+    return sorted({candidate for candidate in candidates if candidate.startswith(start)})
 
 
 def _list_options(command: str) -> list[str]:
@@ -60,13 +71,61 @@ def _list_options(command: str) -> list[str]:
     return options
 
 
-def _complete_value(key: str, typed: str) -> list[str]:
-    """Complete the last of the typed values of a group or of `sweep`, by the start of its whole or its last name."""
-    names: list[str] = []
-    if key == "sweep":
-        names = sorted({name for folder in list_search_folders("sweeps") for name in list_config_names(folder)})
-    elif key in list_config_groups():
-        names = list_group_options(key)
+def _list_option_values(arguments: list[str], word: str) -> list[str] | None:
+    """Return the completions of an option's value (`--format on`, `--format=on`); None where the word is none."""
+    option, has_value, start = word.partition("=")
+    prefix = f"{option}="
+    if not (word.startswith("-") and has_value):
+        option, prefix, start = arguments[-1], "", word
+    if not option.startswith("-") or arguments[0] not in COMMANDS:
+        return None
+    action = import_command(arguments[0]).build_parser().find_action(option)
+    if action is None or action.nargs == 0:
+        return None
+    return _select([f"{prefix}{value} " for value in list_option_values(option, action)], prefix + start)
+
+
+def _list_words(arguments: list[str], word: str) -> list[str]:
+    """Return what may stand next: a signature or a word of the command, else keys."""
+    command, *texts = arguments
+    typed = [text for text in texts if "=" not in text and not text.startswith("-")]
+    kinds = FIRST_WORDS.get(command, OPTIONAL_FIRST_WORDS.get(command, ()))
+    kind = kinds[len(typed)] if len(typed) < len(kinds) else ""
+    if command == "help":
+        return [f"{name} " for name in COMMANDS]
+    words = _list_words_of_kind(kind, arguments, word)
+    is_due = kind and command in FIRST_WORDS and len(typed) == 0
+    return words if is_due else [*words, *_list_keys(arguments)]
+
+
+def _list_words_of_kind(kind: str, arguments: list[str], word: str) -> list[str]:
+    if kind == "signature":
+        return [f"{signature} " for signature in list_signatures(arguments)]
+    if kind == "action":
+        return ["merge "]
+    if kind == "option":
+        group, has_name, _ = word.partition("/")
+        names = list_group_options(group) if has_name and group in list_config_groups() else []
+        return [*list_config_groups(), *(f"{group}/{name} " for name in names)]
+    return []  # names of files are the shell's
+
+
+def _list_keys(arguments: list[str]) -> list[str]:
+    """Return the groups and keys that a command takes, and the knobs of the methods that are chosen on the line."""
+    groups = GROUPS_OF_COMMANDS.get(arguments[0])
+    schema = {**CLOSED_GROUPS, "architecture": ArchitectureConfig, "dataset": DatasetConfig}
+    keys = [f"{name}.{field.name}=" for name, group in schema.items() for field in fields(group)]
+    if groups is not None:
+        return [key for key in keys if key.partition(".")[0] in groups]
+    keys += [f"{name}=" for name in (*list_config_groups(), "seed", "sweep")]
+    for method in _find_chosen_methods(arguments):
+        keys += [f"compression.{knob}=" for knob in _read_knob_keys(method)]
+    return keys
+
+
+def _complete_value(key: str, typed: str, arguments: list[str]) -> list[str]:
+    """Complete the last of the typed values of a key, by the start of its whole or its last name."""
+    names = list_key_values(key, arguments)
     start_index = max(typed.rfind("["), typed.rfind(",")) + 1
     before, start = typed[:start_index], typed[start_index:]
     is_in_list = before.count("[") > before.count("]")
@@ -77,15 +136,6 @@ def _complete_value(key: str, typed: str) -> list[str]:
         for name in names
         if name not in chosen and (name.startswith(start) or name.rpartition("/")[2].startswith(start))
     ]
-
-
-def _list_override_keys(arguments: list[str]) -> list[str]:
-    """Return the keys of all groups, and the knobs of the methods that are chosen on the line."""
-    schema = {**CLOSED_GROUPS, "architecture": ArchitectureConfig, "dataset": DatasetConfig}
-    keys = [f"{name}.{field.name}=" for name, group in schema.items() for field in fields(group)]
-    for method in _find_chosen_methods(arguments):
-        keys += [f"compression.{knob}=" for knob in _read_knob_keys(method)]
-    return keys
 
 
 def _find_chosen_methods(arguments: list[str]) -> list[str]:

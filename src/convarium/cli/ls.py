@@ -44,20 +44,22 @@ def main(argv: Sequence[str]) -> int:
     options = build_parser().parse_overrides(argv)
     from convarium.cli import output
     from convarium.compose.named_store import open_named_store
-    from convarium.compose.store_access import print_unreadable
+    from convarium.compose.store_access import print_empty, print_unreadable, require_store
 
     if options.newest is not None and options.newest < 1:
         raise UserError(f"--newest {options.newest}: expected int of at least 1")
     keys = [override for override in options.overrides if override.group != "runtime"]
     store = open_named_store([override for override in options.overrides if override not in keys])
-    store = store.require(read_only=True)
+    require_store(store, read_only=True)
     rows = sorted(_select_rows(store, options, keys), key=lambda row: str(row["started"]))
     if options.newest:
         rows = rows[-options.newest :]
     if options.json:
         output.print_json({"results": rows})
-    else:
+    elif rows or any(store.list_folders()):
         _print_rows(rows)
+    else:
+        print_empty(store)
     print_unreadable(store)
     return 0
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from convarium.cli.result_configs import ResultConfigs
 from convarium.config.conditions import Condition, parse_condition
 from convarium.config.messages import format_value, suggest_nearest
+from convarium.config.point import POINT_KEYS
+from convarium.config.suggestions import suggest_metric
 from convarium.errors import UserError
 
 if TYPE_CHECKING:
@@ -54,9 +56,17 @@ def _refuse_unknown_keys(
 ) -> None:
     for condition in conditions:
         key = condition.key
-        if records and key not in figures and not any(key in configs.flatten_config(record) for record in records):
-            all_keys = figures.union(*map(configs.flatten_config, records))
-            raise UserError(f"'{condition.text}': no result here has '{key}'{suggest_nearest(key, all_keys)}")
+        if key in figures or any(key in configs.flatten_config(record) for record in records):
+            continue
+        all_keys = figures.union(*map(configs.flatten_config, records))
+        if not records:  # nothing is stored to ask: what a result could have
+            from convarium.comparison.metric_names import METRICS
+
+            if key.partition(".")[0] in POINT_KEYS or key in METRICS:
+                continue
+            all_keys = {*figures, *METRICS, *POINT_KEYS}
+        hint = suggest_metric(key, all_keys) or suggest_nearest(key, all_keys)
+        raise UserError(f"'{condition.text}': no result here has '{key}'{hint}")
 
 
 def _refuse_several_values(conditions: Iterable[Condition], records: Sequence[Record], configs: ResultConfigs) -> None:

@@ -36,7 +36,7 @@ def main(argv: Sequence[str]) -> int:
     options = build_parser().parse_overrides([f"sweep={text}" if _is_sweep_name(text) else text for text in argv])
     from convarium.cli import output
     from convarium.compose.points import compose_points
-    from convarium.compose.store_access import open_store, print_unreadable
+    from convarium.compose.store_access import open_store, print_unreadable, require_store
     from convarium.planning.stage_graph import build_plan
 
     with output.redirect_to_stderr():
@@ -45,7 +45,7 @@ def main(argv: Sequence[str]) -> int:
         if request.selects_points:
             plan = build_plan(request.points)
         else:
-            plan = merge_running_plans(store.require(read_only=True))
+            plan = merge_running_plans(require_store(store, read_only=True))
         status = summarise_status(plan, store)
         print_unreadable(store)
     if options.json:

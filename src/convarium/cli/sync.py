@@ -27,12 +27,12 @@ def main(argv: Sequence[str]) -> int:
     """Write what a tracker lacks of the store, or of a command line's points."""
     options = build_parser().parse_overrides(argv)
     from convarium.cli import output
-    from convarium.compose.store_access import print_unreadable
+    from convarium.compose.store_access import print_unreadable, require_store
     from convarium.tracking.tracker_address import mask_passwords
 
     with output.redirect_to_stderr():
         sync = build_sync(options.overrides, options.uri)
-        sync.store.require()
+        require_store(sync.store)
         counts = sync.run(print_sync_progress)
         print_unreadable(sync.store)
     if options.json:

@@ -5,14 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from convarium.comparison import adopted_config, timings
-from convarium.comparison.result import (
-    DATASET_IDENTITY_KEYS,
-    MEASURED_METRICS,
-    TIMED_METRICS,
-    NetworkResult,
-    Provenance,
-    RefusedPoint,
-)
+from convarium.comparison.metric_names import MEASURED_METRICS, TIMED_METRICS
+from convarium.comparison.result import DATASET_IDENTITY_KEYS, NetworkResult, Provenance, RefusedPoint
 from convarium.comparison.timings import Timing
 from convarium.planning.plan import Plan, PlannedPoint
 from convarium.store.signature import canonical_json

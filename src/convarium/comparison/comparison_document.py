@@ -13,7 +13,8 @@ from convarium.comparison.dense_differences import (
     get_metric_values,
     pair_with_dense,
 )
-from convarium.comparison.result import METRICS, NetworkResult, RefusedPoint
+from convarium.comparison.metric_names import METRICS
+from convarium.comparison.result import NetworkResult, RefusedPoint
 from convarium.comparison.statistics import estimate_accuracy
 
 Json = dict[str, Any]

@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convarium.comparison import statistics
+from convarium.comparison.metric_names import HIGHER_IS_BETTER, IMAGE_METRICS, METRICS
 from convarium.comparison.noninferiority import bound_accuracy_loss
-from convarium.comparison.result import HIGHER_IS_BETTER, IMAGE_METRICS, METRICS, NetworkResult
+from convarium.comparison.result import NetworkResult
 from convarium.comparison.statistics import Estimate, adjust_by_holm, estimate_paired_difference
 
 Json = dict[str, Any]

@@ -10,18 +10,7 @@ from convarium.comparison.statistics import unpack_correctness
 from convarium.store.signature import canonical_json
 
 KEYS_OUTSIDE_ROW = ("seed", "runtime", "tracking", "budget")  # the step that a budget is for holds it too
-MEASURED_METRICS = (
-    "accuracy", "validation_accuracy", "balanced_accuracy", "validation_balanced_accuracy", "loss", "file_bytes",
-    "dense_bytes", "ratio", "xz_bytes", "parameters", "nonzeros", "macs",
-)  # fmt: skip
 DATASET_IDENTITY_KEYS = ("name", "fingerprint", "train_size")
-TIMED_METRICS = ("latency_ms", "speedup", "peak_memory_bytes")
-METRICS = MEASURED_METRICS + TIMED_METRICS
-HIGHER_IS_BETTER = (
-    "accuracy", "validation_accuracy", "balanced_accuracy", "validation_balanced_accuracy", "ratio", "speedup",
-)  # fmt: skip
-IMAGE_METRICS = ("accuracy", "validation_accuracy", "balanced_accuracy", "validation_balanced_accuracy", "loss")
-TEST_METRICS = ("accuracy", "balanced_accuracy", "loss", "agreement")
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from convarium.comparison import audit, timings
+from convarium.comparison.metric_names import HIGHER_IS_BETTER, METRICS, TEST_METRICS
 from convarium.comparison.pareto import SELECTION_METRICS
-from convarium.comparison.result import HIGHER_IS_BETTER, METRICS, TEST_METRICS
 from convarium.config.conditions import Condition, parse_condition
 from convarium.config.messages import suggest_nearest
+from convarium.config.suggestions import suggest_metric
 from convarium.errors import UserError
 
 Json = dict[str, Any]
@@ -57,6 +58,18 @@ def select_best_rows(document: Mapping[str, Any], metric: str) -> Json:
     return _replace_rows(document, list(best_rows.values()))
 
 
+def check_selection(conditions: Sequence[str], best: str | None) -> None:
+    """Check what is asked for before any result is read.
+
+    Raises:
+        UserError: a condition can't be read, or a metric is unknown.
+    """
+    for text in conditions:
+        _check_condition(parse_condition(text))
+    if best is not None:
+        _check_metric_name(best, METRICS, f"--best {best}")
+
+
 def _mark_selection_on_test(row: Json, metric: str) -> Json:
     metric_name = metric.partition(".")[0]
     return audit.add_audit_code(row, "chosen_on_test") if metric_name in TEST_METRICS else row
@@ -93,7 +106,7 @@ def _check_executor_metric(key: str, option: str) -> None:
 
 def _check_metric_name(key: str, names: Sequence[str], option: str) -> None:
     if key not in names:
-        raise UserError(f"{option}: no metric '{key}'{suggest_nearest(key, names)}")
+        raise UserError(f"{option}: no metric '{key}'{suggest_metric(key, names) or suggest_nearest(key, names)}")
 
 
 def _check_metric_is_measured(rows: Sequence[Json], key: str, option: str) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from convarium.comparison.result import TIMED_METRICS
+from convarium.comparison.metric_names import TIMED_METRICS
 from convarium.planning.plan import PlannedPoint
 from convarium.stages import timing_config
 from convarium.store.signature import canonical_json, compute_signature

@@ -34,6 +34,7 @@ from convarium.compose.override_quoting import explain_unreadable, quote_path_va
 from convarium.config.messages import suggest_nearest
 from convarium.config.override import Override
 from convarium.config.point import MAX_POINTS
+from convarium.config.suggestions import suggest_key_of_group
 from convarium.errors import UserError
 
 PRIMARY_CONFIG = "convarium"
@@ -246,6 +247,7 @@ def _explain_failed_override(text: str, override: HydraOverride, composed: Mappi
             return f"{text}: {'.'.join(parts[:index])} is a value, it has no keys"
         if part not in node:
             keys = [key for key in node if not str(key).startswith("_")]
-            return f"{'.'.join(parts[: index + 1])}: no such key{suggest_nearest(part, keys)}"
+            hint = suggest_key_of_group(".".join(parts[:index]), part) or suggest_nearest(part, keys)
+            return f"{'.'.join(parts[: index + 1])}: no such key{hint}"
         node = node[part]
     return f"{text}: {format_config_error(error)}"

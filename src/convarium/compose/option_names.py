@@ -4,6 +4,7 @@ from typing import Any
 
 from convarium.config.compression_steps import check_method_names
 from convarium.config.search_path import list_group_options, resolve_full_name
+from convarium.config.suggestions import suggest_option
 from convarium.errors import UserError
 
 
@@ -20,7 +21,8 @@ def resolve_option(group: str, value: Any) -> Any:
     try:
         return resolve_full_name(group, value, list_group_options(group))
     except UserError:
-        suggestion = _suggest_library_name(value) if group == "architecture" else ""
+        is_known_otherwise = suggest_option(group, value, list_group_options(group))
+        suggestion = _suggest_library_name(value) if group == "architecture" and not is_known_otherwise else ""
         if suggestion:
             raise UserError(f"architecture={value}: no such architecture{suggestion}") from None
         raise

@@ -22,6 +22,7 @@ from convarium.config import search_path
 from convarium.config.messages import suggest_nearest
 from convarium.config.override import Override
 from convarium.config.point import MAX_POINTS, POINT_KEYS, Point, check_config
+from convarium.config.suggestions import suggest_key
 from convarium.errors import UserError
 from convarium.tracking.tracker_address import mask_passwords
 
@@ -189,8 +190,8 @@ def _expand_axis(composer: "Composer", override: Override) -> list[Override]:
             raise UserError(f"{override}: a group is chosen by {group}=NAME")
         alternatives = composer.expand_override(override, lambda value: resolve_option(group, value))
     elif override.group not in POINT_KEYS:
-        nearest = suggest_nearest(override.group, [*POINT_KEYS, "sweep"])
-        raise UserError(f"{override}: no such group or key{nearest}")
+        hint = suggest_key(override.group, override.value) or suggest_nearest(override.group, [*POINT_KEYS, "sweep"])
+        raise UserError(f"{override}: no such group or key{hint}")
     else:
         alternatives = composer.expand_override(quote_signatures(override))
     if override.group in NON_RESULT_GROUPS and len(alternatives) > 1:

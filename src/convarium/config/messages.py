@@ -1,7 +1,8 @@
 """Parts of error messages: the nearest right words, and values as the user would type them."""
 
-from collections.abc import Iterable
-from difflib import get_close_matches
+from collections.abc import Iterable, Mapping
+from difflib import SequenceMatcher, get_close_matches
+from itertools import takewhile
 
 MAX_LISTED_WORDS = 12
 
@@ -11,14 +12,32 @@ def suggest_nearest(wrong: str, right: Iterable[str]) -> str:
     known = sorted(set(right))
     if not known:
         return ""
-    matches = get_close_matches(wrong, known, n=1, cutoff=0.7)
-    if not matches:
-        name_by_last_part = {name.rpartition("/")[2]: name for name in known}
-        matches = [name_by_last_part[part] for part in get_close_matches(wrong, name_by_last_part, n=1)]
-    if matches:
-        return f" (did you mean {matches[0]}?)"
+    name_by_last_part = {name.rpartition("/")[2]: name for name in known}
+    nearest = _find_nearest(wrong, dict(zip(known, known, strict=True)), 0.7)
+    nearest = nearest or _find_nearest(wrong, name_by_last_part, 0.6)
+    if nearest:
+        return f" (did you mean {nearest}?)"
     ellipsis = ", …" if len(known) > MAX_LISTED_WORDS else ""
     return f" (there is {', '.join(known[:MAX_LISTED_WORDS])}{ellipsis})"
+
+
+def _find_nearest(wrong: str, names: Mapping[str, str], least_ratio: float) -> str | None:
+    """Return the name of the key that is most like a word, whatever their case; None where none is like it.
+
+    Of two that are as like it the one that begins as it does is nearer: resnet21 is resnet20, not resnet32.
+    """
+    lower_names = {key.lower(): name for key, name in names.items()}
+    typed = wrong.lower()
+    matches = get_close_matches(typed, lower_names, n=len(lower_names), cutoff=least_ratio)
+    if not matches:
+        return None
+
+    def measure_likeness(match: str) -> tuple[float, int]:
+        # The order of get_close_matches' own arguments, on which the ratio depends.
+        equal_start = takewhile(lambda pair: pair[0] == pair[1], zip(match, typed, strict=False))
+        return SequenceMatcher(None, match, typed).ratio(), len(list(equal_start))
+
+    return lower_names[max(matches, key=measure_likeness)]
 
 
 def format_value(value: object) -> str:

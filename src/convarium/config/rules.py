@@ -9,6 +9,7 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from convarium.config.messages import format_value, suggest_nearest
+from convarium.config.suggestions import suggest_number, suggest_value
 from convarium.errors import UserError
 
 TYPE_NAMES = {bool: "bool", int: "int", float: "float", str: "str", list: "list", dict: "dict", NoneType: "null"}
@@ -135,11 +136,22 @@ def check_value(value: Any, rule: Rule, where: str) -> Any:
     # By the exact type, since to isinstance a bool is an int.
     if rule.types and type(value) not in rule.types:
         value_text = repr(value) if isinstance(value, str) else format_value(value)
-        raise UserError(f"{where}={value_text} is {TYPE_NAMES.get(type(value), 'no JSON value')}, expected {rule}")
+        type_name = TYPE_NAMES.get(type(value), "no JSON value")
+        hint = _suggest_typed_value(value, rule, where)
+        raise UserError(f"{where}={value_text} is {type_name}, expected {rule}{hint}")
     if isinstance(value, (dict, list)):
         return _check_items(value, rule, where)
     _check_number(value, rule, where)
     return value
+
+
+def _suggest_typed_value(value: Any, rule: Rule, where: str) -> str:
+    """Return how a value of the wrong type would be typed, where that is plain from it; else nothing."""
+    if list in rule.types and isinstance(value, str | int | float) and "," not in str(value):
+        return f"; write {where}=[{value}]"
+    if isinstance(value, str) and rule.types & {int, float}:
+        return suggest_number(value, where, is_whole=float not in rule.types)
+    return ""
 
 
 def _check_choice(value: Any, rule: Rule, where: str) -> Any:
@@ -150,7 +162,8 @@ def _check_choice(value: Any, rule: Rule, where: str) -> Any:
             return choice  # Hydra reads `recipe.precision=32` as a number
     suggestion = ""
     if isinstance(value, str):
-        suggestion = suggest_nearest(value, [choice for choice in rule.choices if isinstance(choice, str)])
+        words = [choice for choice in rule.choices if isinstance(choice, str)]
+        suggestion = suggest_value(value, words) or suggest_nearest(value, words)
     if "did you" not in suggestion:
         suggestion = ""  # the rule lists the choices already
     raise UserError(f"{where}={format_value(value)}: expected {rule}{suggestion}")

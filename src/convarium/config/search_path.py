@@ -12,6 +12,7 @@ from os.path import lexists
 from pathlib import Path
 
 from convarium.config.messages import suggest_nearest
+from convarium.config.suggestions import suggest_option
 from convarium.errors import UserError
 
 INCLUDED_GROUPS = ("base", "term")  # what files of options take in; nobody chooses one
@@ -155,4 +156,5 @@ def resolve_full_name(kind: str, name: str, known: list[str]) -> str:
         return matches[0]
     if matches:
         raise UserError(f"{kind}={name} could be {' or '.join(matches)}; write the whole name")
-    raise UserError(f"{kind}={name}: no such {kind}{suggest_nearest(name, known)}")
+    hint = suggest_option(kind, name, known) or suggest_nearest(name, known)
+    raise UserError(f"{kind}={name}: no such {kind}{hint}")

@@ -13,8 +13,9 @@ from math import isfinite
 from typing import Any
 
 from convarium.comparison import labels
+from convarium.comparison.metric_names import TIMED_METRICS
 from convarium.comparison.report import row_details
-from convarium.comparison.result import TIMED_METRICS, NetworkResult
+from convarium.comparison.result import NetworkResult
 from convarium.store import curves
 from convarium.store.result_folder import ResultFolder
 from convarium.store.signature import canonical_json

@@ -5,7 +5,7 @@ import io
 from collections.abc import Mapping
 from typing import Any
 
-from convarium.comparison.result import METRICS, TIMED_METRICS
+from convarium.comparison.metric_names import METRICS, TIMED_METRICS
 from convarium.comparison.timings import EXECUTION_METRICS
 
 COLUMN_NAMES = {
