@@ -15,6 +15,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -74,16 +75,13 @@ def measure_takes(folder: Path, points: int, workers: int, takes: int) -> dict[s
     from convarium.workers.run_file import Run
     from convarium.workers.worker import Worker
 
-    run_stage._load_stage = lambda stage, threads: lambda config, parents, runtime: {"metrics": {}}  # type: ignore[assignment]
+    run_stage._load_stage = lambda stage, threads: lambda config, parents, runtime: {"metrics": {}}
     store = Store(folder / "store")
     store.prepare()
     plan = build_wide_plan(points)
     store_first_half(store, plan)
     run = Run.begin(plan, store, workers)
-    others = [os.fork() for _ in range(workers - 1)]
-    if 0 in others:
-        Worker(run, []).run_ready_nodes()
-        os._exit(0)
+    others = [fork_worker(run) for _ in range(workers - 1)]
     operations = 0
     is_counting = False
 
@@ -108,12 +106,25 @@ def measure_takes(folder: Path, points: int, workers: int, takes: int) -> dict[s
             is_counting = False
             run.stop()
 
-    Worker._run_leased = run_leased_and_count
+    Worker._run_leased = run_leased_and_count  # type: ignore[method-assign]
     worker.run_ready_nodes()
     figures = {"cpu_ms": 1000 * (time.process_time() - start[0]) / takes, "operations": operations / takes}
     for pid in others:
         os.waitpid(pid, 0)
     return figures
+
+
+def fork_worker(run: Any) -> int:
+    """Start a worker in a process of its own and return the process id."""
+    from convarium.workers.run_stage import WorkerStopped
+    from convarium.workers.worker import Worker
+
+    pid = os.fork()
+    if pid == 0:
+        with suppress(WorkerStopped):
+            Worker(run, []).run_ready_nodes()
+        os._exit(0)
+    return pid
 
 
 def build_wide_plan(points: int) -> Any:

@@ -28,55 +28,64 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+# Not as `tracking.fake_store`: `tracking` would be this file.
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "tracking"))
+fake_store: Any = import_module("fake_store")
+postgres: Any = import_module("postgres")
 
-made_up: Any = import_module("made_up")
-private: Any = import_module("cluster")
 CONVARIUM = [sys.executable, "-m", "convarium"]
-CHAIN = "compression=none,[pruning/magnitude,quantization/kmeans,coding/huffman]"
-THOUSAND = (CHAIN, "compression.magnitude.sparsity=range(0.5,0.995,0.005)", "seed=range(0,10)")
-STORES, SYNCS = 8, 32
-TRAINED = ("architecture=lenet5", "compression=none,magnitude", "seed=range(0,3)", "recipe.epochs=6")
-TURNS = 3
-OPENED = 5
-ROWS = "return [...document.querySelectorAll('[role=row]')].filter(row => row.innerText.includes('mnist5k')).length"
-POINTS = "return document.querySelectorAll('.scatterlayer path.point').length"
-PATIENCE = 120.0
+CHAINS = "compression=none,[pruning/magnitude,quantization/kmeans,coding/huffman]"
+LARGE_SWEEP = (CHAINS, "compression.magnitude.sparsity=range(0.5,0.995,0.005)", "seed=range(0,10)")
+PAGE_OPENINGS = 5  # the first one of a server that has just started, the others of a warm one
+STORE_COUNT, SYNC_COUNT = 8, 32
+TRAINED_SWEEP = ("architecture=lenet5", "compression=none,magnitude", "seed=range(0,3)", "recipe.epochs=6")
+TRAINING_TURNS = 3
+COUNT_ROWS = (
+    "return [...document.querySelectorAll('[role=row]')].filter(row => row.innerText.includes('mnist5k')).length"
+)
+COUNT_POINTS = "return document.querySelectorAll('.scatterlayer path.point').length"
+CLOSE_DIALOG = "document.querySelector('button[aria-label=Close], button[aria-label=close]')?.click()"
+HIDE_CHART_BUTTONS = "document.head.insertAdjacentHTML('beforeend', '<style>.modebar {display: none}</style>')"
+PAGE_TIMEOUT_SECONDS = 120.0
+
+TableRow = tuple[str, str, str]  # figure, asked, measured
 
 
-def timed(command: Sequence[str], uri: str | None = None) -> tuple[float, str]:
-    """Return the wall time and the output of a command that must succeed."""
-    environment = os.environ | ({"MLFLOW_TRACKING_URI": uri} if uri else {})
-    start = time.perf_counter()
-    done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
-    return time.perf_counter() - start, done.stdout
-
-
-def thousand(folder: Path) -> Iterator[tuple[str, str, str]]:
+def measure_large_sync(folder: Path) -> Iterator[TableRow]:
     """Yield the rows of a thousand pipelines: their sync, and their page."""
     store = folder / "store"
-    networks = len(made_up.sweep(store, THOUSAND).points)
+    network_count = len(fake_store.store_fake_sweep(store, LARGE_SWEEP).points)
     uri = f"sqlite:///{folder / 'mlflow.db'}"
-    first, second = (timed([*CONVARIUM, "sync", f"runtime.store={store}"], uri)[0] for _ in range(2))
-    yield f"{networks:,} networks synced to SQLite, files by link", "120 s", f"{first:.0f} s"
-    yield "the same again, nothing to do", "", f"{second:.1f} s"
-    with served(store, uri) as address, browser() as window:
-        lists = f"{address.partition('?')[0]}?orderByKey=metrics.`accuracy`"
-        opened = [seconds_until(window, lists, ROWS) for _ in range(OPENED)]
-        drawn = seconds_until(window, address, POINTS)
-    yield "the page lists its first hundred runs, server warm", "3 s", f"{median(opened[1:]):.1f} s"
-    yield "the page opened for the first time", "", f"{opened[0]:.1f} s"
-    yield "accuracy against bytes is drawn", "", f"{drawn:.1f} s"
+    sync_command = [*CONVARIUM, "sync", f"runtime.store={store}"]
+    first_seconds = time_command(sync_command, uri)
+    second_seconds = time_command(sync_command, uri)
+    yield f"{network_count:,} networks synced to SQLite, files by link", "120 s", f"{first_seconds:.0f} s"
+    yield "the same again, nothing to do", "", f"{second_seconds:.1f} s"
+    with serve_page(store, uri) as chart_address, open_browser() as browser:
+        list_address = f"{chart_address.partition('?')[0]}?orderByKey=metrics.`accuracy`"
+        list_seconds = [time_page(browser, list_address, COUNT_ROWS) for _ in range(PAGE_OPENINGS)]
+        chart_seconds = time_page(browser, chart_address, COUNT_POINTS)
+    yield "the page lists its first hundred runs, server warm", "3 s", f"{median(list_seconds[1:]):.1f} s"
+    yield "the page opened for the first time", "", f"{list_seconds[0]:.1f} s"
+    yield "accuracy against bytes is drawn", "", f"{chart_seconds:.1f} s"
+
+
+def time_command(command: Sequence[str], uri: str | None = None) -> float:
+    """Return the wall time of a command that must succeed."""
+    environment = os.environ | ({"MLFLOW_TRACKING_URI": uri} if uri else {})
+    started = time.perf_counter()
+    subprocess.run(command, env=environment, check=True, capture_output=True)
+    return time.perf_counter() - started
 
 
 @contextmanager
-def served(store: Path, uri: str) -> Iterator[str]:
-    """Serve the page; give the address of its chart."""
-    with socket.create_server(("127.0.0.1", 0)) as opened:
-        port = str(opened.getsockname()[1])
+def serve_page(store: Path, uri: str) -> Iterator[str]:
+    """Run `convarium ui`; give the address of its chart."""
+    with socket.create_server(("127.0.0.1", 0)) as free_socket:
+        port = str(free_socket.getsockname()[1])
     command = [*CONVARIUM, "ui", "--port", port, "--uri", uri, f"runtime.store={store}"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
+    assert process.stdout is not None, "it is a pipe"
     try:
         yield process.stdout.readline().split()[2]
     finally:
@@ -85,8 +94,8 @@ def served(store: Path, uri: str) -> Iterator[str]:
 
 
 @contextmanager
-def browser() -> Iterator[Any]:
-    """Debian's chromium, without a window."""
+def open_browser() -> Iterator[Any]:
+    """Start Debian's chromium without a window."""
     from selenium import webdriver
     from selenium.webdriver.chrome.service import Service
 
@@ -100,112 +109,120 @@ def browser() -> Iterator[Any]:
         "--window-size=1600,1000",
     ):
         options.add_argument(argument)
-    window = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
+    browser = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
     try:
-        yield window
+        yield browser
     finally:
-        window.quit()
+        browser.quit()
 
 
-def seconds_until(window: Any, address: str, script: str) -> float:
-    """Open an address; return how long it takes until a script finds something in the page."""
-    window.get("about:blank")
-    start = time.perf_counter()
-    window.get(address)
-    while not window.execute_script(script):
-        assert time.perf_counter() - start < PATIENCE, address
+def time_page(browser: Any, address: str, script: str) -> float:
+    """Open an address; return the seconds until a script finds something in the page."""
+    browser.get("about:blank")
+    started = time.perf_counter()
+    browser.get(address)
+    while not browser.execute_script(script):
+        assert time.perf_counter() - started < PAGE_TIMEOUT_SECONDS, address
         time.sleep(0.02)
-    return time.perf_counter() - start
+    return time.perf_counter() - started
 
 
-def at_once(folder: Path) -> Iterator[tuple[str, str, str]]:
+def measure_concurrent_syncs(folder: Path) -> Iterator[TableRow]:
     """Yield the rows of many syncs at once."""
-    stores = [folder / f"store{seed}" for seed in range(STORES)]
-    points = [len(made_up.sweep(store, (*made_up.SWEEP[:2], f"seed={n}")).points) for n, store in enumerate(stores)]
-    yield f"{SYNCS} syncs at once, fresh SQLite", "0 lost", lost(stores, f"sqlite:///{folder / 'many.db'}", sum(points))
+    stores = [folder / f"store{number}" for number in range(STORE_COUNT)]
+    network_count = 0
+    for seed, store in enumerate(stores):
+        network_count += len(fake_store.store_fake_sweep(store, (*fake_store.SWEEP[:2], f"seed={seed}")).points)
+    sqlite_outcome = count_lost_runs(stores, f"sqlite:///{folder / 'many.db'}", network_count)
+    yield f"{SYNC_COUNT} syncs at once, fresh SQLite", "0 lost", sqlite_outcome
+    figure = f"{SYNC_COUNT} syncs at once, fresh PostgreSQL"
     try:
-        cluster = private.Cluster()
-    except private.Absent as reason:
-        yield f"{SYNCS} syncs at once, fresh PostgreSQL", "0 lost", f"not run: {reason}"
+        cluster = postgres.PostgresCluster()
+    except postgres.PostgresUnavailable as reason:
+        yield figure, "0 lost", f"not run: {reason}"
         return
     try:
-        yield f"{SYNCS} syncs at once, fresh PostgreSQL", "0 lost", lost(stores, cluster.fresh(), sum(points))
+        yield figure, "0 lost", count_lost_runs(stores, cluster.create_database(), network_count)
     finally:
         cluster.stop()
 
 
-def lost(stores: Sequence[Path], uri: str, expected: int) -> str:
-    """Start all syncs; return how many networks are lost or double, and how long it took."""
+def count_lost_runs(stores: Sequence[Path], uri: str, network_count: int) -> str:
+    """Start all syncs at once; return how many networks are lost or double, and how long it took."""
     from convarium.tracking.tracked_runs import read_runs_from_database
 
-    start, environment = time.perf_counter(), os.environ | {"MLFLOW_TRACKING_URI": uri}
-    syncs = [
-        subprocess.Popen(
-            [*CONVARIUM, "sync", f"runtime.store={stores[n % STORES]}"], env=environment, stdout=subprocess.DEVNULL
-        )
-        for n in range(SYNCS)
-    ]
-    failed = sum(sync.wait() != 0 for sync in syncs)
-    found = read_runs_from_database(uri, "convarium")
-    whole = sum(known.state is not None for known in found.networks.values())
-    took = time.perf_counter() - start
+    started = time.perf_counter()
+    environment = os.environ | {"MLFLOW_TRACKING_URI": uri}
+    syncs = []
+    for number in range(SYNC_COUNT):
+        command = [*CONVARIUM, "sync", f"runtime.store={stores[number % STORE_COUNT]}"]
+        syncs.append(subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL))
+    failed_count = sum(sync.wait() != 0 for sync in syncs)
+    seconds = time.perf_counter() - started
+    index = read_runs_from_database(uri, "convarium")
+    complete_count = sum(run.state is not None for run in index.networks.values())
     return (
-        f"{expected - whole} lost, {len(found.duplicate_run_ids)} double, {failed} failed, of {expected}"
-        f" networks ({took:.0f} s)"
+        f"{network_count - complete_count} lost, {len(index.duplicate_run_ids)} double, {failed_count} failed,"
+        f" of {network_count} networks ({seconds:.0f} s)"
     )
 
 
-def cost(folder: Path) -> Iterator[tuple[str, str, str]]:
+def measure_training_cost(folder: Path) -> Iterator[TableRow]:
     """Yield the rows of what logging costs."""
-    bare: list[tuple[float, float]] = []
+    untracked: list[tuple[float, float]] = []
     tracked: list[tuple[float, float]] = []
-    for turn in range(TURNS):
-        bare.append(trained(folder / f"bare{turn}" / "store"))
-        tracked.append(trained(folder / f"tracked{turn}" / "store", "tracking=mlflow"))
-    ratios = [100 * (with_it[0] / without[0] - 1) for without, with_it in zip(bare, tracked, strict=True)]
-    stages = median(one[0] for one in bare)
-    told = f"{median(ratios):+.1f} % of {stages:.0f} s (turns: {', '.join(f'{ratio:+.1f}' for ratio in ratios)})"
-    yield "seconds of training stages, with tracking more than without", "at most 1 %", told
-    used = median(one[1] for one in tracked) - median(one[1] for one in bare)
-    yield "processor seconds of all processes, more", "", f"{used:+.1f} s, at idle priority"
+    for turn in range(TRAINING_TURNS):
+        untracked.append(train_sweep(folder / f"untracked{turn}" / "store"))
+        tracked.append(train_sweep(folder / f"tracked{turn}" / "store", "tracking=mlflow"))
+    stage_pairs = [(before, after) for (before, _), (after, _) in zip(untracked, tracked, strict=True)]
+    percents = [100 * (after / before - 1) for before, after in stage_pairs]
+    turns = ", ".join(f"{percent:+.1f}" for percent in percents)
+    untracked_seconds = median(stage_seconds for stage_seconds, _ in untracked)
+    measured = f"{median(percents):+.1f} % of {untracked_seconds:.0f} s (turns: {turns})"
+    yield "seconds of training stages, with tracking more than without", "at most 1 %", measured
+    extra_seconds = median(seconds for _, seconds in tracked) - median(seconds for _, seconds in untracked)
+    yield "processor seconds of all processes, more", "", f"{extra_seconds:+.1f} s, at idle priority"
 
 
-def trained(store: Path, *tracking: str) -> tuple[float, float]:
+def train_sweep(store: Path, *tracking_overrides: str) -> tuple[float, float]:
     """Train; return the seconds of all training stages, and the processor seconds of all processes."""
+    runtime = [f"runtime.store={store}", "runtime.workers=2", "runtime.threads=1"]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    timed([*CONVARIUM, "run", *TRAINED, f"runtime.store={store}", "runtime.workers=2", "runtime.threads=1", *tracking])
+    time_command([*CONVARIUM, "run", *TRAINED_SWEEP, *runtime, *tracking_overrides])
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     records = [json.loads(file.read_text()) for file in store.glob("*/*/done.json")]
-    stages = sum(record["seconds"] for record in records if record["stage"] in ("train", "compress"))
-    return stages, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    stage_seconds = sum(record["seconds"] for record in records if record["stage"] in ("train", "compress"))
+    return stage_seconds, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def image(file: Path, store: Path) -> None:
-    """Keep an image of the page's chart on a store."""
+def save_page_image(file: Path, store: Path) -> None:
+    """Write an image of the page's chart on a store."""
     with (
         tempfile.TemporaryDirectory() as folder,
-        served(store, f"sqlite:///{folder}/mlflow.db") as address,
-        browser() as window,
+        serve_page(store, f"sqlite:///{folder}/mlflow.db") as address,
+        open_browser() as browser,
     ):
-        seconds_until(window, address, POINTS)
-        window.execute_script("document.querySelector('button[aria-label=Close], button[aria-label=close]')?.click()")
-        window.execute_script(
-            "document.head.insertAdjacentHTML('beforeend', '<style>.modebar {display: none}</style>')"
-        )
+        time_page(browser, address, COUNT_POINTS)
+        browser.execute_script(CLOSE_DIALOG)
+        browser.execute_script(HIDE_CHART_BUTTONS)
         time.sleep(3)
-        window.save_screenshot(str(file))
+        browser.save_screenshot(str(file))
 
 
 def main() -> None:
-    """Print the table, or keep an image."""
+    """Print the table, or write an image."""
     if len(sys.argv) == 3:
-        image(Path(sys.argv[1]), Path(sys.argv[2]))
+        save_page_image(Path(sys.argv[1]), Path(sys.argv[2]))
         return
     print("| figure | asked | measured |\n|---|---|---|")
-    parts: list[Callable[[Path], Iterator[tuple[str, str, str]]]] = [thousand, at_once, cost]
-    for part in parts:
+    parts: list[Callable[[Path], Iterator[TableRow]]] = [
+        measure_large_sync,
+        measure_concurrent_syncs,
+        measure_training_cost,
+    ]
+    for measure_part in parts:
         with tempfile.TemporaryDirectory() as folder:
-            for row in part(Path(folder)):
+            for row in measure_part(Path(folder)):
                 print(f"| {' | '.join(row)} |", flush=True)
 
 

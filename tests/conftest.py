@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from command_lines import Call, CliResult, Pretend
 from convarium.cli import main
 from convarium.compose.points import compose_points
 from convarium.host.provenance import hash_source
@@ -19,9 +20,6 @@ from convarium.planning.plan import Node, Plan
 from convarium.planning.stage_graph import build_plan
 from convarium.store.store import Store
 from convarium.workers.worker import THREAD_VARIABLES
-
-CliResult = tuple[int, str, str]
-StoreFakeResults = Callable[..., Plan]
 
 logging.raiseExceptions = False  # libraries keep log handlers on streams that pytest closes after a test
 
@@ -78,7 +76,7 @@ def write(here: Path) -> Callable[[str, str], Path]:
 
 
 @pytest.fixture
-def call(here: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., CliResult]:
+def call(here: Path, capsys: pytest.CaptureFixture[str]) -> Call:
     """Call convarium with arguments; returns exit code, stdout, stderr."""
 
     def called(*arguments: str) -> CliResult:
@@ -89,7 +87,7 @@ def call(here: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., CliRes
 
 
 @pytest.fixture
-def pretend(here: Path) -> StoreFakeResults:
+def pretend(here: Path) -> Pretend:
     """Store the results of a command line as if it had run; returns its plan. `accuracy` by seed."""
 
     def pretended(line: Sequence[str], root: str = "outputs/store") -> Plan:

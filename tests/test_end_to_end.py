@@ -12,6 +12,7 @@ import pytest
 import torch
 
 import convarium
+from command_lines import IN_PROCESS
 from convarium.cli import main
 from convarium.compose.points import compose_points
 from convarium.cvm import container
@@ -19,7 +20,6 @@ from convarium.datasets.loading import load_splits
 from convarium.tasks.evaluate import evaluate_network
 
 pytestmark = pytest.mark.xdist_group("end_to_end")  # its runs are made once
-HERE = ("hydra/launcher=basic", "runtime.workers=1", "runtime.threads=1")
 SWEEP = (
     "architecture=mlp", "dataset=digits", "recipe.epochs=1", "seed=0,1",
     "compression=none,magnitude,[magnitude,kmeans,huffman]", "compression.magnitude.sparsity=0.8",
@@ -46,8 +46,8 @@ class Command:
         return out.getvalue()
 
     def json(self, *arguments: str) -> Json:
-        found: Json = json.loads(self(*arguments, "--json"))
-        return found
+        document: Json = json.loads(self(*arguments, "--json"))
+        return document
 
     def files(self) -> dict[Path, int]:
         return {path: path.stat().st_mtime_ns for path in self.store.rglob("*")}
@@ -61,8 +61,8 @@ def command(tmp_path_factory: pytest.TempPathFactory) -> Command:
 @pytest.fixture(scope="module")
 def runs(command: Command) -> list[Json]:
     """What `run --json` says of the sweep when it is run for the first time."""
-    found: list[Json] = command.json("run", *SWEEP, *HERE)["runs"]
-    return found
+    runs: list[Json] = command.json("run", *SWEEP, *IN_PROCESS)["runs"]
+    return runs
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +84,7 @@ def test_run_tells_signature_path_and_figures_of_every_point(runs: list[Json]) -
 
 
 def test_a_point_s_overrides_lead_back_to_it(chain: Json, command: Command) -> None:
-    (again,) = command.json("run", *chain["overrides"], *HERE)["runs"]
+    (again,) = command.json("run", *chain["overrides"], *IN_PROCESS)["runs"]
     assert again == chain
 
 
@@ -106,7 +106,7 @@ def steps(one: Json) -> int:
 
 def test_run_again_computes_nothing_and_says_the_same(runs: list[Json], command: Command) -> None:
     before = command.files()
-    assert command.json("run", *SWEEP, *HERE)["runs"] == runs
+    assert command.json("run", *SWEEP, *IN_PROCESS)["runs"] == runs
     assert command.files() == before
 
 
@@ -155,7 +155,7 @@ def test_compare_has_a_row_for_everything_equal_but_the_seed(runs: list[Json], c
         "coding/huffman",
     ]
     assert whole["compression"][0]["sparsity"] == 0.8
-    assert whole["label"] == "magnitude 0.8 → kmeans → huffman"
+    assert whole["label"] == "magnitude 0.8 → kmeans 5 → huffman"
     assert "file_bytes/accuracy" in whole["pareto"]
     assert whole["signatures"] == [one["signature"] for one in runs if steps(one) == 3]
 
@@ -172,8 +172,8 @@ def test_compare_without_overrides_is_of_all_that_is_stored(command: Command) ->
     everything, asked = command.json("compare"), command.json("compare", *SWEEP)
     assert {row["label"] for row in everything["rows"]} == {row["label"] for row in asked["rows"]}
     (best,) = command.json("compare", "--where", "file_bytes<20000", "--best", "ratio")["rows"]
-    assert best["label"] == "magnitude 0.8 → kmeans → huffman"
-    assert "magnitude 0.8 → kmeans → huffman" in command("compare")
+    assert best["label"] == "magnitude 0.8 → kmeans 5 → huffman"
+    assert "magnitude 0.8 → kmeans 5 → huffman" in command("compare")
 
 
 def test_show_why_and_ls_tell_what_is_stored(chain: Json, runs: list[Json], command: Command) -> None:
@@ -197,11 +197,11 @@ def test_an_exported_network_is_the_one_that_was_measured(chain: Json, command: 
 
 
 def test_a_file_measured_by_itself_has_the_same_figures(chain: Json, command: Command) -> None:
-    found = command.json("measure", f"{chain['path']}/network.cvm", "dataset=digits", "runtime.threads=1")
+    measurement = command.json("measure", f"{chain['path']}/network.cvm", "dataset=digits", "runtime.threads=1")
     same = [name for name in METRICS[:-3] if name != "xz_bytes"]
-    assert {name: found["metrics"][name] for name in same} == {name: chain["metrics"][name] for name in same}
-    assert sum(found["bytes"].values()) == chain["metrics"]["file_bytes"]
-    assert found["images"] == 300
+    assert {name: measurement["metrics"][name] for name in same} == {name: chain["metrics"][name] for name in same}
+    assert sum(measurement["bytes"].values()) == chain["metrics"]["file_bytes"]
+    assert measurement["images"] == 300
 
 
 def test_figures_come_from_the_file_and_not_from_what_was_trained(
@@ -222,5 +222,5 @@ def test_figures_come_from_the_file_and_not_from_what_was_trained(
     monkeypatch.setattr(container, "write_cvm", ruining)
     monkeypatch.setattr("convarium.measurement.quality.evaluate_network", lying)
     monkeypatch.setattr("convarium.measurement.quality.measure_file", lying)
-    (one,) = Command(tmp_path / "store").json("run", *own, *HERE)["runs"]
+    (one,) = Command(tmp_path / "store").json("run", *own, *IN_PROCESS)["runs"]
     assert one["metrics"] == chain["metrics"]

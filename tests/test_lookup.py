@@ -19,7 +19,7 @@ def test_a_dotted_name_is_an_outside_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "expected"),
     [
         ("kdd", "compression.terms has no 'kdd'"),
         ("", "compression.terms has no ''"),
@@ -30,10 +30,10 @@ def test_a_dotted_name_is_an_outside_one() -> None:
         ("..sites:check", "write a name of ours, or package.module:attribute"),
     ],
 )
-def test_a_name_that_is_not_there_is_one_line(name: str, said: str) -> None:
+def test_a_name_that_is_not_there_is_one_line(name: str, expected: str) -> None:
     with pytest.raises(UserError) as error:
         find_by_name("compression.terms", name)
-    assert said in str(error.value)
+    assert expected in str(error.value)
     assert "\n" not in str(error.value)
 
 

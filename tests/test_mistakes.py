@@ -11,11 +11,10 @@ from urllib.error import URLError
 import pytest
 import torch
 
+from command_lines import HERE, IN_PROCESS, Call
 from convarium.architectures import factory
-from convarium.cli import main
 from convarium.cvm import container
 
-HERE = ("hydra/launcher=basic", "runtime.workers=1", "runtime.threads=1", "runtime.store=store")
 TINY = (
     "architecture=mlp",
     "architecture.kwargs.hidden=[16]",
@@ -31,21 +30,7 @@ HEADER = {
     "architecture": ARCHITECTURE, "task": "classification", "classes": 10, "surgery": [],
     "input": {"shape": [1, 8, 8], "mean": [0.30513625], "std": [0.37596626]},
 }  # fmt: skip
-Called = tuple[int, str, str]
-Call = Callable[..., Called]
 Json = dict[str, Any]
-
-
-@pytest.fixture
-def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
-    """Call convarium in an empty folder; returns exit code, stdout, stderr."""
-    monkeypatch.chdir(tmp_path)
-
-    def called(*arguments: str) -> Called:
-        code = main(arguments)
-        return code, *capsys.readouterr()
-
-    return called
 
 
 @pytest.fixture
@@ -56,23 +41,23 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "net.cvm"
 
 
-def one_line(error: str) -> str:
+def check_one_line(error: str) -> str:
     assert error.count("convarium: ") == 1, error
     assert error.count("\n") == 1, error
     assert "Traceback" not in error
     return error
 
 
-def told(out: str) -> list[tuple[str, str]]:
-    """Status and reason of each point in the document of `run --json`."""
-    found = [(one["status"], one["error"]) for one in json.loads(out)["runs"]]
-    assert all("\n" not in (error or "") for _, error in found)
-    return found
+def read_outcomes(out: str) -> list[tuple[str, str]]:
+    """Return status and reason of each point from the document of `run --json`."""
+    outcomes = [(run["status"], run["error"]) for run in json.loads(out)["runs"]]
+    assert all("\n" not in (error or "") for _, error in outcomes)
+    return outcomes
 
 
 @pytest.mark.parametrize("command", ["run", "plan"])
 @pytest.mark.parametrize(
-    ("overrides", "said"),
+    ("overrides", "expected"),
     [
         (["compression.magnitude.sites=[conv9*]"], "compression.magnitude.sites: 'conv9*' matches no weight"),
         (["compression.magnitude.per_site={conv9*:0.5}"], "compression.magnitude.per_site: 'conv9*' matches no weight"),
@@ -82,17 +67,17 @@ def told(out: str) -> list[tuple[str, str]]:
     ],
 )
 def test_a_method_that_does_not_fit_is_refused_before_anything_is_stored(
-    command: str, overrides: list[str], said: str, call: Call
+    command: str, overrides: list[str], expected: str, call: Call
 ) -> None:
     kept = [text for text in TINY if text.split("=")[0] != overrides[0].split("=")[0]]
     code, _, error = call(command, *kept, "compression=magnitude", *overrides, *HERE)
     assert code == 2
-    assert said in one_line(error)
+    assert expected in check_one_line(error)
     assert not Path("store").exists()
 
 
 @pytest.mark.parametrize(
-    ("overrides", "said"),
+    ("overrides", "expected"),
     [
         (["compression=magnitude", "budget.bytes=20"], "budget.bytes=20: the header of the file alone takes"),
         (["compression=kmeans", "budget.macs=0.5"], "quantization/kmeans has no knob that could meet it"),
@@ -110,21 +95,21 @@ def test_a_method_that_does_not_fit_is_refused_before_anything_is_stored(
     ],
 )
 def test_a_budget_or_a_term_that_can_t_be_is_refused_before_anything_is_stored(
-    overrides: list[str], said: str, call: Call
+    overrides: list[str], expected: str, call: Call
 ) -> None:
     code, _, error = call("run", *TINY, *overrides, *HERE)
     assert code == 2
-    assert said in error
+    assert expected in error
     assert not Path("store").exists()
 
 
 def test_a_budget_that_can_t_be_reached_is_a_mistake_alone_and_a_row_in_a_sweep(call: Call) -> None:
     code, out, _ = call("run", "--json", *TINY, "compression=kmeans", "budget.bytes=250", *HERE)
-    ((status, reason),) = told(out)
+    ((status, reason),) = read_outcomes(out)
     assert (code, status) == (2, "not reachable")
     assert "budget.bytes=250 is not reachable (least " in reason
     code, out, _ = call("run", "--json", *TINY, "compression=none,kmeans", "budget.bytes=250", *HERE)
-    assert (code, [status for status, _ in told(out)]) == (0, ["done", "not reachable"])
+    assert (code, [status for status, _ in read_outcomes(out)]) == (0, ["done", "not reachable"])
     _, table, _ = call("compare", *TINY, "compression=none,kmeans", "budget.bytes=250", *HERE)
     assert "not reachable (least" in " ".join(table.split())
 
@@ -132,7 +117,15 @@ def test_a_budget_that_can_t_be_reached_is_a_mistake_alone_and_a_row_in_a_sweep(
 def test_a_control_that_is_not_installed_is_a_row_in_a_sweep(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CONVARIUM_NNCODEC", raising=False)
     code, out, _ = call("run", "--json", *TINY, "compression=none,nncodec", *HERE)
-    assert (code, [status for status, _ in told(out)]) == (0, ["done", "not installed"])
+    assert (code, [status for status, _ in read_outcomes(out)]) == (0, ["done", "not installed"])
+
+
+@pytest.mark.skipif("torch.cuda.is_available()", reason="this host has a GPU")
+def test_a_gpu_that_is_not_there_is_said_before_workers_start(call: Call) -> None:
+    code, out, reason = call("run", *TINY, "seed=0,1", *HERE, "runtime.accelerator=gpu")
+    assert (code, out) == (2, "")
+    assert reason.endswith("auto takes what there is, cpu none\n")
+    assert "stages to run" not in reason
 
 
 @pytest.fixture
@@ -147,10 +140,11 @@ def unplugged(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("unplugged")
 def test_data_that_is_neither_there_nor_to_be_had(call: Call) -> None:
-    code, out, _ = call("run", "--json", *TINY, "dataset=mnist", "dataset.root=nowhere", *HERE)
-    ((status, reason),) = told(out)
-    assert (code, status) == (2, "failed")
-    assert "dataset mnist is not in nowhere/MNIST/raw: put train-images-idx3-ubyte" in reason
+    """It is said once, before any worker starts, however many points ask for it."""
+    code, out, reason = call("run", *TINY, "dataset=mnist", "dataset.root=nowhere", "seed=0,1,2", *HERE)
+    assert (code, out) == (2, "")
+    assert reason.count("dataset mnist is not in nowhere/MNIST/raw: put train-images-idx3-ubyte") == 1
+    assert "stages to run" not in reason
     assert "set dataset.root" in reason
 
 
@@ -160,17 +154,17 @@ def test_data_that_is_damaged(call: Call) -> None:
     folder.mkdir(parents=True)
     for name in ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1"):
         (folder / f"{name}-ubyte").write_bytes(b"no digits")
-    code, out, _ = call("run", "--json", *TINY, "dataset=mnist", *HERE)
-    ((status, reason),) = told(out)
-    assert (code, status) == (2, "failed")
+    code, out, reason = call("run", *TINY, "dataset=mnist", *HERE)
+    assert (code, out) == (2, "")
     assert "data/MNIST/raw/train-images-idx3-ubyte is damaged or not the genuine file of mnist" in reason
 
 
 @pytest.mark.usefixtures("unplugged")
 def test_a_point_without_data_costs_no_other_its_result(call: Call) -> None:
-    code, out, _ = call("run", "--json", *TINY, "dataset=digits,mnist", *HERE)
-    assert [status for status, _ in told(out)] == ["done", "failed"]
+    code, out, error = call("run", "--json", *TINY, "dataset=digits,mnist", *HERE)
+    assert [status for status, _ in read_outcomes(out)] == ["done", "failed"]
     assert code in (1, 2)
+    assert "convarium: dataset mnist is not in" in error
     assert call("run", "--json", *TINY, *HERE)[0] == 0
 
 
@@ -179,13 +173,13 @@ def test_a_loss_that_is_no_number_fails_the_point_in_one_line(call: Call) -> Non
     code, out, error = call(*command, "recipe.lr=1e30")
     assert code == 1
     assert "Traceback" not in out + error
-    for status in ("failed", "blocked"):
-        (line,) = (line for line in error.splitlines() if line.startswith(f"{status}: "))
-        assert "loss became NaN in epoch 1" in line
-        assert "lower the learning rate (now 1e+30)" in line
+    (line,) = (line for line in error.splitlines() if line.startswith(("failed: ", "blocked: ")))
+    assert "loss became NaN in epoch 1" in line
+    assert "lower the learning rate (now 1e+30)" in line
+    assert line.endswith("(2 points)")
     code, out, _ = call(*command, "recipe.lr=1e30", "--json")
     assert code == 1
-    assert [status for status, _ in told(out)] == ["failed", "blocked"]
+    assert [status for status, _ in read_outcomes(out)] == ["failed", "blocked"]
     assert not list(Path("store").rglob("done.json"))
     assert call(*command, "recipe.lr=0.05", "compression.magnitude.epochs=0")[0] == 0
 
@@ -194,15 +188,15 @@ def test_a_store_that_is_no_folder(call: Call, tmp_path: Path) -> None:
     (tmp_path / "store").write_text("mine")
     code, out, error = call("run", *TINY, *HERE)
     assert (code, out) == (2, "")
-    assert "store" in one_line(error)
+    assert "store" in check_one_line(error)
     assert (tmp_path / "store").read_text() == "mine"
 
 
 def test_a_store_in_a_place_that_can_t_be_written(call: Call, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
-    code, out, error = call("run", *TINY, *HERE[:-1], "runtime.store=file/store")
+    code, out, error = call("run", *TINY, *IN_PROCESS, "runtime.store=file/store")
     assert (code, out) == (2, "")
-    assert "file/store" in one_line(error)
+    assert "file/store" in check_one_line(error)
 
 
 def test_a_disk_that_is_full_before_anything_runs(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -212,7 +206,7 @@ def test_a_disk_that_is_full_before_anything_runs(call: Call, monkeypatch: pytes
     monkeypatch.setattr(Path, "write_bytes", full)
     code, out, error = call("run", *TINY, *HERE)
     assert (code, out) == (2, "")
-    assert "No space left on device" in one_line(error)
+    assert "No space left on device" in check_one_line(error)
 
 
 def test_a_disk_that_fills_up_loses_nothing_that_was_stored(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -226,7 +220,7 @@ def test_a_disk_that_fills_up_loses_nothing_that_was_stored(call: Call, monkeypa
         patched.setattr(container, "write_cvm", full)
         code, out, _ = call("run", "--json", *TINY, "seed=0,1", *HERE)
     assert code in (1, 2)
-    (first, (status, reason)) = told(out)
+    (first, (status, reason)) = read_outcomes(out)
     assert (first, status) == (("done", None), "failed")
     assert "No space left on device" in reason
     assert before.items() <= {path: path.read_bytes() for path in Path("store").rglob("*") if path.is_file()}.items()
@@ -249,27 +243,27 @@ def test_a_file_that_is_no_network_is_not_measured(kind: str, call: Call, file: 
     file.write_bytes(DAMAGE[kind](file.read_bytes()))
     code, out, error = call("measure", str(file), "dataset=digits")
     assert (code, out) == (2, "")
-    assert f"{file} is not a valid .cvm file" in one_line(error)
+    assert f"{file} is not a valid .cvm file" in check_one_line(error)
 
 
 def test_a_file_measured_on_data_it_is_not_for(call: Call, file: Path) -> None:
     code, out, error = call("measure", str(file), "dataset=mnist5k")
     assert (code, out) == (2, "")
-    assert "takes images of 1x8x8, dataset=mnist5k has 1x28x28; see dataset.img_size" in one_line(error)
+    assert "takes images of 1x8x8, dataset=mnist5k has 1x28x28; see dataset.img_size" in check_one_line(error)
 
 
 @pytest.fixture
 def damaged(call: Call) -> Json:
-    """What `run --json` said of a point whose stored network was damaged afterwards."""
-    (one,) = json.loads(call("run", "--json", *TINY, *HERE)[1])["runs"]
-    stored = Path(one["path"], "network.cvm")
+    """The run of a point whose stored network was damaged afterwards, as `run --json` printed it."""
+    (run,) = json.loads(call("run", "--json", *TINY, *HERE)[1])["runs"]
+    stored = Path(run["path"], "network.cvm")
     stored.write_bytes(stored.read_bytes()[:-50])
-    return dict(one)
+    return dict(run)
 
 
 def test_a_damaged_network_in_the_store_is_not_compressed(damaged: Json, call: Call) -> None:
     code, out, _ = call("run", "--json", *TINY, "compression=magnitude", *HERE)
-    ((status, reason),) = told(out)
+    ((status, reason),) = read_outcomes(out)
     assert (code, status) == (2, "failed")
     assert f"{damaged['path']}/network.cvm is not a valid .cvm file" in reason
     folder = Path(damaged["path"]).resolve()
@@ -282,16 +276,16 @@ def test_a_network_that_is_gone_from_the_store_is_made_again_when_its_folder_is_
     folder = Path(damaged["path"]).resolve()
     (folder / "network.cvm").unlink()
     line = ("run", "--json", *TINY, "compression=magnitude", *HERE)
-    ((status, reason),) = told(call(*line)[1])
+    ((status, reason),) = read_outcomes(call(*line)[1])
     assert status == "failed"
     assert f"{folder}/network.cvm can't be read: No such file or directory; remove the folder {folder}" in reason
     shutil.rmtree(folder)
     code, out, _ = call(*line)
-    assert (code, *told(out)) == (0, ("done", None))
+    assert (code, *read_outcomes(out)) == (0, ("done", None))
 
 
 def test_a_damaged_network_in_the_store_is_not_exported(damaged: Json, call: Call) -> None:
     code, out, error = call("export", damaged["signature"], "-o", "net.cvm", HERE[-1])
     assert (code, out) == (2, "")
-    assert "is not a valid .cvm file" in one_line(error)
+    assert "is not a valid .cvm file" in check_one_line(error)
     assert not Path("net.cvm").exists()

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import convarium
+from command_lines import ONE_WORKER
 from convarium.cli import main
 from convarium.errors import UserError
 
@@ -15,18 +16,18 @@ POINT = ["architecture=mlp", "dataset=digits", "dataset.train_size=200", "recipe
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    place = tmp_path_factory.mktemp("notebook")
+    notebook_folder = tmp_path_factory.mktemp("notebook")
     with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(place)
-        assert main(["run", *POINT, "compression=none,uniform", "runtime.workers=1", "runtime.threads=1"]) == 0
-        yield place
+        patch.chdir(notebook_folder)
+        assert main(["run", *POINT, "compression=none,uniform", *ONE_WORKER]) == 0
+        yield notebook_folder
 
 
 @pytest.mark.usefixtures("folder")
 def test_a_comparison_is_a_line_a_row() -> None:
-    found = convarium.results(*POINT, "compression=none,uniform")
-    assert list(found["methods"].fillna("")) == ["", "quantization/uniform"]
-    assert list(found["seeds_count"]) == [2, 2]
+    table = convarium.results(*POINT, "compression=none,uniform")
+    assert list(table["methods"].fillna("")) == ["", "quantization/uniform"]
+    assert list(table["seeds_count"]) == [2, 2]
     assert len(convarium.results()) == 2
     assert len(convarium.results(where=("ratio>2",))) == 1
 
@@ -40,8 +41,8 @@ def test_what_is_no_text_is_told_as_a_value_error() -> None:
 
 @pytest.mark.usefixtures("folder")
 def test_a_signature_opens_record_curves_and_network() -> None:
-    found = convarium.results(*POINT, "compression=none")
-    opened = convarium.open(found["signatures"][0].split()[0][:8])
+    table = convarium.results(*POINT, "compression=none")
+    opened = convarium.open(table["signatures"][0].split()[0][:8])
     assert opened.record["stage"] == "train"
     assert list(opened.curves()["epoch"]) == [1, 2]
     assert opened.network()(torch.zeros(1, 1, 8, 8)).shape == (1, 10)

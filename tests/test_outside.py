@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from command_lines import HERE
 from convarium.cli import main
 
-HERE = ("hydra/launcher=basic", "runtime.workers=1", "runtime.threads=1", "runtime.store=store")
 TINY = ("architecture=mlp", "dataset=digits", "dataset.train_size=9", "recipe.epochs=1")
 MODULE = """
 import torch
@@ -99,7 +99,7 @@ root: null
 
 
 @pytest.fixture
-def told(write: Callable[[str, str], Path], capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[..., str]]:
+def run_broken(write: Callable[[str, str], Path], capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[..., str]]:
     """Run with an option file that names code of a module in the current folder; return the line."""
 
     def run(option: str, template: str, name: str, *line: str) -> str:
@@ -116,7 +116,7 @@ def told(write: Callable[[str, str], Path], capsys: pytest.CaptureFixture[str]) 
 
 
 @pytest.mark.parametrize(
-    ("decider", "said"),
+    ("decider", "expected"),
     [
         ("breaking:nothing", "breaking:nothing returned NoneType, expected a Decision or {name: Representation}"),
         ("breaking:tensors", "returned a representation for 'fc1.weight' that is Tensor, expected Representation"),
@@ -129,12 +129,12 @@ def told(write: Callable[[str, str], Path], capsys: pytest.CaptureFixture[str]) 
         ("no_such_package:mine", "compression.deciders has no 'no_such_package:mine'"),
     ],
 )
-def test_a_decider(decider: str, said: str, told: Callable[..., str]) -> None:
-    assert said in told("compression/pruning/broken", METHOD, decider, "compression=broken")
+def test_a_decider(decider: str, expected: str, run_broken: Callable[..., str]) -> None:
+    assert expected in run_broken("compression/pruning/broken", METHOD, decider, "compression=broken")
 
 
 @pytest.mark.parametrize(
-    ("builder", "said"),
+    ("builder", "expected"),
     [
         ("breaking:TEXT", "architecture breaking:TEXT is str, its builder must return a torch.nn.Module"),
         ("breaking:BUG", "architecture breaking:BUG can't be built so: division by zero"),
@@ -142,12 +142,12 @@ def test_a_decider(decider: str, said: str, told: Callable[..., str]) -> None:
         ("no_such_package:NET", "architectures has no 'no_such_package:NET'"),
     ],
 )
-def test_an_architecture(builder: str, said: str, told: Callable[..., str]) -> None:
-    assert said in told("architecture/broken", NETWORK, builder, "architecture=broken")
+def test_an_architecture(builder: str, expected: str, run_broken: Callable[..., str]) -> None:
+    assert expected in run_broken("architecture/broken", NETWORK, builder, "architecture=broken")
 
 
 @pytest.mark.parametrize(
-    ("reader", "said"),
+    ("reader", "expected"),
     [
         ("breaking:floats", "train has images float32 (9, 8, 8), expected uint8 (N, channels, side, side)"),
         ("breaking:many", "train has labels 7..15, expected 0..9 (dataset.classes=10)"),
@@ -155,5 +155,5 @@ def test_an_architecture(builder: str, said: str, told: Callable[..., str]) -> N
         ("no_such_package:read", "datasets has no 'no_such_package:read'"),
     ],
 )
-def test_a_dataset(reader: str, said: str, told: Callable[..., str]) -> None:
-    assert said in told("dataset/broken", IMAGES, reader, "dataset=broken")
+def test_a_dataset(reader: str, expected: str, run_broken: Callable[..., str]) -> None:
+    assert expected in run_broken("dataset/broken", IMAGES, reader, "dataset=broken")

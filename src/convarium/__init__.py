@@ -14,5 +14,5 @@ __all__ = ["load", "open", "results"]
 def __getattr__(name: str) -> Any:
     if name not in LAZY_EXPORTS:
         raise AttributeError(f"module 'convarium' has no attribute '{name}'")
-    module, called = LAZY_EXPORTS[name]
-    return getattr(import_module(module), called)
+    module_name, attribute = LAZY_EXPORTS[name]
+    return getattr(import_module(module_name), attribute)

@@ -1,4 +1,4 @@
-"""Letters that a stream can't write: ASCII stands for ours, an escape for those of users."""
+"""Replace characters that a stream can't encode: ours by ASCII, those of users by an escape."""
 
 import codecs
 from io import TextIOWrapper
@@ -8,16 +8,14 @@ ERROR_HANDLER_NAME = "convarium.plain"
 
 
 def replace_unencodable(stream: TextIOWrapper) -> None:
-    """Let a stream, which may be ASCII, write every text."""
-    codecs.register_error(ERROR_HANDLER_NAME, _replace_letters)
+    """Let a stream, whose encoding may be ASCII, write any text."""
+    codecs.register_error(ERROR_HANDLER_NAME, _replace_characters)
     stream.reconfigure(errors=ERROR_HANDLER_NAME)
 
 
-def _replace_letters(error: UnicodeError) -> tuple[str, int]:
+def _replace_characters(error: UnicodeError) -> tuple[str, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
-    unknown = error.object[error.start : error.end]
-    escaped = (
-        ASCII_REPLACEMENTS.get(letter, letter).encode("ascii", "backslashreplace").decode() for letter in unknown
-    )
-    return "".join(escaped), error.end
+    characters = error.object[error.start : error.end]
+    replaced = "".join(ASCII_REPLACEMENTS.get(character, character) for character in characters)
+    return replaced.encode("ascii", "backslashreplace").decode(), error.end

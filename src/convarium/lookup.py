@@ -1,7 +1,7 @@
-"""Open sets are found by name, without a registry.
+"""Find the members of open sets by name, without a registry.
 
-What a config names is its author's word. What a file names is a stranger's: it is imported only from packages that are
-allowed while the file is read (`allow_packages`), and these are the packages that the config of the stage names
+What a config names, its author trusts: it is imported. What a file names may come from a stranger: it is imported only
+from packages that are allowed while the file is read (`allow_packages`); a stage allows those that its config names
 (`find_named_packages`).
 """
 
@@ -15,43 +15,47 @@ from typing import Any
 
 from convarium.errors import UserError
 
-OUTSIDE_NAME = re.compile(r"([^\W\d]\w*)(\.[^\W\d]\w*)*:[^\W\d]\w*", re.ASCII)
+IMPORT_PATH_PATTERN = re.compile(r"([^\W\d]\w*)(\.[^\W\d]\w*)*:[^\W\d]\w*", re.ASCII)
 MAX_NAME_CHARS = 200
 
 _allowed_packages: ContextVar[frozenset[str]] = ContextVar("allowed", default=frozenset())
 
 
 def find_by_name(subpackage: str, name: str) -> Any:
-    """Return the noun `name` of `convarium.<room>`; with a dot or colon it is outside ("package.module:attribute").
+    """Return what `name` stands for in a subpackage: an attribute of ours, or one at an outside import path.
 
-    Ours are found by convention: module `convarium.<room>.<name>` holds an attribute `<name>`.
+    Ours are found by convention: module `convarium.<subpackage>.<name>` holds an attribute `<name>`. A name with a dot
+    or colon is an import path, "package.module:attribute".
 
     Raises:
         UserError: there is no such module or attribute.
     """
-    ours = (f"convarium.{subpackage}.{name}", "", name)
-    module, _, attribute = name.partition(":") if is_outside_name(name) else ours
-    if module.startswith(".") or not module or not attribute:
+    if is_outside_name(name):
+        module_name, _, attribute = name.partition(":")
+    else:
+        module_name, attribute = f"convarium.{subpackage}.{name}", name
+    if module_name.startswith(".") or not module_name or not attribute:
         raise UserError(f"{subpackage} has no '{name}': write a name of ours, or package.module:attribute")
     try:
-        found = import_module(module)
+        module = import_module(module_name)
     except ModuleNotFoundError as error:
-        if error.name is None or not module.startswith(error.name):
+        # A module that is there may fail to import another one: that is its own fault, not a wrong name.
+        if error.name is None or not module_name.startswith(error.name):
             raise
         raise UserError(f"{subpackage} has no '{name}'") from None
-    if not hasattr(found, attribute):
-        raise UserError(f"'{name}': module {module} has no attribute '{attribute}'")
-    return getattr(found, attribute)
+    if not hasattr(module, attribute):
+        raise UserError(f"'{name}': module {module_name} has no attribute '{attribute}'")
+    return getattr(module, attribute)
 
 
 def is_outside_name(name: str) -> bool:
-    """Whether `name` is an import path of an outside package, not the name of a noun of ours."""
+    """Whether `name` is an import path of an outside package, not a name of ours."""
     return "." in name or ":" in name
 
 
 @contextmanager
 def allow_packages(packages: Iterable[str]) -> Iterator[None]:
-    """Let what is read meanwhile name nouns of these packages, besides those that are allowed already."""
+    """Let files that are read meanwhile name objects of these packages, in addition to those allowed already."""
     token = _allowed_packages.set(_allowed_packages.get() | frozenset(packages))
     try:
         yield
@@ -60,34 +64,40 @@ def allow_packages(packages: Iterable[str]) -> Iterator[None]:
 
 
 def list_allowed_packages() -> list[str]:
-    """Return the packages that are allowed here."""
+    """Return the packages that are allowed at this moment, sorted."""
     return sorted(_allowed_packages.get())
 
 
 def find_allowed(subpackage: str, name: str) -> Any:
-    """Return the outside noun `name` ("package.module:attribute") of an allowed package.
+    """Return the object at an import path ("package.module:attribute") of an allowed package.
 
     Raises:
-        UserError: it is of another package, or is not there.
+        UserError: its package is not allowed, or there is no such object.
     """
-    match = OUTSIDE_NAME.fullmatch(name) if len(name) <= MAX_NAME_CHARS else None
+    match = IMPORT_PATH_PATTERN.fullmatch(name) if len(name) <= MAX_NAME_CHARS else None
     if match is None:
         raise UserError(f"{subpackage} has no {name[:80]!r}: write a name of ours, or package.module:attribute")
-    if match[1] not in _allowed_packages.get():
-        how = f"name it in a config, or convarium.load(FILE, allow=['{match[1]}'])"
-        raise UserError(f"{name}: package {match[1]} is not allowed here; {how}")
+    package = match[1]
+    if package not in _allowed_packages.get():
+        remedy = f"name it in a config, or convarium.load(FILE, allow=['{package}'])"
+        raise UserError(f"{name}: package {package} is not allowed here; {remedy}")
     return find_by_name(subpackage, name)
 
 
 def find_named_packages(value: Any) -> set[str]:
-    """Return the packages of all outside names in a JSON value."""
+    """Return the packages of all import paths in a JSON value."""
     if isinstance(value, str):
-        match = OUTSIDE_NAME.fullmatch(value)
+        match = IMPORT_PATH_PATTERN.fullmatch(value)
         return {match[1]} if match else set()
-    inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
-    return set().union(*map(find_named_packages, inner))
+    if isinstance(value, Mapping):
+        entries = list(value.values())
+    elif isinstance(value, list | tuple):
+        entries = list(value)
+    else:
+        return set()
+    return set().union(*map(find_named_packages, entries))
 
 
-def find_companion(found: Any, attribute: str) -> Any:
-    """Return what the module of `found` holds under another name, None where it holds nothing."""
-    return getattr(sys.modules[found.__module__], attribute, None)
+def find_companion(function: Any, attribute: str) -> Any:
+    """Return another attribute of the module that defines a function or class, None where there is none."""
+    return getattr(sys.modules[function.__module__], attribute, None)

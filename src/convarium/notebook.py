@@ -1,4 +1,4 @@
-"""What is stored, in a notebook: comparisons and curves as tables of pandas."""
+"""Read the store in a notebook: comparisons and curves as pandas tables."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 
 def results(*overrides: str, where: tuple[str, ...] = ()) -> DataFrame:
-    """Return a comparison with a line for each row: the table that `convarium compare … --csv` writes.
+    """Return a comparison as a table, the one that `convarium compare … --csv` writes.
 
     Args:
-        overrides: as on the command line, such as "sweep=families"; none: all that is stored.
+        overrides: as on the command line, such as "sweep=families"; without any, all that is stored.
         where: conditions on means, such as "file_bytes<50000".
 
     Raises:
-        UserError: a kind of ValueError; an override or a condition that is wrong.
+        UserError: an override or a condition is wrong. It is a ValueError.
     """
     import pandas
 
@@ -33,14 +33,15 @@ def results(*overrides: str, where: tuple[str, ...] = ()) -> DataFrame:
 
     for text in overrides:
         _check_is_text(text, "an override such as 'seed=0'")
-    return pandas.read_csv(StringIO(format_csv_table(compare_command_line(overrides, where))))
+    comparison = compare_command_line(overrides, where)
+    return pandas.read_csv(StringIO(format_csv_table(comparison)))
 
 
 def open_stored(signature: str, store: str = "outputs/store") -> StoredResult:
-    """Return what is stored at a signature, or at any prefix of one that is unique.
+    """Return the result that is stored at a signature or a unique prefix of one.
 
     Raises:
-        UserError: nothing, or more than one thing, is stored at it, or it is not done.
+        UserError: no result has such a signature, or several have, or it is not done.
     """
     from convarium.config.paths import expand_home
     from convarium.errors import UserError
@@ -48,12 +49,13 @@ def open_stored(signature: str, store: str = "outputs/store") -> StoredResult:
     from convarium.store.store import Store
 
     _check_is_text(signature, "a signature such as '3fa2'")
-    there = Store(check_store_root(expand_home(store)))
-    found = there.resolve_signature(signature)
-    done, path = there.find_record(found), there.find_folder(found)
-    if done is None or path is None:
-        raise UserError(f"{found} is not done; `convarium show {found}` says why")
-    return StoredResult(done, path, there)
+    opened_store = Store(check_store_root(expand_home(store)))
+    full_signature = opened_store.resolve_signature(signature)
+    record = opened_store.find_record(full_signature)
+    folder = opened_store.find_folder(full_signature)
+    if record is None or folder is None:
+        raise UserError(f"{full_signature} is not done; `convarium show {full_signature}` says why")
+    return StoredResult(record, folder, opened_store)
 
 
 @dataclass(frozen=True)
@@ -61,9 +63,9 @@ class StoredResult:
     """The result of a stage.
 
     Attributes:
-        record: what it was made from, where, how fast, and what came out.
+        record: the content of `done.json`: config, parents, host, time, and the result.
         path: its folder.
-        store: in which it lies, with what it was made from.
+        store: holds it, and the results that it was made from.
     """
 
     record: dict[str, Any]
@@ -72,34 +74,37 @@ class StoredResult:
 
     @property
     def metrics(self) -> dict[str, float | None]:
-        """The figures that were measured; empty for a stage that makes a network."""
+        """The measured figures by metric; empty for a stage that makes a network."""
         return dict(self.record["result"].get("metrics", {}))
 
     def curves(self) -> DataFrame:
-        """Return the reports of a network's training and of each step after it, in this order, a line for each epoch.
+        """Return the reports of a network's training and then of each compression step, a line for each epoch.
 
-        Columns: signature of the stage, phase, epoch of the phase (from 1), epochs (of it), loss (nats), lr,
-        validation_accuracy, seconds. Of a measurement they are those of the network that was measured.
+        Columns: signature of the stage, phase, epoch (of the phase, from 1), epochs (of the phase), loss (nats), lr,
+        validation_accuracy, seconds. The curves of a measurement are those of the measured network.
         """
         import pandas
 
         from convarium.stages.declaration import makes_network
         from convarium.store.curves import read_reports
 
-        own = makes_network(self.record["stage"])
-        network = self.record["signature"] if own else self.record["parents"][0]
-        lines = []
-        for stage in [record["signature"] for record in self.store.walk_chain(network)][::-1]:
-            folder = self.store.find_folder(stage)
+        if makes_network(self.record["stage"]):
+            network_signature = self.record["signature"]
+        else:
+            network_signature = self.record["parents"][0]
+        signatures = [record["signature"] for record in self.store.walk_chain(network_signature)]
+        rows = []
+        for signature in reversed(signatures):  # the chain is walked from the network back to its training
+            folder = self.store.find_folder(signature)
             reports = read_reports(ResultFolder(folder).curves) if folder else []
-            lines += [{"signature": stage, **report} for report in reports]
-        return pandas.DataFrame(lines)
+            rows += [{"signature": signature, **report} for report in reports]
+        return pandas.DataFrame(rows)
 
     def network(self) -> nn.Module:
-        """Return its network, plain and in eval mode.
+        """Return the decoded network as a plain module in eval mode.
 
         Raises:
-            UserError: the stage made none.
+            UserError: the stage makes no network.
         """
         from convarium.cvm.container import load_cvm
 

@@ -1,6 +1,6 @@
-"""What is said decides nothing: a stream that breaks is left, and the work goes on.
+"""Keep working when stdout or stderr breaks: what is printed decides nothing.
 
-A reader may go (`| head -1`), a disk fill up, a terminal close; a command may even begin with closed streams (`>&-`).
+A reader may end (`| head -1`), a disk fill up, a terminal close; a command may even start with closed streams (`>&-`).
 """
 
 import io
@@ -15,10 +15,10 @@ from convarium.ascii_fallback import replace_unencodable
 
 
 class RobustStream:
-    """A stream whose writes never fail; once it has broken, all that goes to it goes nowhere.
+    """A stream whose writes never fail; once it is broken, what is written to it goes to the null device.
 
     Attributes:
-        last_error: what broke it last.
+        last_error: the error of the last write or flush that failed.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -44,41 +44,44 @@ class RobustStream:
             self._redirect_to_devnull(error)
 
     def _redirect_to_devnull(self, cause: Exception) -> None:
-        """Lead the descriptor to nowhere, and there what is still in the buffer."""
+        """Redirect the descriptor to the null device, and empty the stream's buffer into it."""
         self.last_error = cause
         with suppress(OSError, ValueError):
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, self._stream.fileno())
-            os.close(nowhere)
+            devnull = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(devnull, self._stream.fileno())
+            os.close(devnull)
+            # What a failed write left in the buffer would make the next flush fail again, also Python's own at its end.
             self._stream.flush()
 
 
 def install_robust_streams() -> tuple[RobustStream, RobustStream]:
-    """Put streams that last in the place of stdout and stderr; return them."""
-    for number in (0, 1, 2):  # or the next files that are opened would take the numbers that are closed
+    """Replace stdout and stderr by robust streams, and return these."""
+    # Of closed descriptors too: the next file that is opened would get the number, and what is printed.
+    for descriptor in (0, 1, 2):
         try:
-            os.fstat(number)
+            os.fstat(descriptor)
         except OSError:
             os.open(os.devnull, os.O_RDWR)
-            os.set_inheritable(number, True)
-    out, error = (RobustStream(stream or open(os.devnull, "w")) for stream in (sys.stdout, sys.stderr))  # noqa: PTH123, SIM115
-    sys.stdout, sys.stderr = cast(TextIO, out), cast(TextIO, error)
-    return out, error
+            os.set_inheritable(descriptor, True)
+    stdout = RobustStream(sys.stdout or open(os.devnull, "w"))  # noqa: PTH123, SIM115
+    stderr = RobustStream(sys.stderr or open(os.devnull, "w"))  # noqa: PTH123, SIM115
+    sys.stdout, sys.stderr = cast(TextIO, stdout), cast(TextIO, stderr)
+    return stdout, stderr
 
 
 @contextmanager
 def use_robust_streams() -> Iterator[TextIO]:
-    """Make stdout and stderr last meanwhile; yield stderr, for what must not go to a stage's log.
+    """Make stdout and stderr robust meanwhile; yield stderr, for what must not go to a stage's log.
 
-    A stdout that refused what it was sent for another reason than that nobody reads it is told on stderr.
+    If stdout failed for another reason than that its reader ended, a line on stderr says so.
     """
-    usual = sys.stdout, sys.stderr
-    out, error = install_robust_streams()
+    original_streams = sys.stdout, sys.stderr
+    stdout, stderr = install_robust_streams()
     try:
-        yield cast(TextIO, error)
+        yield cast(TextIO, stderr)
     finally:
-        out.flush()
-        if isinstance(out.last_error, OSError) and out.last_error.errno != EPIPE:
-            error.write(f"convarium: stdout: {out.last_error.strerror}; not all was said\n")
-        error.flush()
-        sys.stdout, sys.stderr = usual
+        stdout.flush()
+        if isinstance(stdout.last_error, OSError) and stdout.last_error.errno != EPIPE:
+            stderr.write(f"convarium: stdout: {stdout.last_error.strerror}; the output is not complete\n")
+        stderr.flush()
+        sys.stdout, sys.stderr = original_streams

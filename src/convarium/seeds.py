@@ -1,4 +1,4 @@
-"""One seed drives many independent, named random streams."""
+"""Derive the seeds of many independent, named random streams from one seed."""
 
 from hashlib import sha256
 

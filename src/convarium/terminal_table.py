@@ -1,4 +1,4 @@
-"""Tables that fit a narrow terminal: figures stay whole, columns without room are left out and named."""
+"""Print tables that fit a narrow terminal: figures stay whole, columns without room are left out and named."""
 
 from collections.abc import Iterator, Sequence
 
@@ -7,52 +7,49 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
-MAX_UNBROKEN_WORD_CHARS, MIN_UNBROKEN_WORD_CHARS = (
-    48,
-    8,
-)  # a longer word of a column that folds may be broken, a shorter one never is
-PREFERRED_FOLD_CHARS = 16  # width of a column that folds, where it has so much to say
+# In a column that folds, a longer word than the first may be broken; one that is no longer than the second never is.
+MAX_UNBROKEN_WORD_CHARS, MIN_UNBROKEN_WORD_CHARS = 48, 8
+PREFERRED_FOLD_CHARS = 16  # the least width of a column that folds, unless its text is shorter
 
 
 def print_fitting_table(console: Console, table: Table, rank: Sequence[str], markup: bool = True) -> None:
-    """Print a table. Where it is too wide, columns go from the end of `rank`, and a line says which.
+    """Print a table. If it is too wide, leave out columns from the end of `rank`, and name them below it.
 
-    Columns of which `rank` says nothing stay. One with `overflow="fold"` may break between words, any other never does.
+    Columns that are not in `rank` are never left out. One with `overflow="fold"` may break its lines between words.
 
     Args:
-        rank: names of columns as they are told, most important first: their headings without line breaks.
+        rank: headings of columns without line breaks (`format_heading`), the most important first.
     """
-    gone = drop_columns(table, console.width, rank)
+    dropped_headings = drop_columns(table, console.width, rank)
     console.print(table, markup=markup)
-    if gone:
-        console.print(Text(f"not shown at {console.width} columns: {', '.join(gone)}", style="dim"))
+    if dropped_headings:
+        note = f"not shown at {console.width} columns: {', '.join(dropped_headings)}"
+        console.print(Text(note, style="dim"))
 
 
 def drop_columns(table: Table, width: int, rank: Sequence[str]) -> list[str]:
-    """Leave out columns of a table until the others fit `width`, and return their names, most important first."""
-    if _measure_table_width(table, table.columns, [_measure_full_width(column) for column in table.columns]) <= width:
+    """Leave out columns of a table until the others fit `width`, and return their headings, most important first."""
+    full_widths = [_measure_full_width(column) for column in table.columns]
+    if _measure_table_width(table, table.columns, full_widths) <= width:
         return []
-    places = {format_heading(column): place for place, column in enumerate(table.columns)}
-    kept = [place for one, place in places.items() if one not in rank]
-    longest = next(
-        (
-            one
-            for one in range(MAX_UNBROKEN_WORD_CHARS, MIN_UNBROKEN_WORD_CHARS, -1)
-            if _is_within_width(table, kept, one, width)
-        ),
-        MIN_UNBROKEN_WORD_CHARS,
-    )
-    gone: list[str] = []
-    for one in (one for one in rank if one in places):
-        if _is_within_width(table, [*kept, places[one]], longest, width):
-            kept.append(places[one])
+    index_by_heading = {format_heading(column): index for index, column in enumerate(table.columns)}
+    kept_indices = [index for heading, index in index_by_heading.items() if heading not in rank]
+    max_word_chars = _select_max_word_chars(table, kept_indices, width)
+    dropped_headings: list[str] = []
+    for heading in rank:
+        if heading not in index_by_heading:
+            continue
+        index = index_by_heading[heading]
+        if _is_within_width(table, [*kept_indices, index], max_word_chars, width):
+            kept_indices.append(index)
         else:
-            gone.append(one)
-    table.columns = [table.columns[place] for place in sorted(kept)]
-    for place, column in enumerate(table.columns):
-        column._index = place
-    _distribute_width(table, longest, width)
-    return gone
+            dropped_headings.append(heading)
+    table.columns = [table.columns[index] for index in sorted(kept_indices)]
+    # rich measures the padding of a column by this index.
+    for index, column in enumerate(table.columns):
+        column._index = index
+    _distribute_width(table, max_word_chars, width)
+    return dropped_headings
 
 
 def format_heading(column: Column) -> str:
@@ -60,32 +57,41 @@ def format_heading(column: Column) -> str:
     return " ".join(str(column.header).split()).replace("- ", "")
 
 
+def _select_max_word_chars(table: Table, column_indices: Sequence[int], width: int) -> int:
+    """Return how long an unbroken word may be so that these columns fit `width`, as long as possible."""
+    for max_word_chars in range(MAX_UNBROKEN_WORD_CHARS, MIN_UNBROKEN_WORD_CHARS, -1):
+        if _is_within_width(table, column_indices, max_word_chars, width):
+            return max_word_chars
+    return MIN_UNBROKEN_WORD_CHARS
+
+
 def _is_within_width(table: Table, column_indices: Sequence[int], max_word_chars: int, width: int) -> bool:
-    columns = [table.columns[place] for place in column_indices]
-    return (
-        _measure_table_width(table, columns, [_measure_least_width(column, max_word_chars) for column in columns])
-        <= width
-    )
+    columns = [table.columns[index] for index in column_indices]
+    least_widths = [_measure_least_width(column, max_word_chars) for column in columns]
+    return _measure_table_width(table, columns, least_widths) <= width
 
 
 def _measure_table_width(table: Table, columns: Sequence[Column], widths: Sequence[int]) -> int:
-    """The width of a table of such columns."""
-    beside = table.padding[1] + table.padding[3]
-    lines = len(columns) - 1 + 2 * table.show_edge if table.box else 0
-    return sum(widths) + beside * len(columns) + lines
+    """Return the width of a table of such columns, with padding and lines."""
+    padding = table.padding[1] + table.padding[3]
+    line_count = len(columns) - 1 + 2 * table.show_edge if table.box else 0
+    return sum(widths) + padding * len(columns) + line_count
 
 
 def _distribute_width(table: Table, max_word_chars: int, width: int) -> None:
-    """Give every column what it needs, and what is left to those that fold, the widest last."""
+    """Give every column its least width, and what is left to those that fold, always to the narrowest of them."""
     widths = [_measure_least_width(column, max_word_chars) for column in table.columns]
-    natural = [_measure_full_width(column) for column in table.columns]
-    left = width - _measure_table_width(table, table.columns, widths)
-    while left > 0 and (short := [place for place in range(len(widths)) if widths[place] < natural[place]]):
-        place = min(short, key=lambda place: widths[place])
-        widths[place] += 1
-        left -= 1
-    for column, given in zip(table.columns, widths, strict=True):
-        column.width = given
+    full_widths = [_measure_full_width(column) for column in table.columns]
+    spare_width = width - _measure_table_width(table, table.columns, widths)
+    while spare_width > 0:
+        growing = [index for index in range(len(widths)) if widths[index] < full_widths[index]]
+        if not growing:
+            break
+        narrowest = min(growing, key=lambda index: widths[index])
+        widths[narrowest] += 1
+        spare_width -= 1
+    for column, column_width in zip(table.columns, widths, strict=True):
+        column.width = column_width
 
 
 def _iterate_column_lines(column: Column) -> Iterator[str]:
@@ -102,5 +108,6 @@ def _measure_least_width(column: Column, max_word_chars: int) -> int:
     if column.overflow != "fold":
         return _measure_full_width(column)
     words = [word for line in _iterate_column_lines(column) for word in line.split()]
-    word = max(map(cell_len, words), default=0)
-    return min(max_word_chars, max(word, min(PREFERRED_FOLD_CHARS, _measure_full_width(column))))
+    longest_word = max(map(cell_len, words), default=0)
+    preferred_width = min(PREFERRED_FOLD_CHARS, _measure_full_width(column))
+    return min(max_word_chars, max(longest_word, preferred_width))

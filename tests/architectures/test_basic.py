@@ -17,6 +17,7 @@ from architectures.descriptions import (
 )
 from convarium.architectures import factory
 from convarium.architectures.basic import lenet_1998
+from convarium.architectures.dry_run import dry_run_architecture
 from convarium.errors import UserError
 
 DIGIT: dict[str, Any] = {"channels": 1, "side": 32, "classes": 10}
@@ -104,7 +105,7 @@ def test_every_parameter_gets_a_gradient_at_small_sizes(described: dict[str, Any
     ("name", "least"), [("lenet5_1998", 12), ("lenet5_modern", 12), ("alexnet_2012", 63), ("zfnet", 53)]
 )
 def test_smaller_images_are_refused_with_the_smallest_size(name: str, least: int) -> None:
-    assert factory.dry_run_architecture(describe_own(name, 1, least, 10))
+    assert dry_run_architecture(describe_own(name, 1, least, 10))
     with pytest.raises(UserError, match=f"{name} needs images of at least {least} pixels a side"):
         factory.build_architecture(describe_own(name, 1, least - 1, 10), "meta")
 

@@ -18,6 +18,7 @@ from architectures.descriptions import (
 from convarium.architectures import factory
 from convarium.architectures.blocks.learned_groups import Connections, SelectedGroupConv, SelectedLinear
 from convarium.architectures.condensing import Condensing
+from convarium.architectures.dry_run import dry_run_architecture
 from convarium.errors import UserError
 
 CIFAR: dict[str, Any] = {"side": 32, "classes": 10}
@@ -222,7 +223,7 @@ def test_other_groups_and_condensations_deliver_the_same_function() -> None:
 def test_images_too_small_are_refused_with_the_least_size(name: str, side: int, least: int) -> None:
     with pytest.raises(UserError, match=f"at least {least} pixels a side"):
         factory.build_architecture(describe_own(name, side=side), "meta")
-    factory.dry_run_architecture(describe_own(name, side=least))
+    dry_run_architecture(describe_own(name, side=least))
 
 
 @pytest.mark.parametrize(

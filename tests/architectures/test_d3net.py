@@ -16,6 +16,7 @@ from architectures.descriptions import (
 from convarium.architectures import factory
 from convarium.architectures.blocks.layers import LayerChoice
 from convarium.architectures.cross_layer.d3net import MultiDilated, build_d2_block
+from convarium.architectures.dry_run import dry_run_architecture
 from convarium.errors import UserError
 
 Offsets = set[tuple[int, int]]
@@ -73,11 +74,11 @@ def test_a_head_answers_for_images_or_for_pixels(head: str, shape: tuple[int, ..
 
 def test_a_class_for_every_pixel_is_no_classifier() -> None:
     with pytest.raises(UserError, match=r"is not a classifier: its output isn't \(images, classes\)"):
-        factory.dry_run_architecture(describe_own("d3net_s", 3, 32, 10, **PIXELS))
+        dry_run_architecture(describe_own("d3net_s", 3, 32, 10, **PIXELS))
 
 
 def test_smaller_images_are_refused_with_the_smallest_size() -> None:
-    assert factory.dry_run_architecture(describe_own("d3net_s", 1, 29, 10))
+    assert dry_run_architecture(describe_own("d3net_s", 1, 29, 10))
     with pytest.raises(UserError, match="d3net_s needs images of at least 29 pixels a side"):
         factory.build_architecture(describe_own("d3net_s", 1, 28, 10), "meta")
 

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from convarium.architectures import factory
+from convarium.architectures.dry_run import accepts_image_size, dry_run_architecture
 from convarium.conformance.small_architectures import find_architecture_files, read_architecture_file
 from convarium.errors import UserError
 from convarium.lookup import allow_packages
@@ -52,6 +53,10 @@ def side_after_stem(network: nn.Module, layer: str, side: int) -> int:
         ({"name": "mlp", "kwargs": {"hidden": [0]}}, "expected a list of 0 to 16"),
         ({"name": "mlp", "kwargs": {"hidden": [10**9]}}, "each a whole number in 1..65536"),
         ({"name": "mlp", "kwargs": {"activation": "print"}}, "expected one of relu"),
+        (
+            {"name": "t2t_vit_14", "kwargs": {"kernels": [64] * 4, "strides": [64] * 4}},
+            "^t2t_vit_14 needs images of at least 16777216 pixels a side, dataset.img_size is 28$",
+        ),
         ({"stem": "small"}, "architecture.stem=small: lenet5 is made for small images already"),
         (
             {"source": "timm", "name": "resnet10t", "kwargs": {"pretrained": True}},
@@ -80,10 +85,10 @@ def test_a_network_that_cannot_take_such_images_is_found_without_memory() -> Non
     alexnet = {**GOOD, "source": "torchvision", "name": "alexnet"}
     told = r"alexnet with images of 1x28x28 fails: the next size that it takes is 63 \(dataset.img_size=63\)"
     with pytest.raises(UserError, match=f"{told}; it takes them with architecture.stem=small$") as caught:
-        factory.dry_run_architecture(alexnet)
+        dry_run_architecture(alexnet)
     assert "\n" not in str(caught.value)
-    assert factory.dry_run_architecture({**alexnet, "img_size": 63})
-    assert not factory.accepts_image_size(alexnet, 62)
+    assert dry_run_architecture({**alexnet, "img_size": 63})
+    assert not accepts_image_size(alexnet, 62)
 
 
 def test_a_description_without_classes_ends_in_one_line() -> None:
@@ -121,7 +126,7 @@ def test_no_network_of_a_library_reaches_for_weights(monkeypatch: pytest.MonkeyP
     ],
 )  # fmt: skip
 def test_networks_of_others_take_channels_classes_and_size(source: str, name: str) -> None:
-    network = factory.dry_run_architecture(
+    network = dry_run_architecture(
         {**GOOD, "source": source, "name": name, "in_chans": 2, "num_classes": 7, "img_size": 32}
     )
     assert next(p for p in network.parameters() if p.dim() == 4).shape[1] == 2
@@ -156,7 +161,7 @@ def test_a_network_whose_way_depends_on_its_data_is_refused_before_it_is_trained
     monkeypatch.syspath_prepend(str(tmp_path))
     refused = pytest.raises(UserError, match=r"choosy:CHOOSY .* fails: .*cannot be called on meta tensors$")
     with allow_packages(["choosy"]), refused:
-        factory.dry_run_architecture({**GOOD, "name": "choosy:CHOOSY"})
+        dry_run_architecture({**GOOD, "name": "choosy:CHOOSY"})
 
 
 def test_an_outside_package_builds_only_where_it_is_allowed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

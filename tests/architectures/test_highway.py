@@ -15,6 +15,7 @@ from architectures.descriptions import (
 )
 from convarium.architectures import factory
 from convarium.architectures.cross_layer.highway import Highway
+from convarium.architectures.dry_run import dry_run_architecture
 from convarium.errors import UserError
 
 DIGIT: dict[str, Any] = {"channels": 1, "side": 28, "classes": 10}
@@ -88,14 +89,14 @@ def test_every_parameter_gets_a_gradient_at_small_sizes(described: dict[str, Any
 
 @pytest.mark.parametrize(("name", "least"), [("highway_mnist", 8), ("highway_mnist_32", 8), ("highway_cifar", 4)])
 def test_smaller_images_are_refused_with_the_smallest_size(name: str, least: int) -> None:
-    assert factory.dry_run_architecture(describe_own(name, 1, least, 10))
+    assert dry_run_architecture(describe_own(name, 1, least, 10))
     with pytest.raises(UserError, match=f"{name} needs images of at least {least} pixels a side"):
         factory.build_architecture(describe_own(name, 1, least - 1, 10), "meta")
 
 
 @pytest.mark.parametrize("side", range(8, 34))
 def test_the_classifier_fits_maps_of_any_size(side: int) -> None:
-    assert factory.dry_run_architecture(describe_own("highway_mnist", 1, side, 10))
+    assert dry_run_architecture(describe_own("highway_mnist", 1, side, 10))
 
 
 @pytest.mark.parametrize(

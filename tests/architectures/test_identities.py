@@ -11,7 +11,7 @@ from architectures.descriptions import describe_own
 from convarium.architectures import factory
 from convarium.architectures.blocks.layers import LayerChoice
 from convarium.architectures.cross_layer import pyramidnet, resnet_cifar, resnext_cifar, wide_resnet
-from convarium.architectures.depthwise.shufflenet_v1 import Unit
+from convarium.architectures.depthwise.shufflenet_v1 import ShuffleUnit
 
 LAYERS = LayerChoice()
 Sizes = tuple[int, int, int]
@@ -88,7 +88,7 @@ def test_a_token_of_swin_sees_its_window_and_then_its_shifted_window(block: int,
 @pytest.mark.parametrize("order", ["released", "paper"])
 def test_groups_meet_by_shufflenet_s_shuffle_alone(order: str) -> None:
     torch.manual_seed(0)
-    unit = Unit(36, 36, 1, (3, 3), order, LAYERS).eval()
+    unit = ShuffleUnit(36, 36, 1, (3, 3), order, LAYERS).eval()
     assert meeting(unit) == 9
     unit.shuffle = nn.Identity()
     assert meeting(unit) == 3

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from convarium.architectures import factory
+from convarium.architectures.dry_run import dry_run_architecture
 from convarium.errors import UserError
 
 
@@ -62,7 +63,7 @@ def test_resnet20_shortcut_takes_every_second_pixel_and_adds_zero_channels() -> 
 
 
 def test_lenet5_works_at_the_smallest_size_and_names_it_below() -> None:
-    assert factory.dry_run_architecture(own("lenet5", side=16))
+    assert dry_run_architecture(own("lenet5", side=16))
     with pytest.raises(UserError, match="at least 16 pixels a side"):
         factory.build_architecture(own("lenet5", side=15))
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from convarium.architectures import factory
+from convarium.architectures.dry_run import accepts_image_size, dry_run_architecture
 from convarium.architectures.image_sizes import find_larger_size
 from convarium.conformance.small_architectures import find_architecture_files, read_architecture_file
 from convarium.errors import UserError
@@ -28,7 +28,7 @@ def described(option: str, side: int, **kwargs: Any) -> dict[str, Any]:
 def refusal(asked: dict[str, Any]) -> str:
     """Why it does not take such images, "" where it does."""
     try:
-        factory.dry_run_architecture(asked)
+        dry_run_architecture(asked)
     except UserError as error:
         return str(error)
     return ""
@@ -49,14 +49,14 @@ def test_a_network_takes_small_images_or_names_a_size_that_it_takes(option: str)
         if line:
             size = named(line)
             assert side < size
-            assert factory.accepts_image_size(described(option, side), size)
-            assert size - 1 in said or not factory.accepts_image_size(described(option, side), size - 1)
+            assert accepts_image_size(described(option, side), size)
+            assert size - 1 in said or not accepts_image_size(described(option, side), size - 1)
 
 
 def test_a_refusal_tells_of_a_small_stem_where_that_helps() -> None:
     densenet, vgg = (described(option, 28) for option in ("cross_layer/densenet121", "splitting/vgg11"))
     assert "it takes them with architecture.stem=small" in refusal(densenet)
-    assert factory.accepts_image_size({**densenet, "stem": "small"}, 28)
+    assert accepts_image_size({**densenet, "stem": "small"}, 28)
     assert "stem=small" not in refusal(vgg)
 
 

@@ -16,6 +16,7 @@ from architectures.descriptions import (
     uses_counts_of_rows,
 )
 from convarium.architectures import factory
+from convarium.architectures.dry_run import dry_run_architecture
 from convarium.errors import UserError
 
 CIFAR: dict[str, Any] = {"side": 32, "classes": 10}
@@ -152,7 +153,7 @@ def test_every_parameter_gets_a_gradient_at_small_sizes(described: dict[str, Any
     ],
 )
 def test_smaller_images_are_refused_with_the_smallest_size(name: str, least: int, kwargs: dict[str, Any]) -> None:
-    assert factory.dry_run_architecture(describe_own(name, 1, least, 10, kwargs=kwargs))
+    assert dry_run_architecture(describe_own(name, 1, least, 10, kwargs=kwargs))
     with pytest.raises(UserError, match=f"{name} needs images of at least {least} pixels a side"):
         factory.build_architecture(describe_own(name, 1, least - 1, 10, kwargs=kwargs), "meta")
 

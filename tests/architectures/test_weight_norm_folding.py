@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrizations, parametrize, prune, spectral_norm, weight_norm
 
+from command_lines import HERE
 from convarium.architectures import factory, weight_norm_folding
 from convarium.architectures.weights import Weights, match_weights
 from convarium.cli import main
@@ -115,12 +116,11 @@ def test_a_network_with_it_is_trained_compressed_and_stored(
     option = f"source: own\nname: odd_networks:{name}\nin_chans: null\nnum_classes: null\nimg_size: null\n"
     write("conf/architecture/odd.yaml", f"{option}stem: native\nweights: null\nkwargs: {{}}\n")
     command = ["architecture=odd", "dataset=digits", "dataset.train_size=50", "recipe.epochs=1"]
-    where = ["runtime.store=store", "runtime.workers=1", "runtime.threads=1", "hydra/launcher=basic"]
-    assert main(["plan", *command, *where]) == 0
+    assert main(["plan", *command, *HERE]) == 0
     said = " ".join(capsys.readouterr().out.split())
     assert "weight_norm is taken off when it is built (conv2.weight): these are plain weights" in said
     steps = ["compression=[magnitude,kmeans]", "compression.magnitude.epochs=0", "compression.kmeans.epochs=0"]
-    assert main(["run", *command, *steps, *where]) == 0
+    assert main(["run", *command, *steps, *HERE]) == 0
 
 
 def test_its_file_holds_plain_weights(tmp_path: Path) -> None:

@@ -1,17 +1,15 @@
 """Commands, called in a folder of the user's own."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from command_lines import Call, CliResult
 from convarium.cli import main
-
-CliResult = tuple[int, str, str]
 
 
 @pytest.fixture
-def call(here: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., CliResult]:
+def call(here: Path, capsys: pytest.CaptureFixture[str]) -> Call:
     """Call `convarium catalogue` with arguments; returns exit code, stdout, stderr."""
 
     def called(*arguments: str) -> CliResult:

@@ -1,18 +1,17 @@
 """Whether a network is what is printed of it, and what the review has wrong, told in figures and words."""
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from importlib.metadata import metadata
 
 import pytest
 
+from command_lines import Call
 from convarium.catalogue.agreement import compare_printed_counts, describe_agreement
 from convarium.catalogue.code_sources import SOURCE_LICENCES, derive_library_overrides, find_code_source
 from convarium.catalogue.papers import Paper, read_side_tables
 from convarium.catalogue.rows import CatalogueRow, get_main_section, read_catalogue_rows
 
-Call = Callable[..., tuple[int, str, str]]
 ROWS = {row.id: row for row in reversed(read_catalogue_rows())}
 NETWORK = replace(ROWS["resnet20_cifar"], parameters=269_722, macs=40_551_040, slips=(), paper=Paper())
 

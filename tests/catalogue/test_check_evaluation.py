@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-Call = Callable[..., tuple[int, str, str]]
+from command_lines import ONE_WORKER, Call
+
 Write = Callable[[str, str], object]
 CHECK = """
 description: fewer weights
@@ -27,7 +28,7 @@ grids:
 @pytest.mark.parametrize(("holds", "code"), [("ratio>=2", 0), ("ratio>=90", 1)])
 def test_the_verdict_is_told_at_once_and_later(holds: str, code: int, call: Call, write: Write) -> None:
     write("sweeps/checks/learning_both.yaml", CHECK.format(holds=holds))
-    ended, out, _ = call("--check", "learning_both", "--json", "runtime.workers=1", "runtime.threads=1")
+    ended, out, _ = call("--check", "learning_both", "--json", *ONE_WORKER)
     (row,) = json.loads(out)["rows"]
     assert ended == code
     assert row["ours"]["holds"] is (code == 0)
@@ -41,7 +42,7 @@ def test_the_verdict_is_told_at_once_and_later(holds: str, code: int, call: Call
 def test_a_claim_about_a_row_that_its_sweep_does_not_have_is_a_mistake(call: Call, write: Write) -> None:
     text = CHECK.format(holds="ratio>=2").replace("chain: [pruning/magnitude]", "chain: [quantization/kmeans]")
     write("sweeps/checks/learning_both.yaml", text)
-    code, _, error = call("--check", "learning_both", "runtime.workers=1", "runtime.threads=1")
+    code, _, error = call("--check", "learning_both", *ONE_WORKER)
     assert code == 2
     assert error.endswith(
         "convarium: the check of learning_both needs one measured row of quantization/kmeans; its sweep has 0\n"
@@ -50,7 +51,7 @@ def test_a_claim_about_a_row_that_its_sweep_does_not_have_is_a_mistake(call: Cal
 
 def test_a_metric_that_is_not_there_is_a_mistake(call: Call, write: Write) -> None:
     write("sweeps/checks/learning_both.yaml", CHECK.format(holds="ratio>=2").replace("metric: ratio", "metric: ration"))
-    code, _, error = call("--check", "learning_both", "runtime.workers=1", "runtime.threads=1")
+    code, _, error = call("--check", "learning_both", *ONE_WORKER)
     assert code == 2
     assert error.endswith("convarium: the check of learning_both: no metric 'ration' (did you mean ratio?)\n")
 
@@ -81,7 +82,7 @@ HARD = {"metric": "accuracy_delta_pp", "of_dense": "false", "lost": -100, "shown
 
 def controlled(call: Call, write: Write, asked: dict[str, object]) -> tuple[int, dict[str, Any]]:
     write("sweeps/checks/learning_both.yaml", CONTROLLED.format(**asked))
-    code, out, error = call("--check", "learning_both", "--json", "runtime.workers=1", "runtime.threads=1")
+    code, out, error = call("--check", "learning_both", "--json", *ONE_WORKER)
     assert code < 2, error
     (row,) = json.loads(out)["rows"]
     return code, row
@@ -111,6 +112,6 @@ def test_a_verdict_of_another_check_is_no_verdict(call: Call, write: Write) -> N
 
 def test_a_control_that_the_sweep_does_not_have_is_a_mistake(call: Call, write: Write) -> None:
     write("sweeps/checks/learning_both.yaml", CONTROLLED.format(**{**EASY, "better": "[[coding/xz]]"}))
-    code, _, error = call("--check", "learning_both", "runtime.workers=1", "runtime.threads=1")
+    code, _, error = call("--check", "learning_both", *ONE_WORKER)
     assert code == 2
     assert error.endswith("is to be better than coding/xz; its sweep has no such row\n")

@@ -3,21 +3,20 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import timm
 import torchvision
 
-from convarium.architectures import factory
+from command_lines import Call
+from convarium.architectures.dry_run import dry_run_architecture
 from convarium.catalogue.network_counts import build_architecture_config
 from convarium.catalogue.papers import read_catalogue_yaml
 from convarium.catalogue.rows import CatalogueRow, read_catalogue_rows
 from convarium.cli.catalogue import load_checks
 from convarium.compose.points import compose_points
 
-Call = Callable[..., tuple[int, str, str]]
 BUILT = [row for row in read_catalogue_rows() if row.config]
 WITH_CHECK = ", ".join(sorted(load_checks()))
 OF_LIBRARIES = [row for row in BUILT if row.config and "architecture.name=" in row.config]
@@ -54,7 +53,7 @@ def test_a_block_is_in_a_network_that_takes_the_images_of_its_paper(row: Catalog
         found |= {key: build_architecture_config(whole)[key] for key in ("in_chans", "num_classes", "img_size")}
     else:
         found |= {"in_chans": 1, "num_classes": 10, "img_size": 28}
-    factory.dry_run_architecture(found)
+    dry_run_architecture(found)
 
 
 def test_ids_are_unique_in_their_table_and_what_stands_in_two_is_one_system() -> None:

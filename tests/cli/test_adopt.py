@@ -9,16 +9,14 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from command_lines import Call, CliResult
 from convarium.architectures import factory
 from convarium.compose.adopted_weights import quote_signatures
-from convarium.compose.points import compose_points
 from convarium.config.override import Override
 from convarium.cvm import container
 from convarium.planning.plan import Node
-from convarium.planning.stage_graph import build_plan
+from stages.stage_harness import plan_command_nodes
 
-Called = tuple[int, str, str]
-Call = Callable[..., Called]
 Json = dict[str, Any]
 TINY = ("architecture=mlp", "architecture.kwargs.hidden=[16]", "dataset=digits", "dataset.train_size=200")
 BASIC = "hydra/launcher=basic"
@@ -51,14 +49,14 @@ def adopt(tensors: dict[str, torch.Tensor], call: Call) -> Callable[..., Json]:
 
 
 def nodes(*overrides: str) -> list[Node]:
-    return list(build_plan(compose_points([*TINY, *overrides]).check_points()).nodes.values())
+    return plan_command_nodes(*TINY, *overrides)
 
 
 def network(document: Json) -> container.CompressedFile:
     return container.read_cvm(Path(document["runs"][0]["path"], "network.cvm"))
 
 
-def refused(called: Called) -> str:
+def refused(called: CliResult) -> str:
     code, out, error = called
     assert (code, out) == (2, "")
     assert (error.count("\n"), error.count("convarium: ")) == (1, 1), error

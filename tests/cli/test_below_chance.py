@@ -1,21 +1,19 @@
 """Weights whose classes are in another order than the dataset's score below chance; that is told with the remedy."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 
+from command_lines import MLP_ON_FOLDER, Call
 from convarium.architectures import weight_files
 from convarium.cli.below_chance import is_below_chance
 from real_images import write_digit_folder
 
-Called = tuple[int, str, str]
-Call = Callable[..., Called]
 SIZE = (
-    "dataset=image_folder", "dataset.root=mine", "dataset.img_size=8", "dataset.channels=1", "architecture=mlp",
-    "architecture.kwargs.hidden=[16]", "recipe.epochs=30", "recipe.batch_size=16", "recipe.warmup_epochs=0",
+    *MLP_ON_FOLDER, "architecture.kwargs.hidden=[16]", "recipe.epochs=30", "recipe.batch_size=16",
+    "recipe.warmup_epochs=0",
 )  # fmt: skip
 BASIC = "hydra/launcher=basic"
 SAID = "the classes of the dataset may be in another order than the weights'; dataset.class_names=FILE gives theirs"

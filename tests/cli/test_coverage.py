@@ -8,10 +8,9 @@ from typing import Any
 
 import pytest
 
+from command_lines import Call
 from convarium.workers.fresh_process import kill_fresh_processes
 
-Called = tuple[int, str, str]
-Call = Callable[..., Called]
 Json = dict[str, Any]
 MODULE = """
 from torch import nn

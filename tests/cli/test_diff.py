@@ -1,12 +1,9 @@
 """`diff` names the keys that make a result another one, also where they are those of what it was made from."""
 
 import json
-from collections.abc import Callable
 
-from convarium.planning.plan import Plan
+from command_lines import Call, Pretend
 
-Call = Callable[..., tuple[int, str, str]]
-Pretend = Callable[..., Plan]
 SWEEP = ("architecture=mlp", "dataset=digits", "compression=[magnitude,kmeans]",
          "compression.magnitude.sparsity=0.5,0.8", "recipe.lr=0.1,0.2")  # fmt: skip
 

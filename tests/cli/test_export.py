@@ -12,6 +12,7 @@ import onnx
 import pytest
 from safetensors.torch import load_file, save_file
 
+from command_lines import IN_PROCESS
 from convarium.cli import main
 from convarium.portable import file_format
 from convarium.store.store import Store
@@ -22,7 +23,6 @@ TINY = (
     "compression=none,[magnitude,kmeans,huffman]", "compression.magnitude.rounds=1", "compression.magnitude.epochs=1",
     "compression.kmeans.epochs=0",
 )  # fmt: skip
-HERE = ("hydra/launcher=basic", "runtime.workers=1", "runtime.threads=1")
 OTHERS = ("onnx", "onnx_int8", "safetensors", "torch_export")
 
 pytestmark = pytest.mark.xdist_group("export")  # its store is made once
@@ -66,7 +66,7 @@ def command(tmp_path_factory: pytest.TempPathFactory) -> Command:
 @pytest.fixture(scope="module")
 def signatures(command: Command) -> list[str]:
     """The dense network and a compressed one."""
-    return [one["signature"] for one in command.json("run", *TINY, *HERE)["runs"]]
+    return [one["signature"] for one in command.json("run", *TINY, *IN_PROCESS)["runs"]]
 
 
 @pytest.fixture(scope="module")
@@ -160,7 +160,7 @@ def test_a_suffix_of_another_format_is_refused(
 
 
 def test_the_figures_are_those_of_the_measurement(files, command: Command, signatures: list[str]) -> None:
-    metrics = command.json("run", *TINY, *HERE)["runs"][1]["metrics"]
+    metrics = command.json("run", *TINY, *IN_PROCESS)["runs"][1]["metrics"]
     assert files["onnx"][1]["parity"]["accuracy"]["test"]["stored"] == metrics["accuracy"]
     assert files["onnx"][1]["parity"]["accuracy"]["validation"]["stored"] == metrics["validation_accuracy"]
 

@@ -3,28 +3,24 @@
 import gzip
 import json
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from convarium.compose.points import compose_points
+from command_lines import ONE_WORKER, SMALL_MLP, Call
 from convarium.planning.plan import Node, Plan
-from convarium.planning.stage_graph import build_plan
 from convarium.stages.declaration import find_stages
 from convarium.store.store import Store
 from convarium.upkeep.garbage import find_garbage, remove_garbage
 from convarium.workers.lease import LeaseManager
 from convarium.workers.run_file import Run
-
-Call = Callable[..., tuple[int, str, str]]
-POINT = ("architecture=mlp", "dataset=digits", "dataset.train_size=200", "recipe.epochs=1")
+from stages.stage_harness import plan_command_line, plan_command_nodes
 
 
 @pytest.fixture
 def left(call: Call, here: Path) -> dict[str, Path]:
     """A finished point; of another seed one stage's folder each that failed, was stopped, runs, is outdated."""
-    assert call("run", *POINT, "runtime.workers=1", "runtime.threads=1")[0] == 0
+    assert call("run", *SMALL_MLP, *ONE_WORKER)[0] == 0
     store, found = Store(Path("outputs/store")), {}
     for seed, kind in enumerate(("failed", "unfinished", "running", "outdated"), 1):
         folder = store.folder_of(_train(seed))
@@ -42,7 +38,7 @@ def left(call: Call, here: Path) -> dict[str, Path]:
 
 
 def _train(seed: int) -> Node:
-    return next(iter(build_plan(compose_points([*POINT, f"seed={seed}"]).check_points()).nodes.values()))
+    return plan_command_nodes(*SMALL_MLP, f"seed={seed}")[0]
 
 
 def test_a_dry_run_says_bytes_and_removes_nothing(left: dict[str, Path], call: Call) -> None:
@@ -60,7 +56,7 @@ def test_what_is_asked_for_and_what_runs_stays(left: dict[str, Path], call: Call
     assert [kind for kind, folder in left.items() if folder.exists()] == ["unfinished", "running", "outdated"]
     assert call("gc", "--unfinished", "--outdated")[0] == 0
     assert [kind for kind, folder in left.items() if folder.exists()] == ["running"]
-    assert json.loads(call("plan", "--json", *POINT)[1])["stored"] == 1
+    assert json.loads(call("plan", "--json", *SMALL_MLP)[1])["stored"] == 1
     assert not [path for path in Path("outputs/store/train").iterdir() if path.name.startswith(".")]
 
 
@@ -102,30 +98,23 @@ def test_what_no_plan_asks_for_any_more_is_unreferenced(left: dict[str, Path], c
 
 
 def test_what_is_kept_by_its_command_line_stays_and_nothing_else(left: dict[str, Path], call: Call) -> None:
-    more = [*POINT, "runtime.workers=1", "runtime.threads=1", "compression=none,magnitude"]
+    more = [*SMALL_MLP, *ONE_WORKER, "compression=none,magnitude"]
     assert call("run", *more)[0] == 0
-    kept = f"--keep={' '.join(POINT)}"
+    kept = f"--keep={' '.join(SMALL_MLP)}"
     going = json.loads(call("gc", "--dry-run", "--unreferenced", kept, "--json")[1])["results"]
     assert sorted(one["folder"].split("/")[2] for one in going if one["kind"] == "unreferenced") == [
         "compress",
         "measure",
     ]
     assert call("gc", "--unreferenced", kept)[0] == 0
-    assert json.loads(call("plan", "--json", *POINT)[1])["stored"] == 1
+    assert json.loads(call("plan", "--json", *SMALL_MLP)[1])["stored"] == 1
     assert json.loads(call("plan", "--json", *more)[1])["stored"] == 1
 
 
-@pytest.mark.parametrize(
-    "data",
-    [
-        b"",
-        b'{"format": 3}',
-        *(gzip.compress(text) for text in (b"{", b'{"format": 99}', b'{"format": 4, "nodes": [{}]}')),
-    ],
-)
-def test_while_a_plan_cant_be_read_nothing_is_unreferenced(data: bytes, left: dict[str, Path], call: Call) -> None:
+@pytest.mark.parametrize("text", ["", "{", '{"format": 99}', '{"format": 4, "nodes": [{}]}'])
+def test_while_a_plan_cant_be_read_nothing_is_unreferenced(text: str, left: dict[str, Path], call: Call) -> None:
     (plan_file,) = Path("outputs/store/plans").glob("*.plan.json.gz")
-    plan_file.write_bytes(data)
+    plan_file.write_bytes(gzip.compress(text.encode()) if text else b"")
     code, out, error = call("gc", "--unreferenced")
     assert (code, out, error.count("\n")) == (2, "", 1)
     assert str(plan_file) in error
@@ -135,12 +124,12 @@ def test_while_a_plan_cant_be_read_nothing_is_unreferenced(data: bytes, left: di
     assert code == 0
     assert "unreferenced: 0, 0 bytes kept" in out
     assert f"{plan_file} is" in error
-    assert call("gc", "--unreferenced", f"--keep={' '.join(POINT)}")[0] == 0
-    assert json.loads(call("plan", "--json", *POINT)[1])["stored"] == 1
+    assert call("gc", "--unreferenced", f"--keep={' '.join(SMALL_MLP)}")[0] == 0
+    assert json.loads(call("plan", "--json", *SMALL_MLP)[1])["stored"] == 1
 
 
 def test_what_an_unreadable_plan_of_a_living_run_asks_for_stays(left: dict[str, Path], call: Call) -> None:
-    run = Run.begin(build_plan(compose_points(POINT).check_points()), Store(Path("outputs/store")), 1)
+    run = Run.begin(plan_command_line(*SMALL_MLP), Store(Path("outputs/store")), 1)
     run.plan.write_bytes(gzip.compress(b"{"))
     code, out, error = call("gc", "--unreferenced", "--keep=architecture=lenet5")
     assert (code, out, error.count("\n")) == (2, "", 1)
@@ -157,7 +146,7 @@ def test_adopted_weights_and_what_runs_are_never_unreferenced(left: dict[str, Pa
     going = {one.folder for one in find_garbage(Store(store.root), {}, set()) if one.kind == "unreferenced"}
     assert record.parent not in going
     assert {folder.parent.name for folder in going - {left["outdated"]}} == {"measure"}
-    run = Run.begin(build_plan(compose_points(POINT).check_points()), store, 1)
+    run = Run.begin(plan_command_line(*SMALL_MLP), store, 1)
     assert "unreferenced: 0" in call("gc", "--dry-run", "--keep=architecture=lenet5")[1]
     run.remove()
 

@@ -7,12 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from convarium.planning.plan import Node, Plan
+from command_lines import Call, Pretend
+from convarium.planning.plan import Node
 from convarium.store.store import Store
 from convarium.workers.lease import LeaseManager
 
-Call = Callable[..., tuple[int, str, str]]
-Pretend = Callable[..., Plan]
 EVERYTHING = ("gc", "--unfinished", "--outdated", "--cache")
 STAMP = "train-202611281530"
 

@@ -1,7 +1,6 @@
 """`inspect` shows a network by its name, its signature or its file, and the figure of its maps."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+from command_lines import IN_PROCESS, Call
 from convarium.architectures import factory
 from convarium.catalogue.rows import CatalogueRow, read_catalogue_rows
 from convarium.cli import main
@@ -19,11 +19,10 @@ from convarium.cli.inspected_network import resolve_network
 from convarium.cvm import container
 from real_images import write_photo_folder
 
-Call = Callable[..., tuple[int, str, str]]
 Json = dict[str, Any]
 TINY = (
     "architecture=lenet5_modern", "dataset=digits", "dataset.img_size=16", "dataset.train_size=200", "recipe.epochs=1",
-    "hydra/launcher=basic", "runtime.workers=1", "runtime.threads=1",
+    *IN_PROCESS,
 )  # fmt: skip
 ZFNET = {
     "source": "own", "name": "zfnet", "in_chans": 3, "num_classes": 2, "img_size": 61, "stem": "native", "kwargs": {},

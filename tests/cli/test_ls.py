@@ -1,16 +1,14 @@
 """`ls` lists what is stored, by stage, name, figures, keys of the config, and age; and what failed."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from command_lines import Call, Pretend
 from convarium.planning.plan import Plan
 from convarium.store.store import Store
 
-Call = Callable[..., tuple[int, str, str]]
-Pretend = Callable[..., Plan]
 SWEEP = ("architecture=mlp", "dataset=digits", "compression=none,magnitude,[magnitude,kmeans]", "seed=0,1,2")
 
 

@@ -1,14 +1,12 @@
 """What `run` says of points whose stages failed: by the controller's word, not by a guess."""
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from command_lines import Call
 from convarium.workers.controller import NodeStatus
-
-Call = Callable[..., tuple[int, str, str]]
 
 
 @pytest.mark.parametrize(

@@ -2,22 +2,18 @@
 
 import json
 import shlex
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from command_lines import Call, Pretend
 from convarium.cli import result_command
-from convarium.compose.points import compose_points
 from convarium.planning import stage_graph
-from convarium.planning.plan import Plan
 from convarium.planning.plan_file import write_plan
-from convarium.planning.stage_graph import build_plan
 from convarium.store.store import Store
+from stages.stage_harness import plan_command_line
 
-Call = Callable[..., tuple[int, str, str]]
-Pretend = Callable[..., Plan]
 LINE = ("architecture=mlp", "dataset=digits", "compression=[magnitude,kmeans]", "compression.magnitude.sparsity=0.7",
         "compression.kmeans.per_site={fc1*:3}", "recipe.lr=0.02", "recipe=adamw", "seed=3")  # fmt: skip
 
@@ -37,6 +33,15 @@ def test_a_network_with_what_made_it_and_what_was_made_from_it(pretend: Pretend,
     assert "network.cvm: 1,000 bytes" in shown
 
 
+def test_a_parent_is_named_once_and_a_derived_seed_as_such(pretend: Pretend, call: Call) -> None:
+    plan = pretend((*LINE[:2], "compression=none,kmeans", "seed=3"))
+    (compress,) = (node for node in plan.nodes.values() if node.stage == "compress")
+    dense = plan.points[0]
+    assert f"  seed: {compress.stage_config['seed']} (derived from seed 3)\n" in call("show", compress.signature)[1]
+    assert "  seed: 3\n" in call("show", dense.network)[1]
+    assert call("show", dense.measure)[1].count(f"- {dense.network} train") == 1
+
+
 @pytest.mark.parametrize("line", [
     LINE,
     ("architecture=mlp", "dataset=digits"),
@@ -53,7 +58,7 @@ def test_the_command_of_every_stage_is_read_off_its_config(line: tuple[str, ...]
         assert command is not None
         convarium, run, *overrides = shlex.split(command)
         assert (convarium, run) == ("convarium", "run")
-        assert signature in build_plan(compose_points(overrides).check_points()).nodes
+        assert signature in plan_command_line(*overrides).nodes
 
 
 def test_the_command_is_the_one_that_was_typed_where_a_plan_holds_it(pretend: Pretend, call: Call) -> None:

@@ -4,22 +4,19 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from convarium.compose.points import compose_points
-from convarium.planning.stage_graph import build_plan
+from command_lines import ONE_WORKER, SMALL_MLP, Call
 from convarium.store.store import Store
 from convarium.workers.lease import LeaseManager
 from convarium.workers.run_file import Run
+from stages.stage_harness import plan_command_line, plan_command_nodes
 
-Call = Callable[..., tuple[int, str, str]]
-POINT = ("architecture=mlp", "dataset=digits", "dataset.train_size=200", "recipe.epochs=1", "seed=0,1")
+POINT = (*SMALL_MLP, "seed=0,1")
 SWEEP = "description: a try\nexpected_time: seconds\ngrids:\n  - [architecture=mlp, dataset=digits, 'seed=0,1']\n"
 
 
 def test_what_is_done_runs_or_failed_is_told(call: Call, here: Path) -> None:
-    assert call("run", *POINT[:-1], "seed=0", "runtime.workers=1", "runtime.threads=1")[0] == 0
-    node = next(
-        node for node in build_plan(compose_points(POINT).check_points()).nodes.values() if node.name.endswith("s1")
-    )
+    assert call("run", *POINT[:-1], "seed=0", *ONE_WORKER)[0] == 0
+    node = next(node for node in plan_command_nodes(*POINT) if node.name.endswith("s1"))
     folder = Store(Path("outputs/store")).folder_of(node)
     (folder / "work.0").mkdir(parents=True)
     lease = LeaseManager("another run").take(folder)
@@ -46,7 +43,7 @@ def test_asked_for_nothing_it_tells_of_what_runs(call: Call, here: Path) -> None
     store = Store(Path("outputs/store"))
     store.prepare()
     assert call("status")[1] == "nothing runs in outputs/store\n"
-    run = Run.begin(build_plan(compose_points(POINT).check_points()), store, 1)
+    run = Run.begin(plan_command_line(*POINT), store, 1)
     found = json.loads(call("status", "--json")[1])
     assert (found["points"], found["done"], found["stages_left"]) == (2, 0, 4)
     assert call("status")[1].startswith("0 of 2 points done, 4 stages left")
@@ -56,7 +53,7 @@ def test_asked_for_nothing_it_tells_of_what_runs(call: Call, here: Path) -> None
 
 def test_failures_are_told_with_when_and_where_the_last_at_the_end(call: Call, here: Path) -> None:
     store = Store(Path("outputs/store"))
-    nodes = [node for node in build_plan(compose_points(POINT).check_points()).nodes.values() if node.stage == "train"]
+    nodes = [node for node in plan_command_nodes(*POINT) if node.stage == "train"]
     for ended, node in zip(("2026-01-02", "2026-01-01"), nodes, strict=True):
         store.folder_of(node).mkdir(parents=True)
         record = {"error": f"failed on {ended}", "run": "", "ended": ended, "host": "there"}

@@ -2,16 +2,13 @@
 
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from convarium.planning.plan import Plan
+from command_lines import Call, Pretend
 from convarium.store.store import Store
 
-Call = Callable[..., tuple[int, str, str]]
-Pretend = Callable[..., Plan]
 LINE = ("architecture=mlp", "dataset=digits", "compression=none,magnitude")
 
 

@@ -67,7 +67,7 @@ def test_a_run_whose_streams_break_does_all_its_work(how: str, shell: Shell) -> 
     code, stderr = shell(RUN, HOW[how])
     assert (code, len(list(Store(shell.here / "s").read_records()))) == (0, 8)
     assert "Traceback" not in stderr
-    assert ("stdout: No space left on device; not all was said" in stderr) == (how == "a full disk")
+    assert ("stdout: No space left on device; the output is not complete" in stderr) == (how == "a full disk")
 
 
 def test_a_terminal_that_closes_ends_no_run_that_does_not_hear_of_it(here: Path) -> None:

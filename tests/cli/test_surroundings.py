@@ -3,12 +3,11 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from conftest import CliResult, StoreFakeResults
+from command_lines import Call, Pretend
 
 NO_UTF8 = os.fsdecode(b"caf\xe9")
 
@@ -72,22 +71,20 @@ BROKEN = {
         ("conf/compression/pruning/mine.yaml", "compression=[mine,kmeans]"),
     ],
 )
-def test_a_file_of_the_users_that_can_not_be_read(
-    here: Path, call: Callable[..., CliResult], file: str, asked: str, how: str
-) -> None:
+def test_a_file_of_the_users_that_can_not_be_read(here: Path, call: Call, file: str, asked: str, how: str) -> None:
     broken(here / file, how)
     assert call("plan", "--fast", asked) == (2, "", f"convarium: {here / file}{BROKEN[how]}\n")
     assert call("plan", "--fast", "dataset=digits")[0] == 0, "what nobody asks for is in nobody's way"
 
 
-def test_a_file_that_another_takes_in_is_named(here: Path, call: Callable[..., CliResult]) -> None:
+def test_a_file_that_another_takes_in_is_named(here: Path, call: Call) -> None:
     broken(here / "conf/recipe/inner.yaml", "latin")
     (here / "conf/recipe/mine.yaml").write_text("defaults: [inner]\n")
     assert f"{here / 'conf/recipe/inner.yaml'}{BROKEN['latin']}" in call("plan", "--fast", "recipe=mine")[2]
 
 
 @pytest.mark.parametrize("key", ["dataset.root", "runtime.store", "dataset.class_names", "recipe.optimizer"])
-def test_a_value_that_is_no_utf8(here: Path, call: Callable[..., CliResult], key: str) -> None:
+def test_a_value_that_is_no_utf8(here: Path, call: Call, key: str) -> None:
     (here / NO_UTF8).mkdir()
     expected = f"convarium: {key}=caf\\udce9: is no UTF-8; give the file or folder another name, or link to it\n"
     assert call("plan", "--fast", f"{key}={NO_UTF8}") == (2, "", expected)
@@ -97,14 +94,12 @@ def test_a_value_that_is_no_utf8(here: Path, call: Callable[..., CliResult], key
     "command",
     [["measure"], ["adopt"], ["inspect"], ["verify"], ["store", "merge"], ["show"], ["export", "x", "-o"]],
 )
-def test_a_file_whose_name_is_no_utf8(here: Path, call: Callable[..., CliResult], command: list[str]) -> None:
+def test_a_file_whose_name_is_no_utf8(here: Path, call: Call, command: list[str]) -> None:
     code, out, err = call(*command, f"{NO_UTF8}/x")
     assert (code, out, err.count("\n")) == (2, "", 1)
 
 
-def test_tables_and_pages_where_names_are_no_utf8(
-    here: Path, call: Callable[..., CliResult], pretend: StoreFakeResults
-) -> None:
+def test_tables_and_pages_where_names_are_no_utf8(here: Path, call: Call, pretend: Pretend) -> None:
     pretend(["dataset=digits", "architecture=mlp"])
     (here / NO_UTF8).mkdir()
     assert call("compare", "--html", f"{NO_UTF8}/page.html", "--csv", f"{NO_UTF8}/table.csv")[0] == 0
@@ -116,7 +111,7 @@ def test_tables_and_pages_where_names_are_no_utf8(
 @pytest.mark.parametrize(
     "locale", [{"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}]
 )
-def test_every_text_can_be_written_in_ascii(here: Path, pretend: StoreFakeResults, locale: dict[str, str]) -> None:
+def test_every_text_can_be_written_in_ascii(here: Path, pretend: Pretend, locale: dict[str, str]) -> None:
     pretend(["dataset=digits", "architecture=mlp", "compression=none,[magnitude,kmeans]"])
     commands = [
         "--help",

@@ -7,14 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from convarium.planning.plan import Node, Plan
+from command_lines import Call, Pretend
+from convarium.planning.plan import Node
 from convarium.stages.declaration import find_stages
 from convarium.store.store import Store
 from convarium.upkeep.garbage import find_garbage
 from convarium.workers.lease import LeaseManager
 
-Call = Callable[..., tuple[int, str, str]]
-Pretend = Callable[..., Plan]
 LINE = ("architecture=mlp", "dataset=digits", "seed=0,1")
 
 

@@ -100,6 +100,22 @@ def test_a_dense_network_that_is_measured_is_a_reference_though_nobody_asked_for
     assert reference.config == TRAIN | {"compression": []}
 
 
+def test_seeds_whose_teachers_differ_in_the_seed_alone_are_one_row(store):
+    step = {"method": "transfer/kd", "version": 1}
+    one_for_all = put(store, "train", TRAIN | {"recipe": {"epochs": 30}, "seed": 7})
+    for seed in (0, 1, 2):
+        dense = put(store, "train", TRAIN | {"seed": seed})
+        for teacher in (put(store, "train", TRAIN | {"recipe": {"epochs": 20}, "seed": seed}), one_for_all):
+            config = {"step": step, "seed": seed, "references": ["teacher"]}
+            student = put(store, "compress", config, (dense, teacher))
+            put(store, "measure", {"task": {}}, (student, dense), measured())
+    rows = compare_results(collect_store_results(store).results, 0)["rows"]
+    assert [(row["label"], row["seeds"]) for row in rows] == [
+        ("kd teacher.recipe.epochs=20 teacher.seed=null", [0, 1, 2]),
+        ("kd teacher.recipe.epochs=30 teacher.seed=7", [0, 1, 2]),
+    ]
+
+
 def test_a_dense_network_measured_on_other_data_is_no_reference(store):
     dense, pruned = chain(store)
     measure = put(store, "measure", {"dataset": {"name": "digits"}}, [pruned, dense], measured())

@@ -1,6 +1,13 @@
 """Every row has a name of its own, as short as it can be."""
 
-from convarium.comparison.labels import format_distinct_labels, get_architecture_option, select_differing_values
+import pytest
+
+from convarium.comparison.labels import (
+    format_distinct_labels,
+    format_labels_by_table,
+    get_architecture_option,
+    select_differing_values,
+)
 
 
 def config(*steps, name="lenet5", source="own", epochs=8):
@@ -14,14 +21,14 @@ def test_a_chain_is_told_by_its_methods_and_its_sparsity(magnitude, kmeans):
     huffman = {"method": "coding/huffman", "version": 1, "phases": []}
     assert format_distinct_labels([config(), config(magnitude(), kmeans(), huffman)]) == [
         "dense",
-        "magnitude 0.9 → kmeans → huffman",
+        "magnitude 0.9 → kmeans 5 → huffman",
     ]
 
 
 def test_equal_labels_get_the_knobs_in_which_they_differ(magnitude, kmeans):
     assert format_distinct_labels([config(kmeans(5)), config(kmeans(3)), config(magnitude())]) == [
-        "kmeans bits=5",
-        "kmeans bits=3",
+        "kmeans 5",
+        "kmeans 3",
         "magnitude 0.9",
     ]
     maps = [config(magnitude(per_site=sites)) for sites in ({}, {"conv*": 0.5})]
@@ -34,6 +41,41 @@ def test_equal_chains_of_other_networks_and_recipes_get_these():
         "dense [resnet20, recipe.epochs=8]",
         "dense [lenet5, recipe.epochs=1]",
     ]
+
+
+@pytest.mark.parametrize(
+    ("step", "label"),
+    [
+        ({"method": "pruning/filter_l1", "channels_removed": 0.5}, "filter_l1 0.5"),
+        ({"method": "decomposition/svd", "rank_fraction": 0.25, "energy": None}, "svd 0.25"),
+        ({"method": "decomposition/svd", "rank_fraction": 0.25, "energy": 0.9}, "svd energy=0.9"),
+        ({"method": "quantization/levels", "quant_max": 3, "bias_bits": 6}, "levels 3"),
+        ({"method": "transfer/kd", "channels_removed": 0.0}, "kd"),
+        ({"method": "control/nncodec", "max_drop": 0.2}, "nncodec max_drop=0.2"),
+    ],
+)
+def test_every_method_shows_its_main_knob(step, label):
+    assert format_distinct_labels([config(step)]) == [label]
+
+
+def test_labels_are_distinct_within_their_own_table(magnitude):
+    digits = config(magnitude()) | {"dataset": {"name": "digits", "img_size": 8, "std": [0.37596626]}}
+    assert format_labels_by_table([config(magnitude()), digits, config(magnitude(), epochs=1)]) == [
+        "magnitude 0.9 [recipe.epochs=8]",
+        "magnitude 0.9",
+        "magnitude 0.9 [recipe.epochs=1]",
+    ]
+
+
+def test_what_follows_from_the_data_is_left_out_where_another_key_tells_rows_apart(magnitude):
+    data = [{"name": "digits", "train_size": size, "std": [size / 1000]} for size in (100, 200)]
+    configs = [config(magnitude()) | {"dataset": dataset} for dataset in data]
+    assert format_distinct_labels(configs) == [
+        "magnitude 0.9 [dataset.train_size=100]",
+        "magnitude 0.9 [dataset.train_size=200]",
+    ]
+    moved = [config() | {"dataset": {"name": "mine", "fingerprint": fingerprint}} for fingerprint in ("aa", "bb")]
+    assert format_distinct_labels(moved) == ["dense [dataset.fingerprint=aa]", "dense [dataset.fingerprint=bb]"]
 
 
 def test_a_knob_that_only_some_have_does_not_differ_by_being_absent(magnitude, kmeans):

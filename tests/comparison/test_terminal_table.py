@@ -84,7 +84,7 @@ def test_unequal_numbers_of_seeds_stand_at_their_rows(result, magnitude):
 
 def test_it_says_what_can_not_be_said(result, magnitude):
     text = " ".join(printed(compare_results([result(magnitude())], 1)).split())
-    assert "all rows, no_dense: its dense network is not measured" in text
+    assert "all rows, no dense: its dense network is not measured" in text
     assert "1 point is not measured yet" in text
 
 
@@ -92,12 +92,23 @@ def test_nothing_stored_is_said(document):
     assert printed(compare_results([], 0)) == "No row to show.\n"
 
 
-def test_audit_codes_are_letters_at_the_rows_and_lines_below(result, magnitude):
+def test_audit_codes_are_words_at_the_rows_where_there_is_room_else_letters(result, magnitude):
     results = [result(seed=seed) for seed in range(3)] + [result(magnitude(), seed=seed) for seed in range(2)]
-    text = printed(compare_results(results, 0))
-    assert "\nab " in text
-    assert "\na, few_seeds: fewer than 3 seeds" in text
-    assert "other_data" not in text
+    narrow = printed(compare_results(results, 0), 80)
+    assert "\nab " in narrow
+    assert "\na, few seeds: fewer than 3 seeds" in narrow
+    assert "other data" not in narrow
+    wide = printed(compare_results(results, 0), 130)
+    table, _, notes = wide.partition("test acc %:")
+    assert "few seeds" in table
+    assert "\nab " not in wide
+    assert "\nfew seeds: fewer than 3 seeds" in notes
+    assert max(map(len, wide.splitlines())) <= 130
+
+
+def test_figures_are_rounded_as_on_the_report_s_page(result):
+    results = [result(seed=seed, size=size) for seed, size in enumerate((3610, 3611))]
+    assert "3,611" in printed(compare_results(results, 0))
 
 
 def test_rows_that_can_t_be_made_show_their_reason(result, magnitude, document):

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from command_lines import Call
 from convarium.compose.hydra_adapter import Composer, _convert_to_dict
 from convarium.compose.hydra_launcher import build_backend_builder, build_launch_function, compose_launcher_config
 from convarium.compose.points import compose_points
 from convarium.config import search_path
 from convarium.errors import UserError
 
-Call = Callable[..., tuple[int, str, str]]
 SWEEP = [
     "architecture=lenet5,lenet300_100,mlp,resnet20",
     "compression=none,magnitude,random,[magnitude,kmeans],[random,kmeans,huffman]",

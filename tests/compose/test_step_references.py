@@ -7,12 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from convarium.compose.points import compose_points
+from command_lines import Call
 from convarium.errors import UserError
 from convarium.planning.plan import Node, Plan
-from convarium.planning.stage_graph import build_plan
+from stages.stage_harness import plan_command_line
 
-Call = Callable[..., tuple[int, str, str]]
 Write = Callable[[str, str], Path]
 TINY = ("architecture=mlp", "dataset=digits", "recipe.epochs=1", "compression=imitate")
 TEACHER = "compression.imitate.teacher"
@@ -49,7 +48,7 @@ def method(write: Write, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def planned(*overrides: str) -> Plan:
-    return build_plan(compose_points([*TINY, *overrides]).check_points())
+    return plan_command_line(*TINY, *overrides)
 
 
 def compress(found: Plan) -> Node:

@@ -1,11 +1,11 @@
 """ls, show, diff and export say and give what is stored."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from command_lines import Call
 from convarium.compose.points import compose_points
 from convarium.cvm.header import pack_file
 from convarium.host.provenance import hash_source
@@ -13,7 +13,6 @@ from convarium.planning.plan import Node
 from convarium.planning.stage_graph import build_plan
 from convarium.store.store import Store
 
-Call = Callable[..., tuple[int, str, str]]
 SWEEP = ["compression=none,magnitude", "compression.magnitude.sparsity=0.5,0.8", "seed=0,1"]
 ARCHITECTURE = {"num_classes": 1, "in_chans": 1, "img_size": 1}
 INPUT = {"shape": [1, 1, 1], "mean": [0.0], "std": [1.0]}

@@ -18,16 +18,16 @@ REFUSED = {
 @pytest.mark.parametrize("method", TRIED_METHODS)
 @pytest.mark.parametrize("option", [*WORKS, *(pytest.param(option, marks=pytest.mark.nightly) for option in LARGER)])
 def test_a_method_makes_a_smaller_file_of_the_same_logits(option: str, method: str) -> None:
-    found = try_compression(describe_small_form(option), method)
-    assert found.refusal is None
-    assert found.decodes_exactly
-    assert found.bytes_share < 1
-    assert found.macs_share <= 1
+    trial = try_compression(describe_small_form(option), method)
+    assert trial.refusal is None
+    assert trial.decodes_exactly
+    assert trial.bytes_share < 1
+    assert trial.macs_share <= 1
 
 
 @pytest.mark.parametrize(("option", "method"), REFUSED)
 def test_what_can_t_be_is_refused_in_one_line(option: str, method: str) -> None:
-    found = try_compression(describe_small_form(option), method)
-    assert found.refusal is not None
-    assert REFUSED[option, method] in found.refusal
-    assert "\n" not in found.refusal
+    trial = try_compression(describe_small_form(option), method)
+    assert trial.refusal is not None
+    assert REFUSED[option, method] in trial.refusal
+    assert "\n" not in trial.refusal

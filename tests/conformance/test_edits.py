@@ -5,10 +5,10 @@ from torch import nn
 
 from convarium.compression.deciders.interface import Decision
 from convarium.conformance import EditSuite
-from convarium.conformance.edit import EditCase
+from convarium.conformance.edit import EditCase, generate_bad_edits
 
 
-def narrower(network: nn.Module) -> Decision:
+def narrow_conv1(network: nn.Module) -> Decision:
     """Keep the first 12 filters of conv1 and those inputs of conv2."""
     weights = dict(network.state_dict())
     values = {
@@ -20,7 +20,7 @@ def narrower(network: nn.Module) -> Decision:
     return Decision(edits=[edit], values={name: value.clone() for name, value in values.items()})
 
 
-def wider(network: nn.Module) -> Decision:
+def widen_fc1(network: nn.Module) -> Decision:
     """Give the hidden layer 10 units more that nothing reads."""
     weights = dict(network.state_dict())
     values = {
@@ -32,14 +32,14 @@ def wider(network: nn.Module) -> Decision:
     return Decision(edits=[edit], values=values)
 
 
-def factored(rank: int) -> EditCase:
+def build_factor_case(rank: int) -> EditCase:
     """The classifier as two layers of the nearest matrix of a rank; of the full one, exactly."""
 
     def decide(network: nn.Module) -> Decision:
         weights = dict(network.state_dict())
-        left, sizes, right = torch.linalg.svd(weights["fc2.weight"], full_matrices=False)
+        left, singular_values, right = torch.linalg.svd(weights["fc2.weight"], full_matrices=False)
         values = {
-            "fc2.0.weight": (sizes[:rank, None] * right[:rank]).contiguous(),
+            "fc2.0.weight": (singular_values[:rank, None] * right[:rank]).contiguous(),
             "fc2.1.weight": left[:, :rank].contiguous(),
             "fc2.1.bias": weights["fc2.bias"].clone(),
         }
@@ -48,9 +48,16 @@ def factored(rank: int) -> EditCase:
     return EditCase(decide, exact=rank == 10)
 
 
+def test_a_null_is_no_value_that_a_bad_edit_could_replace() -> None:
+    bad_edits = list(generate_bad_edits({"op": "grow", "bias": None, "layers": {"fc1": None}}))
+    assert {"op": "grow", "bias": None, "layers": {"fc1": None}, "more": 1} in bad_edits
+    assert {"op": "grow", "bias": None, "layers": 3} in bad_edits
+    assert all(edit["bias"] is None for edit in bad_edits)
+
+
 class TestResize(EditSuite):
-    cases = {"narrower": EditCase(narrower), "wider": EditCase(wider, exact=True)}
+    cases = {"narrower": EditCase(narrow_conv1), "wider": EditCase(widen_fc1, exact=True)}
 
 
 class TestFactor(EditSuite):
-    cases = {"of the full rank": factored(10), "of a lower rank": factored(3)}
+    cases = {"of the full rank": build_factor_case(10), "of a lower rank": build_factor_case(3)}

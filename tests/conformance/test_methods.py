@@ -14,23 +14,23 @@ from convarium.conformance import MethodSuite
 from convarium.conformance.dense_networks import TRIED_NETWORKS
 
 FOLDER = find_builtin_folder("conf") / "compression"
-BRIEF = {"epochs": 1, "round_epochs": 1, "rounds": 2, "max_iterations": 5}
-NEEDED = {"transfer/kd": ("compression.kd.teacher.architecture=lenet300_100",)}
-ELSEWHERE = ("none", "control/nncodec")  # nothing; a program of its own (tests/compression/external_coders)
-METHODS = [name for name in list_config_names(FOLDER) if name not in ELSEWHERE]
+SHORT_KNOBS = {"epochs": 1, "round_epochs": 1, "rounds": 2, "max_iterations": 5}
+REQUIRED_OVERRIDES = {"transfer/kd": ("compression.kd.teacher.architecture=lenet300_100",)}
+TRIED_ELSEWHERE = ("none", "control/nncodec")  # nothing; a program of its own (tests/compression/external_coders)
+METHODS = [name for name in list_config_names(FOLDER) if name not in TRIED_ELSEWHERE]
 CONTROLS = {"must_work_on": ()}
 CODING = {"required_methods": ("pruning/magnitude",), "methods_before": (), "methods_after": ()}
 
 
-def overrides(method: str) -> tuple[str, ...]:
+def list_overrides(method: str) -> tuple[str, ...]:
     knobs = read_option(Path(FOLDER, f"{method}.yaml"))
     name = method.rpartition("/")[2]
-    brief = (f"compression.{name}.{knob}={value}" for knob, value in BRIEF.items() if knob in knobs)
-    return (*brief, *NEEDED.get(method, ()))
+    short_knobs = (f"compression.{name}.{knob}={value}" for knob, value in SHORT_KNOBS.items() if knob in knobs)
+    return (*short_knobs, *REQUIRED_OVERRIDES.get(method, ()))
 
 
 def select_nightly_networks(position: int) -> tuple[str, ...]:
-    """All but one of the suite's networks; which one, goes by turns."""
+    """Return all but one of the suite's networks; the one left out changes from method to method."""
     names = tuple(TRIED_NETWORKS)
     return tuple(name for name in names if name != names[position % len(names)])
 
@@ -40,7 +40,7 @@ for position, method in enumerate(METHODS):
     special = {"control": CONTROLS, "coding": CODING}.get(method.partition("/")[0], {})
     fields = {
         "method": method,
-        "overrides": overrides(method),
+        "overrides": list_overrides(method),
         "nightly_networks": select_nightly_networks(position),
         "pytestmark": pytest.mark.xdist_group(method),  # what is tried is made once
         **special,

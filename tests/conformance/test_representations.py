@@ -14,24 +14,25 @@ from convarium.representations.shared import Shared
 from convarium.representations.sparse import Sparse
 
 
-def third(size: int) -> int:
+def count_third(size: int) -> int:
     return (size + 2) // 3
 
 
-def sparse(dense: Tensor) -> Sparse:
-    return Sparse.from_dense(torch.randperm(dense.numel())[: third(dense.numel())], dense)
+def build_sparse(dense: Tensor) -> Sparse:
+    positions = torch.randperm(dense.numel())[: count_third(dense.numel())]
+    return Sparse.from_dense(positions, dense)
 
 
-def shared(shape: Sequence[int], size: int = 5) -> Shared:
+def build_shared(shape: Sequence[int], size: int = 5) -> Shared:
     return Shared.from_codebook(torch.randn(size), torch.randint(0, size, tuple(shape)))
 
 
-def levels(dense: Tensor, largest: int = 3, zeros: bool = True, per_output: bool = False) -> Levels:
-    outputs = dense.shape[0] if per_output and dense.dim() > 1 and dense.numel() else 1
-    return Levels.quantise(dense, torch.rand(outputs) + 0.01, largest, zeros)
+def build_levels(dense: Tensor, largest: int = 3, zeros: bool = True, per_filter: bool = False) -> Levels:
+    scale_count = dense.shape[0] if per_filter and dense.dim() > 1 and dense.numel() else 1
+    return Levels.quantise(dense, torch.rand(scale_count) + 0.01, largest, zeros)
 
 
-def binary(dense: Tensor) -> Binary:
+def build_binary(dense: Tensor) -> Binary:
     return Binary(dense.shape).project(dense)
 
 
@@ -42,7 +43,7 @@ class TestDense(RepresentationSuite):
 
 class TestSparse(RepresentationSuite):
     forms = {
-        "a third": sparse,
+        "a third": build_sparse,
         "nothing kept": lambda dense: Sparse.from_dense(torch.zeros(0, dtype=torch.int64), dense),
         "all kept": lambda dense: Sparse.from_dense(torch.arange(dense.numel()), dense),
     }
@@ -51,22 +52,22 @@ class TestSparse(RepresentationSuite):
 class TestShared(RepresentationSuite):
     leaves_nothing_dense = True
     forms = {
-        "shared": lambda dense: shared(dense.shape),
-        "one entry": lambda dense: shared(dense.shape, 1),
-        "more entries than values": lambda dense: shared(dense.shape, 300),
-        "sparse": lambda dense: sparse(dense).replace_innermost(shared([third(dense.numel())])),
+        "shared": lambda dense: build_shared(dense.shape),
+        "one entry": lambda dense: build_shared(dense.shape, 1),
+        "more entries than values": lambda dense: build_shared(dense.shape, 300),
+        "sparse": lambda dense: build_sparse(dense).replace_innermost(build_shared([count_third(dense.numel())])),
     }
 
 
 class TestLevels(RepresentationSuite):
     is_straight_through = leaves_nothing_dense = True
     forms = {
-        "levels": levels,
-        "a scale for each output": lambda dense: levels(dense, per_output=True),
-        "none of them 0": lambda dense: levels(dense, zeros=False),
-        "many": lambda dense: levels(dense, largest=32_767),
-        "sparse": lambda dense: sparse(dense).replace_innermost(
-            levels(torch.randn(third(dense.numel())), 1, zeros=False)
+        "levels": build_levels,
+        "a scale for each filter": lambda dense: build_levels(dense, per_filter=True),
+        "none of them 0": lambda dense: build_levels(dense, zeros=False),
+        "many": lambda dense: build_levels(dense, largest=32_767),
+        "sparse": lambda dense: build_sparse(dense).replace_innermost(
+            build_levels(torch.randn(count_third(dense.numel())), 1, zeros=False)
         ),
     }
 
@@ -74,6 +75,8 @@ class TestLevels(RepresentationSuite):
 class TestBinary(RepresentationSuite):
     is_straight_through = leaves_nothing_dense = True
     forms = {
-        "binary": binary,
-        "sparse": lambda dense: sparse(dense).replace_innermost(binary(torch.randn(third(dense.numel())))),
+        "binary": build_binary,
+        "sparse": lambda dense: build_sparse(dense).replace_innermost(
+            build_binary(torch.randn(count_third(dense.numel())))
+        ),
     }

@@ -69,8 +69,8 @@ _check_: {sites: list}
 
 
 @pytest.fixture
-def _outside(write: Callable[[str, str], Path], monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Options and a module of the user's own, none of them sound."""
+def _faulty_package(write: Callable[[str, str], Path], monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Options and a module of the user's own, each with a fault."""
     monkeypatch.syspath_prepend(write("failing.py", MODULE).parent)
     for name, text in CONF.items():
         write(f"conf/{name}.yaml", text)
@@ -97,12 +97,13 @@ def test_a_representation_that_loses_bits_or_gradients() -> None:
 
 
 class Greedy(type(CODERS["fixed"])):  # type: ignore[misc]
-    def decode_symbols(self, data: memoryview, *asked: Any) -> tuple[Numbers, int]:
-        return super().decode_symbols(data, *asked)[0], len(data)
+    def decode_symbols(self, data: memoryview, *arguments: Any) -> tuple[Numbers, int]:
+        symbols, _ = super().decode_symbols(data, *arguments)
+        return symbols, len(data)
 
-    def decode_positions(self, data: memoryview, *asked: Any) -> tuple[Numbers, int]:
-        found, used = super().decode_positions(bytes(data) + bytes(99), *asked)
-        return found, min(used, len(data))
+    def decode_positions(self, data: memoryview, *arguments: Any) -> tuple[Numbers, int]:
+        positions, byte_count = super().decode_positions(bytes(data) + bytes(99), *arguments)
+        return positions, min(byte_count, len(data))
 
 
 def test_a_coder_that_takes_the_bytes_of_others_or_reads_behind_the_end() -> None:
@@ -114,19 +115,21 @@ def test_a_coder_that_takes_the_bytes_of_others_or_reads_behind_the_end() -> Non
 
 
 def test_an_edit_that_is_not_exact() -> None:
-    described = {
+    architecture_config = {
         "source": "own", "name": "lenet5", "in_chans": 1, "num_classes": 10, "img_size": 16, "stem": "native",
         "kwargs": {},
     }  # fmt: skip
-    network = build_seeded_network(described)
-    before = compute_logits(network, (1, 16, 16))
+    network = build_seeded_network(architecture_config)
+    logits_before = compute_logits(network, (1, 16, 16))
     nn.init.normal_(network.fc2.bias)
     case = EditCase(lambda network: Decision(), exact=True)
     with pytest.raises(AssertionError):
-        EditSuite().test_an_exact_edit_changes_no_answer(case, EditedNetwork(described, network, [], before))
+        EditSuite().test_an_exact_edit_changes_no_answer(
+            case, EditedNetwork(architecture_config, network, [], logits_before)
+        )
 
 
-@pytest.mark.usefixtures("_outside")
+@pytest.mark.usefixtures("_faulty_package")
 def test_a_method_that_draws_from_torch_s_own_stream() -> None:
     class Chance(MethodSuite):
         method = "pruning/chance"
@@ -136,17 +139,17 @@ def test_a_method_that_draws_from_torch_s_own_stream() -> None:
         Chance().test_the_same_seed_gives_the_same_bytes(Chance.networks["lenet5"])
 
 
-@pytest.mark.usefixtures("_outside")
+@pytest.mark.usefixtures("_faulty_package")
 def test_an_architecture_with_a_parameter_that_nothing_uses() -> None:
-    described = {
+    architecture_config = {
         "source": "own", "name": "failing:IDLE", "in_chans": 1, "num_classes": 3, "img_size": 4, "stem": "native",
         "kwargs": {},
     }  # fmt: skip
     with pytest.raises(AssertionError):
-        ArchitectureSuite().test_every_parameter_gets_a_gradient(described)
+        ArchitectureSuite().test_every_parameter_gets_a_gradient(architecture_config)
 
 
-@pytest.mark.usefixtures("_outside")
+@pytest.mark.usefixtures("_faulty_package")
 def test_a_dataset_that_is_split_anew_every_time() -> None:
     from convarium.compose.points import compose_points
     from convarium.conformance.dataset import load_parts

@@ -14,6 +14,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from command_lines import IN_PROCESS
 from convarium.architectures import factory
 from convarium.cli import main
 from real_images import write_photo_folder
@@ -24,7 +25,7 @@ BY_THEMSELVES = {path.stem.removeprefix("test_") for path in (DOCS.parent / "tes
 PAGES = [DOCS / "quick-start.md", *(path for path in GUIDES if path.stem not in BY_THEMSELVES)]
 BLOCK = re.compile(r"(?:^`([\w./-]+)`:\n\n)?^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 MAKES = ("run", "adopt")
-HERE = ("hydra/launcher=basic", "runtime.workers=1", "runtime.threads=1", "--json")
+HERE = (*IN_PROCESS, "--json")
 SMALL = {
     "inspect": ("recipe.epochs=1", "compression.kmeans.epochs=0"),
     "adopt": ("dataset.img_size=32", "compression.magnitude.epochs=0", "compression.kmeans.epochs=0", "seed=0"),

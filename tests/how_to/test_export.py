@@ -8,13 +8,14 @@ import pytest
 import torch
 
 import convarium
+from command_lines import IN_PROCESS
 from convarium.cli import main
 from convarium.portable.file_format import detect_format
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "export.md"
 SMALL = (
     "dataset.train_size=200", "recipe.epochs=2", "compression.magnitude.epochs=1", "compression.magnitude.rounds=1",
-    "compression.kmeans.epochs=0", "hydra/launcher=basic", "runtime.workers=1", "runtime.threads=1", "--json",
+    "compression.kmeans.epochs=0", *IN_PROCESS, "--json",
 )  # fmt: skip
 MADE = {"net.cvm": "cvm", "net.onnx": "onnx", "net.int8.onnx": "onnx", "net.safetensors": "safetensors"}
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from command_lines import IN_PROCESS
 from convarium.cli import main
 from convarium.cvm import container
 from real_images import write_photo_folder
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "images.md"
-HERE = ("hydra/launcher=basic", "runtime.workers=1", "runtime.threads=1")
 SMALL = (
     "recipe.epochs=2", "recipe.batch_size=8", "recipe.warmup_epochs=0", "compression.magnitude.rounds=1",
     "compression.magnitude.epochs=1", "compression.kmeans.epochs=0",
@@ -32,7 +32,7 @@ def test_every_command_of_the_page_works(capsys: pytest.CaptureFixture[str]) -> 
         if command in ("run", "compare"):
             given += [text for text in SMALL if text.startswith("recipe") or any("magnitude" in one for one in given)]
         if command == "run":
-            given += [*HERE, "--json"]
+            given += [*IN_PROCESS, "--json"]
         assert main([command, *given]) == 0, capsys.readouterr().err
         out = capsys.readouterr().out
         if command == "run":

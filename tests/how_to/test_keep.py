@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from command_lines import IN_PROCESS
 from convarium.cli import main
 
 PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "keep.md").read_text(encoding="utf-8")
 BLOCK = re.compile(r"```sh\n(.*?)```", re.DOTALL)
-HERE = ("hydra/launcher=basic", "runtime.workers=1", "runtime.threads=1", "dataset.train_size=200")
+HERE = (*IN_PROCESS, "dataset.train_size=200")
 
 
 @pytest.fixture

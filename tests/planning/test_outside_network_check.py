@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from convarium.architectures import factory
+from convarium.architectures.dry_run import dry_run_architecture
 from convarium.cli import main
 from convarium.errors import UserError
 from convarium.lookup import allow_packages
@@ -31,7 +32,7 @@ kwargs: {{}}
 
 def rehearsed(architecture: dict[str, Any]) -> None:
     with allow_packages(["odd_networks"]):
-        outside_network_check.dry_run_network(architecture, factory.dry_run_architecture(architecture))
+        outside_network_check.dry_run_network(architecture, dry_run_architecture(architecture))
 
 
 @pytest.mark.parametrize("name", REFUSED)
@@ -54,7 +55,7 @@ def test_what_draws_is_left_as_it_was() -> None:
 
     with allow_packages(["odd_networks"]):
         for name in ("DROPS", "DRAWN_NUMPY", "DRAWN_FLOAT"):
-            bare = factory.dry_run_architecture(describe_odd_network(name))
+            bare = dry_run_architecture(describe_odd_network(name))
             before = state()
             with suppress(UserError):
                 outside_network_check.dry_run_network(describe_odd_network(name), bare)
@@ -71,7 +72,7 @@ def test_only_what_may_change_is_built_for_real(
     seen, build = list[Any](), factory.build_architecture
     architecture = describe_odd_network("PLAIN") | {"source": source, "name": name, "img_size": 32}
     with allow_packages(["odd_networks"]):
-        bare = factory.dry_run_architecture(architecture)
+        bare = dry_run_architecture(architecture)
         monkeypatch.setattr(factory, "build_architecture", lambda *told: seen.append(told) or build(*told))
         outside_network_check.dry_run_network(architecture, bare)
     assert len(seen) == built

@@ -63,10 +63,11 @@ def test_where_a_stage_runs_is_no_part_of_its_signature() -> None:
     assert make_fake_node("a").signature != make_fake_node("a", seed=1).signature
 
 
-@pytest.mark.parametrize("data", [b'{"format": 3}', b"", gzip.compress(b'{"format": 3}'), gzip.compress(b"[]")])
-def test_what_is_no_plan_is_refused(data: bytes, tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", [b'{"format": 3}', b"", b"[]"])
+@pytest.mark.parametrize("is_compressed", [True, False])
+def test_what_is_no_plan_is_refused(text: bytes, is_compressed: bool, tmp_path: Path) -> None:
     file = tmp_path / "a.plan.json.gz"
-    file.write_bytes(data)
+    file.write_bytes(gzip.compress(text) if is_compressed and text else text)
     with pytest.raises(UserError, match=r"a\.plan\.json\.gz is not a plan of format 4"):
         read_plan(file)
 

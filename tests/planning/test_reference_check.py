@@ -5,12 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from command_lines import HERE
 from convarium.cli import main
 from convarium.compose.points import compose_points
 from convarium.planning.validate import validate_points
 from stages.stage_harness import TINY_TRAINING
-
-HERE = ("runtime.store=store", "runtime.workers=1", "runtime.threads=1", "hydra/launcher=basic")
 
 
 @pytest.fixture

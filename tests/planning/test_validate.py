@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from convarium.architectures import factory
+from convarium.architectures import dry_run
 from convarium.compose.points import compose_points
 from convarium.compression import sites
 from convarium.planning.validate import validate_points
@@ -49,7 +49,7 @@ def test_only_the_points_that_can_t_work_are_named() -> None:
 
 def test_each_network_is_built_once_and_each_pair_tried_once(monkeypatch: pytest.MonkeyPatch) -> None:
     built, tried = list[str](), list[tuple[int, str]]()
-    trial, check = factory.dry_run_architecture, sites.check_sites
+    trial, check = dry_run.dry_run_architecture, sites.check_sites
 
     def counted_trial(architecture: Mapping[str, Any]) -> torch.nn.Module:
         built.append(str(architecture["kwargs"]["hidden"]))
@@ -60,7 +60,7 @@ def test_each_network_is_built_once_and_each_pair_tried_once(monkeypatch: pytest
         tried.append((sum(parameter.numel() for parameter in network.parameters()), step["method"]))
         check(network, step)
 
-    monkeypatch.setattr(factory, "dry_run_architecture", counted_trial)
+    monkeypatch.setattr(dry_run, "dry_run_architecture", counted_trial)
     monkeypatch.setattr(sites, "check_sites", counted_check)
     command = (
         *TINY_TRAINING[:-1],
@@ -87,13 +87,13 @@ def test_a_fault_of_one_point_leaves_the_others_of_the_command(monkeypatch: pyte
 
 
 def test_a_fault_of_one_network_leaves_those_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    trial = factory.dry_run_architecture
+    trial = dry_run.dry_run_architecture
 
     def faulty(architecture: Mapping[str, Any]) -> torch.nn.Module:
         if architecture["kwargs"]["hidden"] == [16]:
             raise RuntimeError("one line\nand another")
         return trial(architecture)
 
-    monkeypatch.setattr(factory, "dry_run_architecture", faulty)
+    monkeypatch.setattr(dry_run, "dry_run_architecture", faulty)
     found = reasons(*TINY_TRAINING[:-1], "architecture.kwargs.hidden=[16],[32]", "compression=magnitude")
     assert found == {0: "architecture mlp can't be tried: RuntimeError: one line and another"}

@@ -131,6 +131,6 @@ def test_scales_that_are_no_sizes_are_refused(scales: list[float]) -> None:
 @pytest.mark.parametrize("shape", [(4,), (2, 6), (0, 3), ()])
 def test_a_number_of_scales_that_does_not_fit_is_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(UserError, match="4 scales do not fit"):
-        Levels(shape, 3, channels=4)
+        Levels(shape, 3, scale_count=4)
     with pytest.raises(UserError, match="4 scales do not fit"):
-        Levels((4, 3), 3, channels=4).reshape_to((12,))
+        Levels((4, 3), 3, scale_count=4).reshape_to((12,))

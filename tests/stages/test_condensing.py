@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 
+from command_lines import SMALL_CONDENSENET
 from convarium.architectures import factory
 from convarium.compose.points import compose_points
 from convarium.cvm import container
@@ -14,14 +15,7 @@ from convarium.planning.validate import validate_points
 from convarium.tasks import checkpoint
 from stages.stage_harness import SimulatedKill, StageHarness, plan_command_nodes
 
-TINY = (
-    "architecture=condensenet_cifar",
-    "architecture.kwargs.depths=[1,1]",
-    "architecture.kwargs.growths=[4,8]",
-    "dataset=digits",
-    "dataset.train_size=200",
-    "recipe.epochs=6",
-)
+TINY = (*SMALL_CONDENSENET, "recipe.epochs=6")
 
 
 def described(*overrides: str) -> dict[str, Any]:

@@ -18,9 +18,8 @@ from convarium.cost.layers import list_layers
 from convarium.cvm import container
 from convarium.measurement.quality import measure_file
 from convarium.planning.plan import Node
-from convarium.planning.stage_graph import build_plan
 from convarium.planning.validate import validate_points
-from stages.stage_harness import SimulatedKill, StageHarness
+from stages.stage_harness import SimulatedKill, StageHarness, plan_command_nodes
 
 TIED = (
     "PARAMETER", "MODULE", "LIST", "THREE", "BIASES", "BUFFERS", "NORM", "LINEAR", "TRANSPOSED", "ROOT", "EARLY",
@@ -79,11 +78,7 @@ def refused(line: tuple[str, ...]) -> str | None:
 
 
 def chain(line: tuple[str, ...]) -> list[Node]:
-    return [
-        node
-        for node in build_plan(compose_points(line).check_points()).nodes.values()
-        if node.stage in ("train", "compress")
-    ]
+    return [node for node in plan_command_nodes(*line) if node.stage in ("train", "compress")]
 
 
 def made(line: tuple[str, ...], bench: StageHarness) -> Made:

@@ -20,6 +20,8 @@ SWEEP = (
     "seed=0,1",
 )
 EPOCHS = 8
+FIRST_START = datetime(2026, 1, 1, tzinfo=UTC)
+STAGE_PITCH_SECONDS, STAGE_SECONDS = 10, 4.5
 DENSE_BYTES = 100_000
 
 
@@ -65,8 +67,8 @@ def _build_record(node: Node, made: Plan, number: int) -> dict[str, Any]:
     given = {
         key: getattr(node, key) for key in ("signature", "stage", "version", "stage_config", "fingerprint", "name")
     }
-    started = (datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=10 * number)).isoformat()
-    when = {"started": started, "seconds": 4.5, "device": "cpu", "threads": 1, "peak_memory_bytes": 1}
+    started = (FIRST_START + timedelta(seconds=STAGE_PITCH_SECONDS * number)).isoformat()
+    when = {"started": started, "seconds": STAGE_SECONDS, "device": "cpu", "threads": 1, "peak_memory_bytes": 1}
     result = _build_measurement(made.nodes[node.parents[0]]) if node.stage == "measure" else {"metrics": {}}
     return {
         "format": 2,

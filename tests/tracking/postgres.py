@@ -23,7 +23,7 @@ class PostgresCluster:
         """Make and start it.
 
         Raises:
-            Absent: that can't be done here.
+            PostgresUnavailable: that can't be done here.
         """
         self._bin = _find_programs_folder()
         self._folder = Path(tempfile.mkdtemp(prefix="convarium-pg-"))

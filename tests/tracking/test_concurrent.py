@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from convarium.tracking.tracked_runs import read_runs_from_database
+from convarium.tracking.tracked_runs import GROUP_TAG, read_runs_from_database
+from convarium.tracking.tracker_connection import open_database
 from tracking import fake_store
 from tracking.postgres import PostgresCluster
 
@@ -38,8 +39,11 @@ def all_at_once(stores: Sequence[Path], uri: str) -> None:
 
 def is_complete(uri: str) -> bool:
     found = read_runs_from_database(uri, "convarium")
+    first_start_ms = int(1000 * fake_store.FIRST_START.timestamp())
+    parents = "SELECT start_time FROM runs JOIN tags ON tags.run_uuid = runs.run_uuid WHERE key = ?"
     return (
-        not found.duplicate_run_ids
+        open_database(uri).fetch_rows(parents, (GROUP_TAG,)) == [(first_start_ms,)] * 2
+        and not found.duplicate_run_ids
         and len(found.networks) == 6
         and all(known.state for known in found.networks.values())
     )

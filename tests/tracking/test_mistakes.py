@@ -85,7 +85,7 @@ def test_a_folder_that_is_not_there(said: Said, tmp_path: Path) -> None:
 
 def test_a_file_that_is_no_database(said: Said, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("these are notes, no runs")
-    assert "is no SQLite database" in said("sync", "--uri", f"sqlite:///{tmp_path / 'notes.txt'}")
+    assert "is not a SQLite database" in said("sync", "--uri", f"sqlite:///{tmp_path / 'notes.txt'}")
 
 
 @pytest.mark.parametrize("table", ["experiments", "tags", "notes"])
@@ -95,7 +95,7 @@ def test_a_database_of_somebody_else_stays_as_it_is(said: Said, tmp_path: Path, 
         opened.execute(f"CREATE TABLE {table} (id INTEGER PRIMARY KEY, title TEXT)")
         opened.commit()
     before = file.read_bytes()
-    expected = f"{file} is no MLflow database: it holds other tables ({table}); name another file"
+    expected = f"{file} is not an MLflow database: it holds other tables ({table}); name another file"
     assert expected in said("sync", "--uri", f"sqlite:///{file}")
     assert file.read_bytes() == before
 
@@ -129,7 +129,7 @@ def test_a_server_that_can_not_be_reached(said: Said, uri: str) -> None:
 
 @pytest.mark.parametrize(
     ("status", "expected"),
-    [(401, "refuses the user or the password"), (404, "is no MLflow server"), (200, "is no MLflow server")],
+    [(401, "refuses the user or the password"), (404, "is not an MLflow server"), (200, "is not an MLflow server")],
 )
 def test_a_server_that_refuses_or_is_another(
     said: Said, answering: Callable[[int], int], status: int, expected: str

@@ -99,12 +99,12 @@ def test_the_page_draws_accuracy_against_bytes_of_all_pipelines(served: Served, 
 
 def test_the_page_lists_runs_by_the_names_that_people_use(served: Served, browser: Any) -> None:
     browser.get(f"{served.root}/#/experiments/1/runs?orderByKey=metrics.`accuracy`")
-    text = shown(browser, "document.body.innerText", lambda text: "magnitude 0.9 → kmeans s1" in text)
-    assert "lenet5 mnist5k magnitude 0.8 → kmeans s0" in text
+    text = shown(browser, "document.body.innerText", lambda text: "magnitude 0.9 → kmeans 5 s1" in text)
+    assert "lenet5 mnist5k magnitude 0.8 → kmeans 5 s0" in text
 
 
 def test_a_run_shows_its_plots(served: Served, browser: Any, told: dict[str, Any]) -> None:
-    run = told["lenet5 mnist5k magnitude 0.9 → kmeans s0"].info.run_id
+    run = told["lenet5 mnist5k magnitude 0.9 → kmeans 5 s0"].info.run_id
     browser.get(f"{served.root}/#/experiments/1/runs/{run}/artifacts/curves.svg")
     images = "[...document.querySelectorAll('img')].filter(i => i.naturalWidth == 720).length"
     assert shown(browser, images, lambda count: count >= 1)

@@ -26,14 +26,14 @@ def entries(store: Store) -> dict[str, NetworkEntry]:
 @pytest.fixture(scope="module")
 def content(store: Store, entries: dict[str, NetworkEntry]) -> RunContent:
     return run_content.build_content(
-        entries["lenet5 mnist5k magnitude 0.9 → kmeans s1"], store, read_planned_overrides(store)
+        entries["lenet5 mnist5k magnitude 0.9 → kmeans 5 s1"], store, read_planned_overrides(store)
     )
 
 
 def test_runs_are_named_as_a_person_would(entries: dict[str, NetworkEntry]) -> None:
     assert set(entries) == {
         f"lenet5 mnist5k {what} s{seed}"
-        for what in ("dense", "magnitude 0.8 → kmeans", "magnitude 0.9 → kmeans")
+        for what in ("dense", "magnitude 0.8 → kmeans 5", "magnitude 0.9 → kmeans 5")
         for seed in (0, 1)
     }
 
@@ -99,7 +99,7 @@ def test_a_plan_of_several_points_is_a_group_of_all_its_networks(
 def test_files_are_the_networks_own_and_small_plots(
     store: Store, entries: dict[str, NetworkEntry], content: RunContent
 ) -> None:
-    entry = entries["lenet5 mnist5k magnitude 0.9 → kmeans s1"]
+    entry = entries["lenet5 mnist5k magnitude 0.9 → kmeans 5 s1"]
     links = artifacts.find_store_files(entry, store)
     made = artifacts.build_run_files(content, links)
     assert links["network.cvm"].read_bytes().startswith(entry.signature.encode())

@@ -64,7 +64,7 @@ def test_a_home_folder_is_expanded_and_parameters_of_sqlite_are_kept(
 def test_a_folder_that_no_address_can_hold_is_one_line(here: Path) -> None:
     folder = Path(os.fsdecode(os.fsencode(here) + b"/\xff"))
     folder.mkdir()
-    with pytest.raises(UserError, match="is no UTF-8, so no address can hold it; name another file"):
+    with pytest.raises(UserError, match="is not UTF-8, so no address can hold it; name another file"):
         resolve_tracker_address(None, folder / "store")
 
 

@@ -1,12 +1,17 @@
 """A tracker says what the store says, however often and after whatever it is synced."""
 
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from convarium.cli import main
+from convarium.planning.plan import Plan
 from convarium.store.store import Store
+from convarium.tracking.mlflow_charts import VIEW_TAG
+from convarium.tracking.run_group import RunGroup
 from convarium.tracking.tracked_runs import STATE_TAG, read_runs_from_database
 from convarium.tracking.tracker import Tracker
 from convarium.tracking.tracker_sync import TrackerSync
@@ -14,7 +19,8 @@ from tracking import fake_store
 
 pytestmark = pytest.mark.xdist_group("mlflow")
 
-NAME = "lenet5 mnist5k magnitude 0.9 → kmeans s0"
+FIRST_START_MS = int(1000 * fake_store.FIRST_START.timestamp())
+NAME = "lenet5 mnist5k magnitude 0.9 → kmeans 5 s0"
 
 
 def client(uri: str) -> Any:
@@ -58,6 +64,83 @@ def test_a_parent_has_the_report_of_its_sweep(told: dict[str, Any]) -> None:
     folder = Path(told["lenet5 mnist5k (6 points)"].info.artifact_uri.removeprefix("file://"))
     assert "magnitude 0.9" in (folder / "report.html").read_text()
     assert len((folder / "table.csv").read_text().splitlines()) == 4
+
+
+def test_a_parent_lasts_from_its_first_stage_to_the_end_of_its_last(stored: Path, told: dict[str, Any]) -> None:
+    (plan_file,) = (stored / "plans").glob("*.json")
+    last_stage = len(Plan.read(plan_file).nodes) - 1
+    parent = told["lenet5 mnist5k (6 points)"].info
+    assert parent.start_time == FIRST_START_MS
+    assert parent.end_time - parent.start_time == 1000 * (
+        fake_store.STAGE_PITCH_SECONDS * last_stage + fake_store.STAGE_SECONDS
+    )
+
+
+def test_a_parent_has_the_commands_of_its_points_and_describes_itself(told: dict[str, Any]) -> None:
+    tags = told["lenet5 mnist5k (6 points)"].data.tags
+    chain = "'compression=[pruning/magnitude,quantization/kmeans]' compression.magnitude.sparsity=0.8,0.9"
+    commands = f"convarium run compression=none seed=0,1\nconvarium run {chain} seed=0,1"
+    assert tags["mlflow.source.name"] == commands
+    assert tags["mlflow.note.content"].startswith("**lenet5 mnist5k (6 points)**")
+    assert commands in tags["mlflow.note.content"]
+
+
+def test_a_parent_begins_with_its_first_stage_even_if_that_was_stored_later(tmp_path: Path, empty: str) -> None:
+    root = tmp_path / "store"
+    plan = fake_store.store_fake_sweep(root, ("compression=none", "seed=0,1"))
+    shutil.copytree(root, tmp_path / "all")
+    for folder in root.glob("*/*-s0-*"):
+        shutil.rmtree(folder)
+    later_start = FIRST_START_MS + 2 * 1000 * fake_store.STAGE_PITCH_SECONDS  # after train and measure of seed 0
+    for home, start in ((root, later_start), (tmp_path / "all", FIRST_START_MS)):
+        sync = TrackerSync(Store(home), empty, "convarium", RunGroup(plan))
+        sync.run()
+        (parent,) = (run for run in runs(sync) if run.data.tags["convarium.kind"] == "sweep")
+        assert parent.info.start_time == start
+
+
+def test_a_description_that_the_user_wrote_stays(tmp_path: Path, empty: str) -> None:
+    root = tmp_path / "store"
+    fake_store.store_fake_sweep(root, ("compression=none", "seed=0,1"))
+    sync = TrackerSync(Store(root), empty, "convarium")
+    sync.run()
+    (parent,) = read_runs_from_database(empty, "convarium").groups.values()
+    client(empty).set_tag(parent.run_id, "mlflow.note.content", "my own words")
+    client(empty).delete_tag(parent.run_id, "mlflow.source.name")
+    for record in root.glob("measure/*/done.json"):
+        record.write_text(record.read_text().replace("2026-01", "2026-02"))
+    TrackerSync(Store(root), empty, "convarium").run()
+    found = client(empty).get_run(parent.run_id)
+    assert found.data.tags["mlflow.note.content"] == "my own words"
+    assert found.data.tags["mlflow.source.name"] == "convarium run compression=none seed=0,1"
+    assert found.info.end_time > FIRST_START_MS + 30 * 24 * 3600 * 1000
+
+
+def read_view_state(sync: TrackerSync) -> dict[str, Any]:
+    experiment = client(sync.uri).get_experiment(sync.tracker.experiment_id)
+    state = json.loads(json.loads(experiment.tags[VIEW_TAG])["state"])
+    assert isinstance(state, dict)
+    return state
+
+
+def test_the_view_sorts_by_validation_accuracy(synced: TrackerSync) -> None:
+    state = read_view_state(synced)
+    assert (state["orderByKey"], state["orderByAsc"]) == ("metrics.`validation_accuracy`", False)
+
+
+@pytest.mark.parametrize(("updated_at", "key"), [(1_700_000_000_000, "metrics.`validation_accuracy`"), (1, "mine")])
+def test_a_view_of_an_earlier_version_is_replaced_but_not_one_that_the_user_changed(
+    stored: Path, empty: str, updated_at: int, key: str
+) -> None:
+    view = {
+        "name": "mine",
+        "createdAt": 1_700_000_000_000,
+        "updatedAt": updated_at,
+        "state": json.dumps({"orderByKey": "mine"}),
+    }
+    client(empty).create_experiment("convarium", tags={VIEW_TAG: json.dumps(view)})
+    sync = TrackerSync(Store(stored), empty, "convarium")
+    assert read_view_state(sync)["orderByKey"] == key
 
 
 def test_the_second_time_nothing_is_written(stored: Path, synced: TrackerSync, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,7 +198,7 @@ def test_a_sweep_that_is_named_becomes_the_parent_of_its_points(
     grid = "".join(
         f"  - '{text}'\n" for text in (fake_store.SWEEP[0], "compression.magnitude.sparsity=0.9", "seed=0,1")
     )
-    write("sweeps/mine.yaml", f"description: mine\nexpected_time: none\ngrids:\n- {grid.strip()}\n")
+    write("sweeps/mine.yaml", f"description: one chain, two seeds\nexpected_time: none\ngrids:\n- {grid.strip()}\n")
     assert main(["sync", f"runtime.store={stored}", "--uri", empty]) == 0
     assert "6 added, 0 mended, 0 as they were" in capsys.readouterr().out
     for said in ("0 added, 4 mended, 0 as they were", "0 added, 0 mended, 4 as they were"):
@@ -125,6 +208,8 @@ def test_a_sweep_that_is_named_becomes_the_parent_of_its_points(
     parents = {run.info.run_id: run.info.run_name for run in found if run.data.tags["convarium.kind"] == "sweep"}
     held = [parents[run.data.tags["mlflow.parentRunId"]] for run in found if run.info.run_id not in parents]
     assert sorted(held) == ["lenet5 mnist5k (6 points)"] * 2 + ["mine (4 points)"] * 4
+    (mine,) = (run for run in found if run.info.run_name == "mine (4 points)")
+    assert "one chain, two seeds" in mine.data.tags["mlflow.note.content"]
 
 
 def _only(uri: str) -> str:

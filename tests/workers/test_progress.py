@@ -11,6 +11,7 @@ from convarium.workers.progress import (
     build_progress_display,
     format_duration,
     format_figures,
+    format_report,
 )
 from store.fake_run import launch_in_thread, make_fake_node, make_fake_plan, run_plan_with
 
@@ -25,12 +26,29 @@ def test_without_a_terminal_a_line_tells_of_each_stage(tmp_path: Path) -> None:
     good, bad = make_fake_node("good"), make_fake_node("bad", stage="fail", how="stage")
     run_plan_with(ProgressLines(stream), make_fake_plan(good, bad), tmp_path, launch_in_thread, 1)
     lines = stream.getvalue().splitlines()
-    assert lines[0].startswith("2 stages to run with 1 workers, about ")
+    assert lines[0].startswith("2 stages to run with 1 worker, about ")
     assert sorted(line.split("] ")[1].split(" in ")[0] for line in lines[1:]) == [
         "store.fake_stage:fail bad failed: the loss is NaN",
         "store.fake_stage:step good done",
     ]
     assert [line.split("]")[0] for line in lines[1:]] == ["[1/2", "[2/2"]
+
+
+def test_stages_that_were_done_before_are_not_counted(tmp_path: Path) -> None:
+    done, first, second = make_fake_node("done"), make_fake_node("first"), make_fake_node("second")
+    run_plan_with(SilentProgress(), make_fake_plan(done), tmp_path, launch_in_thread, 1)
+    stream = io.StringIO()
+    run_plan_with(ProgressLines(stream), make_fake_plan(done, first, second), tmp_path, launch_in_thread, 1)
+    lines = stream.getvalue().splitlines()
+    assert lines[0].startswith("2 stages to run with 1 worker, about ")
+    assert [line.split("]")[0] for line in lines[1:]] == ["[1/2", "[2/2"]
+
+
+def test_a_stage_without_a_report_leaves_no_cell_blank() -> None:
+    assert format_report("train", {}) == ("starting", "-", "-")
+    assert format_report("measure", {"phase": None, "epoch": None, "loss": None}) == ("running", "-", "-")
+    report = {"phase": "train", "epoch": 1, "epochs": 8, "loss": 0.5}
+    assert format_report("train", report) == ("train", "1/8", "loss 0.5")
 
 
 def test_on_a_terminal_one_table_tells_what_runs_and_how_far_it_is(tmp_path: Path) -> None:

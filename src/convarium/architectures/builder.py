@@ -1,6 +1,6 @@
-"""Arguments of builders: JSON values only, each within bounds, unknown ones refused.
+"""Builders of networks, and the checks of their arguments: JSON values only, each within bounds, no unknown ones.
 
-The same checks guard a config and the header of a stranger's file.
+The same checks guard a config and the header of a file from someone else.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,10 +12,12 @@ from torch import nn
 
 from convarium.errors import UserError
 
+MAX_VALUE_CHARS = 80
+
 
 @dataclass(frozen=True)
 class ArgumentRule:
-    """What one argument may be: `accepts` decides, `expected` says it in an error."""
+    """What one argument may be: `accepts` checks a value, `expected` describes a right one in an error."""
 
     expected: str
     accepts: Callable[[Any], bool]
@@ -23,6 +25,7 @@ class ArgumentRule:
 
 def int_between(low: int, high: int) -> ArgumentRule:
     """A whole number in low..high."""
+    # type(), not isinstance(): True is an int, too.
     return ArgumentRule(f"a whole number in {low}..{high}", lambda value: type(value) is int and low <= value <= high)
 
 
@@ -34,29 +37,28 @@ def number_between(low: float, high: float) -> ArgumentRule:
 
 
 def one_of(*values: str) -> ArgumentRule:
-    """One of some words."""
+    """One of these strings."""
     return ArgumentRule(f"one of {', '.join(values)}", lambda value: isinstance(value, str) and value in values)
 
 
 def list_of(item_rule: ArgumentRule, low: int, high: int) -> ArgumentRule:
     """A list of low..high values, each of them an `item_rule`."""
-    return ArgumentRule(
-        f"a list of {low} to {high}, each {item_rule.expected}",
-        lambda value: (
-            isinstance(value, list | tuple) and low <= len(value) <= high and all(map(item_rule.accepts, value))
-        ),
-    )
+
+    def is_list_of_items(value: Any) -> bool:
+        return isinstance(value, list | tuple) and low <= len(value) <= high and all(map(item_rule.accepts, value))
+
+    return ArgumentRule(f"a list of {low} to {high}, each {item_rule.expected}", is_list_of_items)
 
 
 @dataclass(frozen=True)
 class Builder:
-    """One network: `make(in_chans, num_classes, img_size, **kwargs, **layers)` and what these may be.
+    """How to build a network, `build(in_chans, num_classes, img_size, **kwargs, **layers)`, and rules for arguments.
 
     Images come channels-last: flatten them with `flatten` or `reshape`, not with `view`.
 
     Attributes:
-        kwarg_rules: of the keys of `architecture.kwargs`.
-        layer_rules: of `architecture.activation`, `norm`, `pooling` and `dropout`, those that it takes.
+        kwarg_rules: for the keys of `architecture.kwargs`.
+        layer_rules: for those of `architecture.activation`, `norm`, `pooling` and `dropout` that the network takes.
         condensed_kwargs: kwargs that a network of `condensing.Condensing` has in its file, whatever form was trained.
     """
 
@@ -66,19 +68,19 @@ class Builder:
     condensed_kwargs: Mapping[str, Any] = field(default_factory=dict)
 
 
-def suggest_key(word: str, words: list[str]) -> str:
-    """Return "; did you mean 'x'?" for the word nearest to `word`, or nothing."""
-    near = get_close_matches(word, words, n=1)
-    return f"; did you mean '{near[0]}'?" if near else ""
+def suggest_key(key: str, known_keys: list[str]) -> str:
+    """Return "; did you mean 'x'?" with the known key nearest to `key`, or nothing."""
+    matches = get_close_matches(key, known_keys, n=1)
+    return f"; did you mean '{matches[0]}'?" if matches else ""
 
 
 def check_kwargs(
     kwargs: Any, rules: Mapping[str, ArgumentRule], subject: str, where: str = "architecture.kwargs"
 ) -> None:
-    """Check `kwargs` against what is allowed.
+    """Check that each of `kwargs` has a rule and meets it.
 
     Args:
-        subject: who takes what is allowed, up to the verb: "resnet20 takes".
+        subject: the beginning of an error, up to the verb: "resnet20 takes".
         where: what the user typed before a key.
 
     Raises:
@@ -88,7 +90,8 @@ def check_kwargs(
         raise UserError(f"{where}={kwargs!r}: expected a mapping")
     for key, value in kwargs.items():
         if key not in rules:
-            known = ", ".join(rules) or "none"
-            raise UserError(f"{where}.{key}: {subject} {known}{suggest_key(str(key), list(rules))}")
-        if not rules[key].accepts(value):
-            raise UserError(f"{where}.{key}={str(value)[:80]}: expected {rules[key].expected}")
+            known_keys = ", ".join(rules) or "none"
+            raise UserError(f"{where}.{key}: {subject} {known_keys}{suggest_key(str(key), list(rules))}")
+        rule = rules[key]
+        if not rule.accepts(value):
+            raise UserError(f"{where}.{key}={str(value)[:MAX_VALUE_CHARS]}: expected {rule.expected}")

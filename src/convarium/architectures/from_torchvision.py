@@ -9,7 +9,7 @@ from convarium.architectures.builder import number_between
 from convarium.architectures.weights import Weights
 
 KWARG_RULES = {"dropout": number_between(0, 0.99)}
-NETWORKS_WITH_AUXILIARY_HEADS = ("googlenet", "inception_v3")  # classifiers beside the last one, for training only
+NETWORKS_WITH_AUXILIARY_HEADS = ("googlenet", "inception_v3")  # further classifiers, for training only
 
 
 @cache
@@ -21,7 +21,7 @@ def list_names() -> tuple[str, ...]:
 
 
 def build_classifier(name: str, in_chans: int, num_classes: int, img_size: int, **kwargs: Any) -> nn.Module:
-    """Build one; the first convolution is made anew where images don't have three channels."""
+    """Build a network with new weights; its first convolution is replaced where images don't have three channels."""
     from torchvision import models
 
     if name.startswith("vit_"):
@@ -29,6 +29,7 @@ def build_classifier(name: str, in_chans: int, num_classes: int, img_size: int, 
     if name.startswith("maxvit"):
         kwargs["input_size"] = (img_size, img_size)
     if name in NETWORKS_WITH_AUXILIARY_HEADS:
+        # Left open, `init_weights` warns at each build that its default will change.
         kwargs |= {"aux_logits": False, "init_weights": True}
     network: nn.Module = models.get_model(name, weights=None, num_classes=num_classes, **kwargs)
     if in_chans != 3:
@@ -54,16 +55,18 @@ def fetch_pretrained(name: str) -> Weights:
 
     weights = models.get_model_weights(name).DEFAULT
     transform = weights.transforms()
-    network = models.get_model(
-        name, weights=weights, **({"aux_logits": False} if name in NETWORKS_WITH_AUXILIARY_HEADS else {})
-    )
-    ported = getattr(network, "transform_input", False)  # from TensorFlow: it goes back to 0.5 by itself
-    mean, std = ((0.5,) * 3, (0.5,) * 3) if ported else (tuple(transform.mean), tuple(transform.std))
+    kwargs = {"aux_logits": False} if name in NETWORKS_WITH_AUXILIARY_HEADS else {}
+    network = models.get_model(name, weights=weights, **kwargs)
+    mean, std = tuple(transform.mean), tuple(transform.std)
+    # Weights that were ported from TensorFlow expect a mean and std of 0.5. Torchvision's own network then converts its
+    # input from ImageNet's; the one that `build_classifier` gives does not.
+    if getattr(network, "transform_input", False):
+        mean = std = (0.5,) * 3
     return Weights(network.state_dict(), (f"pretrained {weights} of torchvision",), mean=mean, std=std)
 
 
 def _replace_first_convolution(network: nn.Module, in_chans: int) -> None:
-    """Replace it by one with `in_chans` inputs, initialised as torchvision's ResNets (normal, fan-out)."""
+    """Replace the first convolution by one with `in_chans` inputs, initialised as in torchvision's ResNets."""
     name, old = next((name, module) for name, module in network.named_modules() if isinstance(module, nn.Conv2d))
     new = nn.Conv2d(
         in_chans,

@@ -1,25 +1,51 @@
-"""What a name that is not a network's may have meant: the nearest of our own networks, torchvision's and timm's."""
+"""What an unknown network name may have meant: the nearest name among our own networks, torchvision's and timm's."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from difflib import SequenceMatcher, get_close_matches
 
+from convarium.architectures.library_names import LIBRARIES, read_library_names
+from convarium.errors import UserError
 
-def suggest_architecture(wrong: str, source: str, known: Iterable[str]) -> str:
-    """Return "; did you mean …?" for the name nearest to `wrong`, or nothing.
+MAX_NAME_CHARS = 80
+
+
+def check_architecture_name(name: str, source: str, known_names: Collection[str]) -> None:
+    """Check that `source` has a network of this name.
+
+    Raises:
+        UserError: it has not; with the nearest name of any source.
+    """
+    if name not in known_names:
+        name = name[:MAX_NAME_CHARS]
+        suggestion = suggest_architecture(name, source, known_names)
+        raise UserError(f"architecture.name={name!r}: {source} has no such network{suggestion}")
+
+
+def suggest_architecture(wrong_name: str, source: str, known_names: Collection[str]) -> str:
+    """Return "; did you mean …?" with the name nearest to `wrong_name`, or nothing.
 
     Args:
-        wrong: what was typed.
+        wrong_name: what was typed.
         source: where it was looked for: own, torchvision or timm.
-        known: the names there are; those of torchvision and timm are looked through after them.
+        known_names: the names of `source`; those of torchvision and timm are searched too.
     """
-    from convarium.architectures import from_timm, from_torchvision
-
-    names = {"torchvision": from_torchvision.list_names, "timm": from_timm.list_names}
-    found = [(source, name) for name in get_close_matches(wrong, list(known), n=1)]
-    for other, list_names in names.items():
-        if other != source:
-            found += [(other, name) for name in get_close_matches(wrong, list_names(), n=1)]
-    if not found:
+    names_by_source = {source: known_names}
+    for library in LIBRARIES:
+        if library != source:
+            names_by_source[library] = read_library_names(library)
+    candidates = [
+        (candidate_source, name)
+        for candidate_source, names in names_by_source.items()
+        for name in get_close_matches(wrong_name, names, n=1)
+    ]
+    if not candidates:
         return ""
-    place, name = max(found, key=lambda one: SequenceMatcher(None, one[1], wrong).ratio())
-    return f"; did you mean {repr(name) if place == source else f'architecture={place} architecture.name={name}'}?"
+
+    def compute_similarity(candidate: tuple[str, str]) -> float:
+        return SequenceMatcher(None, candidate[1], wrong_name).ratio()
+
+    # Of equally near names max() keeps the first, so one of `source` wins.
+    nearest_source, nearest = max(candidates, key=compute_similarity)
+    if nearest_source == source:
+        return f"; did you mean {nearest!r}?"
+    return f"; did you mean architecture={nearest_source} architecture.name={nearest}?"

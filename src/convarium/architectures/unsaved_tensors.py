@@ -1,6 +1,6 @@
 """Tensors that a network holds outside its state dict: plain attributes, and buffers that are not persistent.
 
-`torch.nn.Module.to` moves parameters and buffers only; `move_network` takes along what else the forward pass may read:
+`torch.nn.Module.to` moves parameters and buffers only. `move_network` also moves what else the forward pass may read:
 tensors in attributes of modules, and in the lists, dicts, tuples, dataclasses and other objects that these hold.
 """
 
@@ -21,17 +21,17 @@ SKIPPED_TYPES = (type, ModuleType, FunctionType, str, bytes, int, float, complex
 
 
 def find_unsaved_tensors(network: nn.Module) -> dict[str, Tensor]:
-    """Return every tensor that a network holds and its state dict does not, by where it is ("norm.means[0]")."""
-    stored = {id(tensor) for tensor in network.state_dict(keep_vars=True).values()}
-    found: dict[str, Tensor] = {}
+    """Return every tensor that a network holds and its state dict does not, by its path ("norm.means[0]")."""
+    saved_ids = {id(tensor) for tensor in network.state_dict(keep_vars=True).values()}
+    unsaved: dict[str, Tensor] = {}
 
-    def note(path: str, tensor: Tensor) -> Tensor:
-        if id(tensor) not in stored:
-            found[path] = tensor
+    def collect_unsaved(path: str, tensor: Tensor) -> Tensor:
+        if id(tensor) not in saved_ids:
+            unsaved[path] = tensor
         return tensor
 
-    _TensorReplacer(note).replace_in_module(network, "")
-    return found
+    _TensorReplacer(collect_unsaved).replace_in_module(network, "")
+    return unsaved
 
 
 def move_network(
@@ -39,55 +39,58 @@ def move_network(
 ) -> nn.Module:
     """Move a network in place, with every tensor that it holds; floating-point ones get `dtype`. Ties stay.
 
-    What is there already stays the same object.
+    A tensor that needs no move stays the same object.
     """
 
-    def moved(_: str, tensor: Tensor) -> Tensor:
+    def move_tensor(_: str, tensor: Tensor) -> Tensor:
         if is_lazy(tensor):
             return tensor
-        other: Tensor = tensor.detach().to(device=device, dtype=dtype if tensor.is_floating_point() else None)
-        if (other.device, other.dtype) == (tensor.device, tensor.dtype):
+        moved: Tensor = tensor.detach().to(device=device, dtype=dtype if tensor.is_floating_point() else None)
+        if (moved.device, moved.dtype) == (tensor.device, tensor.dtype):
             return tensor
         if isinstance(tensor, nn.Parameter):
-            return nn.Parameter(other, requires_grad=tensor.requires_grad)
-        other.requires_grad_(tensor.requires_grad)
-        return other
+            return nn.Parameter(moved, requires_grad=tensor.requires_grad)
+        moved.requires_grad_(tensor.requires_grad)
+        return moved
 
-    _TensorReplacer(moved).replace_in_module(network, "")
+    _TensorReplacer(move_tensor).replace_in_module(network, "")
     for module in network.modules():
         if isinstance(module, nn.RNNBase):
-            module.flatten_parameters()
+            module.flatten_parameters()  # cuDNN wants the moved weights in one block again
     return network
 
 
 def copy_to_meta(network: nn.Module) -> nn.Module:
-    """Return a copy on the meta device, where nothing is computed; the network itself stays as it is."""
+    """Return a copy of the network on the meta device, where nothing is computed."""
     return move_network(deepcopy(network), "meta")
 
 
 class _TensorReplacer:
-    """Replaces each tensor by what `replace_tensor` gives for it, once however often it is held."""
+    """Replaces each tensor by what `replace_tensor` returns for it, and a tensor held twice by the same one.
+
+    Attributes:
+        replaced_by_id: the old and the new value, by the old one's id, which stays unique while the old one is kept.
+    """
 
     def __init__(self, replace_tensor: ReplaceTensor) -> None:
         self.replace_tensor = replace_tensor
-        self.replaced_by_id: dict[
-            int, tuple[Any, Any]
-        ] = {}  # by id: what was there, which so stays alive, and what is there now
+        self.replaced_by_id: dict[int, tuple[Any, Any]] = {}
 
     def replace_in_module(self, module: nn.Module, path: str) -> None:
-        held = vars(module)
+        attributes = vars(module)
         prefix = f"{path}." if path else ""
-        for kind in REGISTERED_DICTS:
-            for leaf in held[kind]:
-                held[kind][leaf] = self.replace_in_value(held[kind][leaf], prefix + leaf)
-        for leaf in [leaf for leaf in held if leaf not in MODULE_INTERNALS]:
-            held[leaf] = self.replace_in_value(held[leaf], prefix + leaf)
+        for registered in (attributes[name] for name in REGISTERED_DICTS):
+            for name, value in registered.items():
+                registered[name] = self.replace_in_value(value, prefix + name)
+        for name in [name for name in attributes if name not in MODULE_INTERNALS]:
+            attributes[name] = self.replace_in_value(attributes[name], prefix + name)
 
     def replace_in_value(self, value: Any, path: str) -> Any:
-        """Return what stands in the place of `value` now: itself wherever it could be changed in place."""
+        """Return what replaces `value`: itself wherever it could be changed in place."""
         if isinstance(value, SKIPPED_TYPES):
             return value
         if id(value) not in self.replaced_by_id:
+            # Entered before its parts are looked at, because one of them may hold the value itself.
             self.replaced_by_id[id(value)] = value, value
             self.replaced_by_id[id(value)] = value, self._replace_inside(value, path)
         return self.replaced_by_id[id(value)][1]
@@ -107,39 +110,42 @@ class _TensorReplacer:
             for key in list(value):
                 self._replace_item(value, key, f"{path}[{key!r}]")
         elif isinstance(value, MutableSequence):
-            for place in range(len(value)):
-                self._replace_item(value, place, f"{path}[{place}]")
+            for index in range(len(value)):
+                self._replace_item(value, index, f"{path}[{index}]")
         else:
             self._replace_in_object(value, path)
         return value
 
-    def _replace_item(self, holder: Any, key: Any, path: str) -> None:
-        new = self.replace_in_value(holder[key], path)
-        if new is not holder[key]:
-            holder[key] = new
+    def _replace_item(self, container: Any, key: Any, path: str) -> None:
+        new = self.replace_in_value(container[key], path)
+        if new is not container[key]:
+            container[key] = new
 
     def _rebuild_immutable(self, value: Any, path: str) -> Any:
-        """What can't be changed in place is made anew where a part of it is another."""
-        parts = [self.replace_in_value(part, f"{path}[{place}]") for place, part in enumerate(value)]
+        """Return a tuple or set with replaced parts, the same object where no part changed."""
+        parts = [self.replace_in_value(part, f"{path}[{index}]") for index, part in enumerate(value)]
         if all(new is old for new, old in zip(parts, value, strict=True)):
             return value
-        return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
+        is_named_tuple = hasattr(value, "_fields")
+        return type(value)(*parts) if is_named_tuple else type(value)(parts)
 
     def _rebuild_partial(self, value: Any, path: str) -> Any:
-        function, arguments = self.replace_in_value(value.func, path), self.replace_in_value(value.args, path)
-        named = {key: self.replace_in_value(part, f"{path}.{key}") for key, part in value.keywords.items()}
-        same = all(named[key] is part for key, part in value.keywords.items())
-        return value if same and arguments is value.args else type(value)(function, *arguments, **named)
+        function = self.replace_in_value(value.func, path)
+        arguments = self.replace_in_value(value.args, path)
+        keywords = {key: self.replace_in_value(part, f"{path}.{key}") for key, part in value.keywords.items()}
+        is_unchanged = all(keywords[key] is part for key, part in value.keywords.items())
+        return value if is_unchanged and arguments is value.args else type(value)(function, *arguments, **keywords)
 
     def _replace_in_object(self, value: Any, path: str) -> None:
-        slots = [slot for kind in type(value).__mro__ for slot in _list_slots(kind)]
-        held = {slot: getattr(value, slot) for slot in slots if hasattr(value, slot)} | getattr(value, "__dict__", {})
-        for leaf, old in held.items():
-            new = self.replace_in_value(old, f"{path}.{leaf}")
+        slots = [slot for base in type(value).__mro__ for slot in _list_slots(base)]
+        attributes = {slot: getattr(value, slot) for slot in slots if hasattr(value, slot)}
+        attributes |= getattr(value, "__dict__", {})
+        for name, old in attributes.items():
+            new = self.replace_in_value(old, f"{path}.{name}")
             if new is not old:
-                object.__setattr__(value, leaf, new)  # a frozen dataclass, too
+                object.__setattr__(value, name, new)  # a frozen dataclass, too
 
 
-def _list_slots(kind: type) -> tuple[str, ...]:
-    slots = kind.__dict__.get("__slots__", ())
+def _list_slots(cls: type) -> tuple[str, ...]:
+    slots = cls.__dict__.get("__slots__", ())
     return (slots,) if isinstance(slots, str) else tuple(slots)

@@ -49,7 +49,7 @@ def build_parser() -> CommandParser:
 def main(argv: Sequence[str]) -> int:
     """Store and measure the weights; exit code 2 if they do not fit, 1 if something failed while running."""
     options, source = build_parser().parse_with_word("weights", argv)
-    from convarium.cli import output, run
+    from convarium.cli import output, run, run_table
 
     with output.redirect_to_stderr():
         request, adopted = _prepare_adoption(source, options)
@@ -57,7 +57,7 @@ def main(argv: Sequence[str]) -> int:
     if options.json:
         output.print_json({"adopted": adopted, "runs": runs})
         return code
-    run.print_runs(runs)
+    run_table.print_runs(runs)
     for line in adopted["said"]:
         print(line)
     if code == 0:

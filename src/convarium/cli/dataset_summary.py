@@ -5,6 +5,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from convarium.noun_count import format_noun_count
+
 if TYPE_CHECKING:
     from convarium.config.point import Point
 
@@ -55,7 +57,9 @@ def print_dataset_summaries(summaries: Iterable[Json]) -> None:
         print(_format_summary(summary), file=sys.stderr)
         constant_files = summary.get("nearly_constant")
         if constant_files:
-            line = f"{len(constant_files):,} images are nearly constant in this range, such as {constant_files[0]}"
+            images = format_noun_count(len(constant_files), "image")
+            are = "is" if len(constant_files) == 1 else "are"
+            line = f"{images} {are} nearly constant in this range, such as {constant_files[0]}"
             advice = "dataset.value_range=[BLACK,WHITE] sets another range"
             print(f"{_format_dataset_name(summary)}: {line}; {advice}", file=sys.stderr)
 

@@ -67,8 +67,8 @@ def _print_leftovers(store: "Store", removed: Sequence["Garbage"], errors: Itera
     from convarium.store.disk import format_error
 
     for item in removed:
-        if item.stays:
-            names = ", ".join(item.stays[:MAX_NAMES_SHOWN])
+        if item.foreign_names:
+            names = ", ".join(item.foreign_names[:MAX_NAMES_SHOWN])
             print(f"convarium: {item.folder} holds what no stage wrote ({names}): that stays", file=sys.stderr)
     for error in errors:
         print(f"convarium: {format_error(error)}; not removed", file=sys.stderr)

@@ -98,6 +98,7 @@ def resolve_network(word: str | None, overrides: Sequence[Override]) -> Inspecte
 
 def _build_named_network(overrides: Sequence[Override]) -> InspectedNetwork:
     from convarium.architectures import factory
+    from convarium.architectures.dry_run import dry_run_architecture
     from convarium.catalogue.paper_inputs import find_architecture_row
     from convarium.cli.input_spec import build_dataset_input_spec, select_input_spec
     from convarium.compose.points import compose_points
@@ -132,7 +133,7 @@ def _build_named_network(overrides: Sequence[Override]) -> InspectedNetwork:
         if input_spec.width:  # a dry run takes square images only
             network = factory.build_architecture(architecture, "meta").eval()
         else:
-            network = factory.dry_run_architecture(architecture)
+            network = dry_run_architecture(architecture)
         return InspectedNetwork(network, architecture, input_spec.source, named, width=input_spec.width)
 
 

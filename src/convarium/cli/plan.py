@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from convarium.cli.command_parser import CommandParser
 from convarium.config import search_path
+from convarium.noun_count import format_noun_count
 
 if TYPE_CHECKING:
     from convarium.compose.points import PointRequest
@@ -73,7 +74,7 @@ def _print_plan(document: dict[str, Any]) -> None:
     table = Table("stage", "stored", "to run", box=None)
     for name, counts in document["stages"].items():
         table.add_row(name, str(counts["stored"]), str(counts["to_run"]))
-    line = f"{document['points']} points, {document['stored']} stored, {document['to_run']} to run"
+    line = f"{format_noun_count(document['points'], 'point')}, {document['stored']} stored, {document['to_run']} to run"
     if document["to_run"]:
         line += f", about {document['estimated_seconds']} s"
     console.print(line)

@@ -1,5 +1,6 @@
 """`convarium run`: everything the points ask for that is not stored."""
 
+import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,7 @@ def main(argv: Sequence[str]) -> int:
     options = build_parser().parse_overrides(argv)
     from convarium.cli import output
     from convarium.cli.dataset_summary import summarise_datasets
+    from convarium.cli.run_table import print_runs
     from convarium.compose.points import compose_points
 
     with output.redirect_to_stderr():
@@ -48,8 +50,10 @@ def main(argv: Sequence[str]) -> int:
         return _print_configs(request)
     if options.json:
         output.print_json({"datasets": datasets, "runs": runs})
-    else:
-        print_runs(runs)
+        return code
+    print_runs(runs)
+    if len(runs) > 1:
+        print(f"to compare them: {shlex.join(['convarium', 'compare', *options.overrides])}")
     return code
 
 
@@ -85,7 +89,9 @@ def run_points(request: "PointRequest", quiet: bool) -> tuple[list[dict[str, Any
     from convarium.cli.dataset_summary import print_dataset_summaries, summarise_datasets
     from convarium.cli.skipped_files import format_skipped_files
     from convarium.compose.store_access import count_workers, open_store
+    from convarium.planning.host_check import check_host, is_launched_here
     from convarium.planning.stage_graph import build_plan
+    from convarium.store.disk import cache_folder_of
     from convarium.tracking.live_sync import sync_during_run
     from convarium.workers.controller import run_plan
     from convarium.workers.progress import build_progress_display
@@ -94,7 +100,8 @@ def run_points(request: "PointRequest", quiet: bool) -> tuple[list[dict[str, Any
     # Hydra's basic launcher runs its jobs one after another in this process.
     workers = 1 if "hydra/launcher=basic" in request.launcher_overrides else count_workers(request.runtime)
     build_backend: Callable[[Run], Backend] = _build_no_backend
-    if len(store.select_finished(plan.nodes)) < len(plan.nodes):
+    done = store.select_finished(plan.nodes)
+    if len(done) < len(plan.nodes):
         # Imports torch, which a run of stored results needn't wait for.
         from convarium.cli.network_validation import validate_networks
         from convarium.compose.hydra_launcher import build_backend_builder
@@ -103,6 +110,9 @@ def run_points(request: "PointRequest", quiet: bool) -> tuple[list[dict[str, Any
         build_backend = build_backend_builder(
             request.composer.loader, request.launcher_overrides, store.root.resolve(), workers
         )
+        if is_launched_here(request.launcher_overrides):
+            needed = plan.select_needed(done)
+            check_host([plan.nodes[signature] for signature in needed], cache_folder_of(store.root))
     print_dataset_summaries(summarise_datasets(request.points))
     with sync_during_run(request.tracking, plan, store, request.sweep):
         statuses = run_plan(plan, store, build_backend, workers, build_progress_display(quiet))
@@ -183,33 +193,3 @@ def _read_metrics(store: "Store", signature: str) -> dict[str, Any]:
         return {}
     metrics: dict[str, Any] = record["result"]["metrics"]
     return metrics
-
-
-def print_runs(runs: list[dict[str, Any]]) -> None:
-    """Print the table of runs on stdout, and the reasons of failures on stderr."""
-    from rich.markup import escape
-    from rich.table import Column, Table
-
-    from convarium import terminal_table
-    from convarium.cli import output
-
-    status, overrides = Column("status", overflow="fold"), Column("overrides", overflow="fold")
-    table = Table("signature", status, "accuracy", "bytes", "ratio", overrides, box=None)
-    for run in runs:
-        metrics = run["metrics"]
-        table.add_row(
-            run["signature"],
-            run["status"],
-            _format_figure(metrics["accuracy"], ".4f"),
-            _format_figure(metrics["file_bytes"], ","),
-            _format_figure(metrics["ratio"], ".1f"),
-            escape(" ".join(run["overrides"])) or "the defaults",
-        )
-    terminal_table.print_fitting_table(output.build_console(), table, ("accuracy", "bytes", "ratio", "status"))
-    for run in runs:
-        if run["error"]:
-            output.build_console(to_stderr=True).print(f"{run['status']}: {run['error']}", markup=False)
-
-
-def _format_figure(value: float | None, format_spec: str) -> str:
-    return "" if value is None else format(value, format_spec)

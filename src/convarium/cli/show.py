@@ -64,6 +64,7 @@ def describe_signature(store: "Store", signature: str) -> Json:
         **state,
         "path": str(folder),
         "command": find_result_command(store, signature),
+        "seed": _find_typed_seed(store, signature),
         "log": _find_log_file(folder),
         "files": _list_files(folder),
         "parents": [_identify_relative(store.find_record(parent), parent) for parent in parents],
@@ -138,9 +139,27 @@ def _format_finished(description: Json) -> Json:
         sections["accuracy_by_class"] = format_class_accuracies(description["classes"])
     return {
         **sections,
-        "config": {key: description[key] for key in ("version", "fingerprint")} | description["stage_config"],
+        "config": {key: description[key] for key in ("version", "fingerprint")} | _format_stage_config(description),
         "versions": description.get("versions", {}),
     }
+
+
+def _format_stage_config(description: Json) -> Json:
+    """Return the config that the stage got; a seed that was derived from the one typed is named as such."""
+    stage_config: Json = description["stage_config"]
+    if "step" not in stage_config:
+        return stage_config
+    typed_seed = description["seed"]
+    origin = "derived" if typed_seed is None else f"derived from seed {typed_seed}"
+    return stage_config | {"seed": f"{stage_config['seed']} ({origin})"}
+
+
+def _find_typed_seed(store: "Store", signature: str) -> int | None:
+    """Return the seed that was typed: that of the training that the network begins with; None of adopted weights."""
+    seed: int | None = None
+    for record in store.walk_chain(signature):
+        seed = record["stage_config"].get("seed")
+    return seed
 
 
 def _format_unfinished(description: Json) -> Json:
@@ -166,7 +185,8 @@ def _format_surroundings(description: Json) -> Json:
         "path": description["path"],
         "files": {file["name"]: f"{file['bytes']:,} bytes" for file in description["files"]},
         "log": description["log"] and f"{description['log']} (show --log prints it)",
-        "parents": [_format_relative(parent) for parent in description["parents"]],
+        # A dense network's own measurement has it as a parent twice: as what is measured and as the dense network.
+        "parents": list(dict.fromkeys(_format_relative(parent) for parent in description["parents"])),
         "children": children,
     }
 

@@ -20,5 +20,7 @@ def format_skipped_files(plan: "Plan", store: "Store") -> list[str]:
     lines = []
     for (name, _), counts in counts_by_dataset.items():
         parts = ", ".join(f"{part} {count}" for part, count in counts.items())
-        lines.append(f"dataset {name}: {sum(counts.values())} files are not images and were left out ({parts})")
+        count = sum(counts.values())
+        files = "1 file is not an image and was" if count == 1 else f"{count:,} files are not images and were"
+        lines.append(f"dataset {name}: {files} left out ({parts})")
     return lines

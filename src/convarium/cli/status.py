@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from convarium.cli.command_parser import CommandParser
 from convarium.errors import UserError
+from convarium.noun_count import format_noun_count
 from convarium.store.result_folder import ResultFolder
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ def _describe_running(node: "Node", store: "Store") -> Json | None:
         "name": node.name,
         "host": lease_info.host,
         "pid": lease_info.pid,
-        "seconds": _measure_age_seconds(ResultFolder(folder).draft(lease_info.number)),
+        "seconds": _measure_age_seconds(ResultFolder(folder).work_folder(lease_info.number)),
         # Whether an owner on another host lives can't be seen: the reader judges by its last heartbeat.
         "beat_seconds_ago": _measure_age_seconds(folder / f"lease.{lease_info.number}"),
         **{key: report.get(key) for key in ("phase", "epoch", "epochs", "loss", "validation_accuracy")},
@@ -156,12 +157,13 @@ def _print_status(status: Json) -> None:
     from convarium import terminal_table
     from convarium.cli import output
     from convarium.workers.lease import LEASE_TIMEOUT_SECONDS
-    from convarium.workers.progress import REPORT_METRICS, format_duration, format_figures
+    from convarium.workers.progress import format_duration, format_report
 
     console = output.build_console()
-    line = f"{status['done']} of {status['points']} points done"
+    line = f"{status['done']} of {format_noun_count(status['points'], 'point')} done"
     if status["stages_left"]:
-        line += f", {status['stages_left']} stages left, about {format_duration(status['seconds_left'])}"
+        stages = format_noun_count(status["stages_left"], "stage")
+        line += f", {stages} left, about {format_duration(status['seconds_left'])}"
     console.print(line)
     name, figures = Column("name", overflow="fold"), Column("figures", overflow="fold")
     table = Table("running", name, "phase", "epoch", figures, "since", "where", box=None)
@@ -170,9 +172,7 @@ def _print_status(status: Json) -> None:
         table.add_row(
             stage["stage"],
             stage["name"],
-            stage["phase"] or "",
-            f"{stage['epoch']}/{stage['epochs']}" if stage["epoch"] is not None else "",
-            format_figures(stage, REPORT_METRICS),
+            *format_report(stage["stage"], stage),
             format_duration(stage["seconds"]),
             f"{stage['host']} {stage['pid']}" + (", silent" if is_silent else ""),
         )

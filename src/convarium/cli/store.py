@@ -10,6 +10,7 @@ from convarium.cli.command_parser import CommandParser
 from convarium.config.messages import suggest_nearest
 from convarium.config.paths import parse_path
 from convarium.errors import UserError
+from convarium.noun_count import format_noun_count
 
 if TYPE_CHECKING:
     from convarium.upkeep.merge import MergeReport
@@ -56,12 +57,16 @@ def main(argv: Sequence[str]) -> int:
 
 def _print_report(report: "MergeReport", root: Path, dry_run: bool) -> None:
     verb = "would come" if dry_run else "came"
-    print(f"{report.results} results, {report.bytes:,} bytes, {verb} into {root}; {report.present} were there")
+    results = format_noun_count(report.results, "result")
+    print(f"{results}, {report.bytes:,} bytes, {verb} into {root}; {report.present} were there")
     if report.copied_bytes:
         shared = "the others share their room on the disk with the other store"  # as hard links
         print(f"{report.copied_bytes:,} bytes were copied, {shared}")
     if report.plans or report.checks:
-        print(f"{report.plans} plans and {report.checks} verdicts of checks {verb}")
+        checks = "1 verdict of a check" if report.checks == 1 else f"{report.checks} verdicts of checks"
+        print(f"{format_noun_count(report.plans, 'plan')} and {checks} {verb}")
     if report.busy:
         names = ", ".join(report.busy)
-        print(f"{len(report.busy)} results are being made here at the moment and were left alone: {names}")
+        are, were = ("is", "was") if len(report.busy) == 1 else ("are", "were")
+        busy = format_noun_count(len(report.busy), "result")
+        print(f"{busy} {are} being made here at the moment and {were} left alone: {names}")

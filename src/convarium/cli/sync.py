@@ -1,4 +1,4 @@
-"""`convarium sync`: makes a tracker say what is stored."""
+"""`convarium sync`: bring a tracker up to date with the store."""
 
 import sys
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ PROGRESS_EVERY_RUNS = 100
 def build_parser() -> CommandParser:
     """Return the parser of the command's options."""
     parser = CommandParser(
-        "sync", "Make a tracker (MLflow) say what is stored; twice changes nothing.", takes_points=True
+        "sync", "Bring a tracker (MLflow) up to date with the store; twice changes nothing.", takes_points=True
     )
     parser.add_argument("--uri", help="sqlite:///FILE, postgresql://…, http://…; else a file beside the store")
     parser.add_argument("--json", action="store_true", help="one JSON document")
@@ -24,7 +24,7 @@ def build_parser() -> CommandParser:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Write what a tracker lacks of what is stored, or of a command line's points; twice changes nothing."""
+    """Write what a tracker lacks of the store, or of a command line's points."""
     options = build_parser().parse_overrides(argv)
     from convarium.cli import output
     from convarium.compose.store_access import print_unreadable
@@ -47,33 +47,29 @@ def main(argv: Sequence[str]) -> int:
 
 
 def build_sync(overrides: Sequence[Override], uri: str | None) -> "TrackerSync":
-    """Return what a command line asks to be synced; without points, all that is stored.
+    """Return the sync that a command line asks for: of its points, without points of all that is stored.
 
     Raises:
-        UserError: the tracker's address is none.
+        UserError: the tracker's address is invalid.
     """
     from convarium.compose.points import compose_points
     from convarium.compose.store_access import open_store
     from convarium.planning.stage_graph import build_plan
-    from convarium.tracking.run_group import RunGroup
     from convarium.tracking.tracker_address import resolve_tracker_address
-    from convarium.tracking.tracker_sync import TrackerSync
+    from convarium.tracking.tracker_sync import TrackerSync, build_plan_sync
 
     is_tracking_typed = any(override.key == "tracking" for override in overrides)
+    # With `tracking=none`, the default, a config has no address and no experiment.
     request = compose_points(overrides if is_tracking_typed else ["tracking=mlflow", *overrides])
     store = open_store(request.runtime)
     address = resolve_tracker_address(uri or request.tracking["uri"], store.root)
     experiment = request.tracking["experiment"]
     if not request.selects_points:
         return TrackerSync(store, address, experiment)
-    group = RunGroup(build_plan(request.check_points()), request.sweep)
-    if len(group.plan.points) > 1:
-        return TrackerSync(store, address, experiment, group)
-    # A single point has no parent run, which would only repeat it.
-    return TrackerSync(store, address, experiment, None, group.network_signatures)
+    return build_plan_sync(store, address, experiment, build_plan(request.check_points()), request.sweep)
 
 
 def print_sync_progress(done: int, total: int) -> None:
-    """Say how far a long sync is."""
+    """Print to stderr, every hundred runs, how far a sync is."""
     if done and done % PROGRESS_EVERY_RUNS == 0 and total > PROGRESS_EVERY_RUNS:
         print(f"{done} of {total} runs", file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""`convarium ui`: MLflow's page of the stored results, kept up to date while it is open."""
+"""`convarium ui`: serve MLflow's page on the store's results, and keep it up to date."""
 
 import signal
 import sys
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
     from convarium.tracking.mlflow_server import MlflowServer
     from convarium.tracking.tracker_sync import TrackerSync
 
-PAUSE_SECONDS = 3.0
-REST_FACTOR = 20.0
-MAX_REST_SECONDS = 60.0
+POLL_SECONDS = 3.0
+PAUSE_TO_WORK_RATIO = 20.0  # a pause is so many times as long as the sync before it
+MAX_PAUSE_SECONDS = 60.0
 
 
 def build_parser() -> CommandParser:
     """Return the parser of the command's options."""
     parser = CommandParser(
-        "ui", "MLflow's page on what is stored, kept up to date while it is open.", takes_points=True
+        "ui", "Serve MLflow's page on what is stored, and keep it up to date until Ctrl-C.", takes_points=True
     )
     parser.add_argument("--uri", help="sqlite:///FILE, postgresql://…, http://…; else a file beside the store")
     parser.add_argument("--host", default="127.0.0.1", help="where to listen")
@@ -41,7 +41,7 @@ def main(argv: Sequence[str]) -> int:
     signal.signal(signal.SIGINT, raise_interrupt)  # a shell starts background jobs with Ctrl-C ignored
     try:
         if is_server_address(sync.uri):
-            _follow_existing_server(sync, sync.uri)
+            _sync_to_server(sync, sync.uri)
         else:
             check_port_free(options.host, options.port)
             _serve_page(sync, options.host, options.port)
@@ -51,6 +51,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _serve_page(sync: "TrackerSync", host: str, port: int) -> None:
+    """Start a server on the tracker's database, and sync while it runs."""
     from convarium.cli.sync import print_sync_progress
     from convarium.tracking.mlflow_charts import format_view_link
     from convarium.tracking.mlflow_server import MlflowServer
@@ -66,7 +67,8 @@ def _serve_page(sync: "TrackerSync", host: str, port: int) -> None:
         server.stop()
 
 
-def _follow_existing_server(sync: "TrackerSync", address: str) -> None:
+def _sync_to_server(sync: "TrackerSync", address: str) -> None:
+    """Sync to a server that somebody else runs."""
     from convarium.cli.sync import print_sync_progress
     from convarium.tracking.mlflow_charts import format_view_link
     from convarium.tracking.tracker_address import mask_passwords
@@ -82,7 +84,7 @@ def _sync_until_end(sync: "TrackerSync", server: "MlflowServer | None") -> None:
     printed_error = ""
     synced_count = sync.count_finished()
     while server is None or server.is_alive():
-        time.sleep(PAUSE_SECONDS)
+        time.sleep(POLL_SECONDS)
         count = sync.count_finished()
         if count == synced_count:
             continue
@@ -94,6 +96,6 @@ def _sync_until_end(sync: "TrackerSync", server: "MlflowServer | None") -> None:
             if str(error) != printed_error:
                 print(f"convarium: {error}", file=sys.stderr, flush=True)
             printed_error = str(error)
-        # A sync of a large store takes long: it may have one part in twenty of the time.
-        time.sleep(min(REST_FACTOR * (time.monotonic() - started), MAX_REST_SECONDS))
+        # A sync of a large store takes long, and what is finished meanwhile waits for the next one.
+        time.sleep(min(PAUSE_TO_WORK_RATIO * (time.monotonic() - started), MAX_PAUSE_SECONDS))
     raise StageFailed("MLflow's server ended")

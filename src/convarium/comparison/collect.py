@@ -179,14 +179,31 @@ def _read_config(network: str, store: Store, measure_record: StageRecord) -> dic
         dense_config = adopted_config.derive_adopted_config(chain, measure_record["stage_config"]["dataset"])
     else:
         dense_config = first_record["stage_config"]
-    steps = [_get_step_with_references(record) for record in reversed(chain[:-1])]
-    return {**dense_config, "compression": steps}
+    config = {**dense_config, "compression": []}
+    for record in reversed(chain[:-1]):
+        references = record["parents"][1:]  # the first parent is the network that the step starts from
+        step = dict(record["stage_config"]["step"])
+        if references:
+            knobs = record["stage_config"].get("references") or map(str, range(len(references)))
+            step["references"] = {
+                knob: _describe_reference(reference, config.get("seed"), store, measure_record)
+                for knob, reference in zip(knobs, references, strict=True)
+            }
+        config["compression"].append(step)
+    return config
 
 
-def _get_step_with_references(record: StageRecord) -> dict[str, Any]:
-    step: dict[str, Any] = record["stage_config"]["step"]
-    references = record["parents"][1:]  # the first parent is the network that the step starts from
-    return {**step, "references": references} if references else dict(step)
+def _describe_reference(network: str, seed: int | None, store: Store, measure_record: StageRecord) -> Any:
+    """Return a reference's config, its seed None where that is `seed`, so that the seeds of a row have it in common.
+
+    Its signature stands for a reference of which a part of the chain is gone.
+    """
+    config = _read_config(network, store, measure_record)
+    if config is None:
+        return network
+    if config.get("seed") == seed:
+        config["seed"] = None
+    return config
 
 
 def _find_refusal(point: PlannedPoint, plan: Plan, store: Store) -> str | None:

@@ -79,7 +79,7 @@ def compare_results(
         strict=True,
     )
     configs = [row.config for row in rows]
-    row_labels = labels.format_distinct_labels(configs)
+    row_labels = labels.format_labels_by_table(configs)
     row_values = labels.select_differing_values(configs)
     row_documents = []
     for row, label, differing_values in zip(rows, row_labels, row_values, strict=True):

@@ -5,9 +5,19 @@ from types import MappingProxyType
 from typing import Any
 
 from convarium.config.search_path import list_group_options
+from convarium.planning.stage_graph import MAIN_KNOBS
+from convarium.store.signature import canonical_json
 
 Config = Mapping[str, Any]
-ALWAYS_SHOWN_KNOB = "sparsity"
+# Of a method with several, the one that decides: svd's rank_fraction counts only where no energy is given.
+ALWAYS_SHOWN_KNOBS = ("energy", *MAIN_KNOBS, "max_drop")
+BARE_KNOBS = MAIN_KNOBS  # whose value is shown without its key
+# What follows from the data or from other keys: shown only where nothing else tells two rows apart.
+DERIVED_KEYS = (
+    "architecture.in_chans", "architecture.num_classes", "architecture.img_size", "dataset.channels", "dataset.classes",
+    "dataset.class_names", "dataset.native_size", "dataset.img_size", "dataset.fingerprint", "dataset.images",
+    "dataset.mean", "dataset.std",
+)  # fmt: skip
 HIDDEN_KEYS = ("method", "name", "version", "phases", "budget")
 
 
@@ -27,8 +37,23 @@ def flatten_config(config: Config) -> dict[str, Any]:
         hidden_keys = (*HIDDEN_KEYS, budget.get("knob"))
         name = _get_step_name(step)
         flat_config |= {f"compression.{name}.{key}": step[key] for key in step if key not in hidden_keys}
+        flat_config |= _flatten_references(flat_config.pop(f"compression.{name}.references", {}), name)
         if budget:
             flat_config[f"budget.{budget['quantity']}"] = budget["value"]
+    return flat_config
+
+
+def _flatten_references(references: Mapping[str, Config | str], step_name: str) -> dict[str, Any]:
+    """Return the values of the networks that a step refers to; a signature where the network's config is not known."""
+    flat_config: dict[str, Any] = {}
+    for knob, reference in references.items():
+        prefix = f"compression.{step_name}.{knob}"
+        if isinstance(reference, str):
+            flat_config[prefix] = reference
+        else:
+            flat_config |= {f"{prefix}.{key}": value for key, value in flatten_config(reference).items()}
+            if "seed" in reference:
+                flat_config[f"{prefix}.seed"] = reference["seed"]
     return flat_config
 
 
@@ -43,8 +68,22 @@ def select_differing_values(configs: Sequence[Config]) -> list[dict[str, Any]]:
     return [{key: flat_config[key] for key in keys if key in flat_config} for flat_config in flat_configs]
 
 
+def format_labels_by_table(configs: Sequence[Config]) -> list[str]:
+    """Return a label for each config, distinct among those of its architecture and dataset, which share a table."""
+    indices_by_table: dict[tuple[str, str], list[int]] = {}
+    for index, config in enumerate(configs):
+        table = get_architecture_option(config), str(config["dataset"]["name"])
+        indices_by_table.setdefault(table, []).append(index)
+    row_labels = [""] * len(configs)
+    for indices in indices_by_table.values():
+        table_labels = format_distinct_labels([configs[index] for index in indices])
+        for index, label in zip(indices, table_labels, strict=True):
+            row_labels[index] = label
+    return row_labels
+
+
 def format_distinct_labels(configs: Sequence[Config]) -> list[str]:
-    """Return a label for each config, such as "magnitude 0.9 → kmeans → huffman"; equal labels get what differs."""
+    """Return a label for each config, such as "magnitude 0.9 → kmeans 5 → huffman"; equal labels get what differs."""
     plain_labels = [format_label(config) for config in configs]
     indices_by_label: dict[str, list[int]] = {}
     for index, label in enumerate(plain_labels):
@@ -53,10 +92,17 @@ def format_distinct_labels(configs: Sequence[Config]) -> list[str]:
     for indices in indices_by_label.values():
         if len(indices) == 1:
             continue
-        differing_values = select_differing_values([configs[index] for index in indices])
+        differing_values = _drop_derived_values(select_differing_values([configs[index] for index in indices]))
         for index, values in zip(indices, differing_values, strict=True):
             distinct_labels[index] = format_label(configs[index], values)
     return distinct_labels
+
+
+def _drop_derived_values(differing_values: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the values without those that follow from others, unless rows differ in nothing else."""
+    chosen = [{key: entry[key] for key in entry if key not in DERIVED_KEYS} for entry in differing_values]
+    distinct_counts = [len({canonical_json(entry) for entry in entries}) for entries in (differing_values, chosen)]
+    return chosen if distinct_counts[0] == distinct_counts[1] else list(differing_values)
 
 
 def format_label(config: Config, differing_values: Mapping[str, Any] = MappingProxyType({})) -> str:
@@ -90,14 +136,17 @@ def _format_step(step: Mapping[str, Any], differing_values: Mapping[str, Any]) -
     name = _get_step_name(step)
     prefix = f"compression.{name}."
     knobs = {key.removeprefix(prefix): value for key, value in differing_values.items() if key.startswith(prefix)}
-    main_value = knobs.pop(ALWAYS_SHOWN_KNOB, step.get(ALWAYS_SHOWN_KNOB))
     parts = [name]
     if "budget" in step:
         # The budget stands in place of the knob that was solved for it.
         budget = step["budget"]
         parts.append(f"≤{budget['value']:,.10g} {budget['quantity']}")
-    elif main_value is not None:
-        parts.append(_format_label_value(main_value))
+    else:
+        main_knob = next((key for key in ALWAYS_SHOWN_KNOBS if isinstance(step.get(key), int | float)), None)
+        if main_knob and step[main_knob]:  # at 0 a method leaves this as it is, such as the width of kd's student
+            knobs.pop(main_knob, None)
+            value = _format_label_value(step[main_knob])
+            parts.append(value if main_knob in BARE_KNOBS else f"{main_knob}={value}")
     parts += [f"{key}={_format_label_value(value)}" for key, value in knobs.items()]
     return " ".join(parts)
 

@@ -12,6 +12,14 @@ from rich.text import Text
 from convarium import terminal_table
 from convarium.comparison import coverage_text, timing_table
 from convarium.comparison.interval_format import format_bounds
+from convarium.comparison.number_format import (
+    format_count,
+    format_ratio,
+    format_rounded,
+    format_share,
+    format_short_count,
+)
+from convarium.noun_count import format_noun_count
 
 RowDocument = Mapping[str, Any]
 
@@ -32,6 +40,7 @@ COLUMN_PRIORITY = (
     "nonzeros",
     "MACs",
 )
+UNLIMITED_WIDTH = 10_000
 VERDICT_COLOURS = {"better": "green", "worse": "red"}
 VERDICT_NOTES = {
     "no test": "no test with 1 seed: the interval is that of this one network; another seed may do otherwise.",
@@ -44,14 +53,17 @@ def print_comparison(document: Mapping[str, Any], console: Console) -> None:
     rows = document["rows"]
     if not rows:
         console.print("No row to show.", highlight=False)
-    letters = _assign_code_letters(document)
-    for heading, group in _group_by_dataset(rows):
-        table = _build_table(heading, group, letters)
+    groups = list(_group_by_dataset(rows))
+    code_names = {code: _format_code(code) for code in _select_marked_codes(document)}
+    if not all(_is_fitting(_build_table(heading, group, code_names), console) for heading, group in groups):
+        code_names = dict(zip(code_names, ascii_lowercase, strict=False))
+    for heading, group in groups:
+        table = _build_table(heading, group, code_names)
         terminal_table.print_fitting_table(console, table, COLUMN_PRIORITY)
         if timing_table.has_several_timings(group):
             times = timing_table.build_timing_table(heading, group)
             terminal_table.print_fitting_table(console, times, timing_table.TIMING_COLUMN_PRIORITY)
-    for line in _format_notes(document):
+    for line in _format_notes(document, code_names):
         console.print(Text(line, style="dim"))
 
 
@@ -63,15 +75,27 @@ def _group_by_dataset(rows: Sequence[RowDocument]) -> Iterator[tuple[str, list[R
     yield from groups.items()
 
 
-def _assign_code_letters(document: Mapping[str, Any]) -> dict[str, str]:
-    """Return a letter for each audit code; a code of all rows with figures needs none."""
+def _select_marked_codes(document: Mapping[str, Any]) -> list[str]:
+    """Return the audit codes that stand at their rows: those of some rows with figures, not of all."""
     measured_rows = [row for row in document["rows"] if row["signatures"]]
-    codes = [code for code in document["audit"] if any(code not in row["audit"] for row in measured_rows)]
-    return dict(zip(codes, ascii_lowercase, strict=False))
+    return [code for code in document["audit"] if any(code not in row["audit"] for row in measured_rows)]
 
 
-def _build_table(heading: str, rows: Sequence[RowDocument], letters: Mapping[str, str]) -> Table:
-    """Build the table of one architecture and dataset; each network takes two lines: figures, then their intervals."""
+def _is_fitting(table: Table, console: Console) -> bool:
+    """Whether a table fits the console with nothing folded or left out."""
+    return console.measure(table, options=console.options.update(width=UNLIMITED_WIDTH)).maximum <= console.width
+
+
+def _format_code(code: str) -> str:
+    return code.replace("_", " ")
+
+
+def _build_table(heading: str, rows: Sequence[RowDocument], code_names: Mapping[str, str]) -> Table:
+    """Build the table of one architecture and dataset; each network takes two lines: figures, then their intervals.
+
+    Audit codes have a column of their own where `code_names` has words for them, else their letters stand on the left.
+    """
+    has_words = any(len(name) > 1 for name in code_names.values())
     seed_counts = {len(row["seeds"]) for row in rows}
     has_one_seed_count = len(seed_counts) == 1
     has_balanced = any("uneven_classes" in row["audit"] for row in rows)
@@ -93,16 +117,19 @@ def _build_table(heading: str, rows: Sequence[RowDocument], letters: Mapping[str
         headings.append(LATENCY_HEADING)
     for name in headings:
         table.add_column(name, justify="right", no_wrap=True)
+    if has_words:
+        table.add_column("audit\n", no_wrap=True)
     for row in rows:
-        marks_cell = _format_marks(row, letters)
+        names = [code_names[code] for code in row["audit"] if code in code_names]
+        marks_cell = _format_marks(row, "" if has_words else "".join(names))
         label_cell = _format_label(row, with_seed_count=not has_one_seed_count)
-        table.add_row(marks_cell, label_cell, *_format_figure_cells(row, has_balanced, has_latency))
+        audit_cells = [Text("\n".join(names), style="dim")] if has_words else []
+        table.add_row(marks_cell, label_cell, *_format_figure_cells(row, has_balanced, has_latency), *audit_cells)
     return table
 
 
-def _format_marks(row: RowDocument, letters: Mapping[str, str]) -> Text:
-    marks = "".join(letters[code] for code in row["audit"] if code in letters)
-    return Text("*" if row["pareto"] else "").append(f"\n{marks}" if marks else "", style="dim")
+def _format_marks(row: RowDocument, letters: str) -> Text:
+    return Text("*" if row["pareto"] else "").append(f"\n{letters}" if letters else "", style="dim")
 
 
 def _format_label(row: RowDocument, with_seed_count: bool) -> Text:
@@ -117,14 +144,14 @@ def _format_label(row: RowDocument, with_seed_count: bool) -> Text:
 def _format_figure_cells(row: RowDocument, has_balanced: bool, has_latency: bool) -> list[str | Text]:
     cells: list[str | Text] = [_format_accuracy(row["metrics"]["accuracy"])]
     if has_balanced:
-        cells.append(_format_percent(_get_mean(row, "balanced_accuracy")))
+        cells.append(format_share(_get_mean(row, "balanced_accuracy")))
     cells += [
-        _format_percent(_get_mean(row, "validation_accuracy")),
+        format_share(_get_mean(row, "validation_accuracy")),
         _format_accuracy_delta(row["versus_dense"].get("accuracy")),
-        _format_count(_get_mean(row, "file_bytes")),
-        _format_ratio(_get_mean(row, "ratio")),
-        _format_short_count(_get_mean(row, "nonzeros")),
-        _format_short_count(_get_mean(row, "macs")),
+        format_count(_get_mean(row, "file_bytes")),
+        format_ratio(_get_mean(row, "ratio")),
+        format_short_count(_get_mean(row, "nonzeros")),
+        format_short_count(_get_mean(row, "macs")),
     ]
     if has_latency:
         cells.append(_format_latency(row))
@@ -132,15 +159,16 @@ def _format_figure_cells(row: RowDocument, has_balanced: bool, has_latency: bool
 
 
 def _format_seed_count(count: int) -> str:
-    return f"{count} seed{'' if count == 1 else 's'}"
+    return format_noun_count(count, "seed")
 
 
-def _format_notes(document: Mapping[str, Any]) -> Iterator[str]:
+def _format_notes(document: Mapping[str, Any], code_names: Mapping[str, str]) -> Iterator[str]:
     if document["rows"]:
         yield from _format_column_notes(document)
-    letters = _assign_code_letters(document)
     for code, meaning in document["audit"].items():
-        yield f"{letters.get(code, 'all rows')}, {code}: {meaning}."
+        name = _format_code(code)
+        mark = code_names.get(code, "all rows")
+        yield f"{name}: {meaning}." if mark == name else f"{mark}, {name}: {meaning}."
     missing_count = document["missing"]
     if missing_count:
         points = "points are" if missing_count > 1 else "point is"
@@ -208,7 +236,7 @@ def _get_mean(row: RowDocument, metric: str) -> float | None:
 
 def _format_accuracy(summary: Mapping[str, float | None]) -> Text:
     mean, low, high = summary["mean"], summary["low"], summary["high"]
-    text = Text(_format_percent(mean))
+    text = Text(format_share(mean))
     if mean is None or low is None or high is None:
         return text
     bounds = format_bounds(round(100 * mean, 2), 100 * low, 100 * high, _format_bound_percent)
@@ -218,7 +246,7 @@ def _format_accuracy(summary: Mapping[str, float | None]) -> Text:
 def _format_accuracy_delta(entry: Mapping[str, Any] | None) -> Text:
     if entry is None:
         return Text("")
-    text = Text(f"{100 * entry['difference']:+.2f}")
+    text = Text(format_rounded(100 * entry["difference"], 2, "+"))
     if entry["low"] is not None:
         difference, low, high = (100 * entry[key] for key in ("difference", "low", "high"))
         text.append(f" ({format_bounds(round(difference, 2), low, high, _format_bound_pp)})")
@@ -232,12 +260,12 @@ def _format_accuracy_delta(entry: Mapping[str, Any] | None) -> Text:
 
 
 def _format_bound_percent(value: float, extra_digits: int) -> str:
-    return f"{value:.{1 + extra_digits}f}"
+    return format_rounded(value, 1 + extra_digits)
 
 
 def _format_bound_pp(value: float, extra_digits: int) -> str:
     digits = 2 if abs(value) < 9.95 else 1  # from 9.95 on one digit rounds to 10.0: the width stays
-    return f"{value:+.{digits + extra_digits}f}"
+    return format_rounded(value, digits + extra_digits, "+")
 
 
 def _format_latency(row: RowDocument) -> Text:
@@ -245,25 +273,3 @@ def _format_latency(row: RowDocument) -> Text:
     speedup = _get_mean(row, "speedup")
     text = Text("" if latency is None else f"{latency:.3g}")
     return text if speedup is None else text.append(f"\n{speedup:.2f}x", style="dim")
-
-
-def _format_percent(value: float | None) -> str:
-    return "" if value is None else f"{100 * value:.2f}"
-
-
-def _format_count(value: float | None) -> str:
-    return "" if value is None else f"{value:,.0f}"
-
-
-def _format_ratio(value: float | None) -> str:
-    return "" if value is None else f"{value:.1f}x"
-
-
-def _format_short_count(value: float | None) -> str:
-    """Format a count with three digits and a unit, such as 431k or 2.29M."""
-    if value is None:
-        return ""
-    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if value >= 0.9995 * size:  # what three digits would round up to the unit
-            return f"{value / size:.3g}{unit}"
-    return f"{value:.0f}"

@@ -7,6 +7,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from convarium.comparison.number_format import format_count, format_share
 from convarium.comparison.timings import SETTING_KEYS
 
 RowDocument = Mapping[str, Any]
@@ -76,16 +77,8 @@ def _format_timing_cells(timing: RowDocument) -> list[str | Text]:
     return [
         "" if latency is None else f"{latency:.3g}",
         speedup_cell,
-        _format_percent(timing["accuracy"]),
-        _format_percent(timing["agreement"]),
-        _format_bytes(timing["model_bytes"]),
-        _format_bytes(timing["peak_memory_bytes"]),
+        format_share(timing["accuracy"]),
+        format_share(timing["agreement"]),
+        format_count(timing["model_bytes"]),
+        format_count(timing["peak_memory_bytes"]),
     ]
-
-
-def _format_bytes(value: float | None) -> str:
-    return "" if value is None else f"{value:,.0f}"
-
-
-def _format_percent(share: float | None) -> str:
-    return "" if share is None else f"{100 * share:.2f}"

@@ -68,7 +68,8 @@ class PointRequest:
             raise UserError(reasons.pop())
         if self.invalid and not self.skip_invalid:
             total = len(self.invalid) + len(self.points)
-            lines = [f"{len(self.invalid)} of {total} points are invalid, nothing is run:"]
+            are = "is" if len(self.invalid) == 1 else "are"
+            lines = [f"{len(self.invalid)} of {total} points {are} invalid, nothing is run:"]
             lines += [f"  {' '.join(point.overrides)}: {point.error}" for point in self.invalid]
             raise UserError("\n".join(lines))
         if not self.points:

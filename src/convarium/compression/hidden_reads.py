@@ -19,7 +19,7 @@ def check_hidden_reads(network: nn.Module, name: str) -> None:
     """Replace all tensors of a network, run it, and refuse it if it still reads one of the old ones.
 
     Args:
-        network: on the meta device, from `factory.dry_run_architecture`; keeps the new tensors.
+        network: on the meta device, from `dry_run_architecture`; keeps the new tensors.
         name: of its architecture, for the message.
 
     Raises:

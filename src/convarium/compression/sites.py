@@ -6,10 +6,10 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from torch import nn
-from torch.nn.utils.parametrize import is_parametrized
 
 from convarium.errors import UserError
 from convarium.representations.filter_layout import FilterLayout
+from convarium.representations.tensor_owners import get_tied_object
 
 MAX_SHOWN_NAMES = 4
 WHOLE_NUMBER_KNOBS = {"bits", "quant_max"}  # a method that has one of them takes whole numbers in `per_site`
@@ -53,13 +53,13 @@ def find_bias_sites(network: nn.Module, step: Mapping[str, Any]) -> tuple[Site, 
     weight_ids: set[int] = set()
     for name, layer in layers:
         if _join_name(name, "weight") in weight_names:
-            weight_ids.add(id(_get_tied_object(layer, "weight")))
+            weight_ids.add(id(get_tied_object(layer, "weight")))
     biases_by_id: dict[int, Site] = {}
     for name, layer in layers:
-        weight_id = id(_get_tied_object(layer, "weight"))
+        weight_id = id(get_tied_object(layer, "weight"))
         if weight_id in weight_ids and layer.bias is not None:
             bias = Site(_join_name(name, "bias"), tuple(layer.bias.shape))
-            biases_by_id.setdefault(id(_get_tied_object(layer, "bias")), bias)
+            biases_by_id.setdefault(id(get_tied_object(layer, "bias")), bias)
     return tuple(biases_by_id.values())
 
 
@@ -123,22 +123,12 @@ def _iterate_weight_sites(network: nn.Module) -> Iterable[tuple[str, Site]]:
     for layer_name, module in network.named_modules():
         if not isinstance(module, WEIGHTED_LAYERS):
             continue
-        weight_id = id(_get_tied_object(module, "weight"))
+        weight_id = id(get_tied_object(module, "weight"))
         if weight_id in seen_ids:
             continue
         seen_ids.add(weight_id)
         name = _join_name(layer_name, "weight")
         yield name, Site(name, tuple(module.weight.shape))
-
-
-def _get_tied_object(module: nn.Module, leaf: str) -> object:
-    """Object that all owners of a tied tensor share: the parameter, or its parametrization.
-
-    A parametrized tensor itself is no such object: every read of the attribute computes a new one.
-    """
-    if is_parametrized(module, leaf):
-        return module.parametrizations[leaf]  # type: ignore[index]
-    return getattr(module, leaf)
 
 
 def _join_name(prefix: str, leaf: str) -> str:

@@ -12,13 +12,12 @@ from convarium.config.measurement import check_measurement
 from convarium.config.override import Override
 from convarium.config.paths import expand_home
 from convarium.config.rules import Rule, check_known_keys, check_value
-from convarium.config.schema import CLOSED_GROUPS, ArchitectureConfig, DatasetConfig
+from convarium.config.schema import CLOSED_GROUPS, LAYER_KEYS, ArchitectureConfig, DatasetConfig
 from convarium.errors import UserError
 from convarium.lookup import find_by_name
 from convarium.store.disk import cache_folder_of, check_store_root
 
 MAX_POINTS = 100_000  # of one command line
-LAYER_KEYS = ("activation", "norm", "pooling", "dropout")
 SEED_RULE = Rule(types=frozenset({int}), low=0)
 POINT_KEYS = [
     "architecture", "dataset", "task", "recipe", "compression", "budget", "measurement", "seed", "runtime", "tracking",

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 Positive = Annotated[int, "1.."]
 Fraction = Annotated[float, "0..1"]
+LAYER_KEYS = ("activation", "norm", "pooling", "dropout")  # of `architecture`, where a network of ours takes them
 
 
 @dataclass(frozen=True)

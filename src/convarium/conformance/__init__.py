@@ -1,4 +1,4 @@
-"""Conformance suites: what an outside author's noun must do, as pytest classes to inherit.
+"""Conformance suites: what a noun of an outside package must do, as pytest classes to inherit.
 
 They come with `pip install convarium[test]`:
 
@@ -29,10 +29,15 @@ if TYPE_CHECKING:
 __all__ = ["ArchitectureSuite", "CoderSuite", "DatasetSuite", "EditSuite", "MethodSuite", "RepresentationSuite"]
 
 
+SUITE_MODULES = {suite: f"{__name__}.{suite.removesuffix('Suite').lower()}" for suite in __all__}
+
+# So that a failed assertion shows its values. All suites at once, because they import one another: pytest can't rewrite
+# a module that is imported already.
+pytest.register_assert_rewrite(*SUITE_MODULES.values())
+
+
 def __getattr__(name: str) -> Any:
-    """Import a suite when it is asked for; pytest then tells the values of its failed assertions."""
-    if name not in __all__:
+    """Import a suite when it is asked for."""
+    if name not in SUITE_MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = f"{__name__}.{name.removesuffix('Suite').lower()}"
-    pytest.register_assert_rewrite(module)
-    return getattr(import_module(module), name)
+    return getattr(import_module(SUITE_MODULES[name]), name)

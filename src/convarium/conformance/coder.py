@@ -9,16 +9,15 @@ import numpy as np
 import pytest
 
 from convarium.coding.coder import MAX_INTEGER, Coder, Numbers, Places
-from convarium.conformance.cases import parametrize_cases
+from convarium.conformance.cases import TRAILING_BYTES, list_cut_lengths, parametrize_cases
 from convarium.errors import UserError
 
-TRAILING_BYTES = b"\xff\x00\x7f"
 Decode = Callable[[memoryview], tuple[Any, int]]
 
 
 @dataclass(frozen=True)
 class CodingCase:
-    """Numbers, and the two ways that must lead there and back."""
+    """Numbers, how they are encoded, and how their bytes are decoded."""
 
     numbers: Any
     encode: Callable[[], bytes]
@@ -26,34 +25,36 @@ class CodingCase:
 
 
 class CoderSuite:
-    """Inherit it and give `coders`: instances of `convarium.coding.coder.Coder`, by a name for people."""
+    """Inherit it and give `coders`: instances of `convarium.coding.coder.Coder` by a name for test ids."""
 
     coders: ClassVar[Mapping[str, Coder]]
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        parametrize_cases(metafunc, coder=self.coders, kind=CASE_GENERATORS)
+        parametrize_cases(metafunc, coder=self.coders, generate_cases=CASE_GENERATORS)
 
-    def test_numbers_come_back_and_their_own_bytes_are_taken(self, coder: Coder, kind: "CaseGenerator") -> None:
-        for case in kind(coder):
+    def test_numbers_come_back_and_their_own_bytes_are_taken(
+        self, coder: Coder, generate_cases: "CaseGenerator"
+    ) -> None:
+        for case in generate_cases(coder):
             data = case.encode()
-            numbers, used = case.decode(memoryview(data + TRAILING_BYTES))
-            assert used == len(data)
-            assert has_same_numbers(numbers, case.numbers)
+            decoded, byte_count = case.decode(memoryview(data + TRAILING_BYTES))
+            assert byte_count == len(data)
+            assert has_same_numbers(decoded, case.numbers)
 
-    def test_the_same_numbers_give_the_same_bytes(self, coder: Coder, kind: "CaseGenerator") -> None:
-        assert [case.encode() for case in kind(coder)] == [case.encode() for case in kind(coder)]
+    def test_the_same_numbers_give_the_same_bytes(self, coder: Coder, generate_cases: "CaseGenerator") -> None:
+        assert [case.encode() for case in generate_cases(coder)] == [case.encode() for case in generate_cases(coder)]
 
-    def test_truncated_bytes_are_refused(self, coder: Coder, kind: "CaseGenerator") -> None:
-        for case in kind(coder):
+    def test_truncated_bytes_are_refused(self, coder: Coder, generate_cases: "CaseGenerator") -> None:
+        for case in generate_cases(coder):
             data = case.encode()
-            for length in {*range(0, len(data), -(-len(data) // 6) or 1), len(data) - 1} & {*range(len(data))}:
+            for length in list_cut_lengths(len(data), 6):
                 with pytest.raises(UserError):
                     case.decode(memoryview(data)[:length])
 
     def test_bytes_of_a_stranger_are_refused_or_numbers_that_were_asked_for(self, coder: Coder) -> None:
-        drawn = np.random.default_rng(0)
-        for size in (0, 1, 2, 3, 8, 40) * 8:
-            data = memoryview(drawn.bytes(size))
+        generator = np.random.default_rng(0)
+        for byte_count in (0, 1, 2, 3, 8, 40) * 8:
+            data = memoryview(generator.bytes(byte_count))
             for symbols in _decode_unless_refused(coder.decode_symbols, data, 20, 5, None):
                 assert len(symbols) == 20
                 assert 0 <= symbols.min() <= symbols.max() < 5
@@ -71,39 +72,42 @@ CaseGenerator = Callable[[Coder], Iterator[CodingCase]]
 
 
 def generate_value_cases(coder: Coder) -> Iterator[CodingCase]:
-    """Bytes of numbers of 1, 4 and 8 bytes."""
-    drawn = np.random.default_rng(0)
-    for item, count in ((1, 1), (4, 0), (4, 37), (8, 5)):
-        yield _build_value_case(coder, drawn.bytes(item * count), item)
+    """Yield bytes of values of 1, 4 and 8 bytes each."""
+    generator = np.random.default_rng(0)
+    for item_bytes, count in ((1, 1), (4, 0), (4, 37), (8, 5)):
+        yield _build_value_case(coder, generator.bytes(item_bytes * count), item_bytes)
 
 
 def generate_symbol_cases(coder: Coder) -> Iterator[CodingCase]:
-    """Whole numbers of alphabets from 1 to 65,536 symbols: even, one far more often than others, only one of them."""
-    drawn = np.random.default_rng(0)
-    for size in (1, 2, 3, 31, 256, 65_536):
-        often = np.where(drawn.random(200) < 0.9, 0, drawn.integers(0, size, 200))
-        for numbers in (drawn.integers(0, size, 0), drawn.integers(0, size, 300), often, np.full(9, size - 1)):
-            yield _build_symbol_case(coder, numbers, size)
+    """Yield symbols of alphabets of 1 to 65,536: none, drawn evenly, mostly one of them, only the last."""
+    generator = np.random.default_rng(0)
+    for alphabet_size in (1, 2, 3, 31, 256, 65_536):
+        is_first = generator.random(200) < 0.9
+        mostly_first = np.where(is_first, 0, generator.integers(0, alphabet_size, 200))
+        none = np.zeros(0, dtype=np.int64)
+        even = generator.integers(0, alphabet_size, 300)
+        for symbols in (none, even, mostly_first, np.full(9, alphabet_size - 1)):
+            yield _build_symbol_case(coder, symbols, alphabet_size)
 
 
 def generate_position_cases(coder: Coder) -> Iterator[CodingCase]:
-    """None, all, the first, the last, some, in tensors of odd shapes."""
+    """Yield positions in tensors of odd shapes: none, the first, the last, some, all."""
     for shape in ((), (1,), (0, 4), (7,), (13, 5), (4, 3, 3, 5), (9_377, 7)):
-        for chosen in _list_position_choices(prod(shape)):
-            yield _build_position_case(coder, chosen, shape)
+        for positions in _list_position_choices(prod(shape)):
+            yield _build_position_case(coder, positions, shape)
 
 
 def generate_integer_cases(coder: Coder) -> Iterator[CodingCase]:
-    """Signed whole numbers, with and without zeros, of whole tensors and of those at some positions."""
-    drawn = np.random.default_rng(0)
+    """Yield signed whole numbers, with and without zeros, of whole tensors and of some positions."""
+    generator = np.random.default_rng(0)
     for largest, zeros in ((0, True), (1, True), (1, False), (3, True), (15, False), (127, True), (MAX_INTEGER, False)):
         for shape in ((), (1,), (0, 4), (7,), (13, 5), (6, 3, 3, 3)):
-            numbers = _draw_signed(drawn, shape, largest, zeros)
+            numbers = _draw_integers(generator, shape, largest, zeros)
             yield _build_integer_case(coder, numbers, largest, zeros, None)
             yield _build_integer_case(coder, numbers, largest, zeros, Places(None, shape))
-        numbers = _draw_signed(drawn, (20,), largest, zeros)
-        kept = np.sort(drawn.permutation(65)[:20])
-        yield _build_integer_case(coder, numbers, largest, zeros, Places(kept, (13, 5)))
+        numbers = _draw_integers(generator, (20,), largest, zeros)
+        positions = np.sort(generator.permutation(65)[:20])
+        yield _build_integer_case(coder, numbers, largest, zeros, Places(positions, (13, 5)))
 
 
 CASE_GENERATORS: Mapping[str, CaseGenerator] = {
@@ -114,47 +118,52 @@ CASE_GENERATORS: Mapping[str, CaseGenerator] = {
 }
 
 
-def has_same_numbers(found: Any, numbers: Any) -> bool:
+def has_same_numbers(decoded: Any, numbers: Any) -> bool:
     """Whether the same numbers came back, in the same shape."""
     if isinstance(numbers, bytes):
-        return bytes(found) == numbers
-    return np.shape(found) == np.shape(numbers) and bool((np.asarray(found) == numbers).all())
+        return bytes(decoded) == numbers
+    return np.shape(decoded) == np.shape(numbers) and bool((np.asarray(decoded) == numbers).all())
 
 
 def _list_position_choices(size: int) -> list[Numbers]:
-    drawn = np.random.default_rng(0)
-    some = np.sort(drawn.permutation(size)[: min(size // 3, 1000)])
-    ends = [np.array([place]) for place in (0, size - 1) if size]
-    every = [np.arange(size)] if size < 1000 else []
-    return [np.zeros(0, dtype=np.int64), *ends, some, *every]
+    none = np.zeros(0, dtype=np.int64)
+    if size == 0:
+        return [none]
+    first, last = np.array([0]), np.array([size - 1])
+    shuffled = np.random.default_rng(0).permutation(size)
+    some = np.sort(shuffled[: min(size // 3, 1000)])
+    choices = [none, first, last, some]
+    if size < 1000:
+        choices.append(np.arange(size))
+    return choices
 
 
-def _draw_signed(drawn: np.random.Generator, shape: tuple[int, ...], largest: int, zeros: bool) -> Numbers:
-    sizes = drawn.integers(0 if zeros else 1, largest + 1, shape)
-    return np.asarray(sizes * drawn.choice([-1, 1], shape))
+def _draw_integers(generator: np.random.Generator, shape: tuple[int, ...], largest: int, zeros: bool) -> Numbers:
+    magnitudes = generator.integers(0 if zeros else 1, largest + 1, shape)
+    return np.asarray(magnitudes * generator.choice([-1, 1], shape))
 
 
-def _build_value_case(coder: Coder, data: bytes, item: int) -> CodingCase:
+def _build_value_case(coder: Coder, data: bytes, item_bytes: int) -> CodingCase:
     return CodingCase(
         data,
-        lambda: coder.encode_values(data, item, None),
-        lambda read: coder.decode_values(read, len(data), item, None),
+        lambda: coder.encode_values(data, item_bytes, None),
+        lambda read: coder.decode_values(read, len(data), item_bytes, None),
     )
 
 
-def _build_symbol_case(coder: Coder, numbers: Numbers, size: int) -> CodingCase:
+def _build_symbol_case(coder: Coder, symbols: Numbers, alphabet_size: int) -> CodingCase:
     return CodingCase(
-        numbers,
-        lambda: coder.encode_symbols(numbers, size, None),
-        lambda read: coder.decode_symbols(read, len(numbers), size, None),
+        symbols,
+        lambda: coder.encode_symbols(symbols, alphabet_size, None),
+        lambda read: coder.decode_symbols(read, len(symbols), alphabet_size, None),
     )
 
 
-def _build_position_case(coder: Coder, chosen: Numbers, shape: tuple[int, ...]) -> CodingCase:
+def _build_position_case(coder: Coder, positions: Numbers, shape: tuple[int, ...]) -> CodingCase:
     return CodingCase(
-        chosen,
-        lambda: coder.encode_positions(chosen, shape),
-        lambda read: coder.decode_positions(read, len(chosen), shape),
+        positions,
+        lambda: coder.encode_positions(positions, shape),
+        lambda read: coder.decode_positions(read, len(positions), shape),
     )
 
 
@@ -166,9 +175,10 @@ def _build_integer_case(coder: Coder, numbers: Numbers, largest: int, zeros: boo
     )
 
 
-def _decode_unless_refused(decode: Callable[..., tuple[Numbers, int]], *asked: Any) -> list[Numbers]:
-    """Return what came of bytes, nothing if they are refused."""
+def _decode_unless_refused(decode: Callable[..., tuple[Numbers, int]], *arguments: Any) -> list[Numbers]:
+    """Return a list of the decoded numbers, an empty one where the coder refuses the bytes."""
     try:
-        return [decode(*asked)[0]]
+        numbers, _ = decode(*arguments)
     except UserError:
         return []
+    return [numbers]

@@ -22,12 +22,12 @@ class DatasetSuite:
     """Inherit it and name the dataset.
 
     Attributes:
-        dataset: as it is typed, such as "digits".
-        overrides: further ones, such as "dataset.root=data".
+        dataset: its name on the command line, such as "digits".
+        overrides: such as "dataset.root=data".
         nested_train_sizes: two sizes of the training part, the smaller one first.
-        max_duplicate_share: the share of test and validation images that may also be among those of another part:
-            genuine sets hold some images twice.
-        normalisation_tolerance: of mean 0 and deviation 1 of the training images.
+        max_duplicate_share: the share of test and validation images that may also be in another part: real sets hold
+            some images twice.
+        normalisation_tolerance: how far mean and deviation of the training images may be from 0 and 1.
     """
 
     dataset: ClassVar[str]
@@ -38,15 +38,14 @@ class DatasetSuite:
 
     @pytest.fixture(scope="class")
     def config(self) -> dict[str, Any]:
-        """Return the dataset's config, complete."""
-        config: dict[str, Any] = (
-            compose_points((f"dataset={self.dataset}", *self.overrides)).check_points()[0].config["dataset"]
-        )
+        """The dataset's complete config."""
+        (point,) = compose_points((f"dataset={self.dataset}", *self.overrides)).check_points()
+        config: dict[str, Any] = point.config["dataset"]
         return config
 
     @pytest.fixture(scope="class")
     def splits(self, config: dict[str, Any]) -> Splits:
-        """Return all parts."""
+        """All parts."""
         return load_parts(config)
 
     def test_images_and_labels_are_what_a_network_takes(self, config: dict[str, Any], splits: Splits) -> None:
@@ -59,9 +58,10 @@ class DatasetSuite:
             assert set(labels.tolist()) == set(range(config["classes"])), part
 
     def test_sizes_are_those_of_the_config(self, config: dict[str, Any], splits: Splits) -> None:
-        declared = config.get("images") or {}
-        whole = {part: len(get_part_tensors(splits, part)[1]) for part in ALL_PARTS}
-        assert {part: whole[part] for part in declared} == declared
+        declared_sizes = config.get("images") or {}
+        for part, size in declared_sizes.items():
+            _, labels = get_part_tensors(splits, part)
+            assert len(labels) == size, part
 
     def test_training_images_are_normalised(self, splits: Splits) -> None:
         images, _ = get_part_tensors(splits, "train")
@@ -69,58 +69,69 @@ class DatasetSuite:
         assert (images.std((0, 2, 3)) - 1).abs().max() < self.normalisation_tolerance
 
     def test_no_image_is_in_two_parts(self, splits: Splits) -> None:
-        found = {part: hash_images(get_part_tensors(splits, part)[0]) for part in DISJOINT_PARTS}
-        for part, others in (("test", ("train", "validation")), ("validation", ("train",))):
-            among = set().union(*(found[other] for other in others))
-            twice = sum(digest in among for digest in found[part])
-            assert twice <= self.max_duplicate_share * len(found[part])
+        digests = {part: hash_images(get_part_tensors(splits, part)[0]) for part in DISJOINT_PARTS}
+        selection_digests = {*digests["train"], *digests["validation"]}
+        for part, other_digests in (("test", selection_digests), ("validation", set(digests["train"]))):
+            duplicate_count = sum(digest in other_digests for digest in digests[part])
+            assert duplicate_count <= self.max_duplicate_share * len(digests[part])
 
     def test_splits_are_the_same_every_time(self, config: dict[str, Any], splits: Splits) -> None:
-        for seed in (1,):
-            torch.manual_seed(seed)
-            np.random.seed(seed)
-            random.seed(seed)
-            for part in ALL_PARTS:
-                assert is_same_part(part, load_parts(config, (part,), splits), splits)
+        torch.manual_seed(1)
+        np.random.seed(1)
+        random.seed(1)
+        for part in ALL_PARTS:
+            assert is_same_part(part, load_parts(config, (part,), splits), splits)
 
     def test_a_smaller_training_part_lies_inside_a_larger_one(self, config: dict[str, Any], splits: Splits) -> None:
-        small, large = (load_parts({**config, "train_size": size}) for size in self.nested_train_sizes)
-        first, second, whole = (set(hash_images(get_part_tensors(one, "train")[0])) for one in (small, large, splits))
-        assert len(get_part_tensors(small, "train")[1]) == self.nested_train_sizes[0]
-        assert first <= second <= whole
-        assert all(is_same_part(part, small, splits) for part in ("validation", "test"))
+        small_size, large_size = self.nested_train_sizes
+        small = load_parts({**config, "train_size": small_size})
+        large = load_parts({**config, "train_size": large_size})
+        small_images, _ = get_part_tensors(small, "train")
+        large_images, _ = get_part_tensors(large, "train")
+        all_images, _ = get_part_tensors(splits, "train")
+        assert len(small_images) == small_size
+        assert set(hash_images(small_images)) <= set(hash_images(large_images)) <= set(hash_images(all_images))
+        assert is_same_part("validation", small, splits)
+        assert is_same_part("test", small, splits)
 
     def test_a_training_part_that_is_not_there_is_refused(self, config: dict[str, Any], splits: Splits) -> None:
-        too_many = len(get_part_tensors(splits, "train")[1]) + 1
+        _, labels = get_part_tensors(splits, "train")
         with pytest.raises(UserError, match="train_size"):
-            load_parts({**config, "train_size": too_many})
+            load_parts({**config, "train_size": len(labels) + 1})
 
 
 def load_parts(
     config: dict[str, Any], parts: tuple[str, ...] = ALL_PARTS, normalised_like: Splits | None = None
 ) -> Splits:
-    """Load parts, normalised as others are where the config leaves that open."""
-    given = (
-        config
-        if normalised_like is None
-        else {**config, "mean": list(normalised_like.mean), "std": list(normalised_like.std)}
-    )
+    """Load parts of a dataset.
+
+    Args:
+        config: the dataset's.
+        parts: those to load.
+        normalised_like: has the mean and deviation to use. Without it, those that the config leaves open come from the
+            training images, if these are among `parts`.
+    """
+    # The folder of the images is never hashed, so it is not in the config that stages get.
+    stage_config = {key: value for key, value in config.items() if key != "root"}
+    if normalised_like is not None:
+        stage_config |= {"mean": list(normalised_like.mean), "std": list(normalised_like.std)}
     root = str(Path(config["root"])) if config.get("root") else None
-    return load_splits({key: value for key, value in given.items() if key != "root"}, root, parts)
+    return load_splits(stage_config, root, parts)
 
 
 def get_part_tensors(splits: Splits, part: str) -> tuple[Tensor, Tensor]:
-    """Return images and labels of a part."""
-    found: LabelledImages = getattr(splits, part)
-    return found.images[:], found.labels
+    """Return the images of a part, (N, channels, side, side), and its labels."""
+    labelled_images: LabelledImages = getattr(splits, part)
+    return labelled_images.images[:], labelled_images.labels
 
 
 def hash_images(images: Tensor) -> list[str]:
-    """Return what tells images apart by content."""
+    """Return a hash of each image's values."""
     return [sha256(image.contiguous().numpy().tobytes()).hexdigest() for image in images]
 
 
-def is_same_part(part: str, one: Splits, other: Splits) -> bool:
-    """Whether a part has the same images and labels in the same order."""
-    first, second = get_part_tensors(one, part), get_part_tensors(other, part)
-    return all(torch.equal(left, right) for left, right in zip(first, second, strict=True))
+def is_same_part(part: str, first: Splits, second: Splits) -> bool:
+    """Whether a part has the same images and labels in the same order in both."""
+    first_images, first_labels = get_part_tensors(first, part)
+    second_images, second_labels = get_part_tensors(second, part)
+    return torch.equal(first_images, second_images) and torch.equal(first_labels, second_labels)

@@ -1,4 +1,4 @@
-"""Networks that suites begin with, trained once in a process."""
+"""Networks that suites start from, each trained once in a process."""
 
 import atexit
 from functools import cache
@@ -21,7 +21,7 @@ TRIED_NETWORKS = {
 
 @cache
 def open_harness() -> StageHarness:
-    """Return where this process makes its stages; the folder is removed when it ends."""
+    """Return the harness of this process; its folder is removed when the process ends."""
     folder = TemporaryDirectory(prefix="convarium-conformance-")
     atexit.register(folder.cleanup)
     return StageHarness(Path(folder.name))
@@ -30,11 +30,15 @@ def open_harness() -> StageHarness:
 def list_nodes_to(plan: Plan, signature: str) -> list[Node]:
     """Return the stages that lead to a network, parents first."""
     node = plan.nodes[signature]
-    return [*(one for parent in node.parents for one in list_nodes_to(plan, parent)), node]
+    nodes: list[Node] = []
+    for parent in node.parents:
+        nodes += list_nodes_to(plan, parent)
+    return [*nodes, node]
 
 
 def run_missing_stages(nodes: list[Node]) -> None:
-    """Make those of `nodes` that are not made yet."""
+    """Run those stages whose network this process has not made yet."""
+    harness = open_harness()
     for node in nodes:
-        if not open_harness().network_path(node).exists():
-            open_harness().run_stage(node)
+        if not harness.network_path(node).exists():
+            harness.run_stage(node)

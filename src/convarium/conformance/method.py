@@ -33,17 +33,19 @@ MAX_CHECKPOINTS = 50
 
 
 class MethodSuite:
-    """Inherit it and name the method; the small set and one epoch keep it fast.
+    """Inherit it and name the method; a small dataset and one epoch keep it fast.
 
     Attributes:
-        method: as it is typed, such as "pruning/magnitude".
-        overrides: knobs that train for little time, and those that the method can't do without.
-        networks: what it is tried on; those it can't work on it must refuse in one line.
-        nightly_networks: names of those that only a run of the tests marked `nightly` tries it on.
+        method: its name on the command line, such as "pruning/magnitude".
+        overrides: knobs that keep the training short, and those that the method can't do without.
+        networks: overrides that choose the networks it is tried on, by name; one that it can't work on it must refuse
+            in one line.
+        nightly_networks: names of the networks that it is tried on only in tests marked `nightly`; a package that gives
+            some registers this mark in its pytest configuration.
         must_work_on: names of the networks that it may not refuse.
         training_overrides: dataset and recipe.
-        required_methods: methods without which it has nothing to work on.
-        methods_before, methods_after: methods that it is chained with, where its YAML and theirs allow it.
+        required_methods: methods before it, without which it has nothing to work on.
+        methods_before, methods_after: methods that it is chained with; each pair works or is refused in one line.
     """
 
     method: ClassVar[str]
@@ -57,30 +59,31 @@ class MethodSuite:
     methods_after: ClassVar[tuple[str, ...]] = ("quantization/kmeans", "coding/huffman")
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        nightly = {name: pytest.param(self.networks[name], marks=pytest.mark.nightly) for name in self.nightly_networks}
-        others = {name: name for name in self._list_other_methods()}
-        parametrize_cases(metafunc, network={**self.networks, **nightly}, other=others)
-
-    def _list_other_methods(self) -> tuple[str, ...]:
-        return tuple(
-            name
-            for name in (*self.methods_before, *self.methods_after)
-            if name not in (self.method, *self.required_methods)
-        )
+        networks: dict[str, Any] = dict(self.networks)
+        for name in self.nightly_networks:
+            networks[name] = pytest.param(self.networks[name], marks=pytest.mark.nightly)
+        in_chain = {self.method, *self.required_methods}
+        other_methods = [name for name in (*self.methods_before, *self.methods_after) if name not in in_chain]
+        parametrize_cases(metafunc, network=networks, other_method={name: name for name in other_methods})
 
     @pytest.fixture(autouse=True)
     def _use_one_thread(self) -> None:
+        # Files of the same bytes are promised at equal thread counts only.
         torch.set_num_threads(1)
 
     def _build_command_line(
         self, network: tuple[str, ...], before: tuple[str, ...] = (), after: tuple[str, ...] = ()
     ) -> Overrides:
         methods = (*before, *self.required_methods, self.method, *after)
-        others = (text for other in methods if other != self.method for text in one_epoch_overrides(other))
-        return (*network, *self.training_overrides, f"compression=[{','.join(methods)}]", *self.overrides, *others)
+        chain_override = f"compression=[{','.join(methods)}]"
+        overrides = [*network, *self.training_overrides, chain_override, *self.overrides]
+        for method in methods:
+            if method != self.method:
+                overrides += one_epoch_overrides(method)
+        return tuple(overrides)
 
     def _try_or_skip(self, network: tuple[str, ...]) -> "MethodTrial":
-        """Return what came of the method, or skip the test where it was refused and may be."""
+        """Return the trial of the method on a network, or skip the test where it refuses that network and may."""
         trial = try_method(self._build_command_line(network))
         if trial.refusal is not None:
             self._check_may_refuse(network, trial.refusal)
@@ -88,8 +91,8 @@ class MethodSuite:
         return trial
 
     def _check_may_refuse(self, network: tuple[str, ...], refusal: str) -> None:
-        must_work = network in [self.networks[name] for name in self.must_work_on]
-        assert not must_work, f"{self.method} must work on {network}: {refusal}"
+        mandatory_networks = [self.networks[name] for name in self.must_work_on]
+        assert network not in mandatory_networks, f"{self.method} must work on {network}: {refusal}"
 
     def test_it_works_or_is_refused_in_one_line(self, network: tuple[str, ...]) -> None:
         trial = try_method(self._build_command_line(network))
@@ -116,14 +119,16 @@ class MethodSuite:
             except SimulatedKill:
                 assert open_harness().run_stage(trial.node) == trial.file_content
             else:
-                return
+                return  # it finished: there is no further checkpoint
         pytest.fail(f"it writes {MAX_CHECKPOINTS} checkpoints: give overrides that train for less time")
 
-    def test_it_goes_with_others_or_is_refused_in_one_line(self, other: str) -> None:
-        first, is_before = next(iter(self.networks.values())), other in self.methods_before
-        trial = try_method(
-            self._build_command_line(first, (other,) if is_before else (), () if is_before else (other,))
-        )
+    def test_it_goes_with_others_or_is_refused_in_one_line(self, other_method: str) -> None:
+        first_network = next(iter(self.networks.values()))
+        if other_method in self.methods_before:
+            command_line = self._build_command_line(first_network, before=(other_method,))
+        else:
+            command_line = self._build_command_line(first_network, after=(other_method,))
+        trial = try_method(command_line)
         if trial.refusal is not None:
             assert "\n" not in trial.refusal
         else:
@@ -131,62 +136,61 @@ class MethodSuite:
 
 
 class MethodTrial:
-    """What came of a command line: a reason why not, or a file's bytes and what its network answers.
+    """The outcome of a command line: the line by which it was refused, or the file and its network's logits.
 
     Attributes:
-        refusal: the reason.
-        node: the last stage that made a network.
-        file_content: the file.
-        stored_logits: logits of the network in the file, on noise.
-        trained_logits: logits of the network it was made from, taken just before it was written.
+        refusal: that line; None where it was not refused. Only then are there the others.
+        node: the last stage that makes a network.
+        file_content: the bytes of the file.
+        stored_logits: logits of the network that the file holds, on noise.
+        trained_logits: those of the trained network, computed just before it was written.
     """
 
     def __init__(self, overrides: tuple[str, ...]) -> None:
         self.refusal: str | None = None
         try:
             self.node = _plan_and_run_parents(overrides)
-            self.file_content, self.trained_logits = self._run_last_stage()
+            with _record_written_logits() as written_logits:
+                self.file_content = open_harness().run_stage(self.node)
         except UserError as error:
             self.refusal = str(error)
             return
+        self.trained_logits = written_logits[-1]
         file = container.read_cvm(open_harness().network_path(self.node), allow=self.node.runtime["allow"])
-        self.stored_logits = compute_logits(container.materialise_network(file), tuple(file.header["input"]["shape"]))
-
-    def _run_last_stage(self) -> tuple[bytes, Tensor]:
-        with _record_written_logits() as seen:
-            data = open_harness().run_stage(self.node)
-        return data, seen[-1]
+        image_shape = tuple(file.header["input"]["shape"])
+        self.stored_logits = compute_logits(container.materialise_network(file), image_shape)
 
 
-try_method = cache(MethodTrial)
+try_method = cache(MethodTrial)  # several tests of a suite look at the same trial
 
 
 def one_epoch_overrides(method: str) -> tuple[str, ...]:
-    """Return overrides by which one of our own methods trains for a single epoch."""
-    name = method.rpartition("/")[2]
-    return () if method.startswith("coding/") else (f"compression.{name}.epochs=1",)
+    """Return overrides by which one of our own methods trains for a single epoch; coding trains nothing."""
+    family, _, name = method.rpartition("/")
+    return () if family == "coding" else (f"compression.{name}.epochs=1",)
 
 
 def _plan_and_run_parents(overrides: tuple[str, ...]) -> Node:
-    """Check a command line as `convarium run` does; make what the last step starts from."""
+    """Check a command line as `convarium run` does, run the stages before the last step, and return that step."""
     points = compose_points(overrides).check_points()
-    for reason in validate_points(points).values():
-        raise UserError(reason)
-    graph = build_plan(points)
-    *before, node = list_nodes_to(graph, graph.points[0].network)
-    run_missing_stages(before)
+    refusals = validate_points(points)
+    if refusals:
+        raise UserError(next(iter(refusals.values())))
+    plan = build_plan(points)
+    *parents, node = list_nodes_to(plan, plan.points[0].network)
+    run_missing_stages(parents)
     return node
 
 
 @contextmanager
 def _record_written_logits() -> Iterator[list[Tensor]]:
-    """Note what every network that is written meanwhile answers."""
-    seen: list[Tensor] = []
-    write = container.write_cvm
+    """Yield a list that receives the logits of every network that is written meanwhile."""
+    logits: list[Tensor] = []
+    write_cvm = container.write_cvm
 
-    def watching(path: Any, network: Any, header: Mapping[str, Any], coders: Any) -> None:
-        seen.append(compute_logits(network, tuple(header["input"]["shape"])))
-        write(path, network, header, coders)
+    def record_and_write(path: Any, network: Any, header: Mapping[str, Any], coders: Any) -> None:
+        logits.append(compute_logits(network, tuple(header["input"]["shape"])))
+        write_cvm(path, network, header, coders)
 
-    with mock.patch.object(container, "write_cvm", watching):
-        yield seen
+    with mock.patch.object(container, "write_cvm", record_and_write):
+        yield logits

@@ -1,8 +1,9 @@
-"""Runs the stages of a command line in this process, one after the other, without store and workers."""
+"""Run the stages of a command line in this process, one after another, without a store or workers."""
 
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from convarium.workers.runtime import Parent, Runtime
 
 
 class SimulatedKill(BaseException):
-    """What a stage sees of a kill: nothing of its own runs afterwards."""
+    """Raised in place of a kill; a BaseException, so that no `except Exception` of a stage handles it."""
 
 
 def plan_command_line(*overrides: str) -> Plan:
@@ -31,22 +32,31 @@ def plan_command_nodes(*overrides: str) -> list[Node]:
 
 @dataclass(frozen=True)
 class StageHarness:
-    """Where stages are made: `<root>/<signature>/` for each, and the checkpoints beside."""
+    """Runs each stage in `<root>/<signature>/`, with its checkpoints in `<root>/<signature>.checkpoints/`.
+
+    Attributes:
+        root: the folder of all stages.
+        report: receives the figures of each epoch.
+        check_lease: called before each checkpoint.
+    """
 
     root: Path
     report: Callable[..., None] = lambda **figures: None
-    check: Callable[[], None] = lambda: None
+    check_lease: Callable[[], None] = lambda: None
 
     def network_path(self, node: Node) -> Path:
-        """Return the network a stage has made."""
+        """Return the path of the network file that a stage writes."""
         return ResultFolder(self.root / node.signature).network
 
     def checkpoints_path(self, node: Node) -> Path:
-        """Return what a killed stage has left."""
+        """Return the folder in which a killed stage leaves its checkpoints."""
         return self.root / f"{node.signature}.checkpoints"
 
     def run_stage(self, node: Node, stage_config: dict[str, Any] | None = None) -> bytes:
-        """Run a stage (on other `stage_config` if given), remove its checkpoints, and return the network it wrote."""
+        """Run a stage, with another `stage_config` if given, and return the bytes of the network file.
+
+        Its checkpoints are removed when it is done.
+        """
         for folder in (self.network_path(node).parent, self.checkpoints_path(node)):
             folder.mkdir(parents=True, exist_ok=True)
         runtime = Runtime(
@@ -56,7 +66,7 @@ class StageHarness:
             accelerator="cpu",
             data_root=node.runtime.get("root"),
             report=self.report,
-            check_lease=self.check,
+            check_lease=self.check_lease,
             run_fresh=lambda *_: None,
         )
         parents = tuple(Parent(signature, self.root / signature, {}) for signature in node.parents)
@@ -67,11 +77,12 @@ class StageHarness:
         return self.network_path(node).read_bytes()
 
     def killed_at_checkpoint(self, call: int) -> "StageHarness":
-        """Return the same, but killed at the `call`-th checkpoint, just before it is written."""
-        count = iter(range(1, 1000))
+        """Return a copy that kills its stage at the `call`-th checkpoint, just before it is written."""
+        calls = count(1)
 
-        def check() -> None:
-            if next(count) == call:
+        # A stage that makes a network asks for its lease before each checkpoint, and nowhere else.
+        def check_or_kill() -> None:
+            if next(calls) == call:
                 raise SimulatedKill
 
-        return replace(self, check=check)
+        return replace(self, check_lease=check_or_kill)

@@ -52,6 +52,20 @@ def load_splits(
     return Splits(prepared.get("train"), prepared.get("validation"), prepared.get("test"), mean, std, skipped)
 
 
+def check_files(dataset: Mapping[str, Any], root: str | None, cache: Path) -> None:
+    """Check that a dataset of ours can be read; what is missing is downloaded. An outside reader is not asked.
+
+    Raises:
+        UserError: data is missing or damaged.
+    """
+    name = dataset["name"]
+    is_cached = all(find_cached_pixels(dataset, part, cache) is not None for part in ALL_PARTS)
+    if is_cached or "." in name or ":" in name:
+        return
+    reader: Reader = find_by_name("datasets", name)
+    reader(dataset, Path(root) if root else None, ())
+
+
 def match_value_range(header: Mapping[str, Any], dataset: Mapping[str, Any]) -> dict[str, Any]:
     """Return a dataset whose images of more than 8 bits are scaled as those that a file's network was trained on.
 

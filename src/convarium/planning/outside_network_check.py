@@ -16,17 +16,17 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from convarium.architectures import factory
+from convarium.architectures.dry_run import WRITES_INTO_IMAGES_MESSAGE
 from convarium.architectures.unsaved_tensors import find_unsaved_tensors
 from convarium.coding.site_streams import STORED_DTYPES
 from convarium.cost.macs import count_macs
 from convarium.datasets.splits import to_channels_last
-from convarium.errors import UserError
+from convarium.errors import UserError, format_first_line
 from convarium.lookup import find_named_packages
 from convarium.representations import parametrization
 
 TRAINING_STEPS = 2  # the second runs on what the first left in the network, such as a graph that is freed by then
 LOGIT_TOLERANCE = 1e-4  # relative and, as a share of the largest logit, absolute
-MAX_REASON_CHARS = 200
 
 Json = Mapping[str, Any]
 
@@ -36,7 +36,7 @@ def dry_run_network(architecture: Json, bare: nn.Module) -> None:
 
     Args:
         architecture: as the config describes it.
-        bare: the same network from `factory.dry_run_architecture`, on the meta device; it is not changed.
+        bare: the same network from `dry_run_architecture`, on the meta device; it is not changed.
 
     Raises:
         UserError: the network has tensors that a file can't hold, values that change from one build to the next,
@@ -165,7 +165,7 @@ class _DryRun:
             logits = network(images)
         # Compared by value: a write through `.data` leaves no trace in the tensor's version.
         if not torch.equal(images, images_before):
-            raise UserError(factory.WRITES_INTO_IMAGES_MESSAGE.format(owner=self.owner))
+            raise UserError(WRITES_INTO_IMAGES_MESSAGE.format(owner=self.owner))
         expected_shape = (len(images), self.classes)
         if not isinstance(logits, Tensor):
             output = f"a {type(logits).__name__}"
@@ -182,8 +182,7 @@ class _DryRun:
         try:
             yield
         except Exception as error:
-            lines = str(error).strip().splitlines() or [type(error).__name__]
-            raise UserError(f"{self.owner} {problem}: {lines[0][:MAX_REASON_CHARS]}") from None
+            raise UserError(f"{self.owner} {problem}: {format_first_line(error)}") from None
 
 
 def _build_with_seed(architecture: Json, seed: int) -> nn.Module:

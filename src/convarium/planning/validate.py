@@ -117,6 +117,7 @@ def _find_network_problem(architecture: Json, step: Json | None, networks: dict[
         networks: by the canonical JSON of their architecture; a network that works is added.
     """
     from convarium.architectures import factory
+    from convarium.architectures.dry_run import dry_run_architecture
     from convarium.compression.budget import check_byte_budget
     from convarium.compression.hidden_reads import check_hidden_reads
     from convarium.compression.run_phases import check_compression_step
@@ -126,7 +127,7 @@ def _find_network_problem(architecture: Json, step: Json | None, networks: dict[
     try:
         if step is None:
             delivered = factory.condense_architecture(architecture)
-            network = factory.dry_run_architecture(delivered)
+            network = dry_run_architecture(delivered)
             check_hidden_reads(network, architecture["name"])
             dry_run_network(delivered, network)
             networks[key] = network

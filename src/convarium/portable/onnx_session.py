@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convarium.errors import UserError
+from convarium.errors import UserError, format_first_line
 
 ImageArray = NDArray[np.float32]
 ERROR_LOG_SEVERITY = 3  # of onnxruntime: 2 is warning, 4 fatal
-MAX_REASON_CHARS = 200
 
 
 def load_onnx_runner(path: Path, threads: int) -> Callable[[ImageArray], ImageArray]:
@@ -48,5 +47,4 @@ def _open_session(path: Path, threads: int) -> Any:
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        raise UserError(f"{path}: onnxruntime can't load it: {lines[0][:MAX_REASON_CHARS]}") from None
+        raise UserError(f"{path}: onnxruntime can't load it: {format_first_line(error)}") from None

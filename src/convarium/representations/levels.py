@@ -28,7 +28,7 @@ class Levels(Representation):
     a scale DRIFT_RATE times as fast as a weight, and weight decay pulls it back to its start. A scale that moves as
     fast as the weights leaves only the innermost levels in use.
 
-    There is one scale for the whole tensor (`channels` is 1) or one for each filter (`channels` is their number).
+    There is one scale for the whole tensor (`scale_count` is 1) or one for each filter (`scale_count` is their number).
     """
 
     kind = "levels"
@@ -38,18 +38,18 @@ class Levels(Representation):
         self,
         shape: Sequence[int],
         largest: int,
-        channels: int = 1,
+        scale_count: int = 1,
         zeros: bool = True,
         filters: FilterLayout = DEFAULT_LAYOUT,
     ) -> None:
         super().__init__(shape)
         self.largest = largest
-        self.channels = channels
+        self.scale_count = scale_count
         self.zeros = zeros
         self.filters = filters
         self._check_scale_count(self.shape)
-        self._stored_tensors = (torch.zeros(self.numel), torch.zeros(channels))
-        self.register_buffer("start", torch.ones(channels))
+        self._stored_tensors = (torch.zeros(self.numel), torch.zeros(scale_count))
+        self.register_buffer("start", torch.ones(scale_count))
 
     @classmethod
     def quantise(
@@ -97,14 +97,14 @@ class Levels(Representation):
         _, drift = tensors
         scales = self._compute_scales(drift).to(dense.device)
         zeros = self.zeros or bool((dense == 0).any())
-        if self.channels > 1:
+        if self.scale_count > 1:
             rows = self.filters.to_rows(dense.detach())
             scales = torch.stack([_select_best_scale(row, scales, self.largest) for row in rows])
         return Levels.quantise(dense, scales, self.largest, zeros, self.filters)
 
     def to_spec(self) -> dict[str, Any]:
         """Return the kind, the grid, and the filter layout unless it is the default."""
-        grid = {"largest": self.largest, "channels": self.channels, "zeros": int(self.zeros)}
+        grid = {"largest": self.largest, "channels": self.scale_count, "zeros": int(self.zeros)}
         return {"kind": self.kind, **grid, **self.filters.to_spec()}
 
     @classmethod
@@ -112,9 +112,9 @@ class Levels(Representation):
         """Build an unfitted representation."""
         check_spec_keys(spec, "largest", "channels", "zeros", optional=LAYOUT_KEYS)
         largest = check_whole_number(spec, "largest", 1, MAX_LEVEL)
-        channels = check_whole_number(spec, "channels", 1, 1 << 31)
+        scale_count = check_whole_number(spec, "channels", 1, 1 << 31)
         zeros = bool(check_whole_number(spec, "zeros", 0, 1))
-        return cls(shape, largest, channels, zeros, FilterLayout.from_spec(spec, shape))
+        return cls(shape, largest, scale_count, zeros, FilterLayout.from_spec(spec, shape))
 
     def encode(self, tensors: Sequence[Tensor], stream: SiteWriter) -> None:
         """Write the scales, then the whole numbers in the order of the tensor."""
@@ -126,7 +126,7 @@ class Levels(Representation):
 
     def decode(self, stream: SiteReader) -> Self:
         """Read the scales and the whole numbers; the latent values are the levels themselves."""
-        self.start = _check_scales(stream.read_values("codebooks", self.channels, torch.float32))
+        self.start = _check_scales(stream.read_values("codebooks", self.scale_count, torch.float32))
         whole_numbers = stream.read_integers("weights", self.shape, self.largest, self.zeros)
         latents = self._to_weight(self.start[:, None] * self._to_rows(whole_numbers))
         self._stored_tensors = (latents.flatten(), torch.zeros_like(self.start))
@@ -137,7 +137,7 @@ class Levels(Representation):
 
     def _to_rows(self, values: Tensor) -> Tensor:
         """Return a matrix with a row for each scale."""
-        if self.channels == 1:
+        if self.scale_count == 1:
             return values.view(1, -1)
         return self.filters.to_rows(values.view(self.shape))
 
@@ -145,10 +145,11 @@ class Levels(Representation):
         return self.filters.to_weight(rows, self.shape)
 
     def _check_scale_count(self, shape: tuple[int, ...]) -> None:
-        if self.channels == 1 and self.filters != DEFAULT_LAYOUT:
+        if self.scale_count == 1 and self.filters != DEFAULT_LAYOUT:
             raise UserError("one scale is the whole tensor's, whatever its axis")
-        if self.channels != 1 and self.channels != self.filters.count_filters(shape):
-            raise UserError(f"{self.channels} scales do not fit a tensor of shape {shape}: one, or one for each filter")
+        if self.scale_count != 1 and self.scale_count != self.filters.count_filters(shape):
+            expected = "one, or one for each filter"
+            raise UserError(f"{self.scale_count} scales do not fit a tensor of shape {shape}: {expected}")
 
 
 class _LevelRounding(torch.autograd.Function):

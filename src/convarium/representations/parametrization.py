@@ -14,8 +14,14 @@ from convarium import representations
 from convarium.errors import UserError
 from convarium.representations.base import Representation
 from convarium.representations.dense import Dense
-
-TensorOwner = tuple[nn.Module, str]
+from convarium.representations.tensor_owners import (
+    TensorOwner,
+    find_owner,
+    find_owners,
+    get_parametrizations,
+    get_tied_object,
+    group_owners_by_tensor,
+)
 
 
 def attach_representations(network: nn.Module, representations_by_site: Mapping[str, Representation]) -> None:
@@ -30,7 +36,7 @@ def attach_representations(network: nn.Module, representations_by_site: Mapping[
     for site, representation in representations_by_site.items():
         _check_representable(network, site, representation)
         detach_representation(network, site)
-        owners = _find_owners(network, site)
+        owners = find_owners(network, site)
         if isinstance(representation, Dense):
             device = materialise_site(network, site).device
             _set_plain_parameter(owners, representation.materialise().to(device))
@@ -40,9 +46,9 @@ def attach_representations(network: nn.Module, representations_by_site: Mapping[
 
 def detach_representation(network: nn.Module, site: str) -> None:
     """Make the site a plain parameter of its materialised values (also in all other owners of a tied tensor)."""
-    module, leaf = _find_owner(network, site)
+    module, leaf = find_owner(network, site)
     if _find_representation(module, leaf) is not None:
-        _set_plain_parameter(_find_owners(network, site), materialise_site(network, site))
+        _set_plain_parameter(find_owners(network, site), materialise_site(network, site))
 
 
 def collect_representations(network: nn.Module) -> dict[str, Representation]:
@@ -54,21 +60,21 @@ def collect_representations_with_aliases(network: nn.Module) -> dict[str, Repres
     """Return the representation of every site that has one, under each name of a tied site."""
     representations_by_name = {}
     for site, module, leaf in _iterate_represented_names(network):
-        representations_by_name[site] = cast(Representation, _get_parametrizations(module)[leaf][0])
+        representations_by_name[site] = cast(Representation, get_parametrizations(module)[leaf][0])
     return representations_by_name
 
 
 def get_site_tensors(network: nn.Module, site: str) -> tuple[Tensor, ...]:
     """Return the trainable tensors of a site: those its representation stores, or the plain parameter or buffer."""
-    module, leaf = _find_owner(network, site)
+    module, leaf = find_owner(network, site)
     if _find_representation(module, leaf) is None:
         return (getattr(module, leaf),)
-    return _get_originals(_get_parametrizations(module)[leaf])
+    return _get_originals(get_parametrizations(module)[leaf])
 
 
 def materialise_site(network: nn.Module, site: str) -> Tensor:
     """Return a detached copy of the dense values of a site, in its shape."""
-    module, leaf = _find_owner(network, site)
+    module, leaf = find_owner(network, site)
     with torch.no_grad():
         dense: Tensor = getattr(module, leaf)
         return dense.detach().clone()
@@ -132,11 +138,11 @@ def collect_stored_tensors(network: nn.Module) -> dict[str, tuple[Representation
 
 def replace_tensors(network: nn.Module, values: Mapping[str, Tensor]) -> None:
     """Put tensors in place of plain parameters and buffers, in all their owners, on any device."""
-    owners_by_tensor = _group_owners_by_tensor(network)
+    owners_by_tensor = group_owners_by_tensor(network)
     # Looked up before the first replacement: another name of a tied tensor would then lead to the new tensor.
     owners_by_site = {}
     for site in values:
-        shared_object = _get_tied_object(*_find_owner(network, site))
+        shared_object = get_tied_object(*find_owner(network, site))
         owners_by_site[site] = owners_by_tensor[id(shared_object)]
     for site, value in values.items():
         owners = owners_by_site[site]
@@ -154,7 +160,7 @@ def _iterate_represented_sites(
     """Yield each represented site once, with its representation and the parametrization that holds its originals."""
     names_by_parametrization: dict[parametrize.ParametrizationList, list[str]] = {}
     for name, module, leaf in _iterate_represented_names(network):
-        names_by_parametrization.setdefault(_get_parametrizations(module)[leaf], []).append(name)
+        names_by_parametrization.setdefault(get_parametrizations(module)[leaf], []).append(name)
     for parametrization, names in names_by_parametrization.items():
         yield min(names), cast(Representation, parametrization[0]), parametrization
 
@@ -162,7 +168,7 @@ def _iterate_represented_sites(
 def _iterate_represented_names(network: nn.Module) -> Iterator[tuple[str, nn.Module, str]]:
     """Yield every name of a represented site, with the module and the attribute it stands for."""
     for prefix, module in network.named_modules(remove_duplicate=False):
-        for leaf in _get_parametrizations(module):
+        for leaf in get_parametrizations(module):
             if _find_representation(module, leaf) is not None:
                 yield f"{prefix}.{leaf}" if prefix else leaf, module, leaf
 
@@ -185,66 +191,18 @@ def _get_state_prefix(site: str) -> str:
 
 
 def _find_representation(module: nn.Module, leaf: str) -> Representation | None:
-    parametrization = _get_parametrizations(module).get(leaf)
+    parametrization = get_parametrizations(module).get(leaf)
     if parametrization is None or not isinstance(parametrization[0], Representation):
         return None
     return parametrization[0]
-
-
-def _get_parametrizations(module: nn.Module) -> dict[str, parametrize.ParametrizationList]:
-    """Return the parametrizations of a module's own tensors, by the attribute's name."""
-    if not parametrize.is_parametrized(module):
-        return {}
-    parametrizations = cast(nn.ModuleDict | None, module._modules.get("parametrizations"))
-    if not parametrizations:
-        return {}
-    return cast(dict[str, parametrize.ParametrizationList], dict(parametrizations.items()))
 
 
 def _get_originals(parametrization: parametrize.ParametrizationList) -> tuple[Tensor, ...]:
     return tuple(getattr(parametrization, f"original{index}") for index in range(parametrization.ntensors))
 
 
-def _find_owner(network: nn.Module, site: str) -> TensorOwner:
-    module_name, _, leaf = site.rpartition(".")
-    try:
-        module = network.get_submodule(module_name)
-    except AttributeError:
-        raise UserError(f"the network has no tensor '{site}'") from None
-    if not parametrize.is_parametrized(module, leaf) and leaf not in module._parameters | module._buffers:
-        raise UserError(f"the network has no tensor '{site}'")
-    return module, leaf
-
-
-def _find_owners(network: nn.Module, site: str) -> list[TensorOwner]:
-    """Return every module and attribute that holds the same parameter as `site`."""
-    shared_object = _get_tied_object(*_find_owner(network, site))
-    return _group_owners_by_tensor(network)[id(shared_object)]
-
-
-def _get_tied_object(module: nn.Module, leaf: str) -> object:
-    """Return the object that all owners of a tied tensor share: a parameter, a buffer or a parametrization."""
-    return _get_tied_objects(module)[leaf]
-
-
-def _get_tied_objects(module: nn.Module) -> dict[str, Any]:
-    return module._parameters | module._buffers | _get_parametrizations(module)
-
-
-def _group_owners_by_tensor(network: nn.Module) -> dict[int, list[TensorOwner]]:
-    """Return every module and attribute that holds a tensor, by the `id` of the object they share."""
-    owners_by_tensor: dict[int, list[TensorOwner]] = {}
-    for module in network.modules():
-        # torch keeps the originals as parameters of the ParametrizationList; they belong to the represented site.
-        if isinstance(module, parametrize.ParametrizationList):
-            continue
-        for leaf, shared_object in _get_tied_objects(module).items():
-            owners_by_tensor.setdefault(id(shared_object), []).append((module, leaf))
-    return owners_by_tensor
-
-
 def _check_representable(network: nn.Module, site: str, representation: Representation) -> None:
-    module, leaf = _find_owner(network, site)
+    module, leaf = find_owner(network, site)
     is_parametrized = parametrize.is_parametrized(module, leaf)
     if is_parametrized and _find_representation(module, leaf) is None:
         raise UserError(f"site {site}: it has a parametrization of another kind")
@@ -280,7 +238,7 @@ def _register_representation(owners: list[TensorOwner], representation: Represen
     device = getattr(module, leaf).device
     parametrize.register_parametrization(module, leaf, representation.to(device))
     _sort_parametrizations(module)
-    parametrization = _get_parametrizations(module)[leaf]
+    parametrization = get_parametrizations(module)[leaf]
     for other_module, other_leaf in owners[1:]:
         _share_parametrization(other_module, other_leaf, parametrization)
 
@@ -303,14 +261,14 @@ def _sort_parametrizations(module: nn.Module) -> None:
 def _set_plain_parameter(owners: list[TensorOwner], value: Tensor) -> None:
     """Make `value` the plain parameter of all owners."""
     first_module, first_leaf = owners[0]
-    parametrizations = _get_parametrizations(first_module)
+    parametrizations = get_parametrizations(first_module)
     if first_leaf in parametrizations:
         replaced = _get_originals(parametrizations[first_leaf])[0]
     else:
         replaced = getattr(first_module, first_leaf)
     parameter = nn.Parameter(value, requires_grad=replaced.requires_grad)
     for module, leaf in owners:
-        if leaf in _get_parametrizations(module):
+        if leaf in get_parametrizations(module):
             _remove_parametrization(module, leaf)
         # Not through `_parameters`: a recurrent layer's __setattr__ keeps a second list of its weights.
         setattr(module, leaf, parameter)
@@ -318,7 +276,7 @@ def _set_plain_parameter(owners: list[TensorOwner], value: Tensor) -> None:
 
 def _remove_parametrization(module: nn.Module, leaf: str) -> None:
     """Take one parametrization off; the other ones of the module are registered again."""
-    remaining = _get_parametrizations(module)
+    remaining = get_parametrizations(module)
     del remaining[leaf]
     # torch's own removal deletes the property from the parametrized class, which a deep copy of the network may share.
     module.__class__ = parametrize.type_before_parametrizations(module)

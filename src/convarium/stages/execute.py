@@ -32,7 +32,7 @@ def execute(config: ExecuteConfig, parents: tuple[Parent, ...], runtime: Runtime
     """Measure quality under an executor in a fresh process; keep the model that it runs, so that the same one is timed.
 
     Raises:
-        NotInstalled: what the executor needs is not here.
+        ProgramNotInstalled: what the executor needs is not here.
         UserError: the executor can't hold the network, the data are missing, or a file is damaged.
     """
     from convarium.measurement.executors.executor_requirements import require_installed

@@ -76,6 +76,6 @@ class ResultFolder:
         """The folder of checkpoints, from which a killed stage resumes; it is removed when the result is done."""
         return self.path / CHECKPOINT_FOLDER
 
-    def draft(self, lease_number: int) -> Path:
+    def work_folder(self, lease_number: int) -> Path:
         """The folder for the files of one lease's owner, until they are published together."""
         return self.path / f"work.{lease_number}"

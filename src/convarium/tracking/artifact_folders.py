@@ -1,4 +1,4 @@
-"""Where the files of runs lie: beside a SQLite database, else beside the store; elsewhere where somebody chose so."""
+"""Where runs' files lie: beside the SQLite database, else beside the store, unless the user chose another place."""
 
 import re
 from collections.abc import Mapping
@@ -18,10 +18,9 @@ UPDATE_EXPERIMENT_QUERY = "UPDATE experiments SET artifact_location = ? WHERE na
 
 
 def get_artifacts_root(uri: str, store_root: Path) -> Path:
-    """Return the folder of all experiments, which moves with the database where that is a file, else with the store."""
-    return (
-        get_sqlite_file(uri) if get_address_scheme(uri) == "sqlite" else store_root
-    ).resolve().parent / ARTIFACTS_FOLDER_NAME
+    """Return the folder of all experiments: beside a SQLite database, so that both move together, else the store."""
+    neighbour = get_sqlite_file(uri) if get_address_scheme(uri) == "sqlite" else store_root
+    return neighbour.resolve().parent / ARTIFACTS_FOLDER_NAME
 
 
 def get_experiment_address(artifacts_root: Path, experiment: str) -> str:
@@ -30,7 +29,7 @@ def get_experiment_address(artifacts_root: Path, experiment: str) -> str:
 
 
 def find_local_folder(address: str) -> Path | None:
-    """Return the folder of an address, None if it is on no disk of this host."""
+    """Return the folder of an address, None if that is not a path on this host."""
     parts = urlsplit(address)
     if not parts.scheme:
         return Path(address)
@@ -38,26 +37,31 @@ def find_local_folder(address: str) -> Path | None:
 
 
 def is_movable_address(artifact_address: str | None, experiment: str) -> bool:
-    """Whether an experiment's address is new, or one that was given here, wherever its folder was at that time."""
-    found = Path() if artifact_address is None else find_local_folder(artifact_address)
-    return artifact_address is None or (
-        found is not None and found.parts[-2:] == (ARTIFACTS_FOLDER_NAME, _format_folder_name(experiment))
-    )
+    """Whether Convarium may change an experiment's address: it has none yet, or one that `get_experiment_address` gave.
+
+    Only the folder's last two names are compared, because a database or a store may have been moved since.
+    """
+    if artifact_address is None:
+        return True
+    folder = find_local_folder(artifact_address)
+    return folder is not None and folder.parts[-2:] == (ARTIFACTS_FOLDER_NAME, _format_folder_name(experiment))
 
 
 def write_artifact_addresses(
     uri: str, experiment: str, experiment_address: str, run_addresses: Mapping[str, str]
 ) -> None:
-    """Write into a database where an experiment's files lie, and those of `run_addresses` by their ids."""
-    opened = open_database(uri)
-    opened.execute_many(UPDATE_EXPERIMENT_QUERY, [(experiment_address, experiment)])
-    opened.execute_many(UPDATE_RUN_QUERY, [(place, run) for run, place in run_addresses.items()])
+    """Write new addresses of files into a database: the experiment's, and by run id those in `run_addresses`."""
+    # By SQL, because MLflow's client can't change the address of an experiment or a run that exists.
+    database = open_database(uri)
+    database.execute_many(UPDATE_EXPERIMENT_QUERY, [(experiment_address, experiment)])
+    database.execute_many(UPDATE_RUN_QUERY, [(address, run_id) for run_id, address in run_addresses.items()])
 
 
 def _format_folder_name(experiment: str) -> str:
-    """Return a folder's name for an experiment: its own where that is a name within a folder."""
-    is_name = Path(experiment).name == experiment != ".." and experiment.isprintable()
-    if is_name and len(experiment.encode()) <= MAX_FOLDER_NAME_BYTES:
+    """Return the experiment's name where it can name a folder, else its letters and digits with a hash."""
+    is_plain_name = Path(experiment).name == experiment != ".." and experiment.isprintable()
+    if is_plain_name and len(experiment.encode()) <= MAX_FOLDER_NAME_BYTES:
         return experiment
+    words = re.findall("[A-Za-z0-9]+", experiment[:MAX_FOLDER_NAME_BYTES])
     digest = sha256(experiment.encode()).hexdigest()[:8]
-    return "-".join([*re.findall("[A-Za-z0-9]+", experiment[:MAX_FOLDER_NAME_BYTES]), digest])
+    return "-".join([*words, digest])

@@ -1,4 +1,4 @@
-"""What MLflow's page opens with: a saved view of the experiment that draws accuracy against bytes of every pipeline."""
+"""The saved view of an experiment in MLflow's page: charts of accuracy against bytes over all pipelines."""
 
 import json
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ CREATED_AT_MILLISECONDS = 1_700_000_000_000
 
 
 def build_experiment_tags() -> Mapping[str, str]:
-    """Return the tags of an experiment: its kind, and the view, which the page lists under Views."""
+    """Return the tags of an experiment: its kind, and the saved view, which the page lists under Views."""
     envelope = {
         "name": VIEW_NAME,
         "createdAt": CREATED_AT_MILLISECONDS,
@@ -23,23 +23,35 @@ def build_experiment_tags() -> Mapping[str, str]:
     return {"mlflow.experimentKind": "custom_model_development", VIEW_TAG: json.dumps(envelope)}
 
 
+def is_unedited_view(tag: str) -> bool:
+    """Whether an experiment's tag is the view as some version of Convarium wrote it.
+
+    MLflow's page writes the current time as `updatedAt` when a user changes a view.
+    """
+    try:
+        envelope = json.loads(tag)
+    except ValueError:
+        return False
+    return isinstance(envelope, dict) and envelope.get("updatedAt") == CREATED_AT_MILLISECONDS
+
+
 def format_view_link(address: str, experiment: str) -> str:
-    """Return where a server shows the view."""
+    """Return the address of the view in a server's page."""
     return f"{address.rstrip('/')}/#/experiments/{experiment}/runs?viewStateShareKey={VIEW_KEY}&compareRunsMode=CHART"
 
 
 def _build_view_state() -> Mapping[str, object]:
-    """Return the view in the words of MLflow's page: pipelines alone, flat, each shown."""
+    """Return the view as MLflow's page stores it: pipelines alone, ungrouped, none of them hidden."""
     return {
         "searchFilter": "tags.`convarium.kind` != 'sweep'",
-        "orderByKey": "metrics.`accuracy`",
+        "orderByKey": "metrics.`validation_accuracy`",  # selection reads validation only
         "orderByAsc": False,
         "runsHiddenMode": "SHOW_ALL",
         "useGroupedValuesInCharts": False,
         "compareRunCharts": [_build_chart(x, y) for x, y in CHART_METRICS],
         "compareRunSections": [
-            _build_section(VIEW_NAME, True),
-            *(_build_section(name, False) for name in FOLDED_SECTIONS),
+            _build_section(VIEW_NAME, is_open=True),
+            *(_build_section(name, is_open=False) for name in FOLDED_SECTIONS),
         ],
         "isAccordionReordered": True,
     }

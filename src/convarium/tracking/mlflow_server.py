@@ -22,10 +22,10 @@ PR_SET_PDEATHSIG = 1
 
 
 def check_port_free(host: str, port: int) -> None:
-    """Return if a server can listen there.
+    """Return if a server can listen on a port.
 
     Raises:
-        UserError: it can't.
+        UserError: it is in use, not allowed, or no port.
     """
     try:
         with socket.create_server((host, port)):
@@ -40,23 +40,32 @@ class MlflowServer:
     """A running server.
 
     Attributes:
-        url: of its page.
+        url: address of its page.
     """
 
     def __init__(self, uri: str, host: str, port: int, files: Path, log: Path) -> None:
-        """Start a server; the tracker's address, which may hold a password, is no argument that others could see."""
+        """Start a server on the database of `uri`, which lists files below `files` and writes its output to `log`."""
         self.url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         self._log = log
-        settings = {"MLFLOW_BACKEND_STORE_URI": add_database_driver(uri), "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-        settings |= {"PYTHONSAFEPATH": "1", "UVICORN_APP_DIR": get_path("stdlib")}  # not the current folder before it
+        environment = {
+            **os.environ,
+            **QUIET_ENVIRONMENT,
+            # Not an argument, since a list of processes would show its password to everybody.
+            "MLFLOW_BACKEND_STORE_URI": add_database_driver(uri),
+            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+            # Python and Uvicorn would each put the current folder first on the import path, with a user's `random.py`.
+            "PYTHONSAFEPATH": "1",
+            "UVICORN_APP_DIR": get_path("stdlib"),
+        }
         command = [sys.executable, "-m", "mlflow", "server", "--host", host, "--port", str(port), "--workers", "1"]
+        command += ["--artifacts-destination", files.as_uri()]
         with log.open("wb") as output:
             self._process = subprocess.Popen(
-                [*command, "--artifacts-destination", files.as_uri()],
+                command,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                env={**os.environ, **QUIET_ENVIRONMENT, **settings},
+                env=environment,
                 start_new_session=True,
                 preexec_fn=_set_parent_death_signal,
             )
@@ -67,29 +76,30 @@ class MlflowServer:
         Raises:
             StageFailed: the server ended, or takes too long.
         """
-        until = time.monotonic() + START_TIMEOUT_SECONDS
-        while time.monotonic() < until and self.is_alive():
+        deadline = time.monotonic() + START_TIMEOUT_SECONDS
+        while time.monotonic() < deadline and self.is_alive():
             with suppress(OSError), urlopen(f"{self.url}/health", timeout=5):
                 return
             time.sleep(0.2)
-        raise StageFailed(f"MLflow's server did not start; {self._log} tells why")
+        raise StageFailed(f"MLflow's server did not start; {self._log} says why")
 
     def is_alive(self) -> bool:
-        """Whether it still runs."""
+        """Whether the server still runs."""
         return self._process.poll() is None
 
     def stop(self) -> None:
-        """End it and all that it has started."""
-        for end in (signal.SIGTERM, signal.SIGKILL):
+        """End the server and all processes that it has started."""
+        for signal_number in (signal.SIGTERM, signal.SIGKILL):
             with suppress(ProcessLookupError):
-                os.killpg(self._process.pid, end)
+                os.killpg(self._process.pid, signal_number)
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(STOP_GRACE_SECONDS)
                 break
-        with suppress(ProcessLookupError):
+        with suppress(ProcessLookupError):  # others of its process group may have outlived it
             os.killpg(self._process.pid, signal.SIGKILL)
 
 
 def _set_parent_death_signal() -> None:
+    """Let the kernel end this process when its parent dies; Linux only."""
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -1,6 +1,7 @@
-"""The version of a tracker's database, checked before MLflow opens it: it would migrate an older one unasked."""
+"""Check the schema of a tracker's database before MLflow opens it."""
 
 import re
+from collections.abc import Mapping
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,47 +21,59 @@ REVISION_PATTERN = re.compile(r"""^(revision|down_revision)\b[^=\n]*= *["'](\w+)
 
 
 def check_schema_version(uri: str) -> None:
-    """Return if a database is new, or of the schema that the installed MLflow reads.
+    """Return if a database is new, or has the schema that the installed MLflow reads.
 
     Raises:
-        NotReached: it is of another one, or a file of other tables.
+        TrackerUnreachable: it has another schema, or is a file with tables of another program.
     """
-    opened = open_database(uri)
-    found = opened.fetch_rows(SCHEMA_VERSION_QUERY)
-    if not found and isinstance(opened, SqliteDatabase) and (foreign := opened.fetch_rows(FOREIGN_TABLES_QUERY)):
-        names = ", ".join(name for (name,) in foreign[:MAX_TABLES_NAMED])
-        raise TrackerUnreachable(
-            f"tracker {mask_passwords(uri)}: {opened.path} is no MLflow database: it holds other tables ({names});"
-            " name another file"
-        )
-    if not found or found[0][0] == read_installed_schema():
+    tracker = f"tracker {mask_passwords(uri)}"
+    database = open_database(uri)
+    version_rows = database.fetch_rows(SCHEMA_VERSION_QUERY)
+    if not version_rows:
+        if isinstance(database, SqliteDatabase):
+            _check_foreign_tables(tracker, database)
         return
-    ours = f"MLflow {version('mlflow')} reads {read_installed_schema()}"
-    if found[0][0] in _read_schema_parents():
+    schema = version_rows[0][0]
+    parents = _read_schema_parents()
+    installed_schema = _find_newest_schema(parents)
+    if schema == installed_schema:
+        return
+    installed = f"MLflow {version('mlflow')} reads {installed_schema}"
+    if schema in parents:
         raise TrackerUnreachable(
-            f"tracker {mask_passwords(uri)}: its schema {found[0][0]} is an older MLflow's, {ours};"
+            f"{tracker}: its schema {schema} is an older MLflow's, {installed};"
             f" make a backup, then: mlflow db upgrade {mask_passwords(uri)}"
         )
     raise TrackerUnreachable(
-        f"tracker {mask_passwords(uri)}: its schema {found[0][0]} is unknown here, a newer MLflow made it, {ours};"
+        f"{tracker}: its schema {schema} is unknown here, a newer MLflow made it, {installed};"
         " upgrade mlflow, or name another tracker"
     )
 
 
-def read_installed_schema() -> str:
-    """Return the schema that the installed MLflow reads."""
-    known = _read_schema_parents()
-    (newest,) = known.keys() - set(known.values())
+def _check_foreign_tables(tracker: str, database: SqliteDatabase) -> None:
+    """Return if a file without a schema's version has no tables that MLflow would not make."""
+    tables = [name for (name,) in database.fetch_rows(FOREIGN_TABLES_QUERY)]
+    if tables:
+        raise TrackerUnreachable(
+            f"{tracker}: {database.path} is not an MLflow database: it holds other tables"
+            f" ({', '.join(tables[:MAX_TABLES_NAMED])}); name another file"
+        )
+
+
+def _find_newest_schema(parents: Mapping[str, str | None]) -> str:
+    """Return the only schema that is no other's parent."""
+    (newest,) = parents.keys() - set(parents.values())
     return newest
 
 
 def _read_schema_parents() -> dict[str, str | None]:
-    """Return, for each schema there was, the one before; read off the scripts, whose import takes seconds."""
+    """Return each schema that the installed MLflow knows with the one before it, None for the first."""
     spec = find_spec("mlflow")
     assert spec is not None, "MLflow is one of our requirements"
-    found: dict[str, str | None] = {}
+    parents: dict[str, str | None] = {}
+    # The migration scripts are read as text, because importing them takes seconds.
     for script in (Path(str(spec.origin)).parent / "store" / "db_migrations" / "versions").glob("*.py"):
-        named = dict(REVISION_PATTERN.findall(script.read_text(encoding="utf-8")))
-        if "revision" in named:
-            found[named["revision"]] = named.get("down_revision")
-    return found
+        revisions = dict(REVISION_PATTERN.findall(script.read_text(encoding="utf-8")))
+        if "revision" in revisions:
+            parents[revisions["revision"]] = revisions.get("down_revision")
+    return parents

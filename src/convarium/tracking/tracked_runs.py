@@ -1,4 +1,4 @@
-"""Which runs a tracker has: read off a database in milliseconds, asked of a server by MLflow's client."""
+"""Which runs a tracker has: read from a database by SQL, since importing MLflow takes seconds, or from a server."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -20,12 +20,17 @@ AND tags.key IN ('{SIGNATURE_TAG}', '{GROUP_TAG}', '{STATE_TAG}', '{PARENT_TAG}'
 ORDER BY runs.start_time, runs.run_uuid
 """
 LOCATION_QUERY = "SELECT artifact_location FROM experiments WHERE name = ?"
-RunKey = tuple[str, str, bool]  # its id, the address of its files, whether it is deleted
+RunKey = tuple[str, str, bool]  # a run's id, the address of its files, whether it is deleted
 
 
 @dataclass(frozen=True)
 class TrackedRun:
-    """A run that the tracker has: `state` is None until it is whole, `artifact_address` the address of its files."""
+    """A run that the tracker has.
+
+    Attributes:
+        artifact_address: the address of its files.
+        state: of its network or group when it was written; None until it is complete.
+    """
 
     run_id: str
     artifact_address: str
@@ -37,10 +42,13 @@ class TrackedRun:
 
 @dataclass(frozen=True)
 class RunIndex:
-    """The runs of an experiment: networks by signature, parents by the key of their group, and what is there twice.
+    """The runs of an experiment.
 
-    `artifact_address` is the address of the experiment's files in a database; None where there is no such experiment
-    yet.
+    Attributes:
+        networks: the runs of networks by signature.
+        groups: the parent runs by the key of their group.
+        duplicate_run_ids: further runs of a network or a group that has one.
+        artifact_address: the address of the experiment's files in a database; None where it has no such experiment.
     """
 
     networks: dict[str, TrackedRun]
@@ -51,45 +59,57 @@ class RunIndex:
 
 def read_runs_from_database(uri: str, experiment: str) -> RunIndex:
     """Return the runs that a database has."""
-    tags: dict[RunKey, dict[str, str]] = {}
-    opened = open_database(uri)
-    for run, files, stage, key, value in opened.fetch_rows(RUNS_QUERY, (experiment,)):
-        tags.setdefault((run, files, stage == "deleted"), {})[key] = value
-    located = opened.fetch_rows(LOCATION_QUERY, (experiment,))
-    return _build_index(tags, located[0][0] if located else None)
+    database = open_database(uri)
+    tags_by_run: dict[RunKey, dict[str, str]] = {}
+    for run_id, address, lifecycle_stage, key, value in database.fetch_rows(RUNS_QUERY, (experiment,)):
+        run_key = (run_id, address, lifecycle_stage == "deleted")
+        tags_by_run.setdefault(run_key, {})[key] = value
+    locations = database.fetch_rows(LOCATION_QUERY, (experiment,))
+    return _build_index(tags_by_run, locations[0][0] if locations else None)
 
 
 def read_runs_from_server(client: "MlflowClient", experiment: str) -> RunIndex:
-    """Return the runs that a server tells of."""
+    """Return the runs that a server has."""
     return _build_index(dict(_iterate_server_runs(client, experiment)))
 
 
 def _iterate_server_runs(client: "MlflowClient", experiment: str) -> Iterator[tuple[RunKey, Mapping[str, str]]]:
     from mlflow.entities import ViewType
 
-    found = client.get_experiment_by_name(experiment)
-    token: str | None = None
-    while found is not None:
+    experiment_info = client.get_experiment_by_name(experiment)
+    if experiment_info is None:
+        return
+    page_token: str | None = None
+    while True:
         page = client.search_runs(
-            [found.experiment_id], "", ViewType.ALL, RUNS_PER_PAGE, ["attributes.start_time ASC"], token
+            [experiment_info.experiment_id],
+            run_view_type=ViewType.ALL,
+            max_results=RUNS_PER_PAGE,
+            order_by=["attributes.start_time ASC"],
+            page_token=page_token,
         )
         for run in page:
-            yield (run.info.run_id, run.info.artifact_uri, run.info.lifecycle_stage == "deleted"), run.data.tags
-        token = page.token
-        if not token:
+            run_key = (run.info.run_id, run.info.artifact_uri, run.info.lifecycle_stage == "deleted")
+            yield run_key, run.data.tags
+        page_token = page.token
+        if not page_token:
             return
 
 
-def _build_index(tags: Mapping[RunKey, Mapping[str, str]], location: str | None = None) -> RunIndex:
-    found: dict[str, dict[str, TrackedRun]] = {SIGNATURE_TAG: {}, GROUP_TAG: {}}
-    doubles = []
-    for (run, files, deleted), tag in tags.items():
-        known = TrackedRun(run, files, tag.get(NAME_TAG, ""), tag.get(STATE_TAG), tag.get(PARENT_TAG), deleted)
-        for key, runs in found.items():
-            if key in tag:
-                other = runs.setdefault(tag[key], known)
-                if other.is_deleted and not deleted:
-                    runs[tag[key]] = known
-                elif other is not known and not deleted:
-                    doubles.append(run)
-    return RunIndex(found[SIGNATURE_TAG], found[GROUP_TAG], tuple(doubles), location)
+def _build_index(tags_by_run: Mapping[RunKey, Mapping[str, str]], experiment_address: str | None = None) -> RunIndex:
+    """Return the index of runs, oldest first: of several of one network, the oldest that is not deleted counts."""
+    networks: dict[str, TrackedRun] = {}
+    groups: dict[str, TrackedRun] = {}
+    duplicate_run_ids: list[str] = []
+    for (run_id, address, is_deleted), tags in tags_by_run.items():
+        name = tags.get(NAME_TAG, "")
+        run = TrackedRun(run_id, address, name, tags.get(STATE_TAG), tags.get(PARENT_TAG), is_deleted)
+        for tag_key, runs in ((SIGNATURE_TAG, networks), (GROUP_TAG, groups)):
+            if tag_key not in tags:
+                continue
+            indexed_run = runs.setdefault(tags[tag_key], run)
+            if indexed_run.is_deleted and not is_deleted:
+                runs[tags[tag_key]] = run
+            elif indexed_run is not run and not is_deleted:
+                duplicate_run_ids.append(run_id)
+    return RunIndex(networks, groups, tuple(duplicate_run_ids), experiment_address)

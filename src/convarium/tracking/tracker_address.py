@@ -1,4 +1,4 @@
-"""Where a tracker is, and how its address is told: a password in it never is."""
+"""The address of a tracker: which one counts, whether it is valid, and how it is printed without its password."""
 
 import os
 import re
@@ -25,29 +25,29 @@ def resolve_tracker_address(uri: str | None, store_root: Path) -> str:
     """Return the tracker's address: what was asked for, else MLFLOW_TRACKING_URI, else a SQLite file beside the store.
 
     Raises:
-        UserError: an address of a kind that is not supported, or a file in a folder that is not there.
+        UserError: the address is of a kind that is not supported, names no host, or a file in a folder that is missing.
     """
-    from convarium.tracking import sqlite_address
+    from convarium.tracking import sqlite_address  # it imports SQLAlchemy
 
-    found = (
-        uri
-        or os.environ.get("MLFLOW_TRACKING_URI")
-        or sqlite_address.format_sqlite_address(store_root.resolve().parent / "mlflow.db")
-    )
-    scheme = get_address_scheme(found)
-    if re.search(r"\s", found) and scheme != "sqlite":
+    default_folder = store_root.resolve().parent
+    address = uri or os.environ.get("MLFLOW_TRACKING_URI")
+    if not address:
+        address = sqlite_address.format_sqlite_address(default_folder / "mlflow.db")
+    scheme = get_address_scheme(address)
+    if re.search(r"\s", address) and scheme != "sqlite":
+        # The address is not printed: with a space in it no pattern finds where a password ends.
         raise UserError(f"tracker: its address of {scheme or 'no scheme'} holds a space; write %20")
     if scheme not in ("sqlite", "postgresql", "http", "https"):
-        raise UserError(f"tracker {mask_passwords(found)}: {SCHEME_HINTS.get(scheme, ADDRESS_EXAMPLES)}")
+        raise UserError(f"tracker {mask_passwords(address)}: {SCHEME_HINTS.get(scheme, ADDRESS_EXAMPLES)}")
     if scheme == "sqlite":
-        return sqlite_address.check_sqlite_address(found, store_root.resolve().parent)
-    if found.split("?")[0].count("@") > 1:
+        return sqlite_address.check_sqlite_address(address, default_folder)
+    if address.split("?")[0].count("@") > 1:
         raise UserError(
-            f"tracker {mask_passwords(found)}: its address holds a second @; write %40 for the one in the password"
+            f"tracker {mask_passwords(address)}: its address holds a second @; write %40 for the one in the password"
         )
-    if not _has_host(found):
-        raise UserError(f"tracker {mask_passwords(found)}: it names no host; {ADDRESS_EXAMPLES}")
-    return found
+    if not _has_host(address):
+        raise UserError(f"tracker {mask_passwords(address)}: it names no host; {ADDRESS_EXAMPLES}")
+    return address
 
 
 def get_address_scheme(uri: str) -> str:
@@ -57,32 +57,33 @@ def get_address_scheme(uri: str) -> str:
 
 
 def add_database_driver(uri: str) -> str:
-    """Return an address that names its driver: SQLAlchemy would choose another one than that which is installed.
+    """Return an address that names the database driver for SQLAlchemy.
 
-    Of a SQLite address without it MLflow takes what stands there for a path, and makes its folder, %3F and all.
+    From a SQLite address without one, MLflow creates the folder itself, and leaves a %3F in its name as it is.
     """
     scheme, colon, rest = uri.partition(":")
     return f"{DATABASE_DRIVERS.get(scheme, scheme)}{colon}{rest}"
 
 
 def mask_passwords(text: str) -> str:
-    """Return a text in which every password of an address is hidden."""
+    """Return a text with *** for the password of every address in it."""
     return SECRET_PARAMETER_PATTERN.sub(r"\1***", PASSWORD_PATTERN.sub(r"\1:***@", text))
 
 
 def remove_password(text: str, uri: str) -> str:
-    """Return a text without the password of `uri`, wherever and however it is written."""
-    for secret in _list_passwords(uri):
-        text = text.replace(secret, "***")
+    """Return a text with *** for the password of `uri`, wherever it stands, percent-encoded or not."""
+    for password in _find_passwords(uri):
+        text = text.replace(password, "***")
     return mask_passwords(text)
 
 
-def _list_passwords(uri: str) -> set[str]:
-    """Return every password of an address, as it is written and as it is meant."""
-    written = {secret for _, secret in SECRET_PARAMETER_PATTERN.findall(uri)}
+def _find_passwords(uri: str) -> set[str]:
+    """Return every password in an address, as it is written and decoded."""
+    encoded_passwords = {secret for _, secret in SECRET_PARAMETER_PATTERN.findall(uri)}
     with suppress(ValueError):
-        written.add(urlsplit(uri).password or "")
-    return {form for secret in written if secret for form in (secret, unquote(secret))}
+        encoded_passwords.add(urlsplit(uri).password or "")
+    encoded_passwords.discard("")
+    return encoded_passwords | {unquote(password) for password in encoded_passwords}
 
 
 def _has_host(uri: str) -> bool:

@@ -1,4 +1,4 @@
-"""A look at a tracker without MLflow, whose import takes seconds: whether it answers, and what its database holds."""
+"""Connect to a tracker without MLflow, whose import takes seconds: check that it answers, and query its database."""
 
 import base64
 import importlib
@@ -24,17 +24,20 @@ MISSING_TABLE_ERROR = "UndefinedTable"  # as PostgreSQL names it
 
 
 class TrackerUnreachable(UserError):
-    """The tracker does not answer, or refuses; what is stored is untouched, and a later sync is complete."""
+    """The tracker does not answer, or refuses. No result is lost: a later sync completes the tracker."""
 
 
 def check_tracker_reachable(uri: str) -> None:
     """Return if a tracker answers.
 
     Raises:
-        NotReached: it does not, and why; the password of its address is not told.
+        TrackerUnreachable: it does not; the text says why, without the password of the address.
     """
     try:
-        _check_server(uri) if is_server_address(uri) else open_database(uri).fetch_rows("SELECT 1")
+        if is_server_address(uri):
+            _check_server(uri)
+        else:
+            open_database(uri).fetch_rows("SELECT 1")
     except TrackerUnreachable:
         raise
     except (OSError, ValueError, sqlite3.Error) as error:
@@ -42,7 +45,7 @@ def check_tracker_reachable(uri: str) -> None:
 
 
 def is_server_address(uri: str) -> bool:
-    """Whether an address is a server's, no database's."""
+    """Whether an address is that of an MLflow server, not of a database."""
     return get_address_scheme(uri) in ("http", "https")
 
 
@@ -56,57 +59,59 @@ class SqliteDatabase:
         """Return the rows of a query; none where the file or the table is not there yet."""
         if not self.path.exists():
             return []
-        with closing(sqlite3.connect(self.path, timeout=CONNECT_TIMEOUT_SECONDS)) as opened:
+        with closing(sqlite3.connect(self.path, timeout=CONNECT_TIMEOUT_SECONDS)) as connection:
             try:
-                return opened.execute(query, values).fetchall()
+                return connection.execute(query, values).fetchall()
             except sqlite3.OperationalError as error:
                 if "no such table" in str(error):
                     return []
                 raise
 
-    def execute_many(self, query: str, rows: Sequence[Sequence[str]]) -> None:
+    def execute_many(self, query: str, rows: Sequence[Sequence[str | int]]) -> None:
         """Execute a query for each of many rows of values, all or none."""
-        with closing(sqlite3.connect(self.path, timeout=CONNECT_TIMEOUT_SECONDS)) as opened, opened:
-            opened.executemany(query, rows)
+        with closing(sqlite3.connect(self.path, timeout=CONNECT_TIMEOUT_SECONDS)) as connection, connection:
+            connection.executemany(query, rows)
 
 
 @dataclass(frozen=True)
 class PostgresDatabase:
-    """A database of PostgreSQL."""
+    """A PostgreSQL database."""
 
     uri: str
 
     def fetch_rows(self, query: str, values: Sequence[str] = ()) -> list[tuple[Any, ...]]:
         """Return the rows of a query; none where the table is not there yet."""
-        with closing(self.connect()) as opened, opened.cursor() as cursor:
+        with closing(self.connect()) as connection, connection.cursor() as cursor:
             try:
                 cursor.execute(query.replace("?", "%s"), values)
             except Exception as error:
                 if type(error).__name__ == MISSING_TABLE_ERROR:
                     return []
                 raise
-            found: list[tuple[Any, ...]] = cursor.fetchall()
-            return found
+            rows: list[tuple[Any, ...]] = cursor.fetchall()
+            return rows
 
-    def execute_many(self, query: str, rows: Sequence[Sequence[str]]) -> None:
+    def execute_many(self, query: str, rows: Sequence[Sequence[str | int]]) -> None:
         """Execute a query for each of many rows of values, all or none."""
-        with closing(self.connect()) as opened, opened, opened.cursor() as cursor:
+        with closing(self.connect()) as connection, connection, connection.cursor() as cursor:
             cursor.executemany(query.replace("?", "%s"), rows)
 
     def connect(self) -> Any:
-        """Return a connection.
+        """Return a new connection, for the caller to close.
 
         Raises:
-            NotReached: no driver, no server, no such user, password or database.
+            TrackerUnreachable: there is no driver, no server, or no such user, password or database.
         """
         if importlib.util.find_spec("psycopg2") is None:
             raise TrackerUnreachable(
                 f"tracker {mask_passwords(self.uri)}: psycopg2 is missing: pip install psycopg2-binary"
             )
         psycopg2: Any = importlib.import_module("psycopg2")
-        head, _, rest = self.uri.partition("://")
+        scheme, _, rest = self.uri.partition("://")
+        # Without the driver's name: `postgresql+psycopg2` is SQLAlchemy's spelling.
+        address = f"{scheme.partition('+')[0]}://{rest}"
         try:
-            return psycopg2.connect(f"{head.partition('+')[0]}://{rest}", connect_timeout=CONNECT_TIMEOUT_SECONDS)
+            return psycopg2.connect(address, connect_timeout=CONNECT_TIMEOUT_SECONDS)
         except psycopg2.Error as error:
             raise TrackerUnreachable(f"tracker {mask_passwords(self.uri)}: {_format_reason(error, self.uri)}") from None
 
@@ -115,46 +120,54 @@ def open_database(uri: str) -> SqliteDatabase | PostgresDatabase:
     """Return the database of an address.
 
     Raises:
-        NotReached: it is a file, but no database.
+        TrackerUnreachable: its file is there, but no SQLite database.
     """
     if get_address_scheme(uri) != "sqlite":
         return PostgresDatabase(uri)
     path = get_sqlite_file(uri)
     if path.is_file():
         with path.open("rb") as file:
-            head = file.read(len(SQLITE_FILE_HEADER))
-        if head not in (b"", SQLITE_FILE_HEADER):
-            raise TrackerUnreachable(f"tracker {mask_passwords(uri)}: {path} is no SQLite database")
+            header = file.read(len(SQLITE_FILE_HEADER))
+        if header not in (b"", SQLITE_FILE_HEADER):  # SQLite takes an empty file for an empty database
+            raise TrackerUnreachable(f"tracker {mask_passwords(uri)}: {path} is not a SQLite database")
     return SqliteDatabase(path)
 
 
 def _check_server(uri: str) -> None:
+    """Return if the address answers with the version of an MLflow server."""
     parts = urlsplit(uri)
-    plain = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], path=f"{parts.path.rstrip('/')}/version"))
-    request = Request(plain, headers=_build_auth_headers(parts.username, parts.password))
+    # urllib can't read a user and a password in an address: they go into a header.
+    host = parts.netloc.rpartition("@")[2]
+    version_url = urlunsplit(parts._replace(netloc=host, path=f"{parts.path.rstrip('/')}/version"))
+    request = Request(version_url, headers=_build_auth_headers(parts.username, parts.password))
     try:
-        with urlopen(request, timeout=CONNECT_TIMEOUT_SECONDS) as answer:
-            found = answer.read(64).decode(errors="replace").strip()
+        with urlopen(request, timeout=CONNECT_TIMEOUT_SECONDS) as response:
+            version = response.read(64).decode(errors="replace").strip()
     except HTTPError as error:
-        refused = error.code in (401, 403)
-        reason = "refuses the user or the password" if refused else f"is no MLflow server (answers {error.code})"
+        if error.code in (401, 403):
+            reason = "refuses the user or the password"
+        else:
+            reason = f"is not an MLflow server (answers {error.code})"
         raise TrackerUnreachable(f"tracker {mask_passwords(uri)}: {reason}") from None
     except URLError as error:
-        raise TrackerUnreachable(
-            f"tracker {mask_passwords(uri)}: can't be reached: {_format_reason(error.reason, uri)}"
-        ) from None
-    if not found[:1].isdigit():
-        raise TrackerUnreachable(f"tracker {mask_passwords(uri)}: is no MLflow server (its version is {found[:20]!r})")
+        reason = _format_reason(error.reason, uri)
+        raise TrackerUnreachable(f"tracker {mask_passwords(uri)}: can't be reached: {reason}") from None
+    if not version[:1].isdigit():
+        reason = f"is not an MLflow server (its version is {version[:20]!r})"
+        raise TrackerUnreachable(f"tracker {mask_passwords(uri)}: {reason}")
 
 
 def _build_auth_headers(user: str | None, password: str | None) -> dict[str, str]:
+    """Return the header of a user and a password: the address's, else those of MLflow's environment variables."""
     user = unquote(user) if user else os.environ.get("MLFLOW_TRACKING_USERNAME")
     password = unquote(password) if password else os.environ.get("MLFLOW_TRACKING_PASSWORD")
     if not user:
         return {}
-    return {"Authorization": "Basic " + base64.b64encode(f"{user}:{password or ''}".encode()).decode()}
+    credentials = base64.b64encode(f"{user}:{password or ''}".encode()).decode()
+    return {"Authorization": f"Basic {credentials}"}
 
 
 def _format_reason(error: BaseException | str, uri: str) -> str:
+    """Return the first line of an error's text, without the password of `uri`."""
     lines = (getattr(error, "strerror", None) or str(error)).strip().splitlines()
     return remove_password(lines[0] if lines else type(error).__name__, uri)

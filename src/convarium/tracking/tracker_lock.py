@@ -1,4 +1,4 @@
-"""One writer at a time: a locked file beside a SQLite database or the store, PostgreSQL's own lock in a database."""
+"""One writer at a time: under an advisory lock of a PostgreSQL database, else under a lock on a file."""
 
 import fcntl
 import time
@@ -17,21 +17,21 @@ ADVISORY_LOCK_KEY = 0x434F4E56  # "CONV"
 
 @contextmanager
 def hold_tracker_lock(uri: str, store_root: Path) -> Iterator[None]:
-    """Wait for, and hold, the right to write to a tracker; it ends with the process, however that ends."""
-    if get_address_scheme(uri) == "postgresql":
-        with closing(PostgresDatabase(uri).connect()) as database:
-            database.autocommit = True
-            cursor = database.cursor()
+    """Wait for the right to write to a tracker, and hold it; a process that is killed loses it too."""
+    scheme = get_address_scheme(uri)
+    if scheme == "postgresql":
+        with closing(PostgresDatabase(uri).connect()) as connection:
+            connection.autocommit = True  # else a transaction would stay open for as long as the lock is held
+            cursor = connection.cursor()
             _wait_until_taken(lambda: _try_advisory_lock(cursor))
             yield
         return
-    path = (
-        get_sqlite_file(uri).with_suffix(".lock")
-        if get_address_scheme(uri) == "sqlite"
-        else store_root.resolve().parent / "mlflow.lock"
-    )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
+    # For a server the lock lies beside the store: writers on other hosts are not kept out (`Tracker.read_index`).
+    lock_file = store_root.resolve().parent / "mlflow.lock"
+    if scheme == "sqlite":
+        lock_file = get_sqlite_file(uri).with_suffix(".lock")
+    lock_file.parent.mkdir(parents=True, exist_ok=True)
+    with lock_file.open("a") as file:
         _wait_until_taken(lambda: _try_file_lock(file.fileno()))
         yield
 

@@ -39,14 +39,14 @@ class Garbage:
         signature: that of a result folder, "" for another folder.
         folder: the folder.
         bytes: the size of the files that may be removed.
-        stays: names in a result folder that no stage wrote; they are never removed, nor is the folder then.
+        foreign_names: of what no stage wrote in a result folder; it is never removed, nor is the folder then.
     """
 
     kind: str
     signature: str
     folder: Path
     bytes: int
-    stays: tuple[str, ...] = ()
+    foreign_names: tuple[str, ...] = ()
 
 
 def find_garbage(

@@ -197,7 +197,7 @@ def _copy_as_new_folder(files: list[Path], target_folder: Path) -> int | None:
 
 def _copy_into_folder(files: list[Path], target_folder: Path, lease: Lease) -> int:
     """Copy the files into a folder that this process holds the lease of, the record last; return the bytes copied."""
-    work_folder = ResultFolder(target_folder).draft(lease.number)
+    work_folder = ResultFolder(target_folder).work_folder(lease.number)
     work_folder.mkdir()
     copied_bytes = 0
     for path in files:

@@ -20,17 +20,19 @@ class NodeQueue:
     node's folder, since another worker may have made it after the survey.
 
     Args:
-        start_share: where among nodes of equal rank this worker begins, from 0 to 1: workers that begin at different
-            places rarely want the same node.
+        workers: how many share the plan.
+        worker_number: below `workers`. Each begins at another place among nodes of equal rank, so that workers rarely
+            want the same node.
 
     Attributes:
         done: signatures of the results that are known to be stored.
         is_finished: whether the last survey found no node that is left to run.
     """
 
-    def __init__(self, plan: Plan, store: Store, run_id: str, start_share: float = 0.0) -> None:
-        self._store, self._run_id, self._start_share = store, run_id, start_share
-        self._monitor = PlanMonitor(plan)
+    def __init__(self, plan: Plan, store: Store, run_id: str, workers: int = 1, worker_number: int = 0) -> None:
+        self._store, self._run_id = store, run_id
+        self._monitor = PlanMonitor(plan, workers, worker_number)
+        self._start_share = worker_number / workers
         self._children: defaultdict[str, list[Node]] = defaultdict(list)
         for node in plan.nodes.values():
             for parent in node.parents:
@@ -86,13 +88,13 @@ class NodeQueue:
 
     def add_children(self, node: Node) -> None:
         """Put those children of a finished node first that it has made ready: the worker's cache holds their parent."""
-        for child in sorted(self._children[node.signature], key=self._monitor.find_rank, reverse=True):
+        for child in sorted(self._children[node.signature], key=self._monitor.build_sort_key, reverse=True):
             if child.signature not in self.done and self.done.issuperset(child.parents):
                 self._ready.appendleft(child)
 
     def _rotate_equals(self, nodes: tuple[Node, ...]) -> list[Node]:
         rotated: list[Node] = []
-        for _, group in groupby(nodes, key=lambda node: self._monitor.find_rank(node)[:-1]):
+        for _, group in groupby(nodes, key=lambda node: self._monitor.build_sort_key(node)[:-1]):
             equals = list(group)
             start = int(self._start_share * len(equals))
             rotated += equals[start:] + equals[:start]

@@ -5,8 +5,10 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TextIO
 
+from convarium.noun_count import format_noun_count
 from convarium.planning.duration_estimate import estimate_plan_seconds
 from convarium.planning.plan import Node, Plan
+from convarium.stages.declaration import makes_network
 from convarium.store import curves
 from convarium.store.result_folder import ResultFolder
 from convarium.store.store import Store
@@ -23,6 +25,7 @@ MAIN_METRICS = ("accuracy", "validation_accuracy", "file_bytes", "ratio", "laten
 REPORT_METRICS = ("loss", "validation_accuracy", "accuracy")
 REFRESH_SECONDS = 0.5
 MAX_TABLE_ROWS = 16
+NO_FIGURE = "-"
 COLUMN_PRIORITY = ("epoch", "since", "stage", "figures", "phase")  # a narrow terminal loses the last first
 
 
@@ -53,6 +56,8 @@ class ProgressLines:
         self._stream = stream
         self._ended_signatures: set[str] = set()
         self._printed_waits: set[str] = set()
+        self._stage_count = 0
+        self._ended_count = 0
 
     def begin(self, plan: Plan, store: Store, run: Run, plan_state: PlanState) -> None:
         """Print how many stages there are to run, and about how long they take."""
@@ -63,7 +68,10 @@ class ProgressLines:
         needed = plan.select_needed(plan_state.done)
         needed_nodes = [node for signature, node in plan.nodes.items() if signature in needed]
         duration = format_duration(estimate_plan_seconds(plan, store, needed_nodes, run.workers))
-        self._print_line(f"{len(needed)} stages to run with {run.workers} workers, about {duration}")
+        self._stage_count = len(needed)
+        stages = format_noun_count(len(needed), "stage")
+        workers = format_noun_count(run.workers, "worker")
+        self._print_line(f"{stages} to run with {workers}, about {duration}")
 
     def update(self, plan_state: PlanState) -> None:
         """Print a line for each node that has ended since the last call, and for what is waited for."""
@@ -76,7 +84,8 @@ class ProgressLines:
             if has_ended and signature not in self._ended_signatures:
                 self._ended_signatures.add(signature)
                 line = format_node_end(node, signature, plan_state, self._store)
-                self._print_line(f"[{len(self._ended_signatures)}/{len(self._plan.nodes)}] {line}")
+                self._ended_count += 1
+                self._print_line(f"[{self._ended_count}/{self._stage_count}] {line}")
 
     def end(self) -> None:
         """Print nothing: each node has its line."""
@@ -150,9 +159,7 @@ class ProgressTable:
         table = Table("stage", name_column, "phase", "epoch", figures_column, "since", box=None)
         for node in running[:MAX_TABLE_ROWS]:
             report = curves.read_last_report(ResultFolder(self._store.folder_of(node)).curves)
-            phase = str(report.get("phase", ""))
-            epoch = f"{report['epoch']}/{report.get('epochs', '?')}" if "epoch" in report else ""
-            figures = format_figures(report, REPORT_METRICS)
+            phase, epoch, figures = format_report(node.stage, report)
             first_seen_time = self._first_seen_times.setdefault(node.signature, self._draw_time)
             since = format_duration(self._draw_time - first_seen_time)
             table.add_row(node.stage, node.name, phase, epoch, figures, since)
@@ -166,7 +173,8 @@ class ProgressTable:
         missing = self._plan.select_needed(plan_state.done) - plan_state.blocked - plan_state.failed.keys()
         missing_nodes = [node for signature, node in self._plan.nodes.items() if signature in missing]
         remaining = format_duration(self._estimate_remaining_seconds(missing_nodes, running))
-        return f"{points_done} of {len(points)} points done{failures}, {len(missing)} stages left, about {remaining}"
+        done = f"{points_done} of {format_noun_count(len(points), 'point')} done"
+        return f"{done}{failures}, {format_noun_count(len(missing), 'stage')} left, about {remaining}"
 
     def _estimate_remaining_seconds(self, missing_nodes: list[Node], running: list[Node]) -> float:
         """Return the estimate for all missing nodes, less the time for which the running ones have run."""
@@ -195,6 +203,19 @@ def format_node_end(node: Node, signature: str, plan_state: PlanState, store: St
         figures = format_figures(result["metrics"], MAIN_METRICS)
     line = f"{title} done in {format_duration(record['seconds'])}"
     return f"{line}: {figures}" if figures else line
+
+
+def format_report(stage: str, report: Mapping[str, Any]) -> tuple[str, str, str]:
+    """Return phase, epoch and figures of a running stage; hyphens for what it has not reported.
+
+    Args:
+        report: the last one of the stage; empty, or with None for each value, where there is none yet.
+    """
+    phase = report.get("phase")
+    if not phase:
+        phase = "starting" if makes_network(stage) else "running"
+    epoch = f"{report['epoch']}/{report.get('epochs', '?')}" if report.get("epoch") is not None else NO_FIGURE
+    return str(phase), epoch, format_figures(report, REPORT_METRICS) or NO_FIGURE
 
 
 def format_figures(values: Mapping[str, Any], keys: tuple[str, ...]) -> str:

@@ -7,7 +7,12 @@ from typing import Any
 
 from convarium.planning.duration_estimate import estimate_default_seconds
 from convarium.planning.plan import Node, Plan
+from convarium.stages.declaration import makes_network
+from convarium.stages.measure import STAGE as MEASURE
 from convarium.store.store import Store
+
+# With fewer networks left to make, how evenly they are spread over the workers decides when the run ends.
+LAST_NETWORKS_PER_WORKER = 2
 
 
 @dataclass(frozen=True)
@@ -18,7 +23,7 @@ class PlanState:
         done: signatures of the stored results.
         failed: record of each failure, by signature.
         blocked: signatures of nodes with a failed node among their ancestors.
-        ready: nodes that are not done and have all parents done, in the order in which workers should take them.
+        ready: nodes that are not done and have all parents done, in the order in which the worker should take them.
     """
 
     done: frozenset[str]
@@ -32,16 +37,36 @@ class PlanState:
         return not self.ready
 
 
-class PlanMonitor:
-    """Reads the state of a plan's nodes from the store."""
+@dataclass(frozen=True)
+class NodeRank:
+    """What decides when a ready node is taken; of two nodes the one with the smaller value goes first.
 
-    def __init__(self, plan: Plan) -> None:
+    Attributes:
+        by_path: longest remaining path first, then most children, then the plan's order: the shortest run.
+        by_depth: most stages before it first, so that a pipeline that has begun is finished.
+        is_measure: whether it gives a row of the comparison its figures.
+    """
+
+    by_path: tuple[float, int, int]
+    by_depth: int
+    is_measure: bool
+
+
+class PlanMonitor:
+    """Reads the state of a plan's nodes from the store.
+
+    Args:
+        workers: how many share the plan.
+        worker_number: of the worker that asks. Number 0 finishes the pipelines that have begun, so that rows of the
+            comparison come early; the others take the longest path, so that the run doesn't end with one long chain.
+    """
+
+    def __init__(self, plan: Plan, workers: int = 1, worker_number: int = 0) -> None:
         self.plan = plan
         self._ranks = rank_nodes(plan)
-
-    def find_rank(self, node: Node) -> tuple[float, int, int]:
-        """Return the sort key of a node, whose last entry is its position in the plan."""
-        return self._ranks[node.signature]
+        self._workers = workers
+        self._finishes_pipelines = worker_number == 0
+        self._is_near_end = False
 
     def read_state(self, store: Store, run_id: str, known_done: Iterable[str] = ()) -> PlanState:
         """Return the state of the plan's nodes.
@@ -62,12 +87,22 @@ class PlanMonitor:
                 blocked.add(node.signature)
             elif node.signature not in failed and done.issuperset(node.parents):
                 ready.append(node)
-        ready.sort(key=self.find_rank)
+        network_count = sum(makes_network(node.stage) for node in open_nodes)
+        self._is_near_end = self._workers > 1 and network_count <= LAST_NETWORKS_PER_WORKER * self._workers
+        ready.sort(key=self.build_sort_key)
         return PlanState(done, failed, frozenset(blocked), tuple(ready))
 
+    def build_sort_key(self, node: Node) -> tuple[float, ...]:
+        """Return the key of the order in which the worker should take nodes; its last entry is the plan's order."""
+        rank = self._ranks[node.signature]
+        if self._is_near_end:
+            return rank.by_path
+        depth = rank.by_depth if self._finishes_pipelines else 0
+        return not rank.is_measure, depth, *rank.by_path
 
-def rank_nodes(plan: Plan) -> dict[str, tuple[float, int, int]]:
-    """Return a sort key for each node: longest remaining path first, then most children, then the plan's order."""
+
+def rank_nodes(plan: Plan) -> dict[str, NodeRank]:
+    """Return the rank of each node by its signature."""
     children: defaultdict[str, list[str]] = defaultdict(list)
     for signature, node in plan.nodes.items():
         for parent in node.parents:
@@ -76,7 +111,10 @@ def rank_nodes(plan: Plan) -> dict[str, tuple[float, int, int]]:
     for signature, node in reversed(plan.nodes.items()):
         longest_child_path = max((path_seconds[child] for child in children[signature]), default=0.0)
         path_seconds[signature] = estimate_default_seconds(node) + longest_child_path
-    ranks: dict[str, tuple[float, int, int]] = {}
-    for position, signature in enumerate(plan.nodes):
-        ranks[signature] = (-path_seconds[signature], -len(children[signature]), position)
+    depths: dict[str, int] = {}
+    ranks: dict[str, NodeRank] = {}
+    for position, (signature, node) in enumerate(plan.nodes.items()):
+        depths[signature] = 1 + max((depths[parent] for parent in node.parents), default=0)
+        by_path = (-path_seconds[signature], -len(children[signature]), position)
+        ranks[signature] = NodeRank(by_path, -depths[signature], node.stage == MEASURE.name)
     return ranks

@@ -189,7 +189,7 @@ class StageRun:
         # Files of earlier attempts are never reused, only their checkpoints are.
         for old_work_folder in owned_files.list_work_folders(self.folder):
             shutil.rmtree(old_work_folder, ignore_errors=True)
-        work_folder = self.files.draft(self.lease.number)
+        work_folder = self.files.work_folder(self.lease.number)
         work_folder.mkdir()
         checkpoint_folder = self.files.checkpoints
         checkpoint_folder.mkdir(exist_ok=True)
@@ -246,7 +246,7 @@ class StageRun:
         """
         self.lease.check()
         curves.remove_repeated_reports(self.files.curves)
-        for path in sorted(self.files.draft(self.lease.number).iterdir()):
+        for path in sorted(self.files.work_folder(self.lease.number).iterdir()):
             disk.sync_file(path)
             path.replace(self.folder / path.name)
         stage_log.append_log_line(self.files.log, f"done in {record['seconds']} s")
@@ -268,7 +268,7 @@ class StageRun:
         return ""
 
     def _release_lease(self) -> None:
-        shutil.rmtree(self.files.draft(self.lease.number), ignore_errors=True)
+        shutil.rmtree(self.files.work_folder(self.lease.number), ignore_errors=True)
         self.lease.release()
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from convarium.errors import UserError
 from convarium.host.provenance import hash_source
+from convarium.noun_count import format_noun_count
 from convarium.planning.plan import Node, Plan
 from convarium.store.signature import canonical_json
 from convarium.store.store import Store
@@ -34,8 +35,9 @@ def print_source_warning(store: Store, signatures: Iterable[str]) -> None:
     records = [store.find_record(signature) for signature in signatures]
     other_source_count = sum(record is not None and record.get("source") != hash_source() for record in records)
     if other_source_count:
-        message = f"convarium: {other_source_count} stored results were made by other source code than this"
-        print(message, file=sys.stderr)
+        results = format_noun_count(other_source_count, "stored result")
+        were = "was" if other_source_count == 1 else "were"
+        print(f"convarium: {results} {were} made by other source code than this", file=sys.stderr)
 
 
 def format_record_inputs(record: dict[str, Any]) -> str:

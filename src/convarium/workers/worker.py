@@ -73,7 +73,7 @@ class Worker:
         self.plan = read_plan_without_points(run.plan)
         self.leases = LeaseManager(run.id)
         self.room = HostRoom()
-        self.queue = NodeQueue(self.plan, self.store, run.id, start_share=number / max(number + 1, run.workers))
+        self.queue = NodeQueue(self.plan, self.store, run.id, run.workers, number % run.workers)
 
     def run_ready_nodes(self) -> None:
         """Run one ready node after another; sleep while others own all that are ready.

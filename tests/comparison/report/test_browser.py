@@ -87,7 +87,7 @@ def window(chromium: Any, report: Path) -> Iterator[Window]:
 
 
 def test_the_page_shows_every_row_with_its_plots(window: Window) -> None:
-    assert window.labels() == ["dense", "magnitude 0.5", "magnitude 0.9", "random 0.9", "kmeans"]
+    assert window.labels() == ["dense", "magnitude 0.5", "magnitude 0.9", "random 0.9", "kmeans 5"]
     assert [panel.get_attribute("data-cost") for panel in window.all(".panel")] == ["file_bytes", "macs", "latency_ms"]
     assert "1k parameters" in window.one("#constant").text
     assert len(window.all(".panel[data-cost=file_bytes] .points path.point")) == 5
@@ -117,7 +117,7 @@ def test_text_and_families_filter_table_plots_and_bars(window: Window) -> None:
     window.one("#text").send_keys(Keys.CONTROL + "a", Keys.DELETE)
     (pruning,) = [chip for chip in window.all("#families button") if chip.text == "pruning"]
     window.point_at(pruning).click().perform()
-    assert window.labels() == ["dense", "random 0.9", "kmeans"]
+    assert window.labels() == ["dense", "random 0.9", "kmeans 5"]
     assert pruning.get_attribute("aria-pressed") == "false"
     assert len(window.all(points)) == 3
 
@@ -130,8 +130,8 @@ def test_a_point_chooses_its_row_and_a_row_its_points(window: Window) -> None:
     assert "kmeans" in window.one(".panel[data-cost=file_bytes] .hoverlayer").text
     pointer.click().perform()
     assert window.chosen() == [hovered.get_attribute("data-row")] == ["4"]
-    assert window.one("#cards h3").text == "kmeans"
-    assert window.one("#curve-legend").text == "kmeans"
+    assert window.one("#cards h3").text == "kmeans 5"
+    assert window.one("#curve-legend").text == "kmeans 5"
     assert len(window.all("#curve-plot .scatterlayer .trace")) == 3
     sizes = "return document.querySelector('[data-cost=macs] .plot').data.flatMap(t => t.marker?.size ?? [])"
     assert sorted(window.do(sizes)) == [11, 11, 11, 11, 17]

@@ -32,7 +32,7 @@ def test_every_metric_says_its_unit() -> None:
 def test_labels_with_commas_and_arrows_stay_whole(result, magnitude, kmeans) -> None:
     results = [result(magnitude(per_site={"a": 0.5, "b": 0.1}), kmeans()), result(magnitude(per_site={}), kmeans())]
     lines = list(csv.DictReader(format_csv_table(compare_results(results, 0)).splitlines()))
-    assert lines[0]["label"] == "magnitude 0.9 per_site={a: 0.5, b: 0.1} → kmeans"
+    assert lines[0]["label"] == "magnitude 0.9 per_site={a: 0.5, b: 0.1} → kmeans 5"
 
 
 def test_no_rows_are_a_heading() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from convarium.architectures import factory
+from convarium.architectures.dry_run import dry_run_architecture
 from convarium.compose.points import compose_points
 from convarium.compression.run_phases import check_compression_step
 from convarium.errors import UserError
@@ -14,7 +14,7 @@ def said(architecture: str, *overrides: str) -> str:
     """What is said of the last step on an odd network."""
     (point,) = compose_points(["architecture=mlp", "dataset=digits", *overrides]).points
     with allow_packages(["odd_networks"]):
-        network = factory.dry_run_architecture(describe_odd_network(architecture))
+        network = dry_run_architecture(describe_odd_network(architecture))
     try:
         check_compression_step(network, point.config["compression"][-1])
     except UserError as error:

@@ -38,8 +38,9 @@ def test_train_beside_other_folders_is_a_class(tmp_path: Path) -> None:
 
 
 def test_names_that_computers_leave_are_no_images(tmp_path: Path) -> None:
-    touch(tmp_path, "cat/Thumbs.db", "cat/.DS_Store", "cat/desktop.ini", "cat/1.jpg")
+    touch(tmp_path, "cat/Thumbs.db", "cat/.DS_Store", "cat/desktop.ini", "cat/1.jpg", "dog/1.jpg", "__MACOSX/cat/1.jpg")
     assert [path.name for path in walk_class_files(tmp_path / "cat", tmp_path)] == ["1.jpg"]
+    assert read_folder_layout(tmp_path).classes == ("cat", "dog")
 
 
 def test_links_are_followed(tmp_path: Path) -> None:

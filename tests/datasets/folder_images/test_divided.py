@@ -1,24 +1,18 @@
 """A folder that is already split is used as it is split, however its parts are spelt, or refused."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from convarium.cli import main
+from command_lines import HERE, MLP_ON_FOLDER, Call
 from convarium.compose.points import compose_points
 from convarium.datasets.folder_images import list_folder_images
 from convarium.datasets.folder_images.class_folders import read_folder_layout
 from convarium.errors import UserError
 from convarium.planning.stage_graph import build_plan
 
-HERE = ("hydra/launcher=basic", "runtime.workers=1", "runtime.threads=1", "runtime.store=store")
-ASKED = (
-    "dataset=image_folder", "dataset.root=mine", "dataset.img_size=8", "dataset.channels=1", "architecture=mlp",
-    "architecture.kwargs.hidden=[8]", "recipe.epochs=1", "recipe.warmup_epochs=0",
-)  # fmt: skip
-Called = tuple[int, str, str]
+ASKED = (*MLP_ON_FOLDER, "architecture.kwargs.hidden=[8]", "recipe.epochs=1", "recipe.warmup_epochs=0")
 
 
 def grey(path: Path, level: int) -> None:
@@ -36,11 +30,6 @@ def folders(root: Path, *names: str, count: int = 3) -> Path:
 
 def split(root: Path, *tops: str, classes: tuple[str, ...] = ("cat", "dog"), count: int = 3) -> Path:
     return folders(root, *(f"{top}/{name}" for top in tops for name in classes), count=count)
-
-
-@pytest.fixture
-def call(here: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Called]:
-    return lambda *arguments: (main(arguments), *capsys.readouterr())
 
 
 SPELT = {
@@ -123,16 +112,14 @@ def test_folders_that_were_read_before_keep_their_signatures(here: Path) -> None
     split(here / "divided", "train", "val")
     signatures = []
     for root in ("plain", "divided"):
-        points = compose_points(
-            ["dataset=image_folder", f"dataset.root={root}", *ASKED[2:5], "compression=magnitude"]
-        ).check_points()
+        points = compose_points([*MLP_ON_FOLDER, f"dataset.root={root}", "compression=magnitude"]).check_points()
         signatures.append(sorted(build_plan(points).nodes))
     assert signatures == [
         ["227c560312e9", "a8c8a0ba56b3", "c4e91eb630e6"], ["106bd39a1551", "ac7bc373d42a", "cb4632abfba3"],
     ]  # fmt: skip
 
 
-def test_plan_and_run_say_what_was_found(here: Path, call: Callable[..., Called]) -> None:
+def test_plan_and_run_say_what_was_found(here: Path, call: Call) -> None:
     split(here / "mine", "Train", "Valid", "Test", classes=("cat", "dog"), count=4)
     line = "dataset image_folder in mine: 2 classes (cat, dog); images: train 8, validation 8, test 8\n"
     code, out, error = call("plan", "--json", *ASKED, *HERE, "seed=0,1")
@@ -145,6 +132,6 @@ def test_plan_and_run_say_what_was_found(here: Path, call: Callable[..., Called]
     assert json.loads(out)["datasets"] == [told]
 
 
-def test_of_a_published_set_nothing_is_found(call: Callable[..., Called]) -> None:
+def test_of_a_published_set_nothing_is_found(call: Call) -> None:
     code, out, error = call("plan", "--json", "--fast", *HERE)
     assert (code, error, json.loads(out)["datasets"]) == (0, "", [])

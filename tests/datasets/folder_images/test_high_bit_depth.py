@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from convarium.cli import main
+from command_lines import HERE, Call
 from convarium.cvm import container
 from convarium.datasets.folder_images import list_folder_images
 from convarium.datasets.folder_images.probe_image import UnreadableImage
@@ -21,7 +21,6 @@ from convarium.datasets.image_decoding import decode_image
 from high_depth_images import write_png16, write_tiff
 
 SIDE = 8
-Called = tuple[int, str, str]
 Samples = NDArray[Any]
 
 
@@ -188,18 +187,12 @@ def wide_folder(root: Path, most: float, count: int = 12) -> Path:
     return root
 
 
-HERE = ("hydra/launcher=basic", "runtime.workers=1", "runtime.threads=1", "runtime.store=store")
 SIZE = ("dataset=image_folder", "dataset.img_size=8", "dataset.channels=1")
 ASKED = (*SIZE, "dataset.root=mine", "architecture=mlp", "architecture.kwargs.hidden=[8]", "recipe.epochs=20",
          "recipe.batch_size=8", "recipe.warmup_epochs=0")  # fmt: skip
 
 
-@pytest.fixture
-def call(here: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Called]:
-    return lambda *arguments: (main(arguments), *capsys.readouterr())
-
-
-def test_a_network_keeps_the_range_and_other_images_are_scaled_by_it(here: Path, call: Callable[..., Called]) -> None:
+def test_a_network_keeps_the_range_and_other_images_are_scaled_by_it(here: Path, call: Call) -> None:
     wide_folder(here / "mine", 1)
     wide_folder(here / "brighter", 20)
     code, out, error = call("run", "--json", *ASKED, *HERE, "compression=[magnitude]", "compression.magnitude.epochs=1")
@@ -228,7 +221,7 @@ def test_a_network_keeps_the_range_and_other_images_are_scaled_by_it(here: Path,
     assert call("verify", "net.safetensors", "runtime.store=store", "dataset.root=mine")[0] == 0
 
 
-def test_a_range_that_is_typed_is_another_result(here: Path, call: Callable[..., Called]) -> None:
+def test_a_range_that_is_typed_is_another_result(here: Path, call: Call) -> None:
     wide_folder(here / "mine", 1)
     seen = set()
     for typed in ((), ("dataset.value_range=[0,2]",), ("dataset.value_range=[0.0,2.0]",)):
@@ -239,7 +232,7 @@ def test_a_range_that_is_typed_is_another_result(here: Path, call: Callable[...,
     assert len({text[text.index("fingerprint") :].partition("\n")[0] for text in seen}) == 1
 
 
-def test_nearly_constant_images_are_told(here: Path, call: Callable[..., Called]) -> None:
+def test_nearly_constant_images_are_told(here: Path, call: Call) -> None:
     wide_folder(here / "mine", 1)
     write_tiff(here / "mine/down/0.tif", ramp(0, 1000, np.float32))
     line = "23 images are nearly constant in this range, such as mine/"
@@ -259,13 +252,13 @@ def test_nearly_constant_images_are_told(here: Path, call: Callable[..., Called]
         ("[a,b]", "expected two numbers"),
     ],
 )
-def test_a_range_that_is_none_is_refused(typed: str, said: str, here: Path, call: Callable[..., Called]) -> None:
+def test_a_range_that_is_none_is_refused(typed: str, said: str, here: Path, call: Call) -> None:
     wide_folder(here / "mine", 1, count=3)
     code, _, error = call("plan", *ASKED, *HERE, f"dataset.value_range={typed}")
     assert (code, said in error) == (2, True), error
 
 
-def test_a_range_where_nothing_is_scaled_is_refused(here: Path, call: Callable[..., Called]) -> None:
+def test_a_range_where_nothing_is_scaled_is_refused(here: Path, call: Call) -> None:
     for name in ("cat", "dog"):
         (here / "mine" / name).mkdir(parents=True)
         for place in range(3):

@@ -6,18 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from convarium.cli import main
+from command_lines import HERE, MLP_ON_FOLDER, Call
 from real_images import build_png_bomb, write_digit_folder
 
-ASKED = ("dataset=image_folder", "dataset.root=mine", "dataset.img_size=8", "dataset.channels=1", "architecture=mlp")
-HERE = ("hydra/launcher=basic", "runtime.workers=1", "runtime.threads=1", "runtime.store=store")
 SHORT = ("architecture.kwargs.hidden=[8]", "recipe.epochs=1", "recipe.warmup_epochs=0")
-Called = tuple[int, str, str]
-
-
-@pytest.fixture
-def call(here: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Called]:
-    return lambda *arguments: (main(arguments), *capsys.readouterr())
 
 
 @pytest.fixture
@@ -51,6 +43,16 @@ BEFORE: dict[str, tuple[Callable[[Path], object], tuple[str, ...], str]] = {
         (),
         "mine/one/a.txt is not an image; remove it, or",
     ),
+    "many that are no images": (
+        lambda root: [(root / "one" / name).write_text("a") for name in ("a.wav", "b.WAV", "c.txt", "d")],
+        (),
+        "4 of 22 files are no images (2 .wav, 1 .txt, 1 without a suffix), such as mine/one/a.wav, which is not an",
+    ),
+    "an iPhone's photograph": (
+        lambda root: (root / "one/a.HEIC").write_text("a"),
+        (),
+        "mine/one/a.HEIC can't be read: HEIC needs pillow-heif; convert it to JPEG or PNG; remove it, or",
+    ),
     "too large": (
         lambda root: (root / "one/a").write_bytes(build_png_bomb(99_999, 99_999)),
         (),
@@ -73,22 +75,20 @@ BEFORE: dict[str, tuple[Callable[[Path], object], tuple[str, ...], str]] = {
 
 
 @pytest.mark.parametrize("kind", BEFORE)
-def test_a_folder_that_can_t_be_used_is_refused_before_anything_is_stored(
-    kind: str, mine: Path, call: Callable[..., Called]
-) -> None:
+def test_a_folder_that_can_t_be_used_is_refused_before_anything_is_stored(kind: str, mine: Path, call: Call) -> None:
     change, overrides, said = BEFORE[kind]
     change(mine)
-    code, out, error = call("run", *ASKED, *SHORT, *overrides, *HERE)
+    code, out, error = call("run", *MLP_ON_FOLDER, *SHORT, *overrides, *HERE)
     assert (code, out) == (2, "")
     assert said in error
     assert error.count("\n") == 1
     assert not Path("store").exists()
 
 
-def test_an_image_that_is_cut_off_fails_its_point_in_one_line(mine: Path, call: Callable[..., Called]) -> None:
+def test_an_image_that_is_cut_off_fails_its_point_in_one_line(mine: Path, call: Call) -> None:
     for path in (mine / "one").iterdir():
         path.write_bytes(path.read_bytes()[:-40])
-    code, out, _ = call("run", "--json", *ASKED, *SHORT, *HERE)
+    code, out, _ = call("run", "--json", *MLP_ON_FOLDER, *SHORT, *HERE)
     (one,) = json.loads(out)["runs"]
     assert (code, one["status"]) == (2, "failed")
     assert "is not an image (" in one["error"]
@@ -96,10 +96,10 @@ def test_an_image_that_is_cut_off_fails_its_point_in_one_line(mine: Path, call: 
     assert "\n" not in one["error"]
 
 
-def test_skipped_files_are_counted_once_and_in_the_record(mine: Path, call: Callable[..., Called]) -> None:
+def test_skipped_files_are_counted_once_and_in_the_record(mine: Path, call: Call) -> None:
     for place in range(6):
         (mine / "one" / f"{place}.txt").write_text(f"no image {place}")
-    asked = (*ASKED, *SHORT, *HERE, f"dataset.root={mine}")
+    asked = (*MLP_ON_FOLDER, *SHORT, *HERE, f"dataset.root={mine}")
     code, out, error = call("run", "--json", *asked, "dataset.on_error=skip")
     assert code == 0
     assert error.count("dataset image_folder: 6 files are not images and were left out") == 1
@@ -108,8 +108,8 @@ def test_skipped_files_are_counted_once_and_in_the_record(mine: Path, call: Call
     assert record["stage_config"]["dataset"]["class_names"] == ["nought", "one"]
 
 
-def test_a_folder_that_moved_finds_what_is_stored(mine: Path, call: Callable[..., Called]) -> None:
-    asked = (*ASKED, *SHORT, *HERE)
+def test_a_folder_that_moved_finds_what_is_stored(mine: Path, call: Call) -> None:
+    asked = (*MLP_ON_FOLDER, *SHORT, *HERE)
     first = json.loads(call("run", "--json", *asked, f"dataset.root={mine}")[1])["runs"][0]
     assert first["status"] == "done", first["error"]
     mine.rename("moved")

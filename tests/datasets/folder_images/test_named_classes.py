@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from command_lines import CliResult
 from convarium.architectures import factory
 from convarium.datasets.folder_images import list_folder_images
 from convarium.datasets.folder_images.class_folders import read_folder_layout
@@ -14,7 +15,6 @@ from convarium.errors import UserError
 from real_images import write_digit_folder
 
 NAMES = ("eel", "one", "cat", "nought", "dog")
-Called = tuple[int, str, str]
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_a_network_of_more_classes_is_adopted_and_compressed_but_not_trained(
     data = ("dataset=image_folder", "dataset.root=photos", "dataset.class_names=names.txt", "dataset.img_size=8")
     asked = (*data, "dataset.channels=1", "architecture=mlp", "architecture.kwargs.hidden=[8]", "runtime.threads=1")
 
-    def call(*arguments: str) -> Called:
+    def call(*arguments: str) -> CliResult:
         return main((*arguments, *asked)), *capsys.readouterr()
 
     code, out, error = call("adopt", "net.pth", "--json", "dataset.mean=[0.5]", "dataset.std=[0.5]")

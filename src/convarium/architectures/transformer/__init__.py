@@ -1,1 +1,1 @@
-"""Networks of section 3.6: attention instead of, or beside, convolutions."""
+"""Networks of section 3.6: attention instead of convolutions or next to them."""

@@ -1,11 +1,14 @@
-"""BoTNet-S1-50 (Srinivas et al., CVPR 2021, "Bottleneck transformers for visual recognition"), of timm's pieces."""
+"""BoTNet-S1-50 (Srinivas et al., CVPR 2021, "Bottleneck transformers for visual recognition"), from timm's blocks."""
 
 from collections.abc import Sequence
+from math import ceil
 
 from torch import nn
 
 from convarium.architectures.builder import Builder, int_between, list_of, one_of
 from convarium.errors import UserError
+
+STAGE_BLOCKS = (("bottle", 1), ("bottle", 2), ("bottle", 2), ("self_attn", 1))  # timm's block and the stride of a stage
 
 
 def botnet_s1_50(
@@ -20,12 +23,12 @@ def botnet_s1_50(
 ) -> nn.Module:
     """ResNet-50 whose last stage attends to the whole map, at stride 1; 20,859,176 parameters at 3x224x224.
 
-    5,418 million MACs, of timm's blocks as of an own build; the 4,270 million of the review's Table 8, whose columns
-    are swapped in this row, can't be reproduced. timm's botnet26t_256 and botnet50ts_256 are other networks. Relative
-    positions are learned for the image's size.
+    It has 5,418 million MACs, with timm's blocks and with an independent build. The 4,270 million of the review's
+    Table 8, whose columns are swapped in this row, can't be reproduced. timm's botnet26t_256 and botnet50ts_256 are
+    other networks. Relative positions are learned for one size of image.
 
     Args:
-        depths: blocks of each stage; the last stage's have attention.
+        depths: blocks in each stage; those of the last stage have attention.
         width: channels of the first stage, doubled in each of the others.
         stem: 7x7 of stride 2 and max pooling, or 3x3 of stride 2 alone, for small images.
 
@@ -36,13 +39,12 @@ def botnet_s1_50(
 
     if 2 * width % heads or width % 4:
         raise UserError(f"botnet_s1_50: width={width} must be a multiple of 4, and twice of it of heads={heads}")
-    kinds = [("bottle", 1), ("bottle", 2), ("bottle", 2), ("self_attn", 1)]
-    blocks = tuple(
-        ByoBlockCfg(type=kind, d=depth, c=width << stage, s=stride, gs=0, br=0.25)
-        for stage, ((kind, stride), depth) in enumerate(zip(kinds, depths, strict=True))
-    )
+    blocks = []
+    for stage, depth in enumerate(depths):
+        kind, stride = STAGE_BLOCKS[stage]
+        blocks.append(ByoBlockCfg(type=kind, d=depth, c=width << stage, s=stride, gs=0, br=0.25))
     config = ByoModelCfg(
-        blocks=blocks,
+        blocks=tuple(blocks),
         stem_chs=width // 4,
         stem_type=stem,
         stem_pool="maxpool" if stem == "7x7" else "",
@@ -50,8 +52,9 @@ def botnet_s1_50(
         self_attn_kwargs={"num_heads": heads},
         fixed_input_size=True,
     )
+    # timm rounds the attention's map down, its convolutions round up: only a multiple of the whole stride fits both.
     stride = 16 if stem == "7x7" else 8
-    side = -(-img_size // stride) * stride  # timm divides and cuts off where its convolutions round up
+    side = ceil(img_size / stride) * stride
     network: nn.Module = ByobNet(config, num_classes=num_classes, in_chans=in_chans, img_size=side)
     return network
 

@@ -108,7 +108,7 @@ def count_initial_outputs(view: NetworkView) -> dict[str, int]:
     }
 
 
-def select_lowest_places(group: ChannelGroup, scores: Tensor, count: int) -> list[int]:
+def select_lowest_positions(group: ChannelGroup, scores: Tensor, count: int) -> list[int]:
     """Return the `count` positions in a block with the lowest scores, in ascending order.
 
     They are fewer where a layer would lose every channel that it has of the group.

@@ -15,7 +15,7 @@ PART_SPELLINGS = {
 }
 PART_OF_SPELLING = {spelling: part for part, spellings in PART_SPELLINGS.items() for spelling in spellings}
 PART_NAME_SUFFIX = re.compile(r"[\W_]*(set|split|data|images|pictures)$")  # "training_set", "Test Images", "trainset"
-IGNORED_FILES = ("thumbs.db", "desktop.ini")  # made by Windows, compared in lower case
+IGNORED_NAMES = ("thumbs.db", "desktop.ini", "__macosx")  # made by Windows and macOS, compared in lower case
 LAYOUT_HINT = "put images into <root>/<class>/ or <root>/{train,val,test}/<class>/"
 
 FolderId = tuple[int, int]  # device and inode
@@ -214,7 +214,7 @@ def _list_entries(folder: Path) -> list["os.DirEntry[str]"]:
     except OSError as error:
         raise UserError(f"{folder} can't be read: {error.strerror}") from None
     visible = [entry for entry in entries if not entry.name.startswith(".")]
-    return [entry for entry in visible if entry.name.lower() not in IGNORED_FILES]
+    return [entry for entry in visible if entry.name.lower() not in IGNORED_NAMES]
 
 
 def _is_folder(entry: "os.DirEntry[str]") -> bool:

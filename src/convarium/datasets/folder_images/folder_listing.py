@@ -3,6 +3,7 @@
 Neither names nor folders of files inside a class matter, and a new file moves few others to another part.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,6 +18,7 @@ from convarium.errors import UserError
 
 PART_SHARES = {"test": 0.2, "validation": 0.1}  # of a class's different images; the rest is train
 SKIP_UNREADABLE = "skip"
+MAX_SUFFIXES = 5  # named in one line
 
 
 @dataclass(frozen=True)
@@ -87,18 +89,33 @@ def _list_layout_images(
         files += [(class_folder, path) for path in walk_class_files(class_folder.path, layout.root)]
     contents = read_image_contents([path for _, path in files], layout.root, manifest_folder)
     images_by_part: dict[str, list[ListedImage]] = {}
-    skipped = 0
+    unreadable: list[tuple[Path, UnreadableImage]] = []
     for (class_folder, path), content in zip(files, contents, strict=True):
         if not isinstance(content, UnreadableImage):
             image = ListedImage(path, class_folder.label, content.digest, content.extent)
             images_by_part.setdefault(class_folder.part, []).append(image)
-        elif on_error == SKIP_UNREADABLE:
-            skipped += 1
         else:
-            raise UserError(f"{path} {content}; remove it, or set dataset.on_error=skip")
+            unreadable.append((path, content))
+    if unreadable and on_error != SKIP_UNREADABLE:
+        raise UserError(_format_unreadable(unreadable, len(files)))
     fingerprint = _compute_fingerprint(images_by_part, layout)
     parts = _divide_into_parts(images_by_part, layout)
-    return FolderListing(layout.classes, parts, fingerprint, skipped, _find_value_range(parts))
+    return FolderListing(layout.classes, parts, fingerprint, len(unreadable), _find_value_range(parts))
+
+
+def _format_unreadable(unreadable: Sequence[tuple[Path, UnreadableImage]], file_count: int) -> str:
+    """Return what can't be read and what to do about it: a file with its reason, of several how many of each suffix."""
+    path, reason = unreadable[0]
+    if len(unreadable) == 1:
+        return f"{path} {reason}; remove it, or set dataset.on_error=skip"
+    counts = Counter(file.suffix.lower() or "without a suffix" for file, _ in unreadable)
+    suffixes = ", ".join(f"{count:,} {suffix}" for suffix, count in counts.most_common(MAX_SUFFIXES))
+    if len(counts) > MAX_SUFFIXES:
+        suffixes += ", …"
+    return (
+        f"{len(unreadable):,} of {file_count:,} files are no images ({suffixes}), such as {path}, which {reason};"
+        " remove them, or set dataset.on_error=skip"
+    )
 
 
 def _compute_fingerprint(images_by_part: Mapping[str, list[ListedImage]], layout: FolderLayout) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from convarium.datasets.folder_images.high_bit_depth import is_high_bit_depth
 
+HEIC_SUFFIXES = (".heic", ".heif")
 MAX_IMAGE_PIXELS = 89_478_485  # Pillow's own bound against small files that unpack to gigabytes
 
 
@@ -30,6 +31,8 @@ def probe_image(path: Path) -> bool:
     except Image.DecompressionBombError:
         raise UnreadableImage(f"is an image of more than {MAX_IMAGE_PIXELS:,} pixels") from None
     except UnidentifiedImageError:
+        if path.suffix.lower() in HEIC_SUFFIXES:
+            raise UnreadableImage("can't be read: HEIC needs pillow-heif; convert it to JPEG or PNG") from None
         raise UnreadableImage("is not an image") from None
     except OSError as error:
         # Without a text of the system it is an error of Pillow's decoder.

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from compression.deciders.structural_views import LENET, build_seeded, describe_architecture, make_network_view
-from convarium.architectures import factory
+from convarium.architectures.dry_run import dry_run_architecture
 from convarium.compression import decisions
 from convarium.compression.deciders.pruning.filter_l1 import check_step, filter_l1
 from convarium.compression.deciders.pruning.random_filters import random_filters
@@ -113,10 +113,10 @@ def test_nothing_to_cut_is_said_in_one_line() -> None:
     with pytest.raises(UserError, match="lenet5: no group of coupled filters lies wholly in its sites"):
         filter_l1(make_network_view(build_seeded(LENET), LENET, **{**METHOD, "sites": ["fc2*"]}))
     with pytest.raises(UserError, match=r"filter_l1: no group .* \(one group is conv1\.weight\)"):
-        check_step(factory.dry_run_architecture(LENET), {**METHOD, "sites": ["fc2*"]})
+        check_step(dry_run_architecture(LENET), {**METHOD, "sites": ["fc2*"]})
 
 
 def test_a_network_that_cannot_be_traced_is_refused_in_one_line() -> None:
-    network = factory.dry_run_architecture(describe_architecture("shufflenet_v2_x0_5", "torchvision", 32, 3))
+    network = dry_run_architecture(describe_architecture("shufflenet_v2_x0_5", "torchvision", 32, 3))
     with pytest.raises(UserError, match=r"^pruning/filter_l1: its channels can't be followed from layer to layer"):
         check_step(network, METHOD)

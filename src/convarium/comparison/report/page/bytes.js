@@ -10,10 +10,10 @@ function bar(row, widest) {
   const parts = held.map((kind) => el("span", { style: `${kindColour(kind)}; width: ${width(kind)}%` }));
   const stack = el("button", {
     type: "button", class: "stack", click: () => toggle(row.place),
-    "data-tip": told.join("\n"), "aria-label": `${row.label}, bytes: ${told.join("; ")}`,
+    "data-tip": told.join("\n"), "aria-label": `${fullName(row)}, bytes: ${told.join("; ")}`,
   }, ...parts);
   const size = el("output", {}, `${whole(total(row))} B`);
-  return el("div", { class: "bar", "data-row": row.place }, el("span", {}, row.label), stack, size);
+  return el("div", { class: "bar", "data-row": row.place }, el("span", {}, fullName(row)), stack, size);
 }
 
 let barred = "";

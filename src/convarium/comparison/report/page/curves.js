@@ -17,7 +17,7 @@ function reports(row, seed) {
 
 function told(row, seed, { phase, epoch, value }) {
   const figure = value === null ? "not a number" : state.curve === "loss" ? `loss ${value}` : `${percent(value)} %`;
-  return `<b>${plain(row.label)}</b><br>seed ${row.seeds[seed]}, ${plain(phase)}, epoch ${epoch}<br>${figure}`;
+  return `<b>${plain(fullName(row))}</b><br>seed ${row.seeds[seed]}, ${plain(phase)}, epoch ${epoch}<br>${figure}`;
 }
 
 function curveOf(row, seed, number) {
@@ -41,7 +41,7 @@ function drawCurves() {
   byId("curves-of").textContent = list.length ? `${whose}; a line a seed (its dash), a diamond where a phase begins.`
     : "No curves are stored for these rows.";
   const swatch = (number) => el("span", { class: "swatch", style: `background: var(--mark${number % 6})` });
-  const names = list.map((row, number) => el("span", { class: "chip" }, swatch(number), row.label));
+  const names = list.map((row, number) => el("span", { class: "chip" }, swatch(number), fullName(row)));
   byId("curve-legend").replaceChildren(...names);
   byId("curve-plot").hidden = !list.length;
   if (!list.length) return;

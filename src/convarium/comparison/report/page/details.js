@@ -110,13 +110,13 @@ function settingOf({ host, versions, git, source }, place) {
 }
 
 function auditOf(code) {
-  const names = rows.filter((row) => row.audit.includes(code)).map((row) => row.label);
+  const names = rows.filter((row) => row.audit.includes(code)).map(fullName);
   const whose = names.length === rows.length ? "all rows" : names.join(", ");
   return [el("dt", {}, readable(code)), el("dd", {}, `${meaning(code)}. `, el("span", { class: "quiet" }, whose))];
 }
 
 function startDetails() {
-  const name = (row) => el("p", {}, row.label, anyGroup ? ` (${row.group})` : "");
+  const name = (row) => el("p", {}, fullName(row));
   byId("command-list").append(...rows.map((row) => el("div", {}, name(row), command(row))));
   const used = Object.keys(data.audit);
   byId("audit").append(...(used.length ? used.flatMap(auditOf) : [el("dd", {}, "Nothing to say of any row.")]));

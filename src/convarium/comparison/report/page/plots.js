@@ -46,7 +46,7 @@ function words(row) {
     `<b>${plain(row.label)}</b>`,
     anyGroup ? plain(row.group) : "",
     `test ${percent(accuracy.mean)} %${around && ` (${around})`}, ${seeds(row)}`,
-    entry ? `to dense ${signed(entry.difference)} points, ${plain(judged(entry))}` : "",
+    entry ? `to dense ${signed(entry.difference)} pp, ${plain(judged(entry))}` : "",
     `${whole(mean(row, "file_bytes"))} bytes, ${times(mean(row, "ratio"))} smaller`,
     `${short(mean(row, "macs"))} MACs, ${short(mean(row, "parameters"))} parameters${latency}`,
     row.audit.length ? `audit: ${plain(row.audit.map(readable).join(", "))}` : "",

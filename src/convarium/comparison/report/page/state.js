@@ -24,6 +24,8 @@ function el(tag, attributes = {}, ...children) {
 const mean = (row, metric) => row.metrics[metric]?.mean ?? null;
 const unique = (values) => [...new Set(values)];
 const groups = unique(rows.map((row) => row.group));
+// Labels are distinct within one group only.
+const fullName = (row) => groups.length > 1 ? `${row.label} (${row.group})` : row.label;
 const families = unique(rows.map((row) => row.family));
 
 // Marks: colour and shape together tell families apart; what only serves as a scale is grey and open.

@@ -23,7 +23,7 @@ def small_dense(view: NetworkView) -> Decision:
     groups = filter_pruning.find_prunable_groups(view, network) if share else []
     choice: dict[str, list[int]] = {}
     for group in groups:
-        choice[group.name] = expand_to_blocks(group, _select_removed_places(group, share))
+        choice[group.name] = expand_to_blocks(group, _select_removed_positions(group, share))
     decision = filter_pruning.build_cut_decision(network, groups, choice, view)
     cut, _ = cut_channels(network, plan_removals(network, groups, choice))
     return Decision(edits=decision.edits, values=_rescale_weights(network, cut))
@@ -46,15 +46,15 @@ def _build_fresh_network(view: NetworkView) -> nn.Module:
         return factory.build_architecture(view.header["architecture"])
 
 
-def _select_removed_places(group: ChannelGroup, channels_removed: float) -> list[int]:
-    """The places to remove from each block, so that the kept ones are evenly spaced."""
+def _select_removed_positions(group: ChannelGroup, channels_removed: float) -> list[int]:
+    """The positions to remove from each block, so that the kept ones are evenly spaced."""
     width = group.size // group.blocks
     kept_count = max(1, round(width * (1 - channels_removed)))
     # The middles of `kept_count` equal parts of the block.
-    kept_places = {(2 * part + 1) * width // (2 * kept_count) for part in range(kept_count)}
-    scores = torch.tensor([float(place in kept_places) for place in range(width)])
+    kept_positions = {(2 * part + 1) * width // (2 * kept_count) for part in range(kept_count)}
+    scores = torch.tensor([float(position in kept_positions) for position in range(width)])
     # Not simply all others: this spares the last channel of a layer that has few channels of the group.
-    return filter_pruning.select_lowest_places(group, scores, width - kept_count)
+    return filter_pruning.select_lowest_positions(group, scores, width - kept_count)
 
 
 def _rescale_weights(full: nn.Module, cut: nn.Module) -> dict[str, Tensor]:

@@ -37,7 +37,7 @@ def cut_lowest_filters(view: NetworkView, score_filters: Callable[[nn.Module, Ch
 
     Args:
         view: of a method with the knobs of filter_l1.yaml.
-        score_filters: gives one score for each place in a block of a group: (size / blocks,), float64.
+        score_filters: gives one score for each position in a block of a group: (size / blocks,), float64.
     """
     network = cuttable_groups.copy_plain_network(view.network)
     groups = filter_pruning.find_prunable_groups(view, network)
@@ -49,7 +49,8 @@ def cut_lowest_filters(view: NetworkView, score_filters: Callable[[nn.Module, Ch
         removed_counts = {}
         for group in groups:
             share = _find_share(view.step, view.sites, network, group)
-            removed_counts[group.name] = _count_removed_places(group, initial_widths[group.name], share, view.progress)
+            initial_width = initial_widths[group.name]
+            removed_counts[group.name] = _count_removed_positions(group, initial_width, share, view.progress)
     choice = _select_channels(groups, scores, removed_counts)
     return filter_pruning.build_cut_decision(network, groups, choice, view)
 
@@ -92,7 +93,7 @@ def _check_channels_removed(
     candidate_sites = sites.resolve_sites(network, step)
     shares = {group.name: _find_share(step, candidate_sites, network, group) for group in groups}
     removed_counts = {
-        group.name: _count_removed_places(group, group.size, shares[group.name], progress=1.0) for group in groups
+        group.name: _count_removed_positions(group, group.size, shares[group.name], progress=1.0) for group in groups
     }
     if any(shares.values()) and not any(removed_counts.values()):
         widest = max(group.size // group.blocks for group in groups)
@@ -132,11 +133,11 @@ def _check_cut_network_runs(
 def _select_channels(
     groups: Sequence[ChannelGroup], scores: Mapping[str, Tensor], removed_counts: Mapping[str, int]
 ) -> dict[str, list[int]]:
-    """The channels of each group to cut: at its `removed_counts` places with the lowest scores, in all its blocks."""
+    """The channels of each group to cut: those at its `removed_counts` positions of lowest scores, in all blocks."""
     choice: dict[str, list[int]] = {}
     for group in groups:
-        places = filter_pruning.select_lowest_places(group, scores[group.name], removed_counts[group.name])
-        choice[group.name] = expand_to_blocks(group, places)
+        positions = filter_pruning.select_lowest_positions(group, scores[group.name], removed_counts[group.name])
+        choice[group.name] = expand_to_blocks(group, positions)
     return choice
 
 
@@ -153,8 +154,8 @@ def _find_share(step: Json, candidate_sites: Sequence[Site], network: nn.Module,
     return default
 
 
-def _count_removed_places(group: ChannelGroup, initial_width: int, share: float, progress: float) -> int:
-    """How many places of a block go now, so that of the `initial_width` channels (1 - share) ** progress are left."""
+def _count_removed_positions(group: ChannelGroup, initial_width: int, share: float, progress: float) -> int:
+    """How many positions of a block go now, so that (1 - share) ** progress of `initial_width` channels are left."""
     width = group.size // group.blocks
     kept = max(1, round(initial_width // group.blocks * float((1 - share) ** progress)))
     return width - kept
@@ -163,7 +164,7 @@ def _count_removed_places(group: ChannelGroup, initial_width: int, share: float,
 def _count_removed_globally(
     view: NetworkView, groups: Sequence[ChannelGroup], scores: Mapping[str, Tensor], initial_widths: Mapping[str, int]
 ) -> dict[str, int]:
-    """How many places each group loses when one threshold over all groups decides; a place is one channel a block."""
+    """How many positions (one channel a block) each group loses when one threshold over all groups decides."""
     relative_scores = torch.cat([_divide_by_mean(scores[group.name]) for group in groups])
     group_of_score = [group for group in groups for _ in range(group.size // group.blocks)]
     remaining = sum(group.size for group in groups)
@@ -174,8 +175,8 @@ def _count_removed_globally(
     for index in ascending_indices:
         group = group_of_score[index]
         width = group.size // group.blocks
-        has_other_places = removed_counts[group.name] < width - 1
-        if remaining - group.blocks >= target and has_other_places:
+        has_other_positions = removed_counts[group.name] < width - 1
+        if remaining - group.blocks >= target and has_other_positions:
             removed_counts[group.name] += 1
             remaining -= group.blocks
     return removed_counts

@@ -55,5 +55,5 @@ def _is_smaller_than_dense(form: Levels) -> bool:
     """Whether a file is smaller with `form` than with float32, at values of fixed width, a scale and header keys."""
     bits_per_value = (2 * form.largest).bit_length()
     value_bytes = ceil(form.numel * bits_per_value / 8)
-    scale_bytes = FLOAT_BYTES * form.channels
+    scale_bytes = FLOAT_BYTES * form.scale_count
     return value_bytes + scale_bytes + HEADER_OVERHEAD_BYTES < FLOAT_BYTES * form.numel

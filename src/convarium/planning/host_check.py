@@ -1,0 +1,75 @@
+"""What a run needs of this host, checked once before any worker starts: data that can be read, the accelerator."""
+
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from convarium.errors import UserError
+from convarium.planning.plan import Node
+from convarium.stages.declaration import makes_network
+from convarium.store.signature import canonical_json
+
+if TYPE_CHECKING:
+    from convarium.config.override import Override
+
+LOCAL_LAUNCHERS = ("local", "basic", "joblib")  # any other may start its workers on other hosts
+
+
+def is_launched_here(launcher_overrides: Iterable["Override"]) -> bool:
+    """Whether the launcher of a command line starts its workers on this host."""
+    launchers = [override.value for override in launcher_overrides if override.key == "hydra/launcher"]
+    return all(launcher in LOCAL_LAUNCHERS for launcher in launchers)
+
+
+def check_host(nodes: Sequence[Node], cache_folder: Path) -> None:
+    """Check that this host has what the nodes need; published data that are missing are downloaded.
+
+    Where other data are there, what is missing is said on stderr, and the run goes on with the others.
+
+    Raises:
+        UserError: all data are missing or damaged, or there is no accelerator of the kind asked for.
+    """
+    for node in nodes:
+        if makes_network(node.stage):
+            _check_accelerator(node.runtime.get("accelerator", "auto"))
+    datasets = _list_datasets(nodes)
+    errors = [error for data in datasets if (error := _find_data_error(*data, cache_folder)) is not None]
+    if errors and len(errors) == len(datasets):
+        raise errors[0]
+    for error in errors:
+        print(f"convarium: {error}; the run goes on with other data", file=sys.stderr)
+
+
+def _list_datasets(nodes: Iterable[Node]) -> list[tuple[dict[str, Any], str | None]]:
+    """Return each dataset once, without what the same files serve for, and the folder that it is read from."""
+    datasets: dict[str, tuple[dict[str, Any], str | None]] = {}
+    for node in nodes:
+        dataset, root = node.stage_config.get("dataset"), node.runtime.get("root")
+        if dataset is not None:
+            datasets.setdefault(canonical_json([dataset["name"], dataset.get("fingerprint"), root]), (dataset, root))
+    return list(datasets.values())
+
+
+def _find_data_error(dataset: dict[str, Any], root: str | None, cache_folder: Path) -> UserError | None:
+    from convarium.datasets.loading import check_files
+
+    # The files of a folder of images are looked at when the point is composed.
+    if dataset.get("class_names"):
+        return None
+    try:
+        check_files(dataset, root, cache_folder)
+    except UserError as error:
+        return error
+    return None
+
+
+def _check_accelerator(accelerator: str) -> None:
+    import torch
+
+    has_mps = torch.backends.mps.is_available()
+    is_available = {"gpu": torch.cuda.is_available() or has_mps, "mps": has_mps}
+    if not is_available.get(accelerator, True):
+        raise UserError(
+            f"runtime.accelerator={accelerator}: PyTorch finds none on this host; auto takes what there is, cpu none"
+        )
