@@ -44,10 +44,10 @@ function segmentsOf(list) {
   return [...segments.values()];
 }
 
-// A row's colour is its family's; its dash tells it from others of that family.
+// A row's colour is its family's; its dash tells it from others of that colour.
 function lineOf(row, list) {
-  const family = list.filter((one) => one.family === row.family);
-  return { shade: markOf(row.family).colour, dash: DASHES[family.indexOf(row) % DASHES.length] };
+  const shade = markOf(row.family).colour, alike = list.filter((one) => markOf(one.family).colour === shade);
+  return { shade, dash: DASHES[alike.indexOf(row) % DASHES.length] };
 }
 
 function rowOf({ whose, ends }) {
