@@ -1,11 +1,13 @@
 """What rows answer to test images."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from convarium.comparison.report import row_answers
 from convarium.comparison.report.row_answers import SeedAnswers, build_row_answers
 from convarium.comparison.report.shown_images import MAX_SIDE, encode_png_uri
 from convarium.store.answers import ImageAnswers
@@ -50,6 +52,16 @@ def test_an_image_becomes_a_small_png(channels: int) -> None:
     assert uri.startswith("data:image/png;base64,")
     assert len(uri) < 500
     assert MAX_SIDE == 64
+
+
+def test_seeds_measured_on_other_images_than_the_first_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    measured = [ImageAnswers(LABELS[:size], LABELS[:size], np.zeros(size)) for size in (5, 3, 5)]
+    found = iter(measured)
+    monkeypatch.setattr(row_answers, "read_measurement_records", lambda *_: [{}])
+    monkeypatch.setattr(row_answers, "_read_record_answers", lambda *_: next(found))
+    results: Any = [SimpleNamespace(is_dense=True)] * 3
+    store: Any = None
+    assert [len(seed.answers.labels) for seed in row_answers.read_row_answers(results, store)] == [5, 5]
 
 
 def test_the_report_has_the_answers_of_each_row(report: Path, read: Any) -> None:

@@ -32,7 +32,7 @@ class SeedAnswers:
 def read_row_answers(results: Iterable[NetworkResult], store: Store) -> list[SeedAnswers]:
     """Return the answers of those seeds of a row that have some.
 
-    A dense network is compared with none; nor are images that the dense network did not answer.
+    A dense network is compared with none. All are answers to the same images, those of the first seed.
     """
     row_answers = []
     for result in results:
@@ -43,7 +43,8 @@ def read_row_answers(results: Iterable[NetworkResult], store: Store) -> list[See
                 dense = _read_record_answers(find_dense_record(record, result.dense_signature, store), store)
             if answers is not None:
                 row_answers.append(SeedAnswers(answers, _check_same_images(dense, answers)))
-    return row_answers
+    # The audit names rows whose seeds were measured on different images.
+    return [seed for seed in row_answers if _check_same_images(seed.answers, row_answers[0].answers)]
 
 
 def build_row_answers(seeds: Sequence[SeedAnswers]) -> Json | None:
