@@ -109,7 +109,7 @@ def work(order: str, seconds_file: str, run_file: str, number: str) -> None:
 def rank_by_path(rank_nodes: Callable[[Plan], dict[str, NodeRank]], plan: Plan) -> dict[str, NodeRank]:
     """Rank the nodes by their longest remaining path alone."""
     ranks = rank_nodes(plan)
-    return {signature: replace(rank, by_depth=0, is_measure=False) for signature, rank in ranks.items()}
+    return {signature: replace(rank, by_depth=(0, 0.0), is_measure=False) for signature, rank in ranks.items()}
 
 
 def main(train_images: int) -> None:

@@ -21,6 +21,9 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 TRAININGS = 100
+COLUMNS = (
+    "source", "points", "workers", "processor time a take", "disk operations a take", "plan", "written in", "read in",
+)  # fmt: skip
 DISK_EVENTS = ("open", "os.scandir", "os.listdir", "os.link", "os.mkdir", "os.rename", "os.remove", "os.rmdir")
 
 
@@ -37,8 +40,7 @@ def main() -> None:
         folder, points, workers = options.measure
         print(json.dumps(measure_takes(Path(folder), int(points), int(workers), options.takes)))
         return
-    print("| source | points | workers | processor time a take | disk operations a take |")
-    print("|---|---|---|---|---|")
+    print(f"| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}")
     with tempfile.TemporaryDirectory() as folder:
         sources = {"this": ROOT}
         if options.old:
@@ -49,8 +51,9 @@ def main() -> None:
                 for workers in options.workers.split(","):
                     for name, source in sources.items():
                         figures = measure_source(source, Path(folder, f"{name}-{points}-{workers}"), points, workers)
-                        line = f"{figures['cpu_ms']:.1f} ms | {figures['operations']:.0f}"
-                        print(f"| {name} | {int(points):,} | {workers} | {line} |", flush=True)
+                        takes = f"{figures['cpu_ms']:.1f} ms | {figures['operations']:.0f}"
+                        plan = f"{figures['plan_mb']:.2f} MB | {figures['write_s']:.2f} s | {figures['read_s']:.2f} s"
+                        print(f"| {name} | {int(points):,} | {workers} | {takes} | {plan} |", flush=True)
         finally:
             if options.old:
                 subprocess.run(["git", "worktree", "remove", "--force", sources[options.old]], check=True)
@@ -80,7 +83,9 @@ def measure_takes(folder: Path, points: int, workers: int, takes: int) -> dict[s
     store.prepare()
     plan = build_wide_plan(points)
     store_first_half(store, plan)
+    start_time = time.process_time()
     run = Run.begin(plan, store, workers)
+    write_seconds = time.process_time() - start_time
     others = [fork_worker(run) for _ in range(workers - 1)]
     operations = 0
     is_counting = False
@@ -90,7 +95,9 @@ def measure_takes(folder: Path, points: int, workers: int, takes: int) -> dict[s
         operations += is_counting and event in DISK_EVENTS
 
     sys.addaudithook(count_operation)
+    start_time = time.process_time()
     worker = Worker(run, [])
+    read_seconds = time.process_time() - start_time
     taken = 0
     start = (0.0, 0)
     run_leased = Worker._run_leased
@@ -108,7 +115,13 @@ def measure_takes(folder: Path, points: int, workers: int, takes: int) -> dict[s
 
     Worker._run_leased = run_leased_and_count  # type: ignore[method-assign]
     worker.run_ready_nodes()
-    figures = {"cpu_ms": 1000 * (time.process_time() - start[0]) / takes, "operations": operations / takes}
+    figures = {
+        "cpu_ms": 1000 * (time.process_time() - start[0]) / takes,
+        "operations": operations / takes,
+        "plan_mb": sum(file.stat().st_size for file in (store.root / "plans").iterdir()) / 1e6,
+        "write_s": write_seconds,
+        "read_s": read_seconds,
+    }
     for pid in others:
         os.waitpid(pid, 0)
     return figures

@@ -8,7 +8,7 @@ from mkdocs.structure.files import File, Files
 from options_page import page as options
 
 GENERATED = {"options.md": options, "catalogue.md": catalogue}
-GUIDES = ("images", "adopt", "inspect", "compare", "tracking", "export", "keep", "method", "extend")
+GUIDES = ("images", "recipes", "adopt", "inspect", "compare", "tracking", "export", "keep", "method", "extend")
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:

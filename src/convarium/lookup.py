@@ -17,6 +17,7 @@ from convarium.errors import UserError
 
 IMPORT_PATH_PATTERN = re.compile(r"([^\W\d]\w*)(\.[^\W\d]\w*)*:[^\W\d]\w*", re.ASCII)
 MAX_NAME_CHARS = 200
+RECIPE_KEY = "recipe"
 
 _allowed_packages: ContextVar[frozenset[str]] = ContextVar("allowed", default=frozenset())
 
@@ -85,12 +86,15 @@ def find_allowed(subpackage: str, name: str) -> Any:
 
 
 def find_named_packages(value: Any) -> set[str]:
-    """Return the packages of all import paths in a JSON value."""
+    """Return the packages of all import paths in a JSON value.
+
+    A recipe names none: the optimiser of torch that it may name is for the training alone, and allows no file anything.
+    """
     if isinstance(value, str):
         match = IMPORT_PATH_PATTERN.fullmatch(value)
         return {match[1]} if match else set()
     if isinstance(value, Mapping):
-        entries = list(value.values())
+        entries = [entry for key, entry in value.items() if key != RECIPE_KEY]
     elif isinstance(value, list | tuple):
         entries = list(value)
     else:

@@ -10,10 +10,12 @@ from safetensors.torch import save_model
 from torch import nn
 
 from convarium import lookup
-from convarium.architectures import factory, weight_files
-from convarium.architectures.weights import Weights, fingerprint_tensors, match_weights
+from convarium.architectures import factory
+from convarium.architectures.weights import Weights, fingerprint_tensors
 from convarium.cvm import container
 from convarium.errors import UserError
+from convarium.weight_files.match_weights import match_weights
+from convarium.weight_files.read_weights import read_weights
 
 TIED = ("PARAMETER", "MODULE", "THREE", "BIASES", "BUFFERS", "ROOT", "WORDS")
 
@@ -54,7 +56,7 @@ def written(network: nn.Module, name: str, file: Path) -> None:
 def test_a_tied_tensor_may_be_in_a_file_once_or_under_each_name(name: str, suffix: str, here: Path) -> None:
     network, file = built(name), here / f"net{suffix}"
     written(network, name, file)
-    found = match_weights(weight_files.read_weights(file), bare(name), file.name)
+    found = match_weights(read_weights(file), bare(name), file.name)
     assert fingerprint_tensors(found.tensors) == fingerprint_tensors(network.state_dict())
     again = built(name)
     again.load_state_dict(found.tensors)
@@ -85,7 +87,7 @@ def test_an_untied_network_takes_what_a_tied_one_has_under_each_name_and_not_wha
     assert match_weights(Weights(tied.state_dict()), bare("UNTIED"), "net").tensors.keys() == tied.state_dict().keys()
     written(tied, "PARAMETER", here / "net.safetensors")
     with pytest.raises(UserError, match=r"1 missing \(b\.weight\)"):
-        match_weights(weight_files.read_weights(here / "net.safetensors"), bare("UNTIED"), "net")
+        match_weights(read_weights(here / "net.safetensors"), bare("UNTIED"), "net")
 
 
 def test_a_file_of_other_names_that_holds_a_tied_tensor_once_is_taken_by_order() -> None:

@@ -11,11 +11,12 @@ from torch.nn.utils import parametrizations, parametrize, prune, spectral_norm, 
 
 from command_lines import HERE
 from convarium.architectures import factory, weight_norm_folding
-from convarium.architectures.weights import Weights, match_weights
+from convarium.architectures.weights import Weights
 from convarium.cli import main
 from convarium.cvm import container
 from convarium.errors import UserError
 from convarium.lookup import allow_packages
+from convarium.weight_files.match_weights import match_weights
 from odd_networks import build_odd_header
 
 Form = Callable[..., nn.Module]

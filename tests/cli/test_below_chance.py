@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from command_lines import MLP_ON_FOLDER, Call
-from convarium.architectures import weight_files
 from convarium.cli.below_chance import is_below_chance
+from convarium.weight_files.read_weights import read_weights
 from real_images import write_digit_folder
 
 SIZE = (
@@ -38,7 +38,7 @@ def weights(here: Path, call: Call) -> Path:
     code, out, error = call("run", "--json", *SIZE, BASIC)
     (run,) = json.loads(out)["runs"]
     assert (code, run["metrics"]["accuracy"]) == (0, 1.0), error
-    own = weight_files.read_weights(Path(run["path"]) / "network.cvm").tensors
+    own = read_weights(Path(run["path"]) / "network.cvm").tensors
     names = list(own)[-2:]
     exchanged = {name: tensor.flip(0) if name in names else tensor for name, tensor in own.items()}
     torch.save({"state_dict": exchanged, "state_dict_ema": own}, "net.pth")

@@ -18,8 +18,8 @@ class Kept:
     def __init__(self, *records: dict[str, Any]) -> None:
         self.records = records
 
-    def read_records(self, stage: str) -> list[dict[str, Any]]:
-        return [record for record in self.records if record["stage"] == stage]
+    def find_children(self, signature: str) -> list[dict[str, Any]]:
+        return [record for record in self.records if signature in record["parents"]]
 
     def find_record(self, signature: str) -> dict[str, Any] | None:
         return next((record for record in self.records if record["signature"] == signature), None)

@@ -40,8 +40,17 @@ MISTAKES = {
     "out of range": (["recipe.momentum=1.5"], "recipe.momentum=1.5 is out of range, expected float from 0 to 1"),
     "no such choice": (
         ["recipe.optimizer=sdg"],
-        "recipe.optimizer=sdg: expected one of sgd, adamw (did you mean sgd?)",
+        "recipe.optimizer=sdg: expected sgd, adam, adamw or one of torch such as torch.optim:NAdam (did you mean sgd?)",
     ),
+    "an optimiser that needs a closure": (
+        ["recipe.optimizer=torch.optim:LBFGS"],
+        "recipe.optimizer=torch.optim:LBFGS can't train a network: LBFGS.step() missing 1 required positional argument",
+    ),
+    "no argument of the optimiser": (
+        ["recipe.optimizer=adam", "recipe.optimizer_kwargs={beta:1}"],
+        "recipe.optimizer_kwargs.beta: adam has no such argument (did you mean betas?)",
+    ),
+    "a schedule without its argument": (["recipe.schedule=step"], "recipe.schedule_kwargs.step_size is missing"),
     "an experiment without a name": (
         ["tracking=mlflow", "tracking.experiment=' '"],
         "tracking.experiment is empty, expected a name such as",

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from convarium.cli.run_table import print_runs, select_differing_overrides
+from convarium.cli.run_table import print_runs, select_differing_overrides, shorten_override
 
 COMMON = ["architecture=basic/lenet5", "dataset=mnist5k", "runtime.workers=1"]
 
@@ -36,6 +36,22 @@ def test_what_one_grid_sets_and_another_leaves_open_differs() -> None:
 
 def test_one_run_shows_all_of_its_overrides() -> None:
     assert select_differing_overrides([make_run("seed=3")]) == [[*COMMON, "seed=3"]]
+
+
+@pytest.mark.parametrize(
+    ("text", "short"),
+    [
+        ("compression=pruning/magnitude", "magnitude"),
+        ("compression=[pruning/magnitude,coding/huffman]", "[magnitude,huffman]"),
+        ("compression=none", "dense"),
+        ("compression.magnitude.sparsity=0.9", "magnitude.sparsity=0.9"),
+        ("dataset=mnist5k", "mnist5k"),
+        ("recipe.lr=0.1", "recipe.lr=0.1"),
+        ("seed=0", "seed=0"),
+    ],
+)
+def test_what_differs_is_short(text: str, short: str) -> None:
+    assert shorten_override(text) == short
 
 
 def test_each_point_has_one_line_and_each_reason_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:

@@ -50,6 +50,9 @@ def test_a_parent_is_named_once_and_a_derived_seed_as_such(pretend: Pretend, cal
     ("architecture=mlp", "dataset=digits", "compression=[kd,kmeans]", "compression.kd.teacher.architecture=lenet5",
      "compression.kmeans.terms=[kd]"),
     ("architecture=mlp", "dataset=digits", "measurement.executors=[eager]", "measurement.batch_sizes=[1,16]"),
+    ("architecture=mlp", "dataset=digits", "compression=[magnitude]", "recipe.optimizer=torch.optim:NAdam",
+     "recipe.mixup=0.2", "recipe.optimizer_kwargs={betas:[0.9,0.99]}", "recipe.schedule=step",
+     "recipe.schedule_kwargs={step_size:3}"),
 ])  # fmt: skip
 def test_the_command_of_every_stage_is_read_off_its_config(line: tuple[str, ...], pretend: Pretend, call: Call) -> None:
     """No plan is stored: the stages were made elsewhere."""

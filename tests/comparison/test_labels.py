@@ -43,6 +43,40 @@ def test_equal_chains_of_other_networks_and_recipes_get_these():
     ]
 
 
+def test_an_ingredient_that_only_some_recipes_have_differs_from_its_default():
+    mixed = {**config(), "recipe": {"epochs": 8, "mixup": 0.2}}
+    assert format_distinct_labels([config(), mixed]) == ["dense", "dense [recipe.mixup=0.2]"]
+    assert select_differing_values([config(), config()]) == [{}, {}]
+
+
+def test_a_knob_that_only_some_have_does_not_differ_by_being_absent(magnitude, kmeans):
+    first, second = select_differing_values([config(magnitude(), kmeans()), config(magnitude())])
+    assert list(first) == list(second) == ["compression"]
+
+
+def test_a_budget_stands_in_place_of_the_knob_that_it_decides(magnitude):
+    def ordered(value, quantity="bytes"):
+        return magnitude(budget={"quantity": quantity, "value": value, "knob": "sparsity", "candidates": [0.0, 1.0]})
+
+    configs = [config(ordered(8_000)), config(ordered(128_000)), config(ordered(0.5, "macs"))]
+    assert format_distinct_labels(configs) == [
+        "magnitude ≤8,000 bytes",
+        "magnitude ≤128,000 bytes",
+        "magnitude ≤0.5 macs",
+    ]
+    assert select_differing_values(configs[:2])[0] == {"budget.bytes": 8_000}
+
+
+def test_two_steps_of_one_method_keep_their_own_names(magnitude):
+    steps = [magnitude(0.5, name="first"), magnitude(0.9, name="second")]
+    assert format_distinct_labels([config(*steps)]) == ["first 0.5 → second 0.9"]
+
+
+def test_an_architecture_is_told_as_its_option():
+    assert get_architecture_option(config(name="lenet5")) == "basic/lenet5"
+    assert get_architecture_option(config(name="resnet10t", source="timm")) == "timm/resnet10t"
+
+
 @pytest.mark.parametrize(
     ("step", "label"),
     [
@@ -76,31 +110,3 @@ def test_what_follows_from_the_data_is_left_out_where_another_key_tells_rows_apa
     ]
     moved = [config() | {"dataset": {"name": "mine", "fingerprint": fingerprint}} for fingerprint in ("aa", "bb")]
     assert format_distinct_labels(moved) == ["dense [dataset.fingerprint=aa]", "dense [dataset.fingerprint=bb]"]
-
-
-def test_a_knob_that_only_some_have_does_not_differ_by_being_absent(magnitude, kmeans):
-    first, second = select_differing_values([config(magnitude(), kmeans()), config(magnitude())])
-    assert list(first) == list(second) == ["compression"]
-
-
-def test_a_budget_stands_in_place_of_the_knob_that_it_decides(magnitude):
-    def ordered(value, quantity="bytes"):
-        return magnitude(budget={"quantity": quantity, "value": value, "knob": "sparsity", "candidates": [0.0, 1.0]})
-
-    configs = [config(ordered(8_000)), config(ordered(128_000)), config(ordered(0.5, "macs"))]
-    assert format_distinct_labels(configs) == [
-        "magnitude ≤8,000 bytes",
-        "magnitude ≤128,000 bytes",
-        "magnitude ≤0.5 macs",
-    ]
-    assert select_differing_values(configs[:2])[0] == {"budget.bytes": 8_000}
-
-
-def test_two_steps_of_one_method_keep_their_own_names(magnitude):
-    steps = [magnitude(0.5, name="first"), magnitude(0.9, name="second")]
-    assert format_distinct_labels([config(*steps)]) == ["first 0.5 → second 0.9"]
-
-
-def test_an_architecture_is_told_as_its_option():
-    assert get_architecture_option(config(name="lenet5")) == "basic/lenet5"
-    assert get_architecture_option(config(name="resnet10t", source="timm")) == "timm/resnet10t"

@@ -55,7 +55,7 @@ def test_another_image_size_reaches_the_architecture() -> None:
     [
         ({"recipe": {"epoch": 3}}, "recipe.epoch: no such key (did you mean epochs?)"),
         ({"recipe": {"epochs": "3"}}, "recipe.epochs='3' is str, expected int of at least 1"),
-        ({"recipe": {"optimizer": "adm"}}, "recipe.optimizer=adm: expected one of sgd, adamw (did you mean adamw?)"),
+        ({"recipe": {"optimizer": "adm"}}, "recipe.optimizer=adm: expected sgd, adam, adamw or"),
         ({"seed": -1}, "seed=-1 is out of range"),
         ({"seed": True}, "seed=true is bool"),
         ({"dataset": {"imagse": 1}}, "dataset.imagse: no such key (did you mean images?)"),

@@ -9,6 +9,7 @@ import yaml
 from torch import nn
 
 from convarium.datasets import loading
+from convarium.datasets.augment import Augmentation
 from convarium.datasets.image_preparation import LazyImages
 from convarium.datasets.loading import load_splits
 from convarium.datasets.splits import LabelledImages
@@ -42,8 +43,9 @@ def test_lazy_images_are_indexed_and_sliced_like_a_tensor(both: tuple[LabelledIm
 
 
 def test_training_batches_are_the_same(both: tuple[LabelledImages, LabelledImages]) -> None:
+    augmentation = Augmentation({"augmentation": "crop"}, torch.zeros(1), torch.ones(1))
     whole, lazy = (
-        next(iter(ChunkLoader(part.to("cpu"), BatchSampler(len(part), 32, seed=0), "crop", torch.zeros(1), epoch=0)))
+        next(iter(ChunkLoader(part.to("cpu"), BatchSampler(len(part), 32, seed=0), augmentation, epoch=0)))
         for part in both
     )
     for position in (0, 7):

@@ -3,9 +3,13 @@
 import pytest
 import torch
 
-from convarium.datasets.augment import augment_batch, crop_randomly, flip_randomly
+from convarium.datasets.augment import Augmentation, crop_randomly, flip_randomly
 from convarium.datasets.splits import LabelledImages, to_channels_last
 from convarium.datasets.train_batches import STEPS_PER_CHUNK, BatchSampler, ChunkLoader
+
+
+def build_augmentation(name: str, channels: int) -> Augmentation:
+    return Augmentation({"augmentation": name}, torch.zeros(channels), torch.ones(channels))
 
 
 def test_an_epoch_shows_every_image_once_in_an_order_of_its_own() -> None:
@@ -32,7 +36,7 @@ def test_a_last_batch_of_one_image_is_left_out() -> None:
 def test_chunks_number_the_steps_through_all_epochs() -> None:
     count = (STEPS_PER_CHUNK + 3) * 2
     data = LabelledImages(torch.zeros(count, 1, 2, 2), torch.arange(count))
-    epochs = ChunkLoader(data, BatchSampler(count, 2, seed=0), "none", torch.zeros(1), epoch=1)
+    epochs = ChunkLoader(data, BatchSampler(count, 2, seed=0), build_augmentation("none", 1), epoch=1)
     chunks = [*epochs, *epochs]
     assert len(epochs) == 2
     assert [(chunk.epoch, chunk.first_step, len(chunk.indices)) for chunk in chunks] == [
@@ -70,10 +74,10 @@ def test_augmentation_repeats_with_the_random_state_and_leaves_the_images_alone(
     copy, results = images.clone(), []
     for _ in range(2):
         torch.manual_seed(4)
-        results.append(augment_batch(images, "crop_flip", torch.zeros(3)))
+        results.append(build_augmentation("crop_flip", 3).augment_batch(images))
     assert torch.equal(*results)
     assert torch.equal(images, copy)
-    assert augment_batch(images, "none", torch.zeros(3)) is images
+    assert build_augmentation("none", 3).augment_batch(images) is images
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -81,5 +85,9 @@ def test_images_are_channels_last_in_memory_and_stay_so_in_batches(channels: int
     images = torch.randn(10, channels, 8, 8)
     stored = to_channels_last(images)
     assert torch.equal(stored, images)
-    for batch in (stored, stored[torch.tensor([3, 1, 2])], augment_batch(stored, "crop_flip", torch.zeros(channels))):
+    for batch in (
+        stored,
+        stored[torch.tensor([3, 1, 2])],
+        build_augmentation("crop_flip", channels).augment_batch(stored),
+    ):
         assert batch.stride() == (64 * channels, 1, 8 * channels, channels)

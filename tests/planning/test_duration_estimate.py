@@ -71,6 +71,23 @@ def test_the_same_architecture_tells_more_than_another(tmp_path: Path) -> None:
     assert summarize_plan(only, Store(tmp_path), [])["estimated_seconds"] == 900
 
 
+def test_a_policy_that_takes_time_tells_of_trainings_by_it_alone(tmp_path: Path) -> None:
+    recipes: tuple[dict[str, str], ...] = ({}, {"policy": "rand_augment"})
+    usual, slow = (
+        [
+            _node("train", f"t{seed}", work=1000.0, architecture={"name": "lenet5"}, recipe=recipe, seed=seed)
+            for seed in (0, 1)
+        ]
+        for recipe in recipes
+    )
+    _store(tmp_path, usual[0], 100.0)
+    _store(tmp_path, slow[0], 300.0)
+    for missing, seconds in ((usual[1], 100), (slow[1], 300)):
+        point = PlannedPoint((), {}, missing.signature, missing.signature, missing.signature)
+        plan = Plan({missing.signature: missing}, (point,))
+        assert summarize_plan(plan, Store(tmp_path), [])["estimated_seconds"] == seconds
+
+
 @pytest.mark.parametrize(("workers", "seconds"), [(1, 548), (2, 274), (4, 137), (40, 137)])
 def test_workers_share_the_work_but_a_chain_stays_a_chain(tmp_path: Path, workers: int, seconds: int) -> None:
     for node, spent in zip(_chain(0)[0], (100.0, 30.0, 7.0), strict=True):

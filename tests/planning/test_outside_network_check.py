@@ -86,7 +86,7 @@ def test_plan_says_it_and_the_other_points_go_on(
     command = ["plan", "architecture=drawn_buffer,plain", "dataset=digits", "runtime.store=store"]
     assert main(command) == 2
     out = capsys.readouterr().out
-    assert "1 points, 0 stored, 1 to run" in out
+    assert "1 point, 0 stored, 1 to run" in out
     assert "architecture=drawn_buffer" in out.replace("\n", "")
     assert "persistent=True" in out.replace("\n", " ")
     assert main([*command, "--fast"]) == 0

@@ -50,6 +50,18 @@ def test_results_of_a_stage(filled: Path) -> None:
     assert list(store.read_records("train")) == []
 
 
+def test_the_children_of_a_result_are_read_and_no_other_record(tmp_path: Path) -> None:
+    parent, other = make_fake_node("parent"), make_fake_node("other")
+    children = [make_fake_node(f"child{index}", [parent]) for index in range(2)]
+    grandchild = make_fake_node("grandchild", [children[0]])
+    run_plan_silently(make_fake_plan(parent, other, *children, grandchild), tmp_path, launch_in_processes, workers=1)
+    store = Store(tmp_path)
+    (store.folder_of(other) / "done.json").write_text("not read")
+    assert [child["name"] for child in store.find_children(parent.signature)] == ["child0", "child1"]
+    assert store.find_children(other.signature) == []
+    assert store.unreadable == {}
+
+
 def test_a_unique_prefix_is_enough(filled: Path) -> None:
     store, signature = Store(filled), THREE[1].signature
     assert store.resolve_signature(signature[:9]) == signature

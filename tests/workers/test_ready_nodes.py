@@ -59,6 +59,16 @@ def test_a_chain_that_has_begun_is_finished_before_another_begins(monkeypatch: p
     assert list_order(plan, monkeypatch) == ["dense", "a1", "a2", "measure a", "b1", "b2", "measure b"]
 
 
+def test_the_shortest_pipeline_gives_the_first_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    dense = make_node("train", "dense")
+    first = make_node("compress", "first of two", dense)
+    second = make_node("compress", "second of two", first)
+    alone = make_node("compress", "alone", dense)
+    measures = [make_node("measure", f"measure {one.name}", one, dense) for one in (dense, second, alone)]
+    plan = Plan({node.signature: node for node in (dense, first, second, alone, *measures)}, ())
+    assert list_order(plan, monkeypatch)[:4] == ["dense", "measure dense", "alone", "measure alone"]
+
+
 def test_further_workers_train_first_what_most_waits_for(monkeypatch: pytest.MonkeyPatch) -> None:
     names = list_order(make_sweep(), monkeypatch, workers=2, worker_number=1)
     assert [name for name in names if "measure" not in name][:3] == ["dense0", "dense1", "dense2"]

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from convarium.cli.adopt_messages import explain_misfit, explain_unbuilt, format_next_command
 from convarium.cli.command_parser import CommandParser
 from convarium.config.override import Override
 from convarium.config.paths import parse_path
@@ -26,8 +27,8 @@ NORMALISATION_KEYS = ("dataset.mean", "dataset.std")
 VALUE_RANGE_KEY = "dataset.value_range"
 DESCRIPTION = """Take weights from outside as a dense network: measured at once, then compressed like one of our own.
 
-WEIGHTS is a safetensors file, a torch checkpoint, a dense .cvm, or the word `pretrained` (architecture=timm or
-torchvision: the library fetches its own weights).
+WEIGHTS is a safetensors file or an index of several, a torch checkpoint, a dense .cvm, a folder of Hugging Face, or
+the word `pretrained` (architecture=timm or torchvision: the library fetches its own weights).
 
   convarium adopt weights.safetensors architecture=timm architecture.name=resnet10t dataset=fashion_mnist
 """
@@ -39,7 +40,7 @@ def build_parser() -> CommandParser:
     """Return the parser of the command's options."""
     parser = CommandParser("adopt", DESCRIPTION)
     parser.add_argument("--json", action="store_true", help="one JSON document")
-    parser.add_argument("--from", dest="key", metavar="KEY", help="which state dict of a checkpoint that holds several")
+    parser.add_argument("--from", dest="key", metavar="KEY", help="which of several: its keys, joined by dots")
     parser.add_argument("--new-head", action="store_true", help="begin with a fresh classifier where theirs is another")
     parser.add_argument("--by-order", action="store_true", help="go by the order of the tensors where names differ")
     parser.add_argument("--train", action="store_true", help="then train all of it by the recipe")
@@ -61,7 +62,7 @@ def main(argv: Sequence[str]) -> int:
     for line in adopted["said"]:
         print(line)
     if code == 0:
-        print(f"compress it with architecture.weights={adopted['signature']}")
+        print(f"to compress it: {adopted['next']}")
     return code
 
 
@@ -78,7 +79,8 @@ def _prepare_adoption(source: str, options: Namespace) -> tuple["PointRequest", 
     request, point, typed_normalisation = _compose_single_point(options.overrides)
     with allow_packages(find_named_packages(point.config)):
         point = _use_delivered_architecture(point)
-        weights = _load_fitting_weights(source, point.config["architecture"], options)
+        weights = _load_fitting_weights(source, point, options)
+    weights = _check_told_normalisation(weights, point.config["dataset"]["channels"])
     normalisation = _select_normalisation(weights, point.config, typed_normalisation)
     is_range_typed = any(override.key == VALUE_RANGE_KEY for override in options.overrides)
     value_range = _select_value_range(weights, point.config["dataset"], is_range_typed)
@@ -102,6 +104,7 @@ def _prepare_adoption(source: str, options: Namespace) -> tuple["PointRequest", 
         "fresh": list(weights.fresh_names),
         "input": normalisation,
         "said": list(weights.notes),
+        "next": format_next_command(request.points[0]),
     }
 
 
@@ -142,18 +145,37 @@ def _use_delivered_architecture(point: "Point") -> "Point":
     return replace(point, overrides=(*point.overrides, *changes), config=config)
 
 
-def _load_fitting_weights(source: str, architecture: Json, options: Namespace) -> "Weights":
-    from convarium.architectures import factory, weight_files
-    from convarium.architectures.weights import match_weights
+def _load_fitting_weights(source: str, point: "Point", options: Namespace) -> "Weights":
+    from convarium.architectures import factory
+    from convarium.weight_files.match_weights import MisfitError, match_weights, reset_batch_counters
+    from convarium.weight_files.read_weights import read_weights
 
-    network = factory.build_architecture(architecture, "meta")
+    architecture = point.config["architecture"]
     if source == PRETRAINED_SOURCE and options.key is not None:
         raise UserError(f"--from {options.key} chooses in a torch checkpoint; pretrained weights have no such keys")
     if source == PRETRAINED_SOURCE:
         weights = factory.fetch_pretrained(architecture)
     else:
-        weights = weight_files.read_weights(parse_path(source), options.key)
-    return match_weights(weights, network, source, new_head=options.new_head, by_order=options.by_order)
+        weights = read_weights(parse_path(source), options.key)
+    try:
+        network = factory.build_architecture(architecture, "meta")
+    except UserError as error:
+        raise UserError(explain_unbuilt(source, error, weights, point)) from None
+    try:
+        fitting = match_weights(weights, network, source, new_head=options.new_head, by_order=options.by_order)
+    except MisfitError as error:
+        raise UserError(explain_misfit(source, error, weights, point)) from None
+    return reset_batch_counters(fitting)
+
+
+def _check_told_normalisation(weights: "Weights", channels: int) -> "Weights":
+    """Return the weights without a normalisation that a folder's config tells for images of other channels."""
+    if weights.model is None or weights.mean is None or weights.std is None:
+        return weights
+    if len(weights.mean) not in (1, channels) or len(weights.std) not in (1, channels):
+        return replace(weights, mean=None, std=None)
+    told = f"its config.json tells mean {list(weights.mean)}, std {list(weights.std)}"
+    return replace(weights, notes=(*weights.notes, told))
 
 
 def _select_normalisation(weights: "Weights", config: Json, typed: Json) -> Json:

@@ -39,5 +39,6 @@ def format_class_accuracies(classes: list[dict[str, Any]]) -> dict[str, str]:
 
 def find_latest_measurement(network: str, store: "Store") -> Mapping[str, Any] | None:
     """Return the record of a network's latest measurement, None if there is none."""
-    records = [record for record in store.read_records("measure") if record["parents"][0] == network]
+    children = store.find_children(network)
+    records = [child for child in children if child["stage"] == "measure" and child["parents"][0] == network]
     return max(records, key=lambda record: str(record["started"]), default=None)

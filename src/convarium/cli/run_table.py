@@ -1,9 +1,12 @@
 """The table that a run ends with: a line for each point with what differs, and each reason of a failure once."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 Json = dict[str, Any]
+NAMED_GROUPS = ("architecture", "dataset", "compression")  # whose options say by their names what they are
+OPTION_FOLDER = re.compile(r"\w+/")
 COLUMN_PRIORITY = ("accuracy", "bytes", "ratio", "status")
 
 
@@ -19,6 +22,7 @@ def print_runs(runs: Sequence[Json]) -> None:
     overrides = Column("overrides" if len(runs) == 1 else "what differs", overflow="fold")
     table = Table("signature", status, "accuracy", "bytes", "ratio", overrides, box=None)
     for run, differing_overrides in zip(runs, select_differing_overrides(runs), strict=True):
+        shown_overrides = differing_overrides if len(runs) == 1 else map(shorten_override, differing_overrides)
         metrics = run["metrics"]
         table.add_row(
             run["signature"],
@@ -26,7 +30,7 @@ def print_runs(runs: Sequence[Json]) -> None:
             _format_figure(metrics["accuracy"], ".4f"),
             _format_figure(metrics["file_bytes"], ","),
             _format_figure(metrics["ratio"], ".1f"),
-            escape(" ".join(differing_overrides)) or "the defaults",
+            escape(" ".join(shown_overrides)) or "the defaults",
         )
     terminal_table.print_fitting_table(output.build_console(), table, COLUMN_PRIORITY)
     for line in _format_failures(runs):
@@ -42,6 +46,16 @@ def select_differing_overrides(runs: Sequence[Json]) -> list[list[str]]:
         return [list(runs[0]["overrides"])]
     values_by_run = [dict(_split_override(text) for text in run["overrides"]) for run in runs]
     return [[text for text in run["overrides"] if _differs(_split_override(text)[0], values_by_run)] for run in runs]
+
+
+def shorten_override(text: str) -> str:
+    """Return an override so short that a point fits a line: "magnitude" for `compression=pruning/magnitude`."""
+    key, value = _split_override(text)
+    if text == "compression=none":
+        return "dense"
+    if key in NAMED_GROUPS:
+        return OPTION_FOLDER.sub("", value)
+    return text.removeprefix("compression.")
 
 
 def _split_override(text: str) -> tuple[str, str]:

@@ -58,7 +58,7 @@ def describe_signature(store: "Store", signature: str) -> Json:
     record, folder = store.find_record(signature), store.find_folder(signature)
     assert folder is not None
     parents = record["parents"] if record else []
-    children = [child for child in store.read_records() if signature in child["parents"]]
+    children = store.find_children(signature)
     state = record or {"signature": signature, "failed": store.find_failure(signature)}
     description: Json = {
         **state,

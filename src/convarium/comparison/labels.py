@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
+from convarium.config.recipe import TRACELESS_KEYS
 from convarium.config.search_path import list_group_options
 from convarium.planning.stage_graph import MAIN_KNOBS
 from convarium.store.signature import canonical_json
@@ -43,43 +44,25 @@ def flatten_config(config: Config) -> dict[str, Any]:
     return flat_config
 
 
-def _flatten_references(references: Mapping[str, Config | str], step_name: str) -> dict[str, Any]:
-    """Return the values of the networks that a step refers to; a signature where the network's config is not known."""
-    flat_config: dict[str, Any] = {}
-    for knob, reference in references.items():
-        prefix = f"compression.{step_name}.{knob}"
-        if isinstance(reference, str):
-            flat_config[prefix] = reference
-        else:
-            flat_config |= {f"{prefix}.{key}": value for key, value in flatten_config(reference).items()}
-            if "seed" in reference:
-                flat_config[f"{prefix}.seed"] = reference["seed"]
-    return flat_config
-
-
 def select_differing_values(configs: Sequence[Config]) -> list[dict[str, Any]]:
-    """Return, for each config, its flat keys whose values are not the same in all configs that have the key."""
+    """Return, for each config, its flat keys whose values are not the same in all configs that have the key.
+
+    An ingredient of a recipe differs from its absence too.
+    """
     flat_configs = [flatten_config(config) for config in configs]
     values_by_key: dict[str, list[Any]] = {}
     for flat_config in flat_configs:
         for key, value in flat_config.items():
             values_by_key.setdefault(key, []).append(value)
-    keys = [key for key, values in values_by_key.items() if any(value != values[0] for value in values)]
+    keys = [key for key, values in values_by_key.items() if _is_differing(key, values, len(configs))]
     return [{key: flat_config[key] for key in keys if key in flat_config} for flat_config in flat_configs]
 
 
-def format_labels_by_table(configs: Sequence[Config]) -> list[str]:
-    """Return a label for each config, distinct among those of its architecture and dataset, which share a table."""
-    indices_by_table: dict[tuple[str, str], list[int]] = {}
-    for index, config in enumerate(configs):
-        table = get_architecture_option(config), str(config["dataset"]["name"])
-        indices_by_table.setdefault(table, []).append(index)
-    row_labels = [""] * len(configs)
-    for indices in indices_by_table.values():
-        table_labels = format_distinct_labels([configs[index] for index in indices])
-        for index, label in zip(indices, table_labels, strict=True):
-            row_labels[index] = label
-    return row_labels
+def _is_differing(key: str, values: Sequence[Any], config_count: int) -> bool:
+    """Whether the values of the configs that have a key differ; a recipe without an ingredient has its default."""
+    if key.removeprefix("recipe.") in TRACELESS_KEYS and len(values) < config_count:
+        return True
+    return any(value != values[0] for value in values)
 
 
 def format_distinct_labels(configs: Sequence[Config]) -> list[str]:
@@ -96,6 +79,20 @@ def format_distinct_labels(configs: Sequence[Config]) -> list[str]:
         for index, values in zip(indices, differing_values, strict=True):
             distinct_labels[index] = format_label(configs[index], values)
     return distinct_labels
+
+
+def format_labels_by_table(configs: Sequence[Config]) -> list[str]:
+    """Return a label for each config, distinct among those of its architecture and dataset, which share a table."""
+    indices_by_table: dict[tuple[str, str], list[int]] = {}
+    for index, config in enumerate(configs):
+        table = get_architecture_option(config), str(config["dataset"]["name"])
+        indices_by_table.setdefault(table, []).append(index)
+    row_labels = [""] * len(configs)
+    for indices in indices_by_table.values():
+        table_labels = format_distinct_labels([configs[index] for index in indices])
+        for index, label in zip(indices, table_labels, strict=True):
+            row_labels[index] = label
+    return row_labels
 
 
 def _drop_derived_values(differing_values: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -126,6 +123,20 @@ def get_architecture_option(config: Config) -> str:
         if option.rpartition("/")[2] == name:
             return option
     return name  # its YAML is not on this installation's search path
+
+
+def _flatten_references(references: Mapping[str, Config | str], step_name: str) -> dict[str, Any]:
+    """Return the values of the networks that a step refers to; a signature where the network's config is not known."""
+    flat_config: dict[str, Any] = {}
+    for knob, reference in references.items():
+        prefix = f"compression.{step_name}.{knob}"
+        if isinstance(reference, str):
+            flat_config[prefix] = reference
+        else:
+            flat_config |= {f"{prefix}.{key}": value for key, value in flatten_config(reference).items()}
+            if "seed" in reference:
+                flat_config[f"{prefix}.seed"] = reference["seed"]
+    return flat_config
 
 
 def _get_step_name(step: Mapping[str, Any]) -> str:

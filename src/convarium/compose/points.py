@@ -9,7 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convarium.compose import control_grids
-from convarium.compose.adopted_weights import quote_signatures, resolve_adopted_weights
+from convarium.compose.adopted_weights import (
+    find_adopted_signatures,
+    list_adopted_architecture,
+    quote_signatures,
+    resolve_adopted_weights,
+)
 from convarium.compose.option_names import resolve_option
 from convarium.compose.step_references import find_references
 from convarium.compose.sweeps import SavedSweep, load_sweep
@@ -95,7 +100,7 @@ def compose_points(arguments: Sequence[str]) -> PointRequest:
     points: dict[str, Point] = {}
     invalid: dict[tuple[Override, ...], InvalidPoint] = {}
     unused: dict[str, bool] = {}
-    grids = list(_iterate_grids(composer, sweep, typed))
+    grids = [_add_adopted_architecture(composer, axes, typed) for axes in _iterate_grids(composer, sweep, typed)]
     if (count := sum(prod(map(len, axes)) for axes in grids)) > MAX_POINTS:
         raise UserError(f"this sweep has {count:,} points, at most {MAX_POINTS:,} are taken at once")
     for axes in grids:
@@ -160,6 +165,20 @@ def _collect_axes(composer: "Composer", grid: Sequence[Override], typed: Sequenc
         axis = f"~{override.key}" if override.prefix == "~" else override.key
         axes[axis] = alternatives
     return list(axes.values())
+
+
+def _add_adopted_architecture(
+    composer: "Composer", axes: list[list[Override]], typed: Sequence[Override]
+) -> list[list[Override]]:
+    """Return the axes with the architecture of adopted weights, where none is chosen."""
+    overrides = [override for axis in axes for override in axis]
+    signatures = find_adopted_signatures(overrides)
+    keys = {override.key for override in overrides}
+    if not signatures or "architecture" in keys:
+        return axes
+    runtime = _find_settings({}, composer, typed)["runtime"]
+    architecture = list_adopted_architecture(runtime, signatures)
+    return [*([override] for override in architecture if override.key not in keys), *axes]
 
 
 def _expand_axis(composer: "Composer", override: Override) -> list[Override]:

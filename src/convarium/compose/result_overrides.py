@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from convarium.config.recipe import restore_default_keys
 from convarium.errors import UserError
 from convarium.stages.declaration import makes_network
 
@@ -40,7 +41,7 @@ def _find_shortest_overrides(chain: Sequence[Json], record: Json) -> list[str]:
     steps += chain[0]["stage_config"].get("following", [])
     groups = [*_format_architecture(config["architecture"]), f"dataset={config['dataset']['name']}"]
     if steps:
-        groups.append(f"compression={_format_override_value([step['method'] for step in steps])}")
+        groups.append(f"compression={format_override_value([step['method'] for step in steps])}")
     candidates = [
         _find_differing_overrides(config, steps, [*groups, f"recipe={recipe}"])
         for recipe in _list_candidate_recipes(config)
@@ -96,13 +97,17 @@ def _find_differing_overrides(config: Json, steps: Sequence[Json], groups: Seque
     ]
     (point,) = compose_points(arguments).check_points()
     overrides: list[str] = list(point.overrides)
-    for group in ("architecture", "dataset", "recipe"):
-        overrides += _format_differing_values(group, config.get(group, {}), point.config[group])
+    for group in ("architecture", "dataset"):
+        overrides += format_differing_values(group, config.get(group, {}), point.config[group])
+    if "recipe" in config:
+        # A key at its default is in neither config, but an option of the user's may set it.
+        recipe, default_recipe = map(restore_default_keys, (config["recipe"], point.config["recipe"]))
+        overrides += format_differing_values("recipe", recipe, default_recipe)
     for step, default in zip(steps, point.config["compression"], strict=True):
         # The knob of a budget has the value that was solved: asked for it would be another step.
         omitted_keys = (*OMITTED_STEP_KEYS, step.get("budget", {}).get("knob"))
         knobs = {key: value for key, value in step.items() if key not in omitted_keys}
-        overrides += _format_differing_values(f"compression.{_get_method_name(step)}", knobs, default)
+        overrides += format_differing_values(f"compression.{_get_method_name(step)}", knobs, default)
     return overrides
 
 
@@ -112,10 +117,10 @@ def _format_terms_and_references(steps: Sequence[Json]) -> list[str]:
     for step in steps:
         path = f"compression.{_get_method_name(step)}"
         if step.get("terms"):
-            overrides.append(f"{path}.terms={_format_override_value(step['terms'])}")
+            overrides.append(f"{path}.terms={format_override_value(step['terms'])}")
         for key, value in _iterate_leaves(path, step):
             if key.endswith(".signature"):
-                overrides.append(f"{key}={_format_override_value(value)}")
+                overrides.append(f"{key}={format_override_value(value)}")
     return overrides
 
 
@@ -127,14 +132,15 @@ def _iterate_leaves(path: str, values: Json) -> Iterator[tuple[str, Any]]:
             yield f"{path}.{key}", value
 
 
-def _format_differing_values(path: str, values: Json, default: Json) -> list[str]:
+def format_differing_values(path: str, values: Json, default: Json) -> list[str]:
+    """Return an override for each value that is not the default's, below the key `path`."""
     overrides = []
     for key, value in values.items():
         default_value = default.get(key)
         if isinstance(value, Mapping) and isinstance(default_value, Mapping) and default_value:
-            overrides += _format_differing_values(f"{path}.{key}", value, default_value)
+            overrides += format_differing_values(f"{path}.{key}", value, default_value)
         elif value != default_value and key not in OMITTED_STEP_KEYS:
-            overrides.append(f"{path}.{key}={_format_override_value(value)}")
+            overrides.append(f"{path}.{key}={format_override_value(value)}")
     return overrides
 
 
@@ -148,20 +154,20 @@ def _format_measurement(stage_config: Json) -> list[str]:
         "batch_sizes": [setting.get("batch", 1)],
         "threads": setting.get("threads", 1),
     }
-    return [f"measurement.{key}={_format_override_value(value)}" for key, value in measurement.items()]
+    return [f"measurement.{key}={format_override_value(value)}" for key, value in measurement.items()]
 
 
 def _get_method_name(step: Json) -> str:
     return str(step["method"]).rpartition("/")[2]
 
 
-def _format_override_value(value: Any) -> str:
+def format_override_value(value: Any) -> str:
     """Return a JSON value in the grammar of overrides."""
     if isinstance(value, Mapping):
-        entries = [f"{key}:{_format_override_value(entry)}" for key, entry in value.items()]
+        entries = [f"{key}:{format_override_value(entry)}" for key, entry in value.items()]
         return "{" + ",".join(entries) + "}"
     if isinstance(value, list):
-        return "[" + ",".join(map(_format_override_value, value)) + "]"
+        return "[" + ",".join(map(format_override_value, value)) + "]"
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, str) and not value.replace("_", "a").replace("/", "a").isidentifier():

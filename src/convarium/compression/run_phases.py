@@ -15,6 +15,7 @@ from convarium.compression.deciders import find_decider
 from convarium.compression.phases import Phase, resolve_phase_value, unroll_phases
 from convarium.compression.step_state import StepContext, StepState, assign_coders, run_decider
 from convarium.compression.terms.context import TermContext
+from convarium.config.recipe import has_changed_images
 from convarium.cvm import container
 from convarium.datasets.loading import load_splits
 from convarium.datasets.splits import Splits
@@ -28,6 +29,7 @@ from convarium.tasks.fit_job import FitJob
 from convarium.workers.runtime import Runtime
 
 Json = Mapping[str, Any]
+PHASE_SCHEDULES = ("constant", "cosine")  # those without arguments
 
 
 def check_compression_step(network: nn.Module, step: Json) -> None:
@@ -55,6 +57,11 @@ def _check_entry_names(step: Json, entry: Json) -> None:
         value = entry.get(key)
         if isinstance(value, str) and value not in step:
             raise UserError(f"{step['method']}: its phases name a knob '{value}' that it does not have")
+    if (entry.get("schedule") or "constant") not in PHASE_SCHEDULES:
+        raise UserError(
+            f"{step['method']}: its phases name the schedule '{entry['schedule']}', expected one of"
+            f" {', '.join(PHASE_SCHEDULES)}"
+        )
     for term in resolve_phase_value(step, entry.get("terms", ())):
         lookup.find_by_name("compression.terms", term)
     if entry.get("coder"):
@@ -135,7 +142,7 @@ def _build_phase_recipe(recipe: Json, step: Json, phase: Phase) -> Json:
     if step.get("lr") is not None:
         phase_recipe["lr"] = step["lr"]
     if phase.schedule is not None:
-        phase_recipe["schedule"] = phase.schedule
+        phase_recipe |= {"schedule": phase.schedule, "schedule_kwargs": {}}
     return phase_recipe
 
 
@@ -153,7 +160,7 @@ def _build_term(name: str, context: StepContext) -> Term:
         references=references,
         splits=context.load_splits(),
         num_classes=context.header["architecture"]["num_classes"],
-        is_augmented=context.stage_config["recipe"]["augmentation"] != "none",
+        is_augmented=has_changed_images(context.stage_config["recipe"]),
     )
     build_term = lookup.find_by_name("compression.terms", name)
     term: Term = build_term(term_context)

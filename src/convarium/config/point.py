@@ -11,6 +11,7 @@ from convarium.config.compression_steps import parse_steps
 from convarium.config.measurement import check_measurement
 from convarium.config.override import Override
 from convarium.config.paths import expand_home
+from convarium.config.recipe import check_recipe
 from convarium.config.rules import Rule, check_known_keys, check_value
 from convarium.config.schema import CLOSED_GROUPS, LAYER_KEYS, ArchitectureConfig, DatasetConfig
 from convarium.errors import UserError
@@ -69,6 +70,7 @@ def check_config(values: Mapping[str, Any], default: Mapping[str, Any]) -> dict[
         "compression": parse_steps(values.get("compression"), step_options),
         "seed": check_value(values.get("seed"), SEED_RULE, "seed"),
     }
+    config["recipe"] = check_recipe(config["recipe"], dataset["channels"])
     runtime = config["runtime"]
     runtime["store"] = expand_home(runtime["store"])
     dataset["img_size"] = dataset["img_size"] or dataset["native_size"]

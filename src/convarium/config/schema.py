@@ -49,22 +49,34 @@ class TaskConfig:
 
 @dataclass(frozen=True)
 class RecipeConfig:
-    """Optimiser, schedule, epochs, augmentation and precision under one name."""
+    """Optimiser, schedule, epochs, augmentation and precision under one name; what goes with what: `config.recipe`."""
 
-    optimizer: Literal["sgd", "adamw"]
+    optimizer: Annotated[str, "; sgd, adam, adamw, or one of torch such as torch.optim:NAdam"]
     lr: Annotated[float, "0.."]
     epochs: Positive
     batch_size: Positive
     momentum: Fraction = 0.0
     weight_decay: Annotated[float, "0.."] = 0.0
-    schedule: Literal["constant", "cosine"] = "constant"
+    schedule: Literal["constant", "cosine", "step", "multistep", "exponential", "one_cycle"] = "constant"
     warmup_epochs: Annotated[int, "0.."] = 0
-    augmentation: Literal["none", "crop", "crop_flip"] = "none"
+    augmentation: Literal["none", "crop", "crop_flip", "resized_crop_flip"] = "none"
     label_smoothing: Fraction = 0.0
     gradient_clip: Annotated[float | None, "0.001.."] = None
     precision: Literal["32", "bf16"] = "32"
     early_stop: Positive | None = None
-    final_weights: Literal["last", "best"] = "last"
+    final_weights: Literal["last", "best", "ema"] = "last"
+    optimizer_kwargs: dict[str, Any] = field(default_factory=dict)
+    weight_decay_on: Literal["all", "weights"] = "all"
+    schedule_kwargs: dict[str, Any] = field(default_factory=dict)
+    smallest_crop: Annotated[float, "0.01..1"] = 0.08
+    policy: Literal["none", "rand_augment", "trivial_augment"] = "none"
+    policy_ops: Positive = 2
+    policy_magnitude: Annotated[int, "0..30"] = 9
+    erasing: Fraction = 0.0
+    mixup: Annotated[float, "0.."] = 0.0
+    cutmix: Annotated[float, "0.."] = 0.0
+    accumulate: Positive = 1
+    ema_decay: Fraction = 0.999
 
 
 @dataclass(frozen=True)

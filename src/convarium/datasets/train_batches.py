@@ -3,15 +3,16 @@
 What Lightning sees as a batch is a chunk of many optimiser steps, so that its cost for each step vanishes.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import ceil
+from typing import Any
 
 import torch
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
-from convarium.datasets.augment import augment_batch
+from convarium.datasets.augment import Augmentation
 from convarium.datasets.splits import LabelledImages, Splits
 from convarium.seeds import derive_seed
 
@@ -50,36 +51,32 @@ class BatchChunk:
         data: all training images.
         indices: those of each step's images, int64.
         first_step: number of the first step, counted from the beginning of the fit.
-        black: value of a black pixel after normalisation, for each channel.
+        augmentation: what is done to the images of each batch.
     """
 
     def __init__(
-        self, data: LabelledImages, indices: list[Tensor], epoch: int, first_step: int, augmentation: str, black: Tensor
+        self, data: LabelledImages, indices: list[Tensor], epoch: int, first_step: int, augmentation: Augmentation
     ) -> None:
         self.data = data
         self.indices = indices
         self.epoch = epoch
         self.first_step = first_step
         self.augmentation = augmentation
-        self.black = black
 
     def load_batch(self, position: int) -> tuple[Tensor, Tensor]:
         """Return images and labels of a step; augmentation draws from torch's global random state."""
         indices = self.indices[position].to(self.data.labels.device)
-        images = augment_batch(self.data.images[indices], self.augmentation, self.black)
+        images = self.augmentation.augment_batch(self.data.images[indices])
         return images, self.data.labels[indices]
 
 
 class ChunkLoader:
     """The chunks of an epoch; each iteration is the next epoch."""
 
-    def __init__(
-        self, data: LabelledImages, sampler: BatchSampler, augmentation: str, black: Tensor, epoch: int
-    ) -> None:
+    def __init__(self, data: LabelledImages, sampler: BatchSampler, augmentation: Augmentation, epoch: int) -> None:
         self.data = data
         self.sampler = sampler
         self.augmentation = augmentation
-        self.black = black
         self.next_epoch = epoch
 
     def __len__(self) -> int:
@@ -92,17 +89,17 @@ class ChunkLoader:
         first_step = epoch * self.sampler.steps_per_epoch
         for start in range(0, len(batches), STEPS_PER_CHUNK):
             indices = batches[start : start + STEPS_PER_CHUNK]
-            yield BatchChunk(self.data, indices, epoch, first_step + start, self.augmentation, self.black)
+            yield BatchChunk(self.data, indices, epoch, first_step + start, self.augmentation)
 
 
 class TrainDataModule(LightningDataModule):
     """The training images on the trainer's device, in batches from `first_epoch` on."""
 
-    def __init__(self, splits: Splits, sampler: BatchSampler, augmentation: str, first_epoch: int) -> None:
+    def __init__(self, splits: Splits, sampler: BatchSampler, recipe: Mapping[str, Any], first_epoch: int) -> None:
         super().__init__()
         self.splits = splits
         self.sampler = sampler
-        self.augmentation = augmentation
+        self.recipe = recipe
         self.first_epoch = first_epoch
 
     def train_dataloader(self) -> ChunkLoader:
@@ -113,4 +110,4 @@ class TrainDataModule(LightningDataModule):
         mean = torch.tensor(self.splits.mean, device=device)
         std = torch.tensor(self.splits.std, device=device)
         images = self.splits.train.to(device)
-        return ChunkLoader(images, self.sampler, self.augmentation, -mean / std, self.first_epoch)
+        return ChunkLoader(images, self.sampler, Augmentation(self.recipe, mean, std), self.first_epoch)

@@ -21,7 +21,8 @@ class Rates:
     """Durations of stored results.
 
     Attributes:
-        seconds_per_work: one rate for each result, under (stage, architecture, method) and again under (stage,).
+        seconds_per_work: one rate for each result, under (stage, architecture, method, augmentation), and again under
+            (stage, architecture, method) and (stage,).
     """
 
     seconds_per_work: Mapping[RateKey, list[float]] = field(default_factory=dict)
@@ -29,7 +30,7 @@ class Rates:
     def estimate_seconds(self, node: Node, architecture: str) -> float:
         """Return the seconds `node` should take on one worker, from the most similar results in the store."""
         exact_key = _build_rate_key(node.stage, node.stage_config, architecture)
-        for key in (exact_key, (node.stage,)):
+        for key in _list_rate_keys(exact_key):
             rates = self.seconds_per_work.get(key)
             if rates:
                 return median(rates) * max(node.work, 1.0)
@@ -79,8 +80,8 @@ def read_rates(store: Store) -> Rates:
         # A stage that does not train has no work: its rate is its duration.
         rate = record["seconds"] / max(record.get("work", 0.0), 1.0)
         key = _build_rate_key(stage, record["stage_config"], _find_record_architecture(record, store))
-        seconds_per_work[key].append(rate)
-        seconds_per_work[(stage,)].append(rate)
+        for rate_key in _list_rate_keys(key):
+            seconds_per_work[rate_key].append(rate)
     return Rates(seconds_per_work)
 
 
@@ -101,7 +102,14 @@ def _count_stages(plan: Plan, done_signatures: set[str]) -> dict[str, dict[str, 
 
 def _build_rate_key(stage: str, stage_config: Mapping[str, Any], architecture: str) -> RateKey:
     method = stage_config.get("step", {}).get("method", "")
-    return stage, architecture, str(method)
+    recipe = stage_config.get("recipe") or {}
+    augmentation = [str(recipe.get(key, "none")) for key in ("augmentation", "policy")]
+    return stage, architecture, str(method), " ".join(augmentation)
+
+
+def _list_rate_keys(exact_key: RateKey) -> tuple[RateKey, ...]:
+    """Return the keys of results from the most to the least similar: crops and policies take time."""
+    return exact_key, exact_key[:3], exact_key[:1]
 
 
 def _find_node_architecture(node: Node, plan: Plan) -> str:

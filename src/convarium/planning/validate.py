@@ -79,6 +79,7 @@ def _find_config_problem(point: PointLike) -> str | None:
         _find_train_size_problem(point.config["dataset"])
         or _find_training_data_problem(point.config)
         or _find_timing_problem(point.config)
+        or _find_recipe_problem(point.config)
         or find_reference_mismatch(point)
     )
 
@@ -107,6 +108,23 @@ def _find_timing_problem(config: Json) -> str | None:
         check_int8_timing(config)
     except UserError as error:
         return str(error)
+    return None
+
+
+def _find_recipe_problem(config: Json) -> str | None:
+    """Return why torch refuses the optimiser, or why the average of this network's weights would be none."""
+    from convarium.architectures import factory
+    from convarium.tasks.optimizer import check_optimizer
+
+    recipe, architecture = config["recipe"], config["architecture"]
+    try:
+        check_optimizer(recipe)
+        is_averaged = recipe["final_weights"] == "ema"
+        is_condensing = is_averaged and factory.condense_architecture(architecture) != architecture
+    except UserError as error:
+        return str(error)
+    if is_condensing:
+        return f"recipe.final_weights=ema: {architecture['name']} loses connections while it trains; take last or best"
     return None
 
 

@@ -59,7 +59,7 @@ def train(config: TrainConfig, parents: tuple[Parent, ...], runtime: Runtime) ->
 def _load_pretrained_weights(network: Any, architecture: Mapping[str, Any]) -> dict[str, list[float]]:
     """Give a network its library's weights; return mean and std that they were trained with, where the library says."""
     from convarium.architectures import factory
-    from convarium.architectures.weights import match_weights
+    from convarium.weight_files.match_weights import match_weights
 
     weights = factory.fetch_pretrained(architecture)
     fitting_weights = match_weights(weights, network, f"the pretrained {architecture['name']}", new_head=True)

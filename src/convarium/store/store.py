@@ -218,6 +218,18 @@ class Store:
                     records.append(self.find_record(signature))
         yield from (record for record in records if record is not None)
 
+    def find_children(self, signature: str) -> list[Json]:
+        """Return the records of the finished results that start from the one at a signature, ordered by folder."""
+        quoted_signature = f'"{signature}"'.encode()
+        children = []
+        for child, folder in self.list_folders():
+            # Most records don't hold the signature, and to search a text is much faster than to parse it.
+            if child in self._records or _is_text_in_file(quoted_signature, folder / RECORD_FILE):
+                record = self.find_record(child)
+                if record is not None and signature in record["parents"]:
+                    children.append(record)
+        return children
+
     def list_folders(self) -> list[tuple[str, Path]]:
         """Return every signature that has a folder, finished or not, with the folder, ordered by folder."""
         self._scan()
@@ -293,6 +305,13 @@ class Store:
             if failure is not None:
                 failures[signature] = failure
         return failures
+
+
+def _is_text_in_file(text: bytes, file: Path) -> bool:
+    try:
+        return text in file.read_bytes()
+    except OSError:
+        return False
 
 
 def _holds_for_run(failure: Json, run_id: str) -> bool:

@@ -13,7 +13,7 @@ class Batch:
     Attributes:
         network: in train mode, on the images' device.
         images: (N, C, H, W), normalised and augmented.
-        labels: int64 (N,).
+        labels: int64 (N,); of mixed images (mixup, cutmix) the share of each class, float32 (N, classes).
         indices: places of the images among all training images, int64 (N,) on the CPU.
         logits: the network's output, (N, classes), with its graph.
         loss: the task's own loss, a scalar.

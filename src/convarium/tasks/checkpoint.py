@@ -32,6 +32,7 @@ class FitState:
         best: the best network so far, where the recipe keeps it.
         best_accuracy: on the validation images; below 0 where there was none yet.
         best_epoch: the one that patience counts from.
+        average: the averages of the floating tensors of `network`, where the recipe keeps them.
     """
 
     structure: str
@@ -42,6 +43,13 @@ class FitState:
     best: dict[str, Tensor] | None
     best_accuracy: float
     best_epoch: int
+    average: dict[str, Tensor] | None = None
+
+    @property
+    def chosen_network(self) -> dict[str, Tensor]:
+        """The state dict that the fit delivers."""
+        chosen = self.network if self.best is None else self.best
+        return chosen if self.average is None else {**chosen, **self.average}
 
 
 def save_state(path: Path, state: FitState) -> None:
@@ -115,7 +123,12 @@ class Checkpointer:
         self.runtime.report(epoch=self.epochs_done + 1, epochs=self.recipe["epochs"], **figures)
 
     def record_epoch(
-        self, network: nn.Module, optimizer: torch.optim.Optimizer, accuracy: float | None, is_settled: bool
+        self,
+        network: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        accuracy: float | None,
+        is_settled: bool,
+        average: dict[str, Tensor] | None,
     ) -> None:
         """Take in an epoch's end: look whether the lease still holds, then write the state.
 
@@ -125,6 +138,7 @@ class Checkpointer:
             accuracy: on the validation images; None without them.
             is_settled: a network that is not will still lose connections: it can't be the best, and patience begins
                 after it.
+            average: of its weights, on the CPU; None where there is none.
         """
         epoch = self.epochs_done + 1
         weights = {name: tensor.detach().cpu() for name, tensor in network.state_dict().items()}
@@ -140,6 +154,7 @@ class Checkpointer:
             best=best,
             best_accuracy=best_accuracy,
             best_epoch=best_epoch,
+            average=average,
         )
         self.runtime.check_lease()
         save_state(self.job.checkpoint, state)

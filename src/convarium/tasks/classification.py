@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -12,6 +13,8 @@ from torch.nn import functional
 
 from convarium.architectures.condensing import Condensing
 from convarium.architectures.unsaved_tensors import move_network
+from convarium.config.recipe import SMALLEST_PART
+from convarium.datasets.mixing import Mixture, mix_batch
 from convarium.datasets.splits import LabelledImages
 from convarium.datasets.train_batches import BatchChunk
 from convarium.errors import StageFailed
@@ -19,6 +22,7 @@ from convarium.seeds import derive_seed
 from convarium.tasks.batch import Batch, Term
 from convarium.tasks.evaluate import evaluate_network
 from convarium.tasks.recipe import LrSchedule
+from convarium.tasks.weight_average import WeightAverage
 
 
 class Classification(LightningModule):
@@ -37,11 +41,12 @@ class Classification(LightningModule):
         seed: int,
         validation: LabelledImages | None,
         terms: Sequence[Term],
+        average: WeightAverage | None = None,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.network, self.recipe, self.optimizer, self.schedule = network, recipe, optimizer, schedule
-        self.seed, self.validation, self.terms = seed, validation, tuple(terms)
+        self.seed, self.validation, self.terms, self.average = seed, validation, tuple(terms), average
         self.drop_due_connections = network.drop_due_connections if isinstance(network, Condensing) else None
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
@@ -51,6 +56,8 @@ class Classification(LightningModule):
     def on_train_epoch_start(self) -> None:
         """Set the network to train, and the epoch's sums to zero."""
         move_network(self.network, self.device)  # Lightning has moved parameters and buffers only
+        if self.average is not None:
+            self.average.collect_tensors()
         self.loss_sum, self.image_count = 0.0, 0
         self.network.train()
 
@@ -73,15 +80,33 @@ class Classification(LightningModule):
             group["lr"] = self.schedule.compute_lr(step)
         if self.drop_due_connections is not None:
             self.drop_due_connections(step / self.schedule.steps)
-        images, labels = chunk.load_batch(position)
-        loss = self.compute_loss(images, labels, chunk.indices[position])
         self.optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss_sum = self.accumulate_gradients(chunk, position)
         max_norm = self.recipe["gradient_clip"]
         if max_norm is not None:
             nn.utils.clip_grad_norm_(self.network.parameters(), max_norm)
         self.optimizer.step()
-        return loss.detach() * len(labels)
+        if self.average is not None:
+            self.average.update(step)
+        return loss_sum
+
+    def accumulate_gradients(self, chunk: BatchChunk, position: int) -> Tensor:
+        """Add up the gradients of a batch's parts, as many as the recipe says; return the summed loss of its images.
+
+        Whole batches are augmented and mixed, so that images are the same in however many parts they are trained.
+        """
+        images, labels = chunk.load_batch(position)
+        indices, mixture = chunk.indices[position], None
+        if self.recipe["mixup"] or self.recipe["cutmix"]:
+            images, mixture = mix_batch(images, labels, self.recipe["mixup"], self.recipe["cutmix"])
+        loss_sum = torch.zeros((), device=self.device)
+        for part in split_batch(len(labels), self.recipe["accumulate"]):
+            part_mixture = None if mixture is None else mixture.select(part)
+            loss = self.compute_loss(images[part], labels[part], indices[part], part_mixture)
+            part_size = part.stop - part.start
+            (loss * (part_size / len(labels))).backward()
+            loss_sum += loss.detach() * part_size
+        return loss_sum
 
     def reseed(self, seed: int) -> None:
         """Set the random state that this step draws from."""
@@ -91,27 +116,30 @@ class Classification(LightningModule):
         else:
             torch.manual_seed(seed)
 
-    def compute_loss(self, images: Tensor, labels: Tensor, indices: Tensor) -> Tensor:
+    def compute_loss(self, images: Tensor, labels: Tensor, indices: Tensor, mixture: Mixture | None) -> Tensor:
         """Return the mean cross-entropy of a batch (label smoothing as the recipe says) plus the terms, a scalar.
 
         Args:
             images: (N, C, H, W), normalised and augmented.
             labels: int64 (N,).
             indices: places of the images among all training images, int64 (N,).
+            mixture: what the images were mixed with; None where they were not.
         """
         with self._autocast():
             logits = self.network(images)
-            loss = functional.cross_entropy(logits, labels, label_smoothing=self.recipe["label_smoothing"])
+            targets = labels if mixture is None else mixture.build_targets(labels, logits.shape[1])
+            loss = functional.cross_entropy(logits, targets, label_smoothing=self.recipe["label_smoothing"])
         if not self.terms:
             return loss
-        batch = Batch(self.network, images, labels, indices, logits, loss)
+        batch = Batch(self.network, images, targets, indices, logits, loss)
         return sum((term(batch) for term in self.terms), start=loss)
 
     def measure_validation_accuracy(self) -> float | None:
-        """Return the accuracy on the validation images, None where there are none."""
+        """Return the accuracy on the validation images (None without), of averaged weights where there are any."""
         if self.validation is None:
             return None
-        is_correct, _ = evaluate_network(self.network, self.validation)
+        with nullcontext() if self.average is None else self.average.swap_in():
+            is_correct, _ = evaluate_network(self.network, self.validation)
         return is_correct.double().mean().item()
 
     def _autocast(self) -> AbstractContextManager[Any]:
@@ -126,6 +154,13 @@ class Classification(LightningModule):
             f"loss became {value} in epoch {chunk.epoch + 1} (steps {first} to {last}):"
             f" lower the learning rate (now {self.schedule.lr:g})"
         )
+
+
+def split_batch(count: int, parts: int) -> list[slice]:
+    """Return the parts of a batch, of nearly equal size and of at least two images each."""
+    parts = max(1, min(parts, count // SMALLEST_PART))
+    bounds = [count * part // parts for part in range(parts + 1)]
+    return [slice(start, stop) for start, stop in pairwise(bounds)]
 
 
 classification = Classification

@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from convarium.architectures.condensing import Condensing
+from convarium.config.recipe import restore_default_keys
 from convarium.datasets.splits import Splits
 from convarium.errors import StageFailed, UserError
 from convarium.seeds import derive_seed
@@ -15,7 +17,7 @@ from convarium.workers.runtime import Runtime
 
 
 def fit_network(network: nn.Module, splits: Splits, recipe: Mapping[str, Any], job: FitJob, runtime: Runtime) -> None:
-    """Train `network` in place; it ends on the CPU with its last or best weights (`recipe.final_weights`).
+    """Train `network` in place; it ends on the CPU with its last, best or averaged weights (`recipe.final_weights`).
 
     Args:
         network: with Representations attached as `job.structure` says; only parameters that require gradients are
@@ -31,6 +33,7 @@ def fit_network(network: nn.Module, splits: Splits, recipe: Mapping[str, Any], j
             a checkpoint of another structure.
         UserError: the recipe needs images that are not there.
     """
+    recipe = restore_default_keys(recipe)
     torch.set_num_threads(runtime.threads)
     _check_fit_inputs(network, splits, recipe)
     state = checkpoints.read_state(job.checkpoint)
@@ -42,7 +45,7 @@ def fit_network(network: nn.Module, splits: Splits, recipe: Mapping[str, Any], j
 
         state = run_lightning_fit(network, splits, recipe, job, runtime, state)
     if state is not None:
-        network.load_state_dict(state.network if state.best is None else state.best)
+        network.load_state_dict(state.chosen_network)
     # What comes next must not depend on whether epochs ran here or were only loaded.
     torch.manual_seed(derive_seed(job.seed, "after"))
 
@@ -55,3 +58,5 @@ def _check_fit_inputs(network: nn.Module, splits: Splits, recipe: Mapping[str, A
     needs_validation = recipe["early_stop"] or recipe["final_weights"] == "best"
     if splits.validation is None and needs_validation:
         raise UserError("recipe.early_stop and recipe.final_weights=best need validation images")
+    if recipe["final_weights"] == "ema" and isinstance(network, Condensing):
+        raise UserError("recipe.final_weights=ema: the network loses connections while it trains; take last or best")

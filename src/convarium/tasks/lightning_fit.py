@@ -22,7 +22,9 @@ from convarium.errors import StageFailed
 from convarium.lookup import find_by_name
 from convarium.tasks.checkpoint import Checkpointer, FitState
 from convarium.tasks.fit_job import FitJob
-from convarium.tasks.recipe import build_lr_schedule, build_optimizer
+from convarium.tasks.optimizer import build_optimizer
+from convarium.tasks.recipe import build_lr_schedule
+from convarium.tasks.weight_average import WeightAverage
 from convarium.workers.runtime import Runtime
 
 
@@ -38,14 +40,15 @@ def run_lightning_fit(
     assert splits.train is not None
     checkpointer = Checkpointer(recipe, job, runtime, state)
     sampler = BatchSampler(len(splits.train), recipe["batch_size"], job.seed)
-    optimizer = build_optimizer(recipe, network.parameters())
+    optimizer = build_optimizer(recipe, network)
     if state is not None:
         network.load_state_dict(state.network)
         optimizer.load_state_dict(state.optimizer)
+    average = _build_average(network, recipe, state)
     schedule = build_lr_schedule(recipe, sampler.steps_per_epoch)
     build_module = find_by_name("tasks", job.task["name"])
-    module = build_module(network, recipe, optimizer, schedule, job.seed, splits.validation, job.terms)
-    data = TrainDataModule(splits, sampler, recipe["augmentation"], checkpointer.epochs_done)
+    module = build_module(network, recipe, optimizer, schedule, job.seed, splits.validation, job.terms, average)
+    data = TrainDataModule(splits, sampler, recipe, checkpointer.epochs_done)
     # cuDNN's fastest algorithms differ from run to run, in speed and in the last bits.
     with _silence_lightning(), torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
         trainer = _build_trainer(runtime.accelerator, checkpointer.epochs_left, EpochEndCallback(checkpointer))
@@ -55,6 +58,12 @@ def run_lightning_fit(
         finally:
             move_network(network, "cpu")
     return checkpointer.state
+
+
+def _build_average(network: nn.Module, recipe: Mapping[str, Any], state: FitState | None) -> WeightAverage | None:
+    if recipe["final_weights"] != "ema":
+        return None
+    return WeightAverage(network, recipe["ema_decay"], None if state is None else state.average)
 
 
 class EpochEndCallback(Callback):
@@ -82,7 +91,8 @@ class EpochEndCallback(Callback):
             seconds=time.perf_counter() - self.start_time,
         )
         is_settled = not isinstance(network, Condensing) or network.is_condensed
-        self.checkpointer.record_epoch(network, optimizer, accuracy, is_settled)
+        average = None if module.average is None else module.average.copy_state()
+        self.checkpointer.record_epoch(network, optimizer, accuracy, is_settled, average)
         trainer.should_stop = self.checkpointer.is_finished
 
 

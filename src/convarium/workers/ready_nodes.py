@@ -1,5 +1,6 @@
 """Which nodes of a plan can run next, and in which order."""
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -43,12 +44,13 @@ class NodeRank:
 
     Attributes:
         by_path: longest remaining path first, then most children, then the plan's order: the shortest run.
-        by_depth: most stages before it first, so that a pipeline that has begun is finished.
+        by_depth: most stages before it first, so that a pipeline that has begun is finished; then the fewest stages
+            until something is measured.
         is_measure: whether it gives a row of the comparison its figures.
     """
 
     by_path: tuple[float, int, int]
-    by_depth: int
+    by_depth: tuple[int, float]
     is_measure: bool
 
 
@@ -97,8 +99,8 @@ class PlanMonitor:
         rank = self._ranks[node.signature]
         if self._is_near_end:
             return rank.by_path
-        depth = rank.by_depth if self._finishes_pipelines else 0
-        return not rank.is_measure, depth, *rank.by_path
+        by_depth = rank.by_depth if self._finishes_pipelines else ()
+        return not rank.is_measure, *by_depth, *rank.by_path
 
 
 def rank_nodes(plan: Plan) -> dict[str, NodeRank]:
@@ -108,13 +110,17 @@ def rank_nodes(plan: Plan) -> dict[str, NodeRank]:
         for parent in node.parents:
             children[parent].append(signature)
     path_seconds: dict[str, float] = {}
+    stages_to_measure: dict[str, float] = {}
     for signature, node in reversed(plan.nodes.items()):
         longest_child_path = max((path_seconds[child] for child in children[signature]), default=0.0)
         path_seconds[signature] = estimate_default_seconds(node) + longest_child_path
+        stages_after = 1 + min((stages_to_measure[child] for child in children[signature]), default=math.inf)
+        stages_to_measure[signature] = 0 if node.stage == MEASURE.name else stages_after
     depths: dict[str, int] = {}
     ranks: dict[str, NodeRank] = {}
     for position, (signature, node) in enumerate(plan.nodes.items()):
         depths[signature] = 1 + max((depths[parent] for parent in node.parents), default=0)
         by_path = (-path_seconds[signature], -len(children[signature]), position)
-        ranks[signature] = NodeRank(by_path, -depths[signature], node.stage == MEASURE.name)
+        by_depth = (-depths[signature], stages_to_measure[signature])
+        ranks[signature] = NodeRank(by_path, by_depth, node.stage == MEASURE.name)
     return ranks

