@@ -14,6 +14,7 @@ from convarium.datasets.loading import load_splits
 from convarium.errors import UserError
 from convarium.measurement.quality import measure_file
 from convarium.stages.measure import MeasureConfig, measure
+from convarium.store.answers import read_answers
 
 
 @pytest.fixture
@@ -108,6 +109,13 @@ def test_the_stage_sees_no_damage_to_the_training_object(
         "convarium.datasets.loading.load_splits", lambda *_: pytest.fail("measured in the process that trains")
     )
     assert measure(MeasureConfig(digits, task), parents, runtime) == measured
+
+
+def test_the_stage_keeps_the_answers_that_its_figures_are_of(parents, runtime, digits, task):
+    result = measure(MeasureConfig(digits, task), parents, runtime)
+    answers = read_answers(runtime.folder / "answers.npz")
+    assert (answers.predicted == answers.labels).tolist() == unpack_correctness(result["correct"], 300).tolist()
+    assert answers.losses.mean() == pytest.approx(result["metrics"]["loss"], rel=1e-3)
 
 
 def test_macs_of_a_convolution_are_those_of_the_textbook():

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from convarium.config import search_path
+from convarium.config.class_names import find_class_names
 
 if TYPE_CHECKING:
     from convarium.store.store import Store
@@ -20,7 +20,7 @@ def count_right_by_class(record: Mapping[str, Any], store: "Store") -> list[dict
     counts = (measurement or {}).get("result", {}).get("per_class")
     if measurement is None or counts is None:
         return []
-    names = _find_class_names(measurement["stage_config"]["dataset"])
+    names = find_class_names(measurement["stage_config"]["dataset"])
     if names is None:
         names = [str(label) for label in range(len(counts["images"]))]
     rows = zip(names, counts["images"], counts["right"], strict=True)
@@ -42,16 +42,3 @@ def find_latest_measurement(network: str, store: "Store") -> Mapping[str, Any] |
     children = store.find_children(network)
     records = [child for child in children if child["stage"] == "measure" and child["parents"][0] == network]
     return max(records, key=lambda record: str(record["started"]), default=None)
-
-
-def _find_class_names(dataset: Mapping[str, Any]) -> list[str] | None:
-    """Return the config's class names, or those that the dataset's YAML has for people to read (`_class_names_`)."""
-    if dataset.get("class_names"):
-        return list(dataset["class_names"])
-    file = search_path.find_config_file("conf", f"dataset/{dataset['name']}")
-    if file is None:
-        return None
-    import yaml
-
-    names = yaml.safe_load(search_path.read_config_text(file)).get("_class_names_")
-    return list(names) if names and len(names) == dataset["classes"] else None

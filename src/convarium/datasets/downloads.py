@@ -1,8 +1,9 @@
 """Download of a dataset's files by torchvision; only complete files are moved into place."""
 
 import socket
-from collections.abc import Callable, Sequence
-from contextlib import redirect_stdout, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout, suppress
+from contextvars import ContextVar
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -10,6 +11,17 @@ from convarium.errors import UserError
 
 CONNECT_TIMEOUT_SECONDS = 10.0  # torchvision sets none, and an unreachable host would be waited for without end
 MAX_REASON_CHARS = 120
+_may_download = ContextVar("may_download", default=True)
+
+
+@contextmanager
+def forbid_downloads() -> Iterator[None]:
+    """Take files that are missing as a mistake, where a command only looks at what is there."""
+    token = _may_download.set(False)
+    try:
+        yield
+    finally:
+        _may_download.reset(token)
 
 
 def download_files(
@@ -22,8 +34,10 @@ def download_files(
         missing_message: what is missing in `home`, as the beginning of the error's sentence.
 
     Raises:
-        UserError: the download fails; folders that were made for it are removed.
+        UserError: the download fails, or is forbidden; folders that were made for it are removed.
     """
+    if not _may_download.get():
+        raise UserError(f"{missing_message} there or set dataset.root")
     new_folders = [folder for folder in (home, home.parent, root) if not folder.exists()]  # the innermost first
     default_timeout = socket.getdefaulttimeout()
     try:

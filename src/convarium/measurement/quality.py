@@ -23,6 +23,8 @@ from convarium.datasets.loading import load_splits, match_value_range
 from convarium.datasets.splits import LabelledImages, Splits
 from convarium.errors import UserError
 from convarium.measurement.accuracy_by_class import compute_balanced_accuracy, count_correct_by_class
+from convarium.measurement.answer_recorder import AnswerRecorder
+from convarium.store.answers import write_answers
 from convarium.tasks.evaluate import evaluate_network
 
 Json = dict[str, Any]
@@ -38,6 +40,7 @@ def measure_file(
     accelerator: str = "cpu",
     external_file: str | None = None,
     cache_folder: str | None = None,
+    answers_file: str | None = None,
 ) -> Json:
     """Decode the network at `path` and measure it on `dataset`.
 
@@ -48,6 +51,7 @@ def measure_file(
         external_file: the same network in an external coder's file, whose size is measured instead; all of its bytes
             count as weights.
         cache_folder: the folder in which decoded images are kept.
+        answers_file: where the class and the loss of each test image are written (`store.answers`).
 
     Returns:
         `metrics` (accuracy and loss on test; loss in nats; sizes in bytes; MACs of one image), `correct` (hex of
@@ -67,7 +71,10 @@ def measure_file(
     validation, test, skipped = load_measured_images(header, dataset, data_root, cache_folder)
     use_gpu = accelerator in ("auto", "gpu") and torch.cuda.is_available()
     move_network(network, torch.device("cuda" if use_gpu else "cpu"))
-    correct, loss = evaluate_network(network, test)
+    recorder = AnswerRecorder()
+    correct, loss = evaluate_network(network, test, observe_batch=recorder.add_batch)
+    if answers_file:
+        write_answers(Path(answers_file), recorder.build_answers(test.labels))
     validation_correct, _ = evaluate_network(network, validation)
     per_class = count_correct_by_class(correct, test.labels, dataset["classes"])
     validation_per_class = count_correct_by_class(validation_correct, validation.labels, dataset["classes"])

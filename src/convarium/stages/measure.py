@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from convarium.stages.declaration import StageConfig, StageDeclaration
+from convarium.store.result_folder import ResultFolder
 from convarium.workers.runtime import Parent, Runtime
 
 
@@ -38,5 +39,6 @@ def measure(config: MeasureConfig, parents: tuple[Parent, ...], runtime: Runtime
         runtime.accelerator,
         str(external_network) if external_network.is_file() else None,
         str(runtime.cache_folder) if runtime.cache_folder else None,
+        str(ResultFolder(runtime.folder.absolute()).answers),
     )
     return result

@@ -9,6 +9,7 @@ ONNX_MODEL_FILE = "model.onnx"
 RECORD_FILE = "done.json"
 FAILURE_FILE = "failed.json"
 CURVES_FILE = "curves.jsonl"
+ANSWERS_FILE = "answers.npz"
 LOG_FILE = "log.txt"
 CHECKPOINT_FOLDER = "checkpoints"
 # A new file that a stage publishes must be listed here, or it is taken for the user's own and never removed.
@@ -20,6 +21,7 @@ FILE_NAMES = (
     NETWORK_FILE,
     EXTERNAL_NETWORK_FILE,
     ONNX_MODEL_FILE,
+    ANSWERS_FILE,
 )
 
 
@@ -43,6 +45,11 @@ class ResultFolder:
     def onnx_model(self) -> Path:
         """The model that an ONNX executor ran when the quality was measured, and that is timed."""
         return self.path / ONNX_MODEL_FILE
+
+    @property
+    def answers(self) -> Path:
+        """The class and the loss of each test image, which `measure` writes; no figure is read from it."""
+        return self.path / ANSWERS_FILE
 
     @property
     def record(self) -> Path:

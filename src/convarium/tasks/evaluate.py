@@ -1,5 +1,7 @@
 """Evaluation of a classifier: which images it gets right, and its loss."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -7,8 +9,16 @@ from torch.nn import functional
 from convarium.datasets.splits import LabelledImages
 
 
-def evaluate_network(network: nn.Module, data: LabelledImages, batch_size: int = 500) -> tuple[Tensor, float]:
+def evaluate_network(
+    network: nn.Module,
+    data: LabelledImages,
+    batch_size: int = 500,
+    observe_batch: Callable[[Tensor, Tensor], None] | None = None,
+) -> tuple[Tensor, float]:
     """Run the network in eval mode, in float32, without gradients.
+
+    Args:
+        observe_batch: gets the logits (B, classes) and the labels (B,) of each batch, in the order of the images.
 
     Returns:
         Which images are classified correctly, bool (N,) on the CPU, and the mean cross-entropy in nats.
@@ -25,6 +35,8 @@ def evaluate_network(network: nn.Module, data: LabelledImages, batch_size: int =
             logits = network(data.images[batch].to(device))
             correct_parts.append((logits.argmax(1) == labels).cpu())
             loss_sum += functional.cross_entropy(logits, labels, reduction="sum").item()
+            if observe_batch is not None:
+                observe_batch(logits, labels)
     for module, is_training in training_modes.items():
         module.training = is_training
     return torch.cat(correct_parts), loss_sum / len(data)

@@ -14,6 +14,7 @@ from convarium.host.provenance import collect_provenance
 from convarium.planning.plan import Node, Plan
 from convarium.planning.plan_file import write_plan
 from convarium.planning.stage_graph import build_plan
+from convarium.store.answers import ImageAnswers, write_answers
 from convarium.store.store import Store
 
 SWEEP = (
@@ -23,6 +24,7 @@ SWEEP = (
     "seed=0,1,2",
 )
 IMAGES = 400
+CLASSES = 10
 FILE_BYTES = {"none": 100_000, "magnitude0.5": 60_000, "magnitude0.9": 14_000, "random0.9": 14_100, "kmeans5": 20_000}
 WRONG_IMAGES = {"none": 20, "magnitude0.5": 16, "magnitude0.9": 30, "random0.9": 160, "kmeans5": 24}
 
@@ -41,6 +43,8 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 {"phase": node.stage, "epoch": e, "loss": 1 / e, "validation_accuracy": 1 - 0.1 / e} for e in (1, 2, 3)
             ]
             (folder / "curves.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+        if node.stage == "measure":
+            write_answers(folder / "answers.npz", build_answers(made.nodes[node.parents[0]]))
     write_plan(made, _make_folder(root / "plans"))
     return root
 
@@ -110,8 +114,7 @@ def _build_result(node: Node, made: Plan) -> dict[str, Any]:
         }
     if node.stage != "measure":
         return {"metrics": {}}
-    correct = np.ones(IMAGES, dtype=bool)
-    correct[: WRONG_IMAGES[kind] + parse_seed(network.name)] = False
+    correct = build_answers(network).predicted == build_answers(network).labels
     metrics = {
         "accuracy": float(correct.mean()), "validation_accuracy": 1 - WRONG_IMAGES[kind] / IMAGES, "loss": 0.1,
         "file_bytes": size, "dense_bytes": FILE_BYTES["none"], "ratio": 1 / share, "xz_bytes": 90_000,
@@ -122,6 +125,16 @@ def _build_result(node: Node, made: Plan) -> dict[str, Any]:
         "metrics": metrics, "correct": np.packbits(correct).tobytes().hex(), "images": IMAGES,
         "bytes": {"weights": size - 1000, "indices": 600, "header": 400},
     }  # fmt: skip
+
+
+def build_answers(network: Node) -> ImageAnswers:
+    """Return answers of which the first are wrong: each says the next class."""
+    labels = np.arange(IMAGES) % CLASSES
+    predicted, losses = labels.copy(), np.full(IMAGES, 0.25)
+    wrong = WRONG_IMAGES[_find_kind(network)] + parse_seed(network.name)
+    predicted[:wrong] = (labels[:wrong] + 1) % CLASSES
+    losses[:wrong] = np.linspace(2, 4, wrong)
+    return ImageAnswers(labels, predicted, losses)
 
 
 def parse_seed(name: str) -> int:

@@ -18,6 +18,9 @@ from selenium.webdriver.common.keys import Keys  # noqa: E402
 from selenium.webdriver.support.ui import Select, WebDriverWait  # noqa: E402
 
 SHOWN = "#rows tr:not([hidden])"
+PIXEL = (
+    "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg=="
+)
 DESKTOP, PHONE = (1280, 900, False), (390, 844, True)
 
 
@@ -132,7 +135,7 @@ def test_a_point_chooses_its_row_and_a_row_its_points(window: Window) -> None:
     assert window.chosen() == [hovered.get_attribute("data-row")] == ["4"]
     assert window.one("#cards h3").text == "kmeans 5"
     assert window.one("#curve-legend").text == "kmeans 5"
-    assert len(window.all("#curve-plot .scatterlayer .trace")) == 3
+    assert len(window.all("#curve-plots .scatterlayer .trace")) == 3
     sizes = "return document.querySelector('[data-cost=macs] .plot').data.flatMap(t => t.marker?.size ?? [])"
     assert sorted(window.do(sizes)) == [11, 11, 11, 11, 17]
     window.point_at(window.one("#rows tr[data-row='2'] td")).click().perform()
@@ -160,6 +163,74 @@ def test_a_plot_zooms_and_shows_all_again(window: Window) -> None:
     assert window.do(span) == pytest.approx(before)
 
 
+def test_what_chosen_rows_share_is_one_curve_and_each_goes_on_from_its_end(window: Window) -> None:
+    for row in ("1", "2", "4"):
+        window.click(f"#rows tr[data-row='{row}'] input")
+    curves = "return document.querySelector('#curve-plots .plot').data.map((t) => [t.line.color, t.line.dash, t.x])"
+    traces = window.do(curves)
+    shared, own = (([trace for trace in traces if trace[2][0] == first]) for first in (1, 3))
+    assert [x for _, _, x in shared] == [[1, 2, 3]] * 3
+    assert len(own) == 9
+    assert len({(shade, dash) for shade, dash, _ in own}) == 3
+    assert len({shade for shade, _, _ in own}) == 2
+    assert all(x == [3, 4, 5, 6] for _, _, x in own)
+    assert not {shade for shade, _, _ in shared} & {shade for shade, _, _ in own}
+    window.click("#rows tr[data-row='0'] input")
+    assert "the same in several rows" not in window.one("#curve-legend").text
+    assert len(window.do(curves)) == 12
+
+
+def test_a_familys_mark_is_the_same_whatever_stands_beside_it(
+    window: Window, report: Path, tmp_path: Path, read: Callable[[Path], dict[str, Any]]
+) -> None:
+    shade = "return getComputedStyle(document.querySelector(`#rows tr[data-row='${arguments[0]}'] path`)).fill"
+    pruning, quantization = window.do(shade, 2), window.do(shade, 4)
+    document = read(report)
+    alone = document | {"rows": [document["rows"][4]]}
+    (tmp_path / "page.html").write_text(build_html_page(alone), encoding="utf-8")
+    window.open(tmp_path / "page.html")
+    assert window.do(shade, 0) == quantization != pruning
+
+
+def test_each_dataset_has_plots_bars_and_curves_of_its_own(
+    window: Window, report: Path, tmp_path: Path, read: Callable[[Path], dict[str, Any]]
+) -> None:
+    document = read(report)
+    others = [row | {"dataset": "other"} for row in document["rows"][:3]]
+    (tmp_path / "page.html").write_text(build_html_page(document | {"rows": document["rows"] + others}), "utf-8")
+    window.open(tmp_path / "page.html")
+    for part in ("#panels", "#bars", "#curve-plots"):
+        assert [name.text for name in window.all(f"{part} .facet > h3")] == ["mnist5k", "other"]
+    assert len(window.all("#panels [data-dataset=other] .panel[data-cost=file_bytes] .points path.point")) == 3
+    Select(window.one("#group")).select_by_index(1)
+    assert [facet.get_attribute("data-dataset") for facet in window.all("#panels .facet:not([hidden])")] == ["mnist5k"]
+    Select(window.one("#group")).select_by_index(2)
+    assert len(window.all("#panels .facet:not([hidden]) .panel[data-cost=macs] .points path.point")) == 3
+
+
+def test_answers_of_a_chosen_row_are_shown_with_their_images(
+    window: Window, report: Path, tmp_path: Path, read: Callable[[Path], dict[str, Any]]
+) -> None:
+    document = read(report)
+    (dataset,) = document["datasets"]
+    first = document["rows"][2]["answers"]["costly"][0]["image"]
+    dataset |= {"images": {str(first): PIXEL}, "names": [f"class {name}" for name in range(10)]}
+    document["rows"][4]["answers"] = None
+    (tmp_path / "page.html").write_text(build_html_page(document), encoding="utf-8")
+    window.open(tmp_path / "page.html")
+    for row in ("2", "4"):
+        window.click(f"#rows tr[data-row='{row}'] input")
+    pruned, kmeans = window.all("#answer-cards .card")
+    assert "compression loses 10 of them" in pruned.text
+    assert "Images are missing: the images can't be opened any more" in pruned.text
+    assert kmeans.text.endswith("Measured before predictions were kept.")
+    assert window.do("return document.querySelector('#answer-cards img').naturalWidth") == 1
+    assert len(window.all("#answer-cards figure")) == 12
+    assert len(window.all("#answer-cards .matrix tbody tr")) == 10
+    window.point_at(window.one("#answer-cards .matrix td[data-tip]")).perform()
+    assert "class 0, called class 1: 3.7 of 40 images; dense network: 2.7" in window.one("#tip").text
+
+
 def test_other_axes_scales_and_curves_can_be_chosen(window: Window) -> None:
     Select(window.one("#quality")).select_by_value("accuracy_delta")
     heights = "return document.querySelector('[data-cost=file_bytes] .plot').data.find(t => t.name === 'dense').y"
@@ -169,7 +240,7 @@ def test_other_axes_scales_and_curves_can_be_chosen(window: Window) -> None:
     Select(window.one("#scale")).select_by_value("bytes")
     assert window.do(width) < 0.3 * shares
     Select(window.one("#curve")).select_by_value("loss")
-    assert window.do("return document.getElementById('curve-plot').data[0].y")[:3] == [1, 0.5, 0.33333]
+    assert window.do("return document.querySelector('#curve-plots .plot').data[0].y")[:3] == [1, 0.5, 0.33333]
 
 
 def test_an_audit_code_explains_itself_under_the_pointer_and_to_the_keyboard(window: Window) -> None:
@@ -246,7 +317,7 @@ def test_no_label_breaks_out_of_its_text(
 ) -> None:
     document = read(report)
     for row, label in zip(document["rows"], HARMFUL, strict=False):
-        row |= {"label": label, "dataset": label, "status": label, "command": label}
+        row |= {"label": label, "dataset": HARMFUL[0], "architecture": label, "status": label, "command": label}
     (tmp_path / "page.html").write_text(build_html_page(document), encoding="utf-8")
     window.open(tmp_path / "page.html")
     assert tuple(window.labels()[:4]) == HARMFUL
@@ -263,7 +334,7 @@ def test_no_label_breaks_out_of_its_text(
 def test_an_empty_comparison_says_so(
     window: Window, report: Path, tmp_path: Path, read: Callable[[Path], dict[str, Any]]
 ) -> None:
-    empty = read(report) | {"rows": [], "missing": 2, "stages": {}, "settings": []}
+    empty = read(report) | {"rows": [], "missing": 2, "stages": {}, "settings": [], "datasets": []}
     (tmp_path / "page.html").write_text(build_html_page(empty), encoding="utf-8")
     window.open(tmp_path / "page.html")
     assert window.one("#missing").text == "2 points are not measured yet; convarium run with the same words."

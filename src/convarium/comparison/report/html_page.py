@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
 
-SCRIPT_FILES = ("state.js", "table.js", "plots.js", "bytes.js", "curves.js", "details.js", "page.js")
+SCRIPT_FILES = ("state.js", "table.js", "plots.js", "bytes.js", "curves.js", "answers.js", "details.js", "page.js")
 SLOT_PATTERN = re.compile(r"<!--(\w+)-->")
 # U+2028 and U+2029 end a line in older JavaScript, but not in JSON.
 SCRIPT_ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}

@@ -24,7 +24,7 @@ SIGNIFICANT_DIGITS = 5  # of a point of a curve: more can't be seen, and every p
 
 def average_bytes_by_kind(results: Iterable[NetworkResult], store: Store) -> dict[str, float]:
     """Return the file's bytes by what they hold, averaged over seeds; empty where no stored record has them."""
-    records = [record for result in results for record in _read_measurement_records(result, store, "measure")]
+    records = [record for result in results for record in read_measurement_records(result, store, "measure")]
     bytes_by_kind = [record["result"]["bytes"] for record in records if record["result"].get("bytes")]
     kinds = dict.fromkeys(kind for file_bytes in bytes_by_kind for kind in file_bytes)
     return {kind: float(np.mean([file_bytes.get(kind, 0) for file_bytes in bytes_by_kind])) for kind in kinds}
@@ -34,7 +34,7 @@ def list_stage_signatures(result: NetworkResult, store: Store) -> list[str]:
     """Return the signatures of the stages that made and measured a network, training first, as far as stored."""
     signatures = [record["signature"] for record in store.walk_chain(result.signature)]
     signatures.reverse()  # a chain is walked from its end
-    return signatures + [record["signature"] for record in _read_measurement_records(result, store)]
+    return signatures + [record["signature"] for record in read_measurement_records(result, store)]
 
 
 def read_stage_details(signature: str, store: Store) -> Json:
@@ -94,7 +94,8 @@ def _is_point_override(text: str) -> bool:
     return override.key != "seed" and override.group.partition("/")[0] not in RUN_ONLY_KEYS
 
 
-def _read_measurement_records(result: NetworkResult, store: Store, stage: str | None = None) -> list[Json]:
+def read_measurement_records(result: NetworkResult, store: Store, stage: str | None = None) -> list[Json]:
+    """Return the records of the stages that measured a network, of all or of one kind, as far as stored."""
     records = [store.find_record(signature) for signature in result.record_signatures]
     return [record for record in records if record is not None and stage in (None, record["stage"])]
 

@@ -16,13 +16,20 @@ function bar(row, widest) {
   return el("div", { class: "bar", "data-row": row.place }, el("span", {}, fullName(row)), stack, size);
 }
 
+function barsOf(dataset, list) {
+  const own = list.filter((row) => row.dataset === dataset), widest = Math.max(...own.map(total));
+  return own.length ? facet(dataset, ...own.map((row) => bar(row, widest))) : "";
+}
+
 let barred = "";
 function drawBytes() {
-  const list = sorted(visible()).filter((row) => total(row)), widest = Math.max(...list.map(total));
+  const list = sorted(visible()).filter((row) => total(row));
   const now = [state.scale, ...list.map((row) => row.place)].join();
-  if (now !== barred) byId("bars").replaceChildren(...list.map((row) => bar(row, widest)));
+  if (now !== barred) byId("bars").replaceChildren(...datasets.map((dataset) => barsOf(dataset, list)));
   barred = now;
-  for (const node of byId("bars").children) node.classList.toggle("chosen", state.chosen.has(Number(node.dataset.row)));
+  for (const node of byId("bars").querySelectorAll(".bar")) {
+    node.classList.toggle("chosen", state.chosen.has(Number(node.dataset.row)));
+  }
   byId("no-bytes").hidden = list.length > 0;
 }
 

@@ -72,6 +72,7 @@ if (data.missing) {
 }
 startBytes();
 startCurves();
+startAnswers();
 startDetails();
 changed();
 startPlots();

@@ -13,6 +13,8 @@ function accuracyDelta(row) {
   if (entry) return { ...entry, mean: entry.difference };
   return row.family === "dense" ? { mean: 0, low: null, high: null } : null;
 }
+// Of symbols that look smaller than a circle of the same size.
+const SIZES = { star: 15, "triangle-up": 13, "triangle-down": 13, cross: 13 };
 const touch = matchMedia("(pointer: coarse)").matches;
 const CONFIG = { responsive: true, displayModeBar: false, doubleClick: "reset" };
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -72,7 +74,7 @@ function pointsOf(family, list, cost) {
     y: quality.map((entry) => 100 * entry.mean), error_y: errors(quality, 100, shade),
     text: own.map(words), hovertemplate: "%{text}<extra></extra>",
     marker: {
-      symbol: mark.open ? `${mark.symbol}-open` : mark.symbol, color: shade, size: chosen.map((is) => is ? 17 : 11),
+      symbol: mark.open ? `${mark.symbol}-open` : mark.symbol, color: shade, size: chosen.map((is) => (SIZES[mark.symbol] ?? 11) + (is ? 6 : 0)),
       opacity: chosen.map((is) => is || !state.chosen.size ? 1 : 0.45), line: ring,
     },
   };
@@ -85,21 +87,26 @@ function frontOf(best, cost) {
   };
 }
 
-// Each dataset has a front of its own.
 function drawPanel(panel) {
-  const { cost, unit } = panel, { title, of } = QUALITIES[state.quality];
-  const list = visible().filter((row) => mean(row, cost) !== null && (of(row)?.mean ?? null) !== null);
-  const datasets = unique(list.map((row) => row.dataset));
-  const shown = families.filter((family) => list.some((row) => row.family === family));
-  const fronts = datasets.map((dataset) => front(list.filter((row) => row.dataset === dataset), cost));
-  const traces = [...fronts.map((best) => frontOf(best, cost)), ...shown.map((family) => pointsOf(family, list, cost))];
+  const { cost, unit, dataset } = panel, { title, of } = QUALITIES[state.quality];
+  const known = (row) => mean(row, cost) !== null && (of(row)?.mean ?? null) !== null;
+  const list = visible().filter((row) => row.dataset === dataset && known(row)), wasHidden = panel.box.hidden;
+  panel.box.hidden = !list.length;
+  const best = front(list, cost), shown = families.filter((family) => list.some((row) => row.family === family));
+  const traces = [frontOf(best, cost), ...shown.map((family) => pointsOf(family, list, cost))];
   const ticks = panel.log ? { type: "log", dtick: panel.decades > 2.5 ? 1 : "D2" } : { type: "linear", nticks: 6 };
   const tickformat = cost === "latency_ms" ? "~r" : "~s";
   const x = { title: { text: unit + (panel.log ? ", log" : "") }, tickformat, ...ticks };
   const layout = frame(x, { title: { text: title }, tickformat: "~r" });
   layout.uirevision = [state.quality, panel.log, state.group, panel.reset].join();
-  panel.box.dataset.front = fronts.flat().map((row) => row.place).join(" ");
+  panel.box.dataset.front = best.map((row) => row.place).join(" ");
   Plotly.react(panel.plot, traces, layout, CONFIG);
+  if (wasHidden && list.length) Plotly.Plots.resize(panel.plot);
+}
+
+function drawPanels() {
+  panels.forEach(drawPanel);
+  for (const part of byId("panels").children) part.hidden = !part.querySelector(".panel:not([hidden])");
 }
 
 function zoom(panel, factor) {
@@ -111,14 +118,15 @@ function zoom(panel, factor) {
   Plotly.relayout(panel.plot, update);
 }
 
-function extent(cost) {
-  const values = rows.map((row) => mean(row, cost)).filter((value) => value !== null);
-  return [Math.min(...values), Math.max(...values)];
+function extent(cost, dataset) {
+  const values = rows.filter((row) => row.dataset === dataset).map((row) => mean(row, cost));
+  const known = values.filter((value) => value !== null);
+  return [Math.min(...known), Math.max(...known)];
 }
 
-function makePanel([cost, title, unit]) {
-  const [least, most] = extent(cost), decades = Math.log10(most / least);
-  const panel = { cost, unit, decades, log: decades > 0.9, reset: 0 };
+function makePanel([cost, title, unit], dataset, grid) {
+  const [least, most] = extent(cost, dataset), decades = Math.log10(most / least);
+  const panel = { cost, unit, dataset, decades, log: decades > 0.9, reset: 0 };
   const tool = (text, label, act, pressed = null) => el("button", {
     type: "button", "aria-label": `${title}: ${label}`, "data-tip": label, "aria-pressed": pressed, click: act,
   }, text);
@@ -138,9 +146,9 @@ function makePanel([cost, title, unit]) {
     }, "false"),
   ];
   panel.plot = el("div", { class: "plot" });
-  const head = el("header", {}, el("h3", {}, title), el("div", { class: "tools" }, ...tools));
+  const head = el("header", {}, el("h4", {}, title), el("div", { class: "tools" }, ...tools));
   panel.box = el("article", { class: "panel", "data-cost": cost }, head, panel.plot);
-  byId("panels").append(panel.box);
+  grid.append(panel.box);
   drawPanel(panel);
   panel.plot.on("plotly_click", (event) => { const place = event.points[0].customdata; toggle(place); show(place); });
   panel.plot.on("plotly_hover", (event) => hover(event.points[0].customdata, true));
@@ -170,17 +178,24 @@ function drawn() {
   return [theme, state.quality, visible().map((row) => row.place), [...state.chosen]].join("|");
 }
 function startPlots() {
-  const known = COSTS.filter(([cost]) => rows.some((row) => mean(row, cost) !== null));
-  const varies = ([cost]) => extent(cost)[0] < extent(cost)[1];
-  panels.push(...known.filter(varies).map(makePanel));
-  const equal = known.filter((cost) => !varies(cost)).map(([cost, , unit]) => `${short(extent(cost)[0])} ${unit}`);
-  if (equal.length) byId("constant").textContent = `Equal in all rows, so without a plot: ${equal.join(", ")}.`;
+  const equal = datasets.map((dataset) => {
+    const grid = el("div", { class: "panels" }), own = rows.filter((row) => row.dataset === dataset);
+    byId("panels").append(facet(dataset, grid));
+    const known = COSTS.filter(([cost]) => own.some((row) => mean(row, cost) !== null));
+    const varies = ([cost]) => extent(cost, dataset)[0] < extent(cost, dataset)[1];
+    panels.push(...known.filter(varies).map((cost) => makePanel(cost, dataset, grid)));
+    const same = known.filter((cost) => !varies(cost))
+      .map(([cost, , unit]) => `${short(extent(cost, dataset)[0])} ${unit}`);
+    return same.join(", ") + (same.length && datasets.length > 1 ? ` (${dataset})` : "");
+  }).filter(Boolean);
+  if (equal.length) byId("constant").textContent = `Equal in all rows, so without a plot: ${equal.join("; ")}.`;
   byId("quality").append(...Object.entries(QUALITIES).map(([key, { title }]) => el("option", { value: key }, title)));
   byId("quality").addEventListener("change", (event) => { state.quality = event.target.value; changed(); });
+  drawPanels();
   let before = drawn();
   listeners.push(() => {
     if (before === drawn()) return;
     before = drawn();
-    panels.forEach(drawPanel);
+    drawPanels();
   });
 }

@@ -27,30 +27,50 @@ const groups = unique(rows.map((row) => row.group));
 // Labels are distinct within one group only.
 const fullName = (row) => groups.length > 1 ? `${row.label} (${row.group})` : row.label;
 const families = unique(rows.map((row) => row.family));
+// Accuracies of different data can't be compared: plots have a part for each dataset.
+const datasets = unique(rows.map((row) => row.dataset));
+function facet(dataset, ...parts) {
+  const name = datasets.length > 1 ? el("h3", {}, dataset) : null;
+  return el("div", { class: "facet", "data-dataset": dataset }, name, ...parts);
+}
 
-// Marks: colour and shape together tell families apart; what only serves as a scale is grey and open.
+// Marks are the same in every report: the colour is that of the kind of method that a chain begins with, the shape
+// says which kind follows. What only serves as a scale is grey and open.
+const COLOURS = {
+  pruning: "--pruning", quantization: "--quantization", decomposition: "--decomposition", transfer: "--transfer",
+  coding: "--coding",
+};
 const SHAPES = {
   circle: "M14 8a6 6 0 1 1-12 0a6 6 0 1 1 12 0", square: "M3 3h10v10H3z", "triangle-up": "M8 2l6.5 11.5h-13z",
   diamond: "M8 1l6 7l-6 7l-6-7z", "triangle-down": "M8 14L1.5 2.5h13z", cross: "M6 2h4v4h4v4h-4v4h-4v-4h-4v-4h4z",
+  hexagon: "M8 1.5l5.6 3.2v6.6L8 14.5l-5.6-3.2V4.7z",
+  star: "M8 1l2 4.6 5 .4-3.8 3.3 1.2 4.9L8 11.6l-4.4 2.6 1.2-4.9L1 6l5-.4z",
 };
-const SYMBOLS = Object.keys(SHAPES);
-const methods = families.filter((family) => family !== "dense" && family !== "control");
+const NEXT_SHAPES = {
+  pruning: "triangle-up", quantization: "triangle-down", decomposition: "cross", transfer: "diamond", coding: "square",
+};
 function markOf(family) {
   if (family === "dense") return { symbol: "square", open: true, colour: "--control" };
   if (family === "control") return { symbol: "diamond", open: true, colour: "--control" };
-  const place = methods.indexOf(family);
-  return { symbol: SYMBOLS[(place + Math.floor(place / 6)) % 6], open: false, colour: `--mark${place % 6}` };
+  const [first, ...next] = family.split(" + "), shape = NEXT_SHAPES[next[0]] ?? "hexagon";
+  const symbol = next.length > 1 ? "star" : next.length ? shape : "circle";
+  return { symbol, open: false, colour: COLOURS[first] ?? "--outside" };
 }
-function markIcon(family) {
-  const mark = markOf(family), space = "http://www.w3.org/2000/svg";
+function svgIcon(viewBox, d, attributes) {
+  const space = "http://www.w3.org/2000/svg";
   const [svg, path] = ["svg", "path"].map((tag) => document.createElementNS(space, tag));
-  svg.setAttribute("viewBox", "0 0 16 16");
-  svg.setAttribute("aria-hidden", "true");
-  path.setAttribute("d", SHAPES[mark.symbol]);
-  const shade = `var(${mark.colour})`;
-  path.setAttribute("style", mark.open ? `fill: none; stroke: ${shade}; stroke-width: 2` : `fill: ${shade}`);
+  const set = (node, entries) => Object.entries(entries).forEach(([key, value]) => {
+    if (value !== null) node.setAttribute(key, value);
+  });
+  set(svg, { viewBox, "aria-hidden": "true", class: attributes.class ?? null });
+  set(path, { ...attributes, class: null, d });
   svg.append(path);
   return svg;
+}
+function markIcon(family) {
+  const mark = markOf(family), shade = `var(${mark.colour})`;
+  const style = mark.open ? `fill: none; stroke: ${shade}; stroke-width: 2` : `fill: ${shade}`;
+  return svgIcon("0 0 16 16", SHAPES[mark.symbol], { style });
 }
 
 function isVisible(row) {
