@@ -86,7 +86,7 @@ def test_a_file_that_another_takes_in_is_named(here: Path, call: Call) -> None:
 @pytest.mark.parametrize("key", ["dataset.root", "runtime.store", "dataset.class_names", "recipe.optimizer"])
 def test_a_value_that_is_no_utf8(here: Path, call: Call, key: str) -> None:
     (here / NO_UTF8).mkdir()
-    expected = f"convarium: {key}=caf\\udce9: is no UTF-8; give the file or folder another name, or link to it\n"
+    expected = f"convarium: {key}=caf\\udce9: is not UTF-8; give the file or folder another name, or link to it\n"
     assert call("plan", "--fast", f"{key}={NO_UTF8}") == (2, "", expected)
 
 

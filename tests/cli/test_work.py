@@ -104,7 +104,7 @@ def test_any_other_path_is_one(tmp_path: Path, call: Call) -> None:
     ):
         code, out, error = call("work", str(path))
         assert (code, out) == (2, "")
-        assert error.startswith(f"convarium: {path} is no run: expected the folder of one")
+        assert error.startswith(f"convarium: {path} is not a run: expected the folder of one")
         assert error.count("\n") == 1
     assert call("work")[2] == "convarium: convarium work: which run? usage: convarium work RUN [key=value …]\n"
     assert "seed=1: convarium work takes a run and no settings" in call("work", str(run.folder), "seed=1")[2]

@@ -68,7 +68,8 @@ def test_run_answers_from_the_store_without_torch(
 def test_run_without_json_is_a_plain_table(nodes: list[Node], call: Call) -> None:
     code, out, error = call("run", *SWEEP)
     assert (code, error) == (0, "")
-    assert "compression=pruning/magnitude" in out
+    assert "magnitude magnitude.sparsity=0.5 seed=0" in out
+    assert out.splitlines()[-1].startswith("to compare them: convarium compare compression=none,magnitude")
     assert "\x1b" not in out
 
 

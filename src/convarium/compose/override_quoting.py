@@ -29,7 +29,7 @@ def quote_path_values(text: str) -> str:
         UserError: no UTF-8; a comma within brackets or at an end, which may be the name's or divide two.
     """
     if not _is_utf8(text):
-        raise UserError(f"{ascii(text)[1:-1]}: is no UTF-8; give the file or folder another name, or link to it")
+        raise UserError(f"{ascii(text)[1:-1]}: is not UTF-8; give the file or folder another name, or link to it")
     override = Override(text)
     key, value = override.key, override.value
     is_list = value.startswith("[") and key.endswith("class_names")

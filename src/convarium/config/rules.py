@@ -181,7 +181,7 @@ def _check_items(value: Any, rule: Rule, where: str) -> Any:
 
 def _check_number(value: Any, rule: Rule, where: str) -> None:
     if type(value) not in TYPE_NAMES:
-        raise UserError(f"{where}={format_value(value)} is no JSON value (int, float, str, bool, null, list, dict)")
+        raise UserError(f"{where}={format_value(value)} is not a JSON value (int, float, str, bool, null, list, dict)")
     if type(value) not in (int, float):
         return
     if not math.isfinite(value):
