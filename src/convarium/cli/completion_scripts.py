@@ -13,8 +13,8 @@ complete -o nospace -o default -F _convarium convarium
 ZSH_SCRIPT = r"""(( $+functions[compdef] )) || { autoload -Uz compinit && compinit -i; }
 _convarium() {
   local -a whole open
-  local reply
-  for reply in "${(@f)$(convarium --complete "$LBUFFER" 2>/dev/null)}"; do
+  local reply line="${(j: :)words[1,CURRENT-1]} $PREFIX"  # of this command alone, where others stand before it
+  for reply in "${(@f)$(convarium --complete "$line" 2>/dev/null)}"; do
     case "$reply" in
       "") ;;
       *" ") whole+=("${reply% }") ;;
