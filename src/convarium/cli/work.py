@@ -74,7 +74,8 @@ def find_run(text: str) -> "Run | None":
     folder = path.parent if path.name == RUN_FILE else path
     root = folder.parents[1] if len(folder.parts) > 2 else folder
     if not is_run_folder(folder) or not Store(root).is_created:
-        raise UserError(f"{text} is not a run: expected the folder of one that is going on, STORE/runs/…, or its run.json")
+        expected = "expected the folder of one that is going on, STORE/runs/…, or its run.json"
+        raise UserError(f"{text} is not a run: {expected}")
     if not (folder / RUN_FILE).exists():
         return None
     run = Run.read(folder / RUN_FILE)
