@@ -1,5 +1,6 @@
 """A run is followed by one process of its own, whose fate is never the run's."""
 
+import gzip
 import os
 import signal
 import socket
@@ -118,3 +119,6 @@ def test_a_plan_and_a_table_have_no_password(stored: Path, capsys: pytest.Captur
     captured = capsys.readouterr()
     assert "geheim" not in captured.out + captured.err
     assert not [file for file in stored.rglob("*.json") if "geheim" in file.read_text()]
+    plans = [gzip.decompress(file.read_bytes()) for file in stored.rglob("*.json.gz")]
+    assert plans
+    assert not any(b"geheim" in text for text in plans)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from convarium.cli import main
-from convarium.planning.plan import Plan
+from convarium.planning.plan_file import list_plan_files, read_plan
 from convarium.store.store import Store
 from convarium.tracking.mlflow_charts import VIEW_TAG
 from convarium.tracking.run_group import RunGroup
@@ -67,8 +67,8 @@ def test_a_parent_has_the_report_of_its_sweep(told: dict[str, Any]) -> None:
 
 
 def test_a_parent_lasts_from_its_first_stage_to_the_end_of_its_last(stored: Path, told: dict[str, Any]) -> None:
-    (plan_file,) = (stored / "plans").glob("*.json")
-    last_stage = len(Plan.read(plan_file).nodes) - 1
+    (plan_file,) = list_plan_files(stored)
+    last_stage = len(read_plan(plan_file).nodes) - 1
     parent = told["lenet5 mnist5k (6 points)"].info
     assert parent.start_time == FIRST_START_MS
     assert parent.end_time - parent.start_time == 1000 * (
