@@ -207,6 +207,12 @@ def test_on_a_host_with_gpus_even_a_single_worker_is_a_process(tmp_path: Path, m
     assert not isinstance(build_local_backend(on_cpu), LocalBackend)
 
 
+def test_a_place_is_taken_before_torch_is_imported() -> None:
+    modules = "convarium.workers.worker_process, convarium.cli.work, convarium.compose.hydra_launcher"
+    code = f"import sys, {modules}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], env=SUBPROCESS_ENVIRONMENT, check=False).returncode == 0
+
+
 def test_the_run_s_file_says_the_threads_of_all_workers(tmp_path: Path) -> None:
     store = Store(tmp_path / "s")
     store.prepare()

@@ -7,7 +7,7 @@ kernel releases those of a killed process.
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -44,8 +44,7 @@ class WorkerPlace:
 
     def leave(self) -> None:
         """Give the place and its GPUs back."""
-        for lock in self.locks:
-            os.close(lock)
+        _close_all(self.locks)
         self.lease.release()
 
 
@@ -58,20 +57,19 @@ def take_place(run: Run) -> WorkerPlace | None:
         UserError: the run is over.
     """
     gpus = list_gpus() if run.devices else ()
-    locked = list(_lock_free_gpus(gpus, run.devices))
-    locks = tuple(lock for _, lock in locked)
-    if gpus and len(locked) < run.devices:
-        _close_all(locks)
-        return None
+    locks: dict[Gpu, int] = {}
     try:
+        _lock_free_gpus(gpus, run.devices, locks)
+        if gpus and len(locks) < run.devices:
+            _close_all(locks.values())
+            return None
         number, lease = _take_lowest_number(run)
     except BaseException:
-        _close_all(locks)
+        _close_all(locks.values())
         raise
-    place = WorkerPlace(number, tuple(gpu for gpu, _ in locked), lease, locks)
-    if place.gpus:
-        select_gpus(place.gpus)
-    return place
+    if locks:
+        select_gpus(tuple(locks))
+    return WorkerPlace(number, tuple(locks), lease, tuple(locks.values()))
 
 
 def describe_taken_places(run: Run) -> str:
@@ -81,16 +79,14 @@ def describe_taken_places(run: Run) -> str:
     return f"no GPU is free on {current_process().host}: other workers have its {gpus}{each}"
 
 
-def _lock_free_gpus(gpus: tuple[Gpu, ...], wanted_count: int) -> Iterator[tuple[Gpu, int]]:
-    """Yield free GPUs with the descriptors of their locks, as many as are wanted or there are."""
-    locked_count = 0
+def _lock_free_gpus(gpus: tuple[Gpu, ...], wanted_count: int, locks: dict[Gpu, int]) -> None:
+    """Add free GPUs with the descriptors of their locks to `locks`, as many as are wanted or there are."""
     for gpu in gpus:
-        if locked_count == wanted_count:
+        if len(locks) == wanted_count:
             return
         lock = try_lock(find_host_folder() / f"convarium-gpu-{gpu.uuid}.lock", fcntl.LOCK_EX)
         if lock is not None:
-            locked_count += 1
-            yield gpu, lock
+            locks[gpu] = lock
 
 
 def _take_lowest_number(run: Run) -> tuple[int, Lease]:
@@ -118,6 +114,6 @@ def _make_place_folder(folder: Path, run: Run) -> None:
         raise UserError(f"{run.file}: the run is over") from None
 
 
-def _close_all(descriptors: tuple[int, ...]) -> None:
+def _close_all(descriptors: Iterable[int]) -> None:
     for descriptor in descriptors:
         os.close(descriptor)
