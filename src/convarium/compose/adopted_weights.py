@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from convarium.compose.result_overrides import format_differing_values
+from convarium.compose.override_values import format_differing_values
 from convarium.compose.store_access import open_store
 from convarium.config import search_path
 from convarium.config.messages import format_value

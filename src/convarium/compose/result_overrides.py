@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from convarium.compose.override_values import OMITTED_STEP_KEYS, format_differing_values, format_override_value
 from convarium.config.recipe import restore_default_keys
 from convarium.errors import UserError
 from convarium.stages.declaration import makes_network
@@ -11,7 +12,6 @@ if TYPE_CHECKING:
     from convarium.store.store import Store
 
 Json = Mapping[str, Any]
-OMITTED_STEP_KEYS = ("method", "name", "version", "phases", "budget")
 
 
 def rebuild_overrides(store: "Store", record: Json) -> list[str] | None:
@@ -132,18 +132,6 @@ def _iterate_leaves(path: str, values: Json) -> Iterator[tuple[str, Any]]:
             yield f"{path}.{key}", value
 
 
-def format_differing_values(path: str, values: Json, default: Json) -> list[str]:
-    """Return an override for each value that is not the default's, below the key `path`."""
-    overrides = []
-    for key, value in values.items():
-        default_value = default.get(key)
-        if isinstance(value, Mapping) and isinstance(default_value, Mapping) and default_value:
-            overrides += format_differing_values(f"{path}.{key}", value, default_value)
-        elif value != default_value and key not in OMITTED_STEP_KEYS:
-            overrides.append(f"{path}.{key}={format_override_value(value)}")
-    return overrides
-
-
 def _format_measurement(stage_config: Json) -> list[str]:
     """Return what asks for a stage `time` or `execute`; nothing for other stages."""
     setting = stage_config.get("measurement", stage_config)
@@ -159,17 +147,3 @@ def _format_measurement(stage_config: Json) -> list[str]:
 
 def _get_method_name(step: Json) -> str:
     return str(step["method"]).rpartition("/")[2]
-
-
-def format_override_value(value: Any) -> str:
-    """Return a JSON value in the grammar of overrides."""
-    if isinstance(value, Mapping):
-        entries = [f"{key}:{format_override_value(entry)}" for key, entry in value.items()]
-        return "{" + ",".join(entries) + "}"
-    if isinstance(value, list):
-        return "[" + ",".join(map(format_override_value, value)) + "]"
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    if isinstance(value, str) and not value.replace("_", "a").replace("/", "a").isidentifier():
-        return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
-    return str(value)
