@@ -70,7 +70,7 @@ def test_lenet5_works_at_the_smallest_size_and_names_it_below() -> None:
 
 @pytest.mark.parametrize("name", ["densenet_bc_100", "densenet_bc_190_40", "densenet_40_12"])
 def test_densenets_are_refused_below_their_smallest_size_by_their_names(name: str) -> None:
-    assert factory.dry_run_architecture(own(name, side=4))
+    assert dry_run_architecture(own(name, side=4))
     with pytest.raises(UserError, match=f"^{name} needs images of at least 4 pixels a side"):
         factory.build_architecture(own(name, side=3), "meta")
 

@@ -160,7 +160,7 @@ def test_smaller_images_are_refused_with_the_smallest_size(name: str, least: int
 
 @pytest.mark.parametrize("side", [39, 47, 55, 63, 75])
 def test_bn_inception_halves_maps_of_odd_and_even_sides(side: int) -> None:
-    assert factory.dry_run_architecture(describe_own("bn_inception", 1, side, 10))
+    assert dry_run_architecture(describe_own("bn_inception", 1, side, 10))
 
 
 @pytest.mark.parametrize(

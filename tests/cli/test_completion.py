@@ -14,6 +14,7 @@ from cli.zsh import Zsh
 from convarium.cli import main
 from convarium.cli.commands import COMMANDS
 from convarium.cli.completion import complete_line
+from convarium.config.recipe import OPTIMIZERS
 
 
 @pytest.mark.parametrize(
@@ -31,7 +32,10 @@ from convarium.cli.completion import complete_line
         ("convarium run recipe.ep", ["recipe.epochs="]),
         ("convarium plan --f", ["--fast "]),
         ("convarium run sweep=headline_lenet5", ["sweep=headline_lenet5 "]),
-        ("convarium run recipe.optimizer=", ["recipe.optimizer=sgd ", "recipe.optimizer=adamw "]),
+        (
+            "convarium run recipe.optimizer=",
+            [f"recipe.optimizer={name} " for name in OPTIMIZERS],
+        ),
         ("convarium run recipe.precision=b", ["recipe.precision=bf16 "]),
         ("convarium run compression.magnitude.scope=g", ["compression.magnitude.scope=global "]),
         (
@@ -151,7 +155,7 @@ def bash(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bash]:
         ("convarium run dataset.root=ne", "dataset.root=net.cvmX"),
         ("convarium nothing", "nothingX"),
         ("convarium show 01", "0123456789ab X"),
-        ("convarium run recipe.optimizer=ad", "recipe.optimizer=adamw X"),
+        ("convarium run recipe.optimizer=sg", "recipe.optimizer=sgd X"),
         ("convarium export 0123456789ab --format onnx_", "onnx_int8 X"),
         ("convarium compare --best file", "file_bytes X"),
         ("convarium compare --html ne", "net.cvmX"),
@@ -189,7 +193,7 @@ def zsh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Zsh]:
         ("convarium run compression=mag", "compression=pruning/magnitude X"),
         ("convarium run 'compression=[mag", "compression=[pruning/magnitudeX"),
         ("convarium run compression=none,kme", "compression=none,quantization/kmeans X"),
-        ("convarium run recipe.optimizer=ad", "recipe.optimizer=adamw X"),
+        ("convarium run recipe.optimizer=sg", "recipe.optimizer=sgd X"),
         ("convarium run compression=[magnitude,kmeans] compression.magnitude.sp", "compression.magnitude.sparsity=X"),
         ("convarium show 01", "0123456789ab X"),
         ("convarium export 0123456789ab --format onnx_", "onnx_int8 X"),

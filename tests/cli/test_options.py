@@ -62,7 +62,7 @@ def test_closed_groups_have_the_ranges_of_the_schema_and_the_words_of_their_yaml
         "values": "int of at least 0",
         "meaning": "linear, a little at every step",
     }
-    assert found["recipe.optimizer"]["values"] == "one of sgd, adamw"
+    assert found["recipe.optimizer"]["values"] == "str (sgd, adam, adamw, or one of torch such as torch.optim:NAdam)"
     assert keys(call, "architecture/timm")["architecture.name"]["required"]
     assert keys(call, "tracking/none") == {}  # none can be set there
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from convarium.config.override import Override
 from convarium.config.paths import parse_path
+from convarium.config.recipe import OPTIMIZERS
 from convarium.config.rules import Rule
 from convarium.config.schema import CLOSED_GROUPS, ArchitectureConfig, DatasetConfig, RuntimeConfig
 from convarium.config.search_path import (
@@ -32,6 +33,8 @@ def list_key_values(key: str, arguments: Iterable[str]) -> list[str]:
         return list_signatures(arguments, "adopt")
     if key.endswith("teacher.signature"):
         return list_signatures(arguments)
+    if key == "recipe.optimizer":
+        return list(OPTIMIZERS)  # besides any of torch by its import path
     rule = _find_rule(key)
     return _list_choices(rule) if rule else []
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from convarium.config.checker import check_closed_group
 from convarium.config.messages import format_value, suggest_nearest
 from convarium.config.schema import Fraction, Positive, RecipeConfig
+from convarium.config.suggestions import VALUES_MEANT
 from convarium.errors import UserError
 
 Json = dict[str, Any]
@@ -106,6 +107,9 @@ def _check_own_optimizer(name: str) -> None:
     if name in OPTIMIZERS:
         return
     near = suggest_nearest(name, OPTIMIZERS)
+    meant = VALUES_MEANT.get(name.lower(), "")
+    if TORCH_OPTIMIZER.fullmatch(meant):
+        near = f" (did you mean {meant}?)"
     hint = near if "did you" in near else ""
     expected = f"{', '.join(OPTIMIZERS)} or one of torch such as torch.optim:NAdam"
     raise UserError(f"recipe.optimizer={format_value(name)}: expected {expected}{hint}")

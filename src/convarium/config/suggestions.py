@@ -75,7 +75,8 @@ OPTIONS_MEANT: Mapping[str, Mapping[str, str]] = {
     "runtime": {"gpu": "runtime.accelerator=gpu", "cuda": "runtime.accelerator=gpu", "cpu": "runtime.accelerator=cpu"},
 }  # fmt: skip
 VALUES_MEANT = {
-    "cuda": "gpu", "cuda:0": "gpu", "adam": "adamw", "momentum": "sgd", "fp16": "bf16", "float16": "bf16",
+    "cuda": "gpu", "cuda:0": "gpu", "momentum": "sgd", "rmsprop": "torch.optim:RMSprop", "nadam": "torch.optim:NAdam",
+    "radam": "torch.optim:RAdam", "adagrad": "torch.optim:Adagrad", "fp16": "bf16", "float16": "bf16",
     "bfloat16": "bf16", "16-mixed": "bf16", "fp32": "32", "float32": "32", "ort": "onnxruntime", "onnx": "onnxruntime",
     "int8": "onnxruntime_int8", "torch": "eager", "pytorch": "eager", "compile": "compiled", "flip": "crop_flip",
 }  # fmt: skip
