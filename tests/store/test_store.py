@@ -1,5 +1,6 @@
 import json
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -174,3 +175,21 @@ def test_of_two_publishers_the_first_wins(tmp_path: Path) -> None:
     assert not disk.publish_json(tmp_path / "done.json", {"by": 2})
     assert disk.read_json(tmp_path / "done.json") == {"by": 1}
     assert [path.name for path in tmp_path.iterdir()] == ["done.json"]
+
+
+def test_a_folder_that_was_just_listed_is_not_listed_for_each_result_that_is_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As long as a change could go unseen it is listed again, but for a twenty-first of the time at most."""
+    (tmp_path / "step" / "name-0123456789ab").mkdir(parents=True)
+    listings: list[str] = []
+
+    def list_slowly(self: Store, stage: str) -> None:
+        listings.append(stage)
+        time.sleep(0.02)
+
+    monkeypatch.setattr(Store, "_scan_stage", list_slowly)
+    store = Store(tmp_path)
+    for _ in range(200):
+        assert store.find_folder("ffffffffffff") is None
+    assert len(listings) < 5
