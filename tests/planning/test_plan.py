@@ -43,7 +43,7 @@ def test_a_worker_reads_nodes_and_goals_only(tmp_path: Path) -> None:
         read_plan(file)
 
 
-def test_a_plan_of_many_alike_points_is_a_thirtieth_of_its_text(tmp_path: Path) -> None:
+def test_a_plan_of_many_alike_points_is_deflated_to_less_than_a_tenth(tmp_path: Path) -> None:
     config = {"architecture": {"name": "lenet5"}, "compression": [{"name": "magnitude", "sparsity": 0.5}]}
     train = make_fake_node("train")
     nodes = [train, *(make_fake_node(f"compress-{seed}", [train], seed=seed) for seed in range(2000))]

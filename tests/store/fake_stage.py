@@ -76,6 +76,12 @@ def disguise(own: Mapping[str, Any], parents: tuple[Parent, ...], runtime: Runti
     raise ImportError("cannot import name 'half'")
 
 
+def time_alone(own: Mapping[str, Any], parents: tuple[Parent, ...], runtime: Runtime) -> dict[str, Any]:
+    """Take the host for itself, as a stage that takes times does."""
+    with runtime.hold_host_alone():
+        return {"metrics": {}}
+
+
 def echo(own: Mapping[str, Any], parents: tuple[Parent, ...], runtime: Runtime) -> dict[str, Any]:
     """Return what was received."""
     return {

@@ -7,17 +7,19 @@ import time
 from collections import Counter
 from dataclasses import replace
 from datetime import datetime
-from errno import ENOSPC
+from errno import EACCES, ENOSPC
 from os import strerror
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from convarium.host import room as room_module
 from convarium.host.room import FOLDER_VARIABLE
 from convarium.planning.plan import Plan
 from convarium.store import disk
 from convarium.store.store import Store
+from convarium.workers import worker as worker_module
 from convarium.workers.lease import LeaseManager
 from convarium.workers.ready_nodes import PlanMonitor
 from convarium.workers.run_file import Run
@@ -166,7 +168,9 @@ def test_what_takes_the_time_waits_for_its_own_host_only(tmp_path: Path) -> None
     assert spans["clock"][1] < spans["long"][1], "it did not wait for the other host's stage"
 
 
-def test_a_result_that_lies_behind_a_free_lease_is_not_made_again(tmp_path: Path) -> None:
+def test_a_result_that_lies_behind_a_free_lease_is_not_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A disk may show a folder as it was: only its listing after the lease was taken is believed."""
     journal = tmp_path / "journal"
     one = make_fake_node("one", journal=journal)
@@ -174,8 +178,36 @@ def test_a_result_that_lies_behind_a_free_lease_is_not_made_again(tmp_path: Path
     worker = Worker(run, [])
     worker.queue.survey_if_due()
     run_plan_silently(make_fake_plan(one), tmp_path / "store", launch_in_processes, workers=1)
-    worker.run_ready_nodes()
+    monkeypatch.setattr(worker_module, "_holds_result", lambda folder: False)
+    assert worker._run_next_node(), "it took the lease"
     assert len(journal.read_text().splitlines()) == 1
+    assert not list(Store(run.store).folder_of(one).glob("lease.*")), "and gave it back"
+    assert worker.queue.done == {one.signature}
+
+
+def test_what_another_worker_has_made_since_the_survey_is_passed_over(tmp_path: Path) -> None:
+    one, two = make_fake_node("one"), make_fake_node("two")
+    run = _begin(tmp_path, make_fake_plan(one, two), workers=1)
+    worker = Worker(run, [])
+    worker.queue.survey_if_due()
+    run_plan_silently(make_fake_plan(one), tmp_path, launch_in_processes, workers=1)
+    assert worker._run_next_node()
+    assert worker.queue.done == {one.signature, two.signature}
+
+
+def test_lock_files_that_cant_be_opened_fail_what_takes_times_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(file: Path, kind: int) -> int:
+        raise PermissionError(EACCES, "It is for all users, but not readable for all", str(file))
+
+    monkeypatch.setattr(room_module, "try_lock", refuse)
+    clock = replace(make_fake_node("clock", stage="time_alone"), runtime={"root": None, "alone": True})
+    other = make_fake_node("other")
+    statuses = run_plan_silently(make_fake_plan(clock, other), tmp_path, launch_in_thread, workers=1)
+    assert statuses[other.signature].state == "done"
+    assert statuses[clock.signature].state == "failed"
+    assert "not readable for all" in str(statuses[clock.signature].error)
 
 
 def test_a_worker_surveys_the_store_seldom_and_still_makes_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,8 @@
 import os
 import random
 import time
+from collections.abc import Callable
+from pathlib import Path
 
 from convarium.host.process import current_process, is_on_this_host
 from convarium.host.room import HostRoom, RoomPlace
@@ -76,17 +78,21 @@ class Worker:
     def _run_next_node(self) -> bool:
         """Run the first node that this worker can take; return whether there was one."""
         while (node := self.queue.pop()) is not None:
-            lease_info = self.leases.read(self.store.folder_of(node))
+            folder = self.store.folder_of(node)
+            if _holds_result(folder):
+                self.queue.mark_done(node)
+                continue
+            lease_info = self.leases.read(folder)
             if lease_info is not None and lease_info.state == "alive":
                 self._wait_reason = _describe_wait(node, lease_info)
                 continue
             if self._is_exclusive(node, lease_info):
-                place = self.room.try_enter_alone()
+                place = self._enter(self.room.try_enter_alone)
                 if place is None:
                     self.queue.defer(node)
                     continue
                 return self._run_alone([node, *self.queue.take_all(self._needs_quiet_host)], place)
-            place = self._enter_room()
+            place = self._enter(self.room.try_enter)
             if place is None:  # somebody waits for this host to be quiet
                 self.queue.put_back(node)
                 self._wait_reason = f"waits until what has to run alone on {current_process().host} has run"
@@ -98,11 +104,12 @@ class Worker:
                 place.leave()
         return self._wait_and_run_alone()
 
-    def _enter_room(self) -> RoomPlace | None:
+    def _enter(self, enter: Callable[[], RoomPlace | None]) -> RoomPlace | None:
         try:
-            return self.room.try_enter()
+            return enter()
         except PermissionError:
-            # Another user's lock file can't be opened. What takes times fails by that; what does not, needn't.
+            # Another user's lock file can't be opened. A stage that takes times meets the same error when it asks for
+            # the room, and fails by it; what does not, needn't, and neither does the worker.
             return RoomPlace.without_lock(self.room)
 
     def _wait_and_run_alone(self) -> bool:
@@ -115,7 +122,7 @@ class Worker:
             return not self.run.is_stopped and any(map(self._is_free, self.queue.deferred))
 
         try:
-            place = self.room.wait_alone(is_wanted)
+            place = self._enter(lambda: self.room.wait_alone(is_wanted))
         finally:
             self.wait_notice.clear()
         if place is None:
@@ -125,7 +132,7 @@ class Worker:
     def _is_free(self, node: Node) -> bool:
         """Whether a node is neither done nor in the hands of a worker."""
         folder = self.store.folder_of(node)
-        return not (folder / RECORD_FILE).exists() and not _is_running(self.leases.read(folder))
+        return not _holds_result(folder) and not _is_running(self.leases.read(folder))
 
     def _run_alone(self, nodes: list[Node], place: RoomPlace) -> bool:
         """Run nodes one after another under a place that is the whole room; return whether any was run."""
@@ -215,6 +222,11 @@ def _describe_wait(node: Node, lease_info: LeaseInfo) -> str:
     if not is_on_this_host(owner):
         line += f" (taken over when nothing was heard of it for {LEASE_TIMEOUT_SECONDS:.0f} s)"
     return line
+
+
+def _holds_result(folder: Path) -> bool:
+    """Whether a folder holds a finished result; a network disk may show an older view, without it."""
+    return (folder / RECORD_FILE).exists()
 
 
 def _is_running(lease_info: LeaseInfo | None) -> bool:
