@@ -28,7 +28,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from convarium.compose.hydra_errors import CONFIG_ERRORS, format_config_error
 from convarium.compose.hydra_files import CopyingConfigRepository, UserConfigSource
 from convarium.compose.hydra_numbers import NumberSweep, read_number_sweep, refuse_huge_range
-from convarium.compose.independent_overrides import are_independent, find_missing_keys, get_value_at, merge_values
+from convarium.compose.independent_overrides import are_independent, find_missing_keys, merge_values
 from convarium.compose.override_quoting import explain_unreadable, quote_path_values
 from convarium.config.messages import suggest_nearest
 from convarium.config.override import Override
@@ -156,8 +156,10 @@ class Composer:
     def _compose_single_value(self, groups: tuple[str, ...], text: str) -> Any:
         """Return the value that an override gives its key in the composition of `groups`."""
         if (groups, text) not in self._single_values:
-            config = _convert_to_dict(self._apply_values(groups, [text]), must_be_complete=False)
-            self._single_values[groups, text] = get_value_at(config, self.parse(text).key_or_group)
+            # Only this value: to convert the whole composition would take as long as all the rest of a point.
+            value = OmegaConf.select(self._apply_values(groups, [text]), self.parse(text).key_or_group)
+            is_container = OmegaConf.is_config(value)
+            self._single_values[groups, text] = OmegaConf.to_container(value, resolve=True) if is_container else value
         return self._single_values[groups, text]
 
     def _apply_values(self, groups: tuple[str, ...], values: Sequence[str]) -> DictConfig:
