@@ -1,1 +1,1 @@
-"""Search: chooses points instead of listing them; a trial is a point whose answer the store gives."""
+"""Search: spaces, strategies and evaluators; what a trial is made of, and how its answer is read."""
