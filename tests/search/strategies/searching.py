@@ -6,6 +6,7 @@ from typing import Any
 import optuna
 from optuna.study import StudyDirection
 
+from convarium.search.choosers import TrialChooser, ask_domain
 from convarium.search.space import Domain, Options, RealRange, WholeRange
 from convarium.search.strategy import (
     Strategy,
@@ -44,12 +45,7 @@ def choose_all(names: Names) -> Choose:
 
 def ask(trial: optuna.Trial, names: Names, name: str) -> Any:
     """Ask a trial for a name."""
-    domain = names[name]
-    if isinstance(domain, Options):
-        return trial.suggest_categorical(name, domain.texts)
-    if isinstance(domain, WholeRange):
-        return trial.suggest_int(name, domain.low, domain.high, step=domain.step, log=domain.log)
-    return trial.suggest_float(name, domain.low, domain.high, step=domain.step, log=domain.log)
+    return ask_domain(TrialChooser(trial), name, names[name])
 
 
 def build_study(objectives: int = 1, storage: optuna.storages.BaseStorage | None = None) -> optuna.Study:
