@@ -49,7 +49,7 @@ def test_a_pruner_of_each_file_is_built_for_few_steps_as_for_many(name: str, ste
     [
         ("strategy", "nsga2", {"population_size": 1}, "search.strategy.population_size=1"),
         ("strategy", "nsga2", {"mutation": 2.0}, "search.strategy.mutation=2"),
-        ("strategy", "tpe", {"group": "yes"}, "search.strategy.group=yes"),
+        ("strategy", "tpe", {"group": "yes"}, "search.strategy.group='yes'"),
         ("strategy", "gp", {"startup": 3}, "search.strategy.startup"),
         ("strategy", "optuna", {"knobs": [3]}, "search.strategy.knobs"),
         ("pruner", "halving", {"reduction": 1}, "search.pruner.reduction=1"),
