@@ -135,7 +135,7 @@ class OpenRun:
 
 
 def _find_living_run(owner: RunOwner) -> Run | None:
-    """Return the owner's run where workers of it are alive."""
+    """Return the owner's run where workers of it are alive; remove one that has none."""
     run_id = read_owned_run_id(owner.lease.folder)
     if run_id is None:
         return None
@@ -143,7 +143,10 @@ def _find_living_run(owner: RunOwner) -> Run | None:
         run = replace(Run.read(owner.root / "runs" / run_id / RUN_FILE), store=owner.root)
     except UserError:
         return None
-    return run if any(run.find_living_places()) else None
+    if any(run.find_living_places()):
+        return run
+    run.remove()
+    return None
 
 
 def _begin_run(owner: RunOwner, settings: OpenRunSettings) -> Run:
