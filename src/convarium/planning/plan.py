@@ -44,7 +44,7 @@ class PlannedPoint:
     Attributes:
         network: of the stage that makes the last network of the chain.
         dense: of the stage that makes the network before compression.
-        measure: of the network's quality.
+        measure: of the network's quality; of a search's trial, of its score.
         executions: of its quality under each executor but eager.
         times: of its latency under each executor, at each batch size, in the order of the config.
     """

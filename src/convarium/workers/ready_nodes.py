@@ -10,10 +10,12 @@ from convarium.planning.duration_estimate import estimate_default_seconds
 from convarium.planning.plan import Node, Plan
 from convarium.stages.declaration import makes_network
 from convarium.stages.measure import STAGE as MEASURE
+from convarium.stages.score import STAGE as SCORE
 from convarium.store.store import Store
 
 # With fewer networks left to make, how evenly they are spread over the workers decides when the run ends.
 LAST_NETWORKS_PER_WORKER = 2
+MEASURING_STAGES = (MEASURE.name, SCORE.name)
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class NodeRank:
         by_path: longest remaining path first, then most children, then the plan's order: the shortest run.
         by_depth: most stages before it first, so that a pipeline that has begun is finished; then the fewest stages
             until something is measured.
-        is_measure: whether it gives a row of the comparison its figures.
+        is_measure: whether it gives a row of the comparison, or a search's trial, its figures.
     """
 
     by_goal: int
@@ -119,7 +121,7 @@ def rank_nodes(plan: Plan, is_open: bool = False) -> dict[str, NodeRank]:
         longest_child_path = max((path_seconds[child] for child in children[signature]), default=0.0)
         path_seconds[signature] = estimate_default_seconds(node) + longest_child_path
         stages_after = 1 + min((stages_to_measure[child] for child in children[signature]), default=math.inf)
-        stages_to_measure[signature] = 0 if node.stage == MEASURE.name else stages_after
+        stages_to_measure[signature] = 0 if node.stage in MEASURING_STAGES else stages_after
     depths: dict[str, int] = {}
     ranks: dict[str, NodeRank] = {}
     for position, (signature, node) in enumerate(plan.nodes.items()):
@@ -127,7 +129,7 @@ def rank_nodes(plan: Plan, is_open: bool = False) -> dict[str, NodeRank]:
         by_path = (-path_seconds[signature], -len(children[signature]), position)
         by_depth = (-depths[signature], stages_to_measure[signature])
         by_goal = first_goals.get(signature, 0)
-        ranks[signature] = NodeRank(by_goal, by_path, by_depth, node.stage == MEASURE.name)
+        ranks[signature] = NodeRank(by_goal, by_path, by_depth, node.stage in MEASURING_STAGES)
     return ranks
 
 
