@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from convarium.search.space import Options, RealRange, WholeRange
 
+from convarium.search.space import Options, RealRange, WholeRange
 from convarium.search.strategy import find_strategy
 from search.strategies.searching import Answers, Names, choose_all, run_search
 

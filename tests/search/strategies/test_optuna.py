@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from convarium.search.space import WholeRange
 
 from convarium.errors import UserError
+from convarium.search.space import WholeRange
 from convarium.search.strategy import Strategy, build_sampler, check_journal_owner, find_strategy
 from search.strategies.searching import NUMBERS, Names, choose_all, run_search
 
