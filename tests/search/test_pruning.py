@@ -32,17 +32,17 @@ def _build_study(directions: Sequence[StudyDirection] = ACCURACY_AND_MACS) -> op
 
 
 def _train(
-    study: optuna.Study, curve: Sequence[float], macs: float, config: Mapping[str, Any] = MEDIAN, macs_place: int = 1
+    study: optuna.Study, curve: Sequence[float], macs: float, config: Mapping[str, Any] = MEDIAN, macs_index: int = 1
 ) -> int | None:
     """Train a trial; return the step at which it is pruned, None where it is told."""
     pruning = find_pruning(config)
     trial = study.ask()
     for step, value in enumerate(curve, 1):
         report_step(trial, step, value)
-        if should_prune(pruning, trial, {macs_place: macs}):
+        if should_prune(pruning, trial, {macs_index: macs}):
             study.tell(trial, state=TrialState.PRUNED)
             return step
-    values = [curve[-1], macs] if macs_place else [macs, curve[-1]]
+    values = [curve[-1], macs] if macs_index else [macs, curve[-1]]
     study.tell(trial, values)
     return None
 
@@ -82,9 +82,9 @@ def test_pruned_trials_and_those_that_ended_before_the_step_are_no_measure() -> 
 def test_the_objectives_may_stand_in_either_order_and_direction() -> None:
     study = _build_study([StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE])
     for _ in range(5):  # a cost that is better when it is higher, and a loss
-        _train(study, (0.9, 0.5, 0.2), macs=8.0, macs_place=0)
-    assert _train(study, (1.0, 0.6, 0.4), macs=7.0, macs_place=0) == 1
-    assert _train(study, (1.0, 0.6, 0.4), macs=9.0, macs_place=0) is None
+        _train(study, (0.9, 0.5, 0.2), macs=8.0, macs_index=0)
+    assert _train(study, (1.0, 0.6, 0.4), macs=7.0, macs_index=0) == 1
+    assert _train(study, (1.0, 0.6, 0.4), macs=9.0, macs_index=0) is None
 
 
 def test_before_the_warm_up_ends_nothing_is_pruned() -> None:
@@ -152,8 +152,8 @@ def test_under_hyperband_random_search_asks_no_point_of_another_bracket_again() 
     names = {"epochs": WholeRange(1, 12)}
     study = _build_study([StudyDirection.MAXIMIZE])
     study.pruner = build_pruner(find_pruning(HYPERBAND), 9, objective_count=1)
-    for place in range(12):
-        study.sampler = DistinctSampler(place, names)
+    for seed in range(12):
+        study.sampler = DistinctSampler(seed, names)
         trial = study.ask({"epochs": names["epochs"].to_distribution()})
         study.tell(trial, 0.0)
     assert {trial.params["epochs"] for trial in study.trials} == set(range(1, 13))

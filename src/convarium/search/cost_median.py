@@ -32,8 +32,8 @@ class CostMedian:
         """Whether a trial is to be left at the last step that it reported.
 
         Args:
-            costs: of its network, by the place among the objectives; the one that is left is the quality that is
-                reported.
+            costs: of its network, by the index of the objective; the objective that is left is the quality which
+                trials report.
         """
         (quality,) = set(range(len(study.directions))) - set(costs)
         complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
@@ -58,5 +58,5 @@ class CostMedian:
 
 
 def _costs_no_more(trial: FrozenTrial, costs: Mapping[int, float], directions: Sequence[StudyDirection]) -> bool:
-    signs = {place: -1 if directions[place] == StudyDirection.MAXIMIZE else 1 for place in costs}
-    return all(signs[place] * trial.values[place] <= signs[place] * cost for place, cost in costs.items())
+    signs = {index: -1 if directions[index] == StudyDirection.MAXIMIZE else 1 for index in costs}
+    return all(signs[index] * trial.values[index] <= signs[index] * cost for index, cost in costs.items())

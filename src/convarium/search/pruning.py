@@ -55,7 +55,7 @@ def should_prune(pruning: Pruning, trial: Trial, costs: Mapping[int, float]) -> 
     """Whether a trial is to be left by what it reported so far.
 
     Args:
-        costs: those of the trial's network that are objectives, by the objective's place; read where there are several.
+        costs: those of the trial's network that are objectives, by the objective's index; read where there are several.
     """
     if len(trial.study.directions) == 1:
         return trial.should_prune()

@@ -59,8 +59,8 @@ def ask_point(
     study: optuna.Study, strategy: Strategy, names: Names, choose: Choose, seed: int = 0, after_refusal: bool = False
 ) -> tuple[optuna.Trial, Answers]:
     """Ask for one trial as a search does."""
-    place = len(study.get_trials(deepcopy=False))
-    study.sampler = build_sampler(strategy, seed, place, names, after_refusal)
+    asked_count = len(study.get_trials(deepcopy=False))
+    study.sampler = build_sampler(strategy, seed, asked_count, names, after_refusal)
     trial = study.ask(list_asked_distributions(strategy, names))
     return trial, choose(trial)
 
