@@ -11,9 +11,7 @@ import numpy as np
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from convarium.search.reports import read_reports
-
-Reports = Mapping[int, float]
+from convarium.search.reports import find_report, read_reports
 
 
 @dataclass(frozen=True)
@@ -36,25 +34,17 @@ class CostMedian:
                 trials report.
         """
         (quality,) = set(range(len(study.directions))) - set(costs)
+        reports = read_reports(trial)
+        step = max(reports, default=0)
         complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
         peers = [other for other in complete if _costs_no_more(other, costs, study.directions)]
-        is_maximised = study.directions[quality] == StudyDirection.MAXIMIZE
-        return self.is_worse(read_reports(trial), list(map(read_reports, peers)), is_maximised)
-
-    def is_worse(self, reports: Reports, peers: Sequence[Reports], is_maximised: bool) -> bool:
-        """Whether a trial's reports are worse than the median of its peers' at its last step.
-
-        Args:
-            reports: values by step.
-        """
-        if not reports or len(peers) < self.startup_trials:
+        values = [value for value in (find_report(peer, step) for peer in peers) if value is not None]
+        if step < self.warmup_steps or len(peers) < self.startup_trials or not values:
             return False
-        step = max(reports)
-        others = [peer[step] for peer in peers if step in peer]
-        if step < self.warmup_steps or not others:
-            return False
-        middle = float(np.percentile(others, 50))  # to the last bit what Optuna's rule compares with
-        return max(reports.values()) < middle if is_maximised else min(reports.values()) > middle
+        median = float(np.percentile(values, 50))  # to the last bit what Optuna's rule compares with
+        if study.directions[quality] == StudyDirection.MAXIMIZE:
+            return max(reports.values()) < median
+        return min(reports.values()) > median
 
 
 def _costs_no_more(trial: FrozenTrial, costs: Mapping[int, float], directions: Sequence[StudyDirection]) -> bool:
