@@ -8,12 +8,14 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from convarium.errors import UserError
+from convarium.errors import HardwareNotHere, UserError
 from convarium.planning.plan import Plan
+from convarium.store import disk
 from convarium.store.result_folder import ResultFolder
 from convarium.store.store import Store
 from convarium.workers import stored_inputs
 from convarium.workers.backend import Backend, Job
+from convarium.workers.hardware_watch import HardwareWatch
 from convarium.workers.lease import LeaseManager, find_lease_number, remove_leases
 from convarium.workers.owned_files import is_made_by_store
 from convarium.workers.ready_nodes import PlanMonitor, PlanState
@@ -25,6 +27,7 @@ POLL_SECONDS = 0.2
 JOB_POLL_SECONDS = 0.05
 REST_FACTOR = 20  # looks at the store take at most a twenty-first of the controller's time
 MAX_FRUITLESS_ROUNDS = 3  # not below DEATHS_UNTIL_FAILED: a node that kills worker after worker fails first
+DEFAULT_IDLE_MINUTES = 10.0
 STOP_GRACE_SECONDS = 3.0  # for workers to leave after the last result
 
 
@@ -49,7 +52,8 @@ class NodeStatus:
         state: "done", "failed", "blocked" (a parent or an earlier ancestor failed) or "unfinished".
         error: reason in one line, for a blocked node that of the failed one; None if done.
         mistake: whether the user can mend it (data that are missing or corrupt).
-        kind: set where the failure is a value in a comparison: what could not be reached, what is not installed.
+        kind: set where the failure is a value in a comparison: what could not be reached, what is not installed, what
+            no worker had the hardware for.
     """
 
     state: str
@@ -66,6 +70,7 @@ def run_plan(
     progress: ProgressDisplay,
     threads: int = 1,
     devices: int = 0,
+    idle_minutes: float = DEFAULT_IDLE_MINUTES,
 ) -> dict[str, NodeStatus]:
     """Make every result that the plan's points need and that is not stored; return how each node ended.
 
@@ -74,6 +79,7 @@ def run_plan(
         workers: how many at most.
         threads: of each worker.
         devices: how many GPUs each worker has, where its host has any; 0: none.
+        idle_minutes: what is for hardware that no worker has is given up after so long.
 
     Raises:
         UserError: the store can't be written to, a stored result has another config than its signature says, or the
@@ -92,7 +98,7 @@ def run_plan(
     store.prepare()
     run = Run.begin(plan, store, workers, threads, devices)
     try:
-        controller = Controller(plan, store, monitor, run, build_backend(run), progress)
+        controller = Controller(plan, store, monitor, run, build_backend(run), progress, idle_minutes)
         progress.begin(plan, store, run, plan_state)
         try:
             return controller.run_until_done()
@@ -109,9 +115,17 @@ class Controller:
     """One run, from its first worker to its end."""
 
     def __init__(
-        self, plan: Plan, store: Store, monitor: PlanMonitor, run: Run, backend: Backend, progress: ProgressDisplay
+        self,
+        plan: Plan,
+        store: Store,
+        monitor: PlanMonitor,
+        run: Run,
+        backend: Backend,
+        progress: ProgressDisplay,
+        idle_minutes: float = DEFAULT_IDLE_MINUTES,
     ) -> None:
         self.plan, self.store, self.monitor, self.run, self.backend = plan, store, monitor, run, backend
+        self._hardware_watch = HardwareWatch(run, idle_minutes * 60)
         self._progress = progress
         self._done_signatures: frozenset[str] = frozenset()
         self._look_seconds = 0.0
@@ -138,6 +152,7 @@ class Controller:
                 if settled_count > last_settled_count or self.run.count_workers_without_place():
                     fruitless_ends = 0
                 ended_count = len(ended_jobs)
+            plan_state = self._give_up_unfit_nodes(plan_state, jobs)
             wanted = self._count_wanted_workers(plan_state)
             if fruitless_ends >= MAX_FRUITLESS_ROUNDS * wanted:
                 return _build_statuses(self.plan, plan_state, self._explain_unfinished(ended_jobs))
@@ -206,6 +221,24 @@ class Controller:
                 if lease is not None:
                     StageRun(node, lease, self.store, self.run, threads=1).record_failure(KILLED_MESSAGE)
         return self._read_state()
+
+    def _give_up_unfit_nodes(self, plan_state: PlanState, jobs: Sequence[Job]) -> PlanState:
+        """Record the failure of nodes that are for hardware that no worker has; return the new state."""
+        reasons = self._hardware_watch.find_given_up(plan_state.ready, jobs)
+        for signature, reason in reasons.items():
+            node = self.plan.nodes[signature]
+            folder = self.store.folder_of(node)
+            try:
+                disk.make_folder(folder)
+                lease = LeaseManager(self.run.id).take(folder)
+            except OSError:
+                failure = {"error": reason, "mistake": True, "kind": HardwareNotHere.kind}
+                self.run.record_failure(signature, failure)
+                continue
+            if lease is not None:  # else a worker of another run makes it
+                stage_run = StageRun(node, lease, self.store, self.run, threads=1)
+                stage_run.record_failure(reason, mistake=True, kind=HardwareNotHere.kind)
+        return self._read_state() if reasons else plan_state
 
     def _explain_unfinished(self, ended_jobs: Sequence[Job]) -> str:
         errors = [job.error for job in ended_jobs if job.error is not None]
