@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from convarium.errors import UserError
+from convarium.host import devices
 from convarium.host.provenance import read_cpu_model
 from convarium.planning.plan import Node
 from convarium.planning.stage_graph import format_node_name
-from convarium.stages import timing_config
 from stages.stage_harness import TINY_TRAINING, plan_command_line, plan_command_nodes
 
 GOLDEN = Path(__file__).with_name("golden_signatures.json")
@@ -170,7 +170,8 @@ def test_what_is_exported_is_executed_for_the_dense_network_too_and_both_are_wha
 
 def test_a_gpu_is_part_of_what_a_time_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     command = (*TINY_TRAINING, "measurement.executors=[eager]", "measurement.device=gpu")
-    monkeypatch.setattr(timing_config, "NVIDIA_DRIVER_FOLDER", tmp_path)
+    monkeypatch.setattr(devices, "_query_gpus", tuple)
+    monkeypatch.setattr(devices, "DRIVER_FOLDER", tmp_path)
     with pytest.raises(UserError, match="this machine has no NVIDIA GPU"):
         plan_command_nodes(*command)
     (tmp_path / "0000:01:00.0").mkdir()

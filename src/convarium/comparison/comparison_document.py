@@ -61,8 +61,8 @@ def compare_results(
     by seed, with p-values adjusted by Holm over the rows of this comparison; it is empty where no dense network is
     among `results` or `dense_results`. For accuracy `loss_upper` is the upper bound (one-sided, 95 %) of the loss, and
     `equivalent` says that a loss of `margin` is refuted. `status` says why a row has no figures or times. `audit`
-    holds codes that the document's `audit` explains. `coverage` is the share of the dense network's weights that methods
-    can work on, `uncovered` the shares of the other weights by type of layer.
+    holds codes that the document's `audit` explains. `coverage` is the share of the dense network's weights that
+    methods can work on, `uncovered` the shares of the other weights by type of layer.
 
     Args:
         missing_count: how many points are not measured yet.

@@ -29,9 +29,8 @@ class HardwareWatch:
 
     def find_given_up(self, ready: Iterable[Node], jobs: Sequence[Job]) -> dict[str, str]:
         """Return, by signature, the ready nodes that are given up, and why in one line."""
-        wanted = {
-            node.signature: canonical_json(node.runtime["hardware"]) for node in ready if "hardware" in node.runtime
-        }
+        for_hardware = [node for node in ready if "hardware" in node.runtime]
+        wanted = {node.signature: canonical_json(node.runtime["hardware"]) for node in for_hardware}
         watched = self._missing_since.keys() | set(wanted.values())
         if not watched:
             return {}

@@ -1,8 +1,8 @@
 """Places: who works for a run and where. Each is a lease in the run's folder, with GPUs that its worker has alone.
 
 The places of a run are `workers/<host>-<k>`. A worker takes the lowest k that is free, so that whoever comes to the run
-can count who works there; its lease says what hardware works there. The GPUs are locked on the host as well, so that workers of other runs pass them over; the
-kernel releases those of a killed process.
+can count who works there, and its lease says on what hardware. The GPUs are locked on the host as well, so that workers
+of other runs pass them over; the kernel releases those of a killed process.
 """
 
 import fcntl
