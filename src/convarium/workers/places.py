@@ -18,6 +18,7 @@ from convarium.host.hardware import Hardware, parse_hardware, read_hardware
 from convarium.host.process import current_process
 from convarium.host.room import find_host_folder, try_lock
 from convarium.noun_count import format_noun_count
+from convarium.planning.host_check import check_devices
 from convarium.store import disk
 from convarium.workers.lease import Lease, LeaseManager
 from convarium.workers.run_file import Run
@@ -60,8 +61,9 @@ def take_place(run: Run) -> WorkerPlace | None:
     Call it before torch is imported.
 
     Raises:
-        UserError: the run is over.
+        UserError: the run is over, or this host has fewer GPUs than a worker is to have.
     """
+    check_devices(run.devices)
     gpus = list_gpus() if run.devices else ()
     locks: dict[Gpu, int] = {}
     try:
