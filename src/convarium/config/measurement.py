@@ -24,7 +24,8 @@ def check_measurement(measurement: Mapping[str, Any], budget: Mapping[str, Any])
         result[key] = _check_hardware_name(key, result[key])
     if result["gpu"] is not None and result["device"] == "cpu":
         raise UserError(
-            f"measurement.gpu={result['gpu']}: measurement.device=cpu times the processor; add measurement.device=gpu"
+            f"measurement.gpu={format_value(result['gpu'])}: measurement.device=cpu times the processor; add"
+            " measurement.device=gpu"
         )
     if not result["batch_sizes"]:
         raise UserError("measurement.batch_sizes=[] times nothing; write [1], or leave it out")
