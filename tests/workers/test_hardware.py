@@ -62,10 +62,10 @@ def _make_node(name: str, cpu: str, parents: Iterable[Node] = (), journal: Path 
     return replace(node, runtime={**node.runtime, "hardware": {"cpu": cpu, "executor": TORCH, **wanted}})
 
 
-def _begin(root: Path, *nodes: Node, devices: int = 0) -> Run:
+def _begin(root: Path, *nodes: Node, devices: int = 0, idle_seconds: float = 600.0) -> Run:
     store = Store(root)
     store.prepare()
-    return Run.begin(make_fake_plan(*nodes), store, workers=1, devices=devices)
+    return Run.begin(make_fake_plan(*nodes), store, workers=1, devices=devices, idle_minutes=idle_seconds / 60)
 
 
 def _run_with_numbered_processors(
@@ -157,39 +157,75 @@ def test_the_lease_of_a_place_says_on_what_its_worker_runs(
     assert TORCH in found[f"{host}-1"][0].executors
 
 
-def test_no_time_counts_while_nobody_works_or_a_job_waits_to_start(tmp_path: Path, places: list[WorkerPlace]) -> None:
+def test_no_time_counts_while_nobody_works_and_a_waiting_job_begins_it_anew(
+    tmp_path: Path, places: list[WorkerPlace]
+) -> None:
     node = _make_node("time", "Processor 1")
-    run = _begin(tmp_path / "s", node)
-    watch = HardwareWatch(run, idle_seconds=0.1)
-    assert watch.find_given_up([node], [RUNNING]) == {}
+    run = _begin(tmp_path / "s", node, idle_seconds=0.2)
+    watch = HardwareWatch(run, Store(run.store))
+
+    def look(*jobs: Job, ready: tuple[Node, ...] = (node,)) -> bool:
+        return watch.fail_unfit_nodes(ready, jobs)
+
+    assert not look(RUNNING)
+    sleep(0.25)
+    assert not look(RUNNING), "nobody works, so nobody lacks the hardware"
+    first = take_place(run)
+    assert first is not None
+    assert not look(RUNNING)
     sleep(0.15)
-    assert watch.find_given_up([node], [RUNNING]) == {}, "nobody works, so nobody lacks the hardware"
-    place = take_place(run)
-    assert place is not None
-    places.append(place)
-    assert watch.find_given_up([node], [RUNNING]) == {}
+    assert not look(RUNNING)
+    first.leave()
+    assert not look(RUNNING)
+    sleep(0.25)
+    assert not look(RUNNING)
+    second = take_place(run)
+    assert second is not None
+    places.append(second)
+    assert not look(RUNNING), "the time without a worker does not count"
     sleep(0.15)
-    assert watch.find_given_up([node], [RUNNING, WAITING]) == {}
-    assert watch.find_given_up([node], [RUNNING]) == {}, "the time begins anew"
-    sleep(0.15)
-    assert watch.find_given_up([], [RUNNING]) == {}
-    assert watch.find_given_up([node], [RUNNING]).keys() == {node.signature}
+    assert not look(RUNNING, WAITING)
+    assert not look(RUNNING), "the time begins anew"
+    sleep(0.25)
+    assert not look(RUNNING, ready=()), "nothing is ready that could be given up"
+    assert look(RUNNING)
+    failure = Store(run.store).find_failure(node.signature)
+    assert failure is not None
+    assert (failure["kind"], failure["run"]) == ("no_worker", run.id)
 
 
 def test_a_worker_that_comes_with_the_hardware_ends_the_wait(
     tmp_path: Path, places: list[WorkerPlace], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     node, nowhere = _make_node("time", "Processor 1"), _make_node("nowhere", "Processor 2")
-    run = _begin(tmp_path / "s", node, nowhere)
-    watch = HardwareWatch(run, idle_seconds=0.0)
+    run = _begin(tmp_path / "s", node, nowhere, idle_seconds=0.0)
     for name in ("Processor 0", "Processor 1"):
         monkeypatch.setattr(host_hardware, "read_cpu_model", lambda name=name: name)
         place = take_place(run)
         assert place is not None
         places.append(place)
+    store = Store(run.store)
+    assert HardwareWatch(run, store).fail_unfit_nodes([node, nowhere], [RUNNING])
+    failures = store.find_failures([node.signature, nowhere.signature], run.id)
     others = f"Processor 0, {TORCH}; Processor 1, {TORCH}"
     reason = f"no worker ran on Processor 2, {TORCH}; these did: {others}"
-    assert watch.find_given_up([node, nowhere], [RUNNING]) == {nowhere.signature: reason}
+    assert {signature: failure["error"] for signature, failure in failures.items()} == {nowhere.signature: reason}
+
+
+def test_what_a_worker_of_another_run_makes_is_not_given_up(tmp_path: Path, places: list[WorkerPlace]) -> None:
+    node = _make_node("time", "Processor 1")
+    run = _begin(tmp_path / "s", node, idle_seconds=0.0)
+    place = take_place(run)
+    assert place is not None
+    places.append(place)
+    store = Store(run.store)
+    folder = store.folder_of(node)
+    folder.mkdir(parents=True)
+    lease = LeaseManager("another").take(folder)
+    assert lease is not None
+    HardwareWatch(run, store).fail_unfit_nodes([node], [RUNNING])
+    assert store.find_failure(node.signature) is None
+    lease.release()
 
 
 def test_a_worker_says_that_its_host_lacks_the_accelerator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

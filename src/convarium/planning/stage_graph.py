@@ -15,6 +15,8 @@ from convarium.stages.declaration import StageConfig, StageDeclaration, find_sta
 from convarium.stages.execute import STAGE as EXECUTE
 from convarium.stages.measure import STAGE as MEASURE
 from convarium.stages.measure import MeasureConfig
+from convarium.stages.score import STAGE as SCORE
+from convarium.stages.score import ScoreConfig
 from convarium.stages.time import STAGE as TIME
 from convarium.stages.train import STAGE as TRAIN
 from convarium.stages.train import TrainConfig
@@ -43,14 +45,26 @@ def build_plan(points: Iterable[PointLike]) -> Plan:
     return Plan(nodes=nodes, points=planned)
 
 
+def build_trial_plan(points: Iterable[PointLike]) -> Plan:
+    """Build the graph of what a search's trials need: their networks, each scored and neither measured nor timed.
+
+    The stages that make a network are those of `build_plan`, so that a run finds the networks of trials stored.
+    """
+    nodes: dict[str, Node] = {}
+    planned = tuple(_plan_trial(point, nodes) for point in points)
+    return Plan(nodes=nodes, points=planned)
+
+
+def _plan_trial(point: PointLike, nodes: dict[str, Node]) -> PlannedPoint:
+    network, dense = _add_networks(nodes, point)
+    score = _add_node(nodes, _build_score_node(point.config, (network, dense)))
+    overrides = tuple(map(str, point.overrides))
+    return PlannedPoint(overrides, config=point.config, network=network, dense=dense, measure=score)
+
+
 def _plan_point(point: PointLike, nodes: dict[str, Node]) -> PlannedPoint:
     config = point.config
-    dense = _add_dense(nodes, point)
-    network = dense
-    for position in range(len(config["compression"])):
-        references = [_add_reference(nodes, reference, config) for reference in _list_references(point, position)]
-        network = _add_node(nodes, _build_compress_node(point, position, (network, *references)))
-    parents = (network, dense)
+    network, dense = parents = _add_networks(nodes, point)
     measure = _add_node(nodes, _build_measure_node(config, parents))
     executors = config["measurement"]["executors"]
     executions = {executor: _add_executions(nodes, config, executor, parents) for executor in executors}
@@ -65,6 +79,17 @@ def _plan_point(point: PointLike, nodes: dict[str, Node]) -> PlannedPoint:
         executions=tuple(signatures[0] for signatures in executions.values() if signatures),
         times=tuple(times),
     )
+
+
+def _add_networks(nodes: dict[str, Node], point: PointLike) -> tuple[str, str]:
+    """Add the stages that make a point's network; return the signatures of the network and of the dense one."""
+    config = point.config
+    dense = _add_dense(nodes, point)
+    network = dense
+    for position in range(len(config["compression"])):
+        references = [_add_reference(nodes, reference, config) for reference in _list_references(point, position)]
+        network = _add_node(nodes, _build_compress_node(point, position, (network, *references)))
+    return network, dense
 
 
 def _add_executions(nodes: dict[str, Node], config: Json, executor: str, parents: tuple[str, str]) -> tuple[str, ...]:
@@ -199,6 +224,11 @@ def _drop_knobs(step: Json, names: Iterable[str]) -> Json:
 def _build_measure_node(config: Json, parents: tuple[str, ...]) -> Node:
     stage_config = MeasureConfig(dataset=_drop_dataset_root(config), task=config["task"])
     return _build_node(MEASURE, config, stage_config, parents, 0, config["compression"])
+
+
+def _build_score_node(config: Json, parents: tuple[str, ...]) -> Node:
+    stage_config = ScoreConfig(dataset=_drop_dataset_root(config), task=config["task"])
+    return _build_node(SCORE, config, stage_config, parents, 0, config["compression"])
 
 
 def _build_execute_node(config: Json, executor: str, network: str, steps: Iterable[Mapping[str, Any]]) -> Node:

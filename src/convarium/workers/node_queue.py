@@ -23,9 +23,11 @@ class NodeQueue:
         workers: how many share the plan.
         worker_number: below `workers`. Each begins at another place among nodes of equal rank, so that workers rarely
             want the same node.
+        is_open: whether the plan is replaced while the run goes on; nodes of an earlier goal then go first.
         can_run: whether this worker can take a node at all; it never gets those that it can't.
 
     Attributes:
+        plan: whose nodes it holds.
         left_to_others: the nodes that were ready at the last survey and that this worker can't take.
         done: signatures of the results that are known to be stored.
         is_finished: whether the last survey found no node that is left to run.
@@ -38,11 +40,18 @@ class NodeQueue:
         run_id: str,
         workers: int = 1,
         worker_number: int = 0,
+        is_open: bool = False,
         can_run: Callable[[Node], bool] = lambda node: True,
     ) -> None:
         self._store, self._run_id, self._can_run = store, run_id, can_run
-        self._monitor = PlanMonitor(plan, workers, worker_number)
-        self._start_share = worker_number / workers
+        self._workers, self._worker_number = workers, worker_number
+        self.done: set[str] = set()
+        self.replace_plan(plan, is_open)
+
+    def replace_plan(self, plan: Plan, is_open: bool = True) -> None:
+        """Take the nodes from another plan from now on."""
+        self.plan = plan
+        self._monitor = PlanMonitor(plan, self._workers, self._worker_number, is_open)
         self._children: defaultdict[str, list[Node]] = defaultdict(list)
         for node in plan.nodes.values():
             for parent in node.parents:
@@ -51,7 +60,6 @@ class NodeQueue:
         self._deferred: list[Node] = []
         self._next_survey_time = 0.0
         self.left_to_others: list[Node] = []
-        self.done: set[str] = set()
         self.is_finished = False
 
     def survey_if_due(self) -> bool:
@@ -109,6 +117,6 @@ class NodeQueue:
         rotated: list[Node] = []
         for _, group in groupby(nodes, key=lambda node: self._monitor.build_sort_key(node)[:-1]):
             equals = list(group)
-            start = int(self._start_share * len(equals))
+            start = self._worker_number * len(equals) // self._workers
             rotated += equals[start:] + equals[:start]
         return rotated
