@@ -94,7 +94,7 @@ def compose_points(arguments: Sequence[str]) -> PointRequest:
     from convarium.compose.hydra_launcher import compose_launcher_config
 
     composer = Composer(search_path.list_search_folders("conf"))
-    typed, launcher, sweep_names = _split_arguments([Override(text) for text in arguments])
+    typed, launcher, sweep_names = split_arguments([Override(text) for text in arguments])
     sweep = load_sweep(sweep_names)
     if launcher:
         # A mistake in the launcher's settings is said now, not when all points are planned.
@@ -128,7 +128,7 @@ def compose_points(arguments: Sequence[str]) -> PointRequest:
     )
 
 
-def _split_arguments(
+def split_arguments(
     arguments: Sequence[Override],
 ) -> tuple[list[Override], tuple[Override, ...], list[str]]:
     """Split what was typed into overrides of the points, settings of the launcher, and names of sweeps."""

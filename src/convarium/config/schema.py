@@ -147,6 +147,18 @@ class SweepConfig:
 
 
 @dataclass(frozen=True)
+class SearchConfig:
+    """A search, but for its strategy and evaluator, which are checked by their own YAML."""
+
+    trials: Positive
+    seed: Annotated[int, "0.."]
+    ahead: Annotated[int, "0.."]
+    objectives: list[str]
+    constraints: dict[str, Any]
+    seconds: Annotated[float | None, "0.."] = None
+
+
+@dataclass(frozen=True)
 class ClaimConfig:
     """A claim about a system of the review, and when it holds for the means of a row of a comparison.
 

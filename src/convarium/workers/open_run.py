@@ -65,7 +65,7 @@ class OpenRun:
             UserError: the store can't be written to.
         """
         with disk.translate_write_errors(owner.root):
-            run = _find_living_run(owner)
+            run = find_living_run(owner)
             if run is not None:
                 owner.check()
                 run = run.attach(owner.lease.number, settings.workers)
@@ -134,7 +134,7 @@ class OpenRun:
         return plan_state
 
 
-def _find_living_run(owner: RunOwner) -> Run | None:
+def find_living_run(owner: RunOwner) -> Run | None:
     """Return the owner's run where workers of it are alive; remove one that has none."""
     run_id = read_owned_run_id(owner.lease.folder)
     if run_id is None:
