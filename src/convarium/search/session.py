@@ -51,7 +51,7 @@ def run_search(arguments: Sequence[Override], show: Callable[[ToldTrial], None] 
         if is_launched_here(launcher):
             check_devices(devices)
         threads = count_threads(runtime, workers, config.hydra.launcher)
-        settings = OpenRunSettings(workers, threads, devices)
+        settings = OpenRunSettings(workers, threads, devices, runtime["idle_minutes"])
         build_backend = build_backend_builder(config)
 
         def begin_run() -> OpenRun:
