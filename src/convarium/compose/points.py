@@ -23,6 +23,7 @@ from convarium.config.override import Override
 from convarium.config.point import MAX_POINTS, POINT_KEYS, Point
 from convarium.config.suggestions import suggest_key
 from convarium.errors import UserError
+from convarium.planning.host_check import check_hardware_named
 from convarium.tracking.tracker_address import mask_passwords
 
 if TYPE_CHECKING:
@@ -86,7 +87,8 @@ def compose_points(arguments: Sequence[str]) -> PointRequest:
     """Compose, check and merge the points of a command line (overrides, `sweep=NAME`, Hydra's launcher settings).
 
     Raises:
-        UserError: a mistake that concerns the line, not a single point: grammar, names, a knob that no point uses.
+        UserError: a mistake that concerns the line, not a single point: grammar, names, a knob that no point uses, a
+            launcher of other hosts without names of their hardware.
     """
     from convarium.compose.hydra_adapter import Composer
     from convarium.compose.hydra_launcher import compose_launcher_config
@@ -111,6 +113,7 @@ def compose_points(arguments: Sequence[str]) -> PointRequest:
             except UserError as error:
                 invalid.setdefault(overrides, InvalidPoint(mask_texts(overrides), mask_passwords(str(error))))
     _check_knobs_used(unused, {override.key for override in typed})
+    check_hardware_named([point.config for point in points.values()], launcher)
     settings = find_settings(points, composer, typed)
     return PointRequest(
         points=tuple(mask_password(point) for point in points.values()),

@@ -1,17 +1,16 @@
 """The second primary config: `conf/search.yaml` with what is typed as `search.…` and `search/…`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from pathlib import Path
+from typing import Any
 
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra.types import RunMode
-from omegaconf import OmegaConf
-
-from convarium.compose.hydra_errors import CONFIG_ERRORS, format_config_error
+from convarium.compose.hydra_adapter import Composer
 from convarium.config.checker import check_closed_group, check_open_set
+from convarium.config.messages import suggest_nearest
 from convarium.config.override import Override
 from convarium.config.schema import SearchConfig
+from convarium.config.search_path import list_group_options
 from convarium.errors import UserError
 
 SEARCH_CONFIG = "search"
@@ -25,8 +24,9 @@ class SearchSettings:
     """A search's config, checked.
 
     Attributes:
-        own: the keys of `config.schema.SearchConfig`.
-        strategy, evaluator: the name of each and its knobs.
+        own: the keys that are no group.
+        strategy: its name and its knobs.
+        evaluator: likewise.
     """
 
     own: SearchConfig
@@ -34,25 +34,31 @@ class SearchSettings:
     evaluator: Json
 
 
-def compose_search_settings(loader: ConfigLoaderImpl, typed: Sequence[Override]) -> SearchSettings:
+def compose_search_settings(folders: Sequence[Path], typed: Sequence[Override]) -> SearchSettings:
     """Return the settings of a search.
 
     Args:
+        folders: those of the search path of configs.
         typed: the overrides `search.…=` and `search/…=`.
 
     Raises:
         UserError: the first mistake, by the override that mends it.
     """
-    default = _compose(loader, [override for override in typed if override.key.startswith("search/")])
-    values = _compose(loader, typed)
+    groups = tuple(sorted(override for override in typed if "/" in override.key))
+    for override in groups:
+        _check_option(override)
+    composer = Composer(folders, SEARCH_CONFIG)
+    default = composer.compose_groups(groups)["search"]
+    values = composer.compose_with_values(groups, [override for override in typed if override not in groups])["search"]
     own = {key: value for key, value in values.items() if key not in OPEN_GROUPS}
     checked = {name: check_open_set(values[name], default[name], f"search.{name}") for name in OPEN_GROUPS}
     return SearchSettings(SearchConfig(**check_closed_group(own, SearchConfig, "search")), **checked)
 
 
-def _compose(loader: ConfigLoaderImpl, overrides: Sequence[Override]) -> Mapping[str, Any]:
-    try:
-        config = loader.load_configuration(SEARCH_CONFIG, list(overrides), run_mode=RunMode.RUN)
-        return cast(Json, OmegaConf.to_container(config.search, resolve=True, throw_on_missing=True))
-    except CONFIG_ERRORS as error:
-        raise UserError(f"{' '.join(overrides)}: {format_config_error(error)}") from error
+def _check_option(override: Override) -> None:
+    group = override.key.removeprefix("search/")
+    if group not in OPEN_GROUPS:
+        raise UserError(f"{override}: no such group{suggest_nearest(group, OPEN_GROUPS)}")
+    options = list_group_options(override.key)
+    if override.value not in options:
+        raise UserError(f"{override}: no such {group}{suggest_nearest(override.value, options)}")

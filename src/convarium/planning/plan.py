@@ -18,7 +18,7 @@ class Node:
         parents: signatures of the results it starts from; hashed.
         fingerprint: of the dataset's content; hashed.
         name: for people, such as "lenet5-mnist5k-s0".
-        runtime: where and how to run (root, accelerator, threads); never hashed.
+        runtime: where and how to run (root, accelerator, threads, the hardware that it is for); never hashed.
         work: epochs x training images, from which the duration is estimated; 0 where nothing is trained.
     """
 

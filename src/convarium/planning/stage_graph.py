@@ -111,11 +111,15 @@ def _add_executions(nodes: dict[str, Node], config: Json, executor: str, parents
 def _add_node(nodes: dict[str, Node], node: Node) -> str:
     """Add `node` unless it is in `nodes`, and return its signature.
 
-    Its runtime notes the outside packages that its files may name: those named by its config or by a stage before it.
+    Its runtime notes the outside packages that its files may name: those named by its config or by a stage before it;
+    and the hardware that its worker must have, where it takes times or runs an executor.
     """
     if node.signature not in nodes:
         inherited = (nodes[parent].runtime["allow"] for parent in node.parents)
         node.runtime["allow"] = sorted(find_named_packages(node.stage_config).union(*inherited))
+        hardware = timing_config.find_hardware(node.stage_config)
+        if hardware is not None:
+            node.runtime["hardware"] = hardware
         nodes[node.signature] = node
     return node.signature
 
@@ -187,7 +191,7 @@ def _collect_budget_inputs(point: PointLike, position: int) -> Json:
     time_config = None
     if steps[position]["budget"]["quantity"] == "latency":
         setting = timing_config.select_latency_setting(point.config)
-        time_config = timing_config.build_time_config(setting).to_json()
+        time_config = timing_config.build_time_config(setting, point.config["measurement"]).to_json()
     return {"following": following, "time": time_config}
 
 
@@ -228,7 +232,9 @@ def _build_score_node(config: Json, parents: tuple[str, ...]) -> Node:
 
 
 def _build_execute_node(config: Json, executor: str, network: str, steps: Iterable[Mapping[str, Any]]) -> Node:
-    stage_config = timing_config.build_execute_config(executor, _drop_dataset_root(config), config["task"])
+    stage_config = timing_config.build_execute_config(
+        executor, _drop_dataset_root(config), config["task"], config["measurement"]["cpu"]
+    )
     node = _build_node(EXECUTE, config, stage_config, (network,), 0, steps)
     return _append_to_name(node, executor)
 
@@ -240,7 +246,7 @@ def _build_time_node(
     executor = setting["executor"]
     if executor in timing_config.EXPORTED_EXECUTORS:
         parents = (*parents, *executions[executor])
-    stage_config = timing_config.build_time_config(setting)
+    stage_config = timing_config.build_time_config(setting, config["measurement"])
     node = _build_node(TIME, config, stage_config, parents, 0, config["compression"])
     return _append_to_name(node, executor, f"{setting['batch']}x")
 

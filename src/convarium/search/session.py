@@ -9,7 +9,7 @@ import optuna
 from convarium.compose.hydra_adapter import Composer
 from convarium.compose.hydra_launcher import build_backend_builder, compose_launcher_config
 from convarium.compose.points import split_arguments
-from convarium.compose.search_config import SearchSettings, compose_search_settings
+from convarium.compose.search_config import compose_search_settings
 from convarium.compose.store_access import open_store
 from convarium.compose.worker_counts import count_devices, count_threads, count_workers
 from convarium.config import search_path
@@ -36,8 +36,7 @@ REFUSED_KEYS = {
 def run_search(arguments: Sequence[Override], show: Callable[[ToldTrial], None] | None) -> dict[str, Any]:
     """Run a search, or go on with it; return what it found (`search.summary`)."""
     start = time.monotonic()
-    composer = Composer(search_path.list_search_folders("conf"))
-    search, launcher = build_search(composer, arguments)
+    search, launcher = build_search(arguments)
     runtime = search.compose_points([text for text in search.fixed if text.group == "runtime"])[0].config["runtime"]
     store = open_store(runtime)
     store.prepare()
@@ -47,12 +46,12 @@ def run_search(arguments: Sequence[Override], show: Callable[[ToldTrial], None] 
         if other_version is not None:
             print(f"convarium: this search was begun with Optuna {other_version}, here is {optuna.__version__}")
         workers = count_workers(runtime)
-        config = compose_launcher_config(composer.loader, launcher, store.root.resolve(), workers)
+        config = compose_launcher_config(search.composer.loader, launcher, store.root.resolve(), workers)
         devices = count_devices(runtime)
         if is_launched_here(launcher):
             check_devices(devices)
         threads = count_threads(runtime, workers, config.hydra.launcher)
-        settings = OpenRunSettings(workers, threads, devices)
+        settings = OpenRunSettings(workers, threads, devices, runtime["idle_minutes"])
         build_backend = build_backend_builder(config)
 
         def begin_run() -> OpenRun:
@@ -66,7 +65,7 @@ def run_search(arguments: Sequence[Override], show: Callable[[ToldTrial], None] 
     return {**summary, "seconds": round(time.monotonic() - start, 1)}
 
 
-def build_search(composer: Composer, arguments: Sequence[Override]) -> tuple[Search, tuple[Override, ...]]:
+def build_search(arguments: Sequence[Override]) -> tuple[Search, tuple[Override, ...]]:
     """Return the search that a command line asks for, and the settings of its launcher.
 
     Raises:
@@ -79,7 +78,9 @@ def build_search(composer: Composer, arguments: Sequence[Override]) -> tuple[Sea
             raise UserError(f"{override}: a search chooses by search/strategy=tpe, random or another")
     of_search = [override for override in arguments if override.key.partition("/")[0].partition(".")[0] == "search"]
     typed, launcher, _ = split_arguments([override for override in arguments if override not in of_search])
-    settings: SearchSettings = compose_search_settings(composer.loader, of_search)
+    folders = search_path.list_search_folders("conf")
+    settings = compose_search_settings(folders, of_search)
+    composer = Composer(folders)
     evaluator, offers = build_evaluator(settings.evaluator)
     line = build_typed_space(composer, typed)
     search = Search(

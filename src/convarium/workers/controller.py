@@ -14,7 +14,7 @@ from convarium.workers.backend import Backend
 from convarium.workers.lease import find_lease_number, remove_leases
 from convarium.workers.owned_files import is_made_by_store
 from convarium.workers.ready_nodes import PlanMonitor, PlanState
-from convarium.workers.run_file import Run
+from convarium.workers.run_file import DEFAULT_IDLE_MINUTES, Run
 from convarium.workers.run_stage import remove_leftovers
 from convarium.workers.stored_runs import remove_dead_runs
 from convarium.workers.supervisor import WorkerSupervisor
@@ -44,7 +44,8 @@ class NodeStatus:
         state: "done", "failed", "blocked" (a parent or an earlier ancestor failed) or "unfinished".
         error: reason in one line, for a blocked node that of the failed one; None if done.
         mistake: whether the user can mend it (data that are missing or corrupt).
-        kind: set where the failure is a value in a comparison: what could not be reached, what is not installed.
+        kind: set where the failure is a value in a comparison: what could not be reached, what is not installed, what
+            no worker had the hardware for.
     """
 
     state: str
@@ -61,6 +62,7 @@ def run_plan(
     progress: ProgressDisplay,
     threads: int = 1,
     devices: int = 0,
+    idle_minutes: float = DEFAULT_IDLE_MINUTES,
 ) -> dict[str, NodeStatus]:
     """Make every result that the plan's points need and that is not stored; return how each node ended.
 
@@ -69,6 +71,7 @@ def run_plan(
         workers: how many at most.
         threads: of each worker.
         devices: how many GPUs each worker has, where its host has any; 0: none.
+        idle_minutes: what is for hardware that no worker has is given up after so long.
 
     Raises:
         UserError: the store can't be written to, a stored result has another config than its signature says, or the
@@ -85,7 +88,7 @@ def run_plan(
     if plan_state.is_finished:
         return _build_statuses(plan, plan_state, "")
     store.prepare()
-    run = Run.begin(plan, store, workers, threads, devices)
+    run = Run.begin(plan, store, workers, threads, devices, idle_minutes)
     try:
         controller = Controller(plan, store, monitor, run, build_backend(run), progress)
         progress.begin(plan, store, run, plan_state)

@@ -9,6 +9,7 @@ import json
 import os
 import threading
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -37,6 +38,7 @@ class LeaseInfo:
         run: id of the run that the owner worked for.
         deaths: how many earlier owners of the same run died since the stage's last checkpoint.
         owner: None where the content can't be read.
+        details: what else the owner says of itself.
     """
 
     number: int
@@ -44,6 +46,7 @@ class LeaseInfo:
     run: str
     deaths: int
     owner: Process | None
+    details: Mapping[str, Any]
 
 
 class Lease:
@@ -153,10 +156,14 @@ class LeaseManager:
             run=content.get("run", ""),
             deaths=content.get("deaths", 0),
             owner=_parse_owner(content),
+            details=content.get("details", {}),
         )
 
-    def take(self, folder: Path) -> Lease | None:
+    def take(self, folder: Path, details: Mapping[str, Any] | None = None) -> Lease | None:
         """Return a new lease of the folder, None if it has a living owner or another taker was quicker.
+
+        Args:
+            details: what else its file is to say, as JSON; all of it fits into LEASE_FILE_BYTES.
 
         Raises:
             OSError: the lease's file can't be created.
@@ -167,6 +174,8 @@ class LeaseManager:
         number = 0 if current_lease is None else current_lease.number + 1
         deaths = self.count_deaths(current_lease)
         content = {**asdict(current_process()), "run": self.run_id, "deaths": deaths, "counter": 0}
+        if details is not None:
+            content["details"] = details
         if not _create_lease_file(folder, number, content):
             return None
         # A slow taker creates a number that an owner had and a later owner has removed: it wins nothing.

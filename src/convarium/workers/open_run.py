@@ -30,7 +30,7 @@ class OpenRunSettings:
         workers: how many at most.
         threads: of each worker.
         devices: how many GPUs each worker has, where its host has any; 0: none.
-        idle_minutes: a worker leaves after so long without anything to do.
+        idle_minutes: see `Run`.
     """
 
     workers: int

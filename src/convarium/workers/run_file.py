@@ -43,7 +43,8 @@ class Run:
         controller: process that launches the workers.
         owner: the owner's folder, below the store's root; None: the run ends with its controller.
         lease: number of the owner's lease under which the controller took the run; 0 without an owner.
-        idle_minutes: a worker of a run with an owner leaves after so long without anything to do.
+        idle_minutes: what is for hardware that no worker has is given up after so long; a worker of a run with an
+            owner leaves after so long without anything to do.
     """
 
     id: str
@@ -58,7 +59,14 @@ class Run:
     idle_minutes: float = DEFAULT_IDLE_MINUTES
 
     @staticmethod
-    def begin(plan: Plan, store: Store, workers: int, threads: int = 1, devices: int = 0) -> "Run":
+    def begin(
+        plan: Plan,
+        store: Store,
+        workers: int,
+        threads: int = 1,
+        devices: int = 0,
+        idle_minutes: float = DEFAULT_IDLE_MINUTES,
+    ) -> "Run":
         """Start a closed run controlled by this process: write the plan and the run's file.
 
         Raises:
@@ -77,6 +85,7 @@ class Run:
                 threads=threads,
                 devices=devices,
                 controller=current_process(),
+                idle_minutes=idle_minutes,
             )
             run.write()
         return run

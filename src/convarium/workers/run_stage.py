@@ -19,8 +19,9 @@ from convarium.errors import StageFailed, UserError, is_interrupt
 from convarium.host import provenance
 from convarium.host.process import current_process
 from convarium.host.room import RoomPlace
+from convarium.planning.host_check import check_accelerator
 from convarium.planning.plan import Node
-from convarium.stages.declaration import build_stage_config
+from convarium.stages.declaration import build_stage_config, makes_network
 from convarium.store import curves, disk
 from convarium.store.result_folder import ResultFolder
 from convarium.store.result_record import RECORD_FORMAT, format_repair_hint
@@ -174,6 +175,8 @@ class StageRun:
             capture_stage_output(self.files.log, whole_process=has_own_process),
         ):
             stage = _load_stage(self.node.stage, self.threads)
+            if makes_network(self.node.stage):
+                check_accelerator(runtime.accelerator)
             result = stage(config, parents, runtime)
         _check_stage_result(result)
         return {

@@ -11,6 +11,7 @@ from convarium.host.process import is_on_this_host
 from convarium.planning.plan import Node
 from convarium.store.store import Store
 from convarium.workers.backend import Backend, Job
+from convarium.workers.hardware_watch import HardwareWatch
 from convarium.workers.lease import LeaseInfo, LeaseManager
 from convarium.workers.ready_nodes import PlanState
 from convarium.workers.run_file import Run
@@ -28,22 +29,24 @@ class WorkerSupervisor:
     def __init__(self, run: Run, store: Store, backend: Backend) -> None:
         self._run, self._store, self._backend = run, store, backend
         self._leases = LeaseManager(run.id)
+        self._hardware_watch = HardwareWatch(run, store)
         self._jobs: Sequence[Job] = ()
         self._ended_count = 0
         self._fruitless_count = 0  # of jobs that have ended since a node was settled
         self._settled_signatures: set[str] = set()
 
     def note_ended_jobs(self, plan_state: PlanState) -> bool:
-        """Look at the jobs; return whether some have ended since the last call, which may have failed nodes.
+        """Look at the jobs; return whether nodes may have failed: jobs have ended since the last call, or none fits.
 
         Raises:
             UserError: the backend refused.
         """
         self._jobs = self._backend.states()
         ended_jobs = [job for job in self._jobs if job.state == "ended"]
+        has_given_up = self._hardware_watch.fail_unfit_nodes(plan_state.ready, self._jobs)
         new_count = len(ended_jobs) - self._ended_count
         if new_count == 0:
-            return False
+            return has_given_up
         for job in ended_jobs:
             if isinstance(job.error, UserError):
                 raise job.error

@@ -69,7 +69,8 @@ def work_in_place(
         print_line: also called with whom the worker waits for.
     """
     try:
-        Worker(run, failures, number, run.build_wait_notice(place.name, print_line)).run_ready_nodes()
+        notice = run.build_wait_notice(place.name, print_line)
+        Worker(run, failures, number, notice, place.hardware).run_ready_nodes()
     finally:
         place.leave()
 
