@@ -14,7 +14,7 @@ from convarium.config.search_path import list_group_options
 from convarium.errors import UserError
 
 SEARCH_CONFIG = "search"
-OPEN_GROUPS = ("strategy", "evaluator")
+OPEN_GROUPS = ("strategy", "evaluator", "pruner")
 
 Json = dict[str, Any]
 
@@ -27,11 +27,13 @@ class SearchSettings:
         own: the keys that are no group.
         strategy: its name and its knobs.
         evaluator: likewise.
+        pruner: likewise.
     """
 
     own: SearchConfig
     strategy: Json
     evaluator: Json
+    pruner: Json
 
 
 def compose_search_settings(folders: Sequence[Path], typed: Sequence[Override]) -> SearchSettings:

@@ -11,6 +11,7 @@ from convarium.config.point import Point
 from convarium.search.evaluator import Evaluator
 from convarium.search.limits import Limit
 from convarium.search.measures import Measure
+from convarium.search.pruning import Pruning
 from convarium.search.space import SearchSpace
 from convarium.search.strategy import Strategy
 from convarium.stages.declaration import find_stages
@@ -32,6 +33,7 @@ class Search:
         fixed: overrides of all trials.
         seeds: of each trial; its value is the mean over them.
         offers: the measures that the evaluator gives.
+        step_count: how many epochs the last training of a trial has; 0 where nothing is pruned.
     """
 
     composer: "Composer"
@@ -39,11 +41,13 @@ class Search:
     fixed: tuple[Override, ...]
     seeds: tuple[int, ...]
     strategy: Strategy
+    pruning: Pruning
     evaluator: Evaluator
     offers: tuple[str, ...]
     objectives: tuple[Measure, ...]
     limits: tuple[Limit, ...]
     settings: "SearchSettings"
+    step_count: int = 0
 
     def compose_points(self, overrides: Sequence[Override]) -> tuple[Point, ...]:
         """Return the point of each seed.
@@ -66,6 +70,7 @@ class Search:
             "space": self.space.to_json(),
             "strategy": self.settings.strategy,
             "evaluator": self.settings.evaluator,
+            "pruner": self.settings.pruner,
             "objectives": [objective.metric for objective in self.objectives],
             "constraints": {limit.measure.metric: limit.value for limit in self.limits},
             "seed": self.settings.own.seed,

@@ -19,6 +19,8 @@ from convarium.planning.host_check import check_devices, is_launched_here
 from convarium.search.evaluator import build_evaluator
 from convarium.search.limits import parse_limits
 from convarium.search.measures import parse_objectives
+from convarium.search.offers import check_needs_of_options
+from convarium.search.pruning import find_pruning
 from convarium.search.search import Search, compute_search_signature
 from convarium.search.search_folder import open_search_folder
 from convarium.search.strategy import find_strategy
@@ -89,10 +91,11 @@ def build_search(arguments: Sequence[Override]) -> tuple[Search, tuple[Override,
         fixed=line.fixed,
         seeds=line.seeds,
         strategy=find_strategy(settings.strategy),
+        pruning=find_pruning(settings.pruner),
         evaluator=evaluator,
         offers=offers,
         objectives=parse_objectives(settings.own.objectives, offers),
         limits=parse_limits(settings.own.constraints, offers),
         settings=settings,
     )
-    return search, launcher
+    return check_needs_of_options(search), launcher

@@ -22,6 +22,7 @@ from convarium.search.choosers import TrialChooser
 from convarium.search.constraints import set_constraints
 from convarium.search.journal import open_journal, open_study
 from convarium.search.limits import Limit
+from convarium.search.pruning import build_pruner
 from convarium.search.search import Search
 from convarium.search.search_folder import SearchFolder
 from convarium.search.strategy import (
@@ -40,6 +41,7 @@ from convarium.search.trial import (
     prepare_trial,
     read_measures,
 )
+from convarium.search.watcher import Watcher
 from convarium.store.store import Store
 from convarium.workers.open_run import OpenRun, find_living_run
 from convarium.workers.ready_nodes import PlanMonitor, PlanState
@@ -90,7 +92,9 @@ class Study:
             for objective in search.objectives
         ]
         self.study = open_study(storage, folder.signature, directions)
+        self.study.pruner = build_pruner(search.pruning, search.step_count, len(directions))
         let_sampler_end_asking(self.study)
+        self._watcher = Watcher(search.pruning, search.objectives, store)
         self.tally = Tally(self.study.get_trials(deepcopy=False))
 
     def run(self) -> None:
@@ -210,8 +214,11 @@ class Study:
         for running in list(self._running):
             if running.was_stored and running is not self._running[0]:
                 continue
+            pruned_step = self._watcher.find_pruned_step(running)
             failure = _find_failure(running.prepared, plan_state)
-            if failure is not None:
+            if pruned_step is not None:
+                self._tell_without_values(running.trial, running.prepared, Outcome.PRUNED, f"at epoch {pruned_step}")
+            elif failure is not None:
                 self._tell_without_values(running.trial, running.prepared, Outcome.FAILED, failure)
             elif running.prepared.goals <= plan_state.done:
                 self._tell_values(running)
