@@ -47,6 +47,7 @@ class Host:
         self._environment = {key: text for key, text in SUBPROCESS_ENVIRONMENT.items() if key != FOLDER_VARIABLE}
         if clock is not None:
             self._environment |= build_clock_environment(clock)
+            self._environment["PYTHONPATH"] += f":{Path(__file__).with_name('wrong_clock')}"
         seen = [path for path in (ROOT, Path(sys.prefix), *folders) if path.is_relative_to(SHARED_TMP)]
         inside = None if disk is None else disk.namespaces
         self._namespaces = Namespaces(SCRIPT, [name, str(scratch), *map(str, seen)], inside)
@@ -94,6 +95,11 @@ class HostProcess:
     def kill(self) -> None:
         """Kill the process with signal 9, and nothing else of its host."""
         os.kill(find_child(self._entering.pid), signal.SIGKILL)
+
+    def read_line(self) -> str:
+        """Return the next line that it prints."""
+        assert self._entering.stdout is not None
+        return self._entering.stdout.readline().rstrip("\n")
 
     def wait(self, seconds: float = 60.0) -> tuple[int, str, str]:
         """Return the exit code, stdout and stderr once it has ended."""
