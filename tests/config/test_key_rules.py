@@ -10,7 +10,10 @@ from convarium.config.override import Override
 from convarium.config.search_path import list_search_folders
 from convarium.errors import UserError
 
-GROUPS = (Override("architecture=cross_layer/resnet20"), Override("compression=[pruning/magnitude,quantization/kmeans]"))
+GROUPS = (
+    Override("architecture=cross_layer/resnet20"),
+    Override("compression=[pruning/magnitude,quantization/kmeans]"),
+)
 
 
 @pytest.mark.parametrize(
