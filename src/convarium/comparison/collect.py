@@ -1,7 +1,7 @@
 """Collect results from a store: those that a plan asks for, or all of them."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from convarium.comparison import adopted_config, timings
@@ -13,7 +13,7 @@ from convarium.store.signature import canonical_json
 from convarium.store.store import Store
 
 StageRecord = Mapping[str, Any]
-REFUSAL_KINDS = ("not_reachable", "not_installed")  # the kinds of UserError that are a row's status
+REFUSAL_KINDS = ("not_reachable", "not_installed", "no_worker")  # the kinds of UserError that are a row's status
 VERSIONED_PACKAGES = ("convarium", "torch", "timm")
 UNCOMPARED_GROUPS = ("runtime", "tracking", "measurement")
 
@@ -44,7 +44,8 @@ def collect_plan_results(plan: Plan, store: Store) -> CollectedResults:
         measure_record = store.find_record(point.measure)
         if measure_record is not None:
             point_timings = timings.read_point_timings(point, store)
-            results.append(_build_result(point.config, point.overrides, measure_record, point_timings, store))
+            result = _build_result(point.config, point.overrides, measure_record, point_timings, store)
+            results.append(replace(result, refusals=_find_timing_refusals(point, store)))
             _add_dense_result(dense_results, measure_record, point_timings, store)
             continue
         reason = _find_refusal(point, plan, store)
@@ -198,6 +199,13 @@ def _describe_reference(network: str, seed: int | None, store: Store, measure_re
     if config.get("seed") == seed:
         config["seed"] = None
     return config
+
+
+def _find_timing_refusals(point: PlannedPoint, store: Store) -> tuple[str, ...]:
+    """Return why a measured point lacks times or executions, each reason once."""
+    failures = [store.find_failure(signature) for signature in (*point.executions, *point.times)]
+    reasons = [str(one["error"]) for one in failures if one is not None and one.get("kind") in REFUSAL_KINDS]
+    return tuple(dict.fromkeys(reasons))
 
 
 def _find_refusal(point: PlannedPoint, plan: Plan, store: Store) -> str | None:

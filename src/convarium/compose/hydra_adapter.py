@@ -56,7 +56,8 @@ class ComposedGroups:
 class Composer:
     """Composes configs from the folders of a search path, the last of which is ours."""
 
-    def __init__(self, folders: Sequence[Path]) -> None:
+    def __init__(self, folders: Sequence[Path], primary_config: str = PRIMARY_CONFIG) -> None:
+        self._primary_config = primary_config
         version.setbase("1.3")
         setup_globals()
         JobRuntime.instance().set("name", "convarium")
@@ -190,7 +191,7 @@ class Composer:
         try:
             defaults = create_defaults_list(
                 repo=self._repository,
-                config_name=PRIMARY_CONFIG,
+                config_name=self._primary_config,
                 overrides_list=[self.parse(text) for text in groups],
                 prepend_hydra=False,
                 skip_missing=False,
@@ -205,7 +206,7 @@ class Composer:
 
     def compose_slowly(self, overrides: Sequence[str]) -> dict[str, Any]:
         """Return a single point's composition by Hydra's own slow way, for the test of the fast one."""
-        config = self.loader.load_configuration(PRIMARY_CONFIG, list(overrides), run_mode=RunMode.RUN)
+        config = self.loader.load_configuration(self._primary_config, list(overrides), run_mode=RunMode.RUN)
         with open_dict(config):
             del config["hydra"]
         return _convert_to_dict(config)

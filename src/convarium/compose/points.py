@@ -23,6 +23,7 @@ from convarium.config.override import Override
 from convarium.config.point import MAX_POINTS, POINT_KEYS, Point
 from convarium.config.suggestions import suggest_key
 from convarium.errors import UserError
+from convarium.planning.host_check import check_hardware_named
 from convarium.tracking.tracker_address import mask_passwords
 
 if TYPE_CHECKING:
@@ -86,13 +87,14 @@ def compose_points(arguments: Sequence[str]) -> PointRequest:
     """Compose, check and merge the points of a command line (overrides, `sweep=NAME`, Hydra's launcher settings).
 
     Raises:
-        UserError: a mistake that concerns the line, not a single point: grammar, names, a knob that no point uses.
+        UserError: a mistake that concerns the line, not a single point: grammar, names, a knob that no point uses, a
+            launcher of other hosts without names of their hardware.
     """
     from convarium.compose.hydra_adapter import Composer
     from convarium.compose.hydra_launcher import compose_launcher_config
 
     composer = Composer(search_path.list_search_folders("conf"))
-    typed, launcher, sweep_names = _split_arguments([Override(text) for text in arguments])
+    typed, launcher, sweep_names = split_arguments([Override(text) for text in arguments])
     sweep = load_sweep(sweep_names)
     if launcher:
         # A mistake in the launcher's settings is said now, not when all points are planned.
@@ -111,6 +113,7 @@ def compose_points(arguments: Sequence[str]) -> PointRequest:
             except UserError as error:
                 invalid.setdefault(overrides, InvalidPoint(mask_texts(overrides), mask_passwords(str(error))))
     _check_knobs_used(unused, {override.key for override in typed})
+    check_hardware_named([point.config for point in points.values()], launcher)
     settings = find_settings(points, composer, typed)
     return PointRequest(
         points=tuple(mask_password(point) for point in points.values()),
@@ -125,7 +128,7 @@ def compose_points(arguments: Sequence[str]) -> PointRequest:
     )
 
 
-def _split_arguments(
+def split_arguments(
     arguments: Sequence[Override],
 ) -> tuple[list[Override], tuple[Override, ...], list[str]]:
     """Split what was typed into overrides of the points, settings of the launcher, and names of sweeps."""
