@@ -15,6 +15,7 @@ from convarium.compose.sweeps import list_sweeps, read_sweep
 from convarium.errors import UserError
 from convarium.planning.plan import Plan
 from convarium.planning.plan_file import list_plan_files, read_plan
+from convarium.stages.score import STAGE as SCORE
 from convarium.store.store import Store
 from convarium.tracking.grid_commands import format_run_commands
 from convarium.tracking.run_content import MAX_VALUE_CHARS, NetworkEntry, get_end_ms, get_start_ms, shorten_text
@@ -106,14 +107,15 @@ class RunGroup:
 
 
 def read_stored_groups(store: Store) -> list[RunGroup]:
-    """Return a group for each stored plan of more than one point, the largest first."""
+    """Return a group for each stored plan of more than one point, the largest first; none for a search's trials."""
     groups: dict[str, RunGroup] = {}
     for file in list_plan_files(store.root):
         try:
             group = RunGroup(read_plan(file))
         except UserError:  # damaged, or of another version: its results are tracked without it
             continue
-        if len(group.plan.points) > 1:
+        is_of_trials = any(group.plan.nodes[point.measure].stage == SCORE.name for point in group.plan.points)
+        if len(group.plan.points) > 1 and not is_of_trials:
             groups.setdefault(group.key, group)
     return sorted(groups.values(), key=lambda group: (-len(group.network_signatures), group.key))
 
