@@ -12,7 +12,7 @@ from convarium.comparison.collect import CollectedResults, collect_plan_results
 from convarium.planning.plan import Plan
 from convarium.store.store import Store
 from convarium.tracking.run_group import read_stored_groups
-from convarium.tracking.tracker_sync import TrackerSync
+from convarium.tracking.tracker_sync import TrackerSync, build_plan_sync
 from convarium.workers.run_file import Run
 from search.trials import plan_trials, run_trials
 
@@ -90,6 +90,8 @@ def test_mlflow_shows_no_trial_but_what_was_measured(trials: Plan, call: Call, h
     sync = TrackerSync(store, f"sqlite:///{here / 'mlflow.db'}", "convarium")
     assert sync.build_wanted_runs().entries == []
     assert read_stored_groups(store) == []
+    wanted = build_plan_sync(store, sync.uri, "convarium", trials, None).build_wanted_runs()
+    assert (wanted.entries, wanted.groups) == ([], [])
     measured = trials.points[1].network
     assert call("run", *SMALL_MLP, *TRIALS[-2:], "compression=magnitude", *IN_PROCESS)[0] == 0
     entries = TrackerSync(Store(store.root), sync.uri, "convarium").build_wanted_runs().entries

@@ -53,6 +53,13 @@ class RunGroup:
         title = self.sweep or ", ".join(dict.fromkeys(tasks))
         return f"{title} ({len(configs)} points)"[:MAX_NAME_CHARS]
 
+    @property
+    def is_comparable(self) -> bool:
+        """Whether it holds several points, and measures them: a search's trials are only scored."""
+        return len(self.plan.points) > 1 and all(
+            self.plan.nodes[point.measure].stage != SCORE.name for point in self.plan.points
+        )
+
     def compute_state(self, entries: Iterable[NetworkEntry]) -> str:
         """Return a hash that changes whenever the state of one of its networks does."""
         states = sorted(entry.state for entry in entries if entry.signature in self.network_signatures)
@@ -107,15 +114,14 @@ class RunGroup:
 
 
 def read_stored_groups(store: Store) -> list[RunGroup]:
-    """Return a group for each stored plan of more than one point, the largest first; none for a search's trials."""
+    """Return a group for each stored plan that asks for a comparison, the largest first."""
     groups: dict[str, RunGroup] = {}
     for file in list_plan_files(store.root):
         try:
             group = RunGroup(read_plan(file))
         except UserError:  # damaged, or of another version: its results are tracked without it
             continue
-        is_of_trials = any(group.plan.nodes[point.measure].stage == SCORE.name for point in group.plan.points)
-        if len(group.plan.points) > 1 and not is_of_trials:
+        if group.is_comparable:
             groups.setdefault(group.key, group)
     return sorted(groups.values(), key=lambda group: (-len(group.network_signatures), group.key))
 
