@@ -68,20 +68,26 @@ class Plan:
     """All stages (by signature, parents first) of all points.
 
     Attributes:
-        goals: of a plan that was read without its points: the signatures of their networks and figures.
+        goals: of a plan that was read without its points: the signatures of their networks and figures, in the order
+            of the points.
     """
 
     nodes: dict[str, Node]
     points: tuple[PlannedPoint, ...]
-    goals: frozenset[str] | None = None
+    goals: tuple[str, ...] | None = None
+
+    @cached_property
+    def ordered_goals(self) -> tuple[str, ...]:
+        """The signatures of every point's network and figures, in their order; those of all nodes in a plan without."""
+        if self.goals is not None:
+            return self.goals
+        signatures = [signature for point in self.points for signature in (point.network, *point.figure_signatures)]
+        return tuple(dict.fromkeys(signatures or self.nodes))
 
     @cached_property
     def goal_signatures(self) -> frozenset[str]:
-        """The signatures of every point's network and figures; those of all nodes in a plan without points."""
-        if self.goals is not None:
-            return self.goals
-        signatures = {signature for point in self.points for signature in (point.network, *point.figure_signatures)}
-        return frozenset(signatures or self.nodes)
+        """The signatures of `ordered_goals`."""
+        return frozenset(self.ordered_goals)
 
     def select_needed(self, done_signatures: Set[str]) -> set[str]:
         """Return the nodes that must run for every point to have its network and its figures.

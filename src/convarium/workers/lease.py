@@ -35,7 +35,7 @@ class LeaseInfo:
         number: the n of `lease.<n>`, from 0.
         state: "alive", "dead" or "released".
         run: id of the run that the owner worked for.
-        deaths: how many earlier owners of the same run died.
+        deaths: how many earlier owners of the same run died since the stage's last checkpoint.
         owner: None where the content can't be read.
     """
 
@@ -52,7 +52,7 @@ class Lease:
     Attributes:
         folder: the stage's folder.
         number: the n of `lease.<n>`.
-        deaths: how many earlier owners of the same run died.
+        deaths: how many earlier owners of the same run died since the stage's last checkpoint.
     """
 
     def __init__(self, folder: Path, number: int, content: dict[str, Any], heartbeat_seconds: float) -> None:
@@ -76,6 +76,16 @@ class Lease:
         """
         if find_lease_number(self.folder) != self.number:
             raise LeaseLost(f"another worker has taken over {self.folder.name}")
+
+    def forget_deaths(self) -> None:
+        """Count no earlier death any more: the stage has a new checkpoint, from which it goes on."""
+        if self.deaths == 0:
+            return
+        self.deaths = 0
+        with self._write_lock, suppress(OSError):
+            self._content["deaths"] = 0
+            if not self._ended.is_set():
+                self._write_content({**self._content, "counter": self._heartbeat_count})
 
     def release(self) -> None:
         """End the lease and let another owner begin at once."""
@@ -169,8 +179,22 @@ class LeaseManager:
                     _build_lease_path(folder, older_number).unlink(missing_ok=True)
         return Lease(folder, number, content, self._heartbeat_seconds)
 
+    def mark_dead(self, folder: Path, number: int) -> bool:
+        """Let others take a folder at once whose owner, that of lease `number`, is known to be dead.
+
+        Creates exactly the next lease, released, with one death more; whoever has taken the folder over meanwhile keeps
+        it. Return whether this call created it.
+        """
+        lease_info = self.read(folder)
+        if lease_info is None or lease_info.number != number or lease_info.state == "released":
+            return False
+        content = {
+            **asdict(current_process()), "run": lease_info.run, "deaths": lease_info.deaths + 1, "released": True,
+        }  # fmt: skip
+        return _create_lease_file(folder, number + 1, content)
+
     def count_deaths(self, lease_info: LeaseInfo | None) -> int:
-        """Return how many owners of this run have died over a stage, the one of `lease_info` included."""
+        """Return how many owners of this run have died since the last checkpoint, that of `lease_info` included."""
         if lease_info is None or lease_info.run != self.run_id:
             return 0
         return lease_info.deaths + (lease_info.state == "dead")

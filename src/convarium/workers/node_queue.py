@@ -23,16 +23,26 @@ class NodeQueue:
         workers: how many share the plan.
         worker_number: below `workers`. Each begins at another place among nodes of equal rank, so that workers rarely
             want the same node.
+        is_open: whether the plan is replaced while the run goes on; nodes of an earlier goal then go first.
 
     Attributes:
+        plan: whose nodes it holds.
         done: signatures of the results that are known to be stored.
         is_finished: whether the last survey found no node that is left to run.
     """
 
-    def __init__(self, plan: Plan, store: Store, run_id: str, workers: int = 1, worker_number: int = 0) -> None:
+    def __init__(
+        self, plan: Plan, store: Store, run_id: str, workers: int = 1, worker_number: int = 0, is_open: bool = False
+    ) -> None:
         self._store, self._run_id = store, run_id
-        self._monitor = PlanMonitor(plan, workers, worker_number)
-        self._start_share = worker_number / workers
+        self._workers, self._worker_number = workers, worker_number
+        self.done: set[str] = set()
+        self.replace_plan(plan, is_open)
+
+    def replace_plan(self, plan: Plan, is_open: bool = True) -> None:
+        """Take the nodes from another plan from now on."""
+        self.plan = plan
+        self._monitor = PlanMonitor(plan, self._workers, self._worker_number, is_open)
         self._children: defaultdict[str, list[Node]] = defaultdict(list)
         for node in plan.nodes.values():
             for parent in node.parents:
@@ -40,7 +50,6 @@ class NodeQueue:
         self._ready: deque[Node] = deque()
         self._deferred: list[Node] = []
         self._next_survey_time = 0.0
-        self.done: set[str] = set()
         self.is_finished = False
 
     def survey_if_due(self) -> bool:
@@ -96,6 +105,6 @@ class NodeQueue:
         rotated: list[Node] = []
         for _, group in groupby(nodes, key=lambda node: self._monitor.build_sort_key(node)[:-1]):
             equals = list(group)
-            start = int(self._start_share * len(equals))
+            start = self._worker_number * len(equals) // self._workers
             rotated += equals[start:] + equals[:start]
         return rotated

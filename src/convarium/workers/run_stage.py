@@ -41,6 +41,10 @@ class WorkerStopped(BaseException):
     """The controller wants its workers to leave; a BaseException, which passes a stage's `except Exception`."""
 
 
+class StageUnwanted(BaseException):
+    """The newest plan does not ask for the stage any more; a BaseException for the same reason."""
+
+
 class FailureNotRecorded(Exception):
     """A failure that could not even be recorded, because the store's disk refuses to be written to."""
 
@@ -51,6 +55,7 @@ class StageRun:
 
     Attributes:
         place: the worker's place in the host's room; None where only a failure is recorded.
+        is_wanted: whether the plan still asks for the node.
     """
 
     node: Node
@@ -59,6 +64,7 @@ class StageRun:
     run: Run
     threads: int
     place: RoomPlace | None = None
+    is_wanted: Callable[[Node], bool] = lambda node: True
 
     @property
     def folder(self) -> Path:
@@ -90,6 +96,10 @@ class StageRun:
                 stage_log.append_log_line(self.files.log, "stopped")
                 self._release_lease()
                 raise WorkerStopped from None
+            if isinstance(error, StageUnwanted) or not self.is_wanted(self.node):
+                stage_log.append_log_line(self.files.log, "left: no plan asks for it any more")
+                self._release_lease()
+                return None
             trace = "".join(traceback.format_exception(error))
             line = format_error_line(error) + self._format_parent_repair_hint(str(error))
             is_mistake = isinstance(error, UserError)
@@ -202,6 +212,7 @@ class StageRun:
             report=curves.build_reporter(self.files.curves),
             check_lease=self._check_lease,
             check_stopped=self._check_stopped,
+            note_checkpoint=self._note_checkpoint,
             hold_host_alone=self._hold_host_alone,
             run_fresh=build_fresh_runner(self.threads, self.files.log),
             cache_folder=disk.cache_folder_of(self.store.root),
@@ -234,6 +245,12 @@ class StageRun:
     def _check_stopped(self) -> None:
         if self.run.is_stopped:
             raise WorkerStopped
+        if not self.is_wanted(self.node):
+            raise StageUnwanted
+
+    def _note_checkpoint(self) -> None:
+        self.lease.forget_deaths()
+        self._check_stopped()
 
     def _find_parent(self, signature: str) -> Parent:
         record = self.store.find_record(signature)

@@ -9,12 +9,12 @@ from pathlib import Path
 from convarium.host.process import current_process, is_on_this_host
 from convarium.host.room import HostRoom, RoomPlace
 from convarium.planning.plan import Node
-from convarium.planning.plan_file import read_plan_without_points
 from convarium.store import disk
 from convarium.store.result_folder import RECORD_FILE
 from convarium.store.store import Store
 from convarium.workers.lease import LEASE_TIMEOUT_SECONDS, LeaseInfo, LeaseManager
 from convarium.workers.node_queue import NodeQueue
+from convarium.workers.plan_follower import PlanFollower
 from convarium.workers.run_file import Run
 from convarium.workers.run_stage import StageRun
 from convarium.workers.wait_notice import WaitNotice
@@ -40,10 +40,12 @@ class Worker:
         self.wait_notice = wait_notice or run.build_wait_notice(f"worker-{number}")
         self._wait_reason = ""
         self.store = Store(run.store)
-        self.plan = read_plan_without_points(run.plan)
+        self.plan_follower = PlanFollower(run)
         self.leases = LeaseManager(run.id)
         self.room = HostRoom()
-        self.queue = NodeQueue(self.plan, self.store, run.id, run.workers, number % run.workers)
+        self.queue = NodeQueue(
+            self.plan_follower.plan, self.store, run.id, run.workers, number % run.workers, run.is_open
+        )
 
     def run_ready_nodes(self) -> None:
         """Run one ready node after another; sleep while others own all that are ready.
@@ -61,14 +63,21 @@ class Worker:
 
     def _work_until_finished(self) -> None:
         sleep_seconds = MIN_SLEEP_SECONDS
+        idle_since = time.monotonic()
         while not self.run.is_stopped:
+            self.plan_follower.follow()
+            if self.queue.plan is not self.plan_follower.plan:
+                self.queue.replace_plan(self.plan_follower.plan)
             has_progress = self.queue.survey_if_due()
-            if self.queue.is_finished:
+            if self.queue.is_finished and not self.run.is_open:
                 return
             if self._run_next_node() or has_progress:
                 self.wait_notice.clear()
                 self._wait_reason = ""
                 sleep_seconds = MIN_SLEEP_SECONDS
+                idle_since = time.monotonic()
+            elif self.run.owner is not None and time.monotonic() - idle_since >= 60 * self.run.idle_minutes:
+                return
             else:
                 if self._wait_reason:
                     self.wait_notice.update(lambda: self._wait_reason)
@@ -156,7 +165,8 @@ class Worker:
             return True
         if lease is None:
             return False
-        self._run_leased(StageRun(node, lease, self.store, self.run, self.run.threads, place))
+        is_wanted = self.plan_follower.has_node
+        self._run_leased(StageRun(node, lease, self.store, self.run, self.run.threads, place, is_wanted))
         return True
 
     def _record_unusable_folder(self, node: Node, error: OSError) -> None:
