@@ -68,7 +68,12 @@ class FunctionSpace:
 
     def to_json(self) -> Any:
         """Return what a search's signature hashes."""
-        return {"function": self.name, "names": {name: domain.to_json() for name, domain in self._names.items()}}
+        arguments = {key: value for key, value in self.arguments.items() if key != "base"}  # hashed as what is fixed
+        return {
+            "function": self.name,
+            "arguments": arguments,
+            "names": {name: domain.to_json() for name, domain in self._names.items()},
+        }
 
     def _ask(self, chooser: Chooser) -> tuple[Override, ...]:
         try:
