@@ -19,16 +19,18 @@ class AskedPoints:
 
     Args:
         names: those of the space, with the domain of each.
-        asked: the answers of each point that was asked, which may be there twice.
+        asked: the answers of each point that was asked, in the order in which they were; a point may be there twice.
     """
 
     def __init__(self, names: Mapping[str, Domain], asked: Iterable[Mapping[str, Any]]) -> None:
         self._names = names
         self._points_by_names: dict[tuple[str, ...], set[tuple[Value, ...]]] = defaultdict(set)
+        stepped = {name: domain for name, domain in names.items() if isinstance(domain, RealRange) and domain.step}
         for answers in asked:
-            known = [name for name in names if name in answers]
-            if known:
-                self._points_by_names[tuple(known)].add(tuple(self._round(name, answers[name]) for name in known))
+            # Optuna's steps may end with other digits than ours; a search has too many answers to round each.
+            rounded = {name: stepped[name].round_to_step(answers[name]) for name in stepped if name in answers}
+            if point := {**answers, **rounded}:
+                self._points_by_names[tuple(point)].add(tuple(point.values()))
 
     def contains(self, assignment: Answers) -> bool:
         """Whether the point that an assignment of all names leads to was asked."""
@@ -56,8 +58,3 @@ class AskedPoints:
 
     def _count_assignments(self, partial: Answers) -> int:
         return prod(domain.count or 1 for name, domain in self._names.items() if name not in partial)
-
-    def _round(self, name: str, value: Any) -> Value:
-        domain = self._names[name]
-        rounded: Value = domain.round_to_step(value) if isinstance(domain, RealRange) else value
-        return rounded

@@ -61,6 +61,7 @@ class DistinctSampler(BaseSampler):
 
 def list_asked_points(study: Study, names: Mapping[str, Domain], but: int | None = None) -> AskedPoints:
     """Return the points of a study's trials, running ones included, but for those of trial `but`."""
-    trials = study.get_trials(deepcopy=False)
+    # Not study.get_trials: under Hyperband that is a study of one bracket.
+    trials = study._storage.get_all_trials(study._study_id, deepcopy=False)
     asked = [trial for trial in trials if trial.state != TrialState.WAITING and trial.number != but]
     return AskedPoints(names, (trial.params for trial in asked))

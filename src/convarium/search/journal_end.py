@@ -2,7 +2,7 @@
 
 A search has one writer, so that only its last step can be unfinished: an ask, whose trial lacks parameters, or a
 report, whose answer by the pruner was not carried out. Both give the same again: an ask's random state follows from
-its place, a pruner's answer from what is reported.
+how many came before it, a pruner's answer from what is reported.
 """
 
 import os

@@ -30,7 +30,7 @@ def append_lines(path: Path, values: Sequence[dict[str, Any]], check_owner: Owne
     Args:
         check_owner: called once the lock is had; raises if this process does not own the search any more.
     """
-    text = "".join(json.dumps(value, separators=(",", ":"), allow_nan=False) + "\n" for value in values)
+    text = "".join(json.dumps(value, separators=(",", ":")) + "\n" for value in values)
     with lock_lines(path, check_owner) as descriptor:
         _write_all(descriptor, text.encode())
         os.fsync(descriptor)

@@ -23,3 +23,9 @@ def read_reports(trial: FrozenTrial) -> dict[int, float]:
         if key.startswith(REPORT_PREFIX):
             reports[int(key.removeprefix(REPORT_PREFIX))] = value
     return dict(sorted(reports.items()))
+
+
+def find_report(trial: FrozenTrial, step: int) -> float | None:
+    """Return the value that a trial reported at a step, None where it reported none."""
+    value: float | None = trial.intermediate_values.get(step, trial.user_attrs.get(f"{REPORT_PREFIX}{step}"))
+    return value

@@ -1,7 +1,7 @@
 """What a search asks of its strategy: a sampler of Optuna, made anew for each trial.
 
 Samplers restart their random state with the process and would repeat their first proposals (optuna#3255). So each
-trial gets a sampler of its own, whose seed follows from the trial's place; what it learns from is the journal alone.
+trial gets a sampler of its own, whose seed follows from how many were asked before; it learns from the journal alone.
 """
 
 import os
@@ -65,16 +65,16 @@ def find_strategy(config: Mapping[str, Any]) -> Strategy:
 
 
 def build_sampler(
-    strategy: Strategy, search_seed: int, place: int, names: Names, after_refusal: bool = False
+    strategy: Strategy, search_seed: int, asked_count: int, names: Names, after_refusal: bool = False
 ) -> BaseSampler:
     """Return the sampler of one trial.
 
     Args:
         search_seed: `search.seed`.
-        place: how many trials were asked before, told or not.
+        asked_count: how many trials were asked before, told or not.
         after_refusal: whether the trial before was refused or gated.
     """
-    seed = derive_seed(search_seed, "sampler", 0 if strategy.keeps_seed else place) % 2**32
+    seed = derive_seed(search_seed, "sampler", 0 if strategy.keeps_seed else asked_count) % 2**32
     if after_refusal and strategy.learns_from_complete_only:
         return DistinctSampler(seed, names)
     return strategy.build(seed, names)

@@ -6,6 +6,7 @@ from typing import Any
 import optuna
 from optuna.study import StudyDirection
 
+from convarium.search.choosers import TrialChooser, ask_domain
 from convarium.search.space import Domain, Options, RealRange, WholeRange
 from convarium.search.strategy import (
     Strategy,
@@ -44,12 +45,7 @@ def choose_all(names: Names) -> Choose:
 
 def ask(trial: optuna.Trial, names: Names, name: str) -> Any:
     """Ask a trial for a name."""
-    domain = names[name]
-    if isinstance(domain, Options):
-        return trial.suggest_categorical(name, domain.texts)
-    if isinstance(domain, WholeRange):
-        return trial.suggest_int(name, domain.low, domain.high, step=domain.step, log=domain.log)
-    return trial.suggest_float(name, domain.low, domain.high, step=domain.step, log=domain.log)
+    return ask_domain(TrialChooser(trial), name, names[name])
 
 
 def build_study(objectives: int = 1, storage: optuna.storages.BaseStorage | None = None) -> optuna.Study:
@@ -63,8 +59,8 @@ def ask_point(
     study: optuna.Study, strategy: Strategy, names: Names, choose: Choose, seed: int = 0, after_refusal: bool = False
 ) -> tuple[optuna.Trial, Answers]:
     """Ask for one trial as a search does."""
-    place = len(study.get_trials(deepcopy=False))
-    study.sampler = build_sampler(strategy, seed, place, names, after_refusal)
+    asked_count = len(study.get_trials(deepcopy=False))
+    study.sampler = build_sampler(strategy, seed, asked_count, names, after_refusal)
     trial = study.ask(list_asked_distributions(strategy, names))
     return trial, choose(trial)
 

@@ -22,6 +22,7 @@ def _find(sampler: str, knobs: Mapping[str, Any]) -> Strategy:
 @pytest.mark.parametrize(
     ("sampler", "knobs", "line"),
     [
+        ("???", {}, "search.strategy.sampler=???, expected an import path such as optuna.samplers:QMCSampler"),
         ("tpe", {}, "search.strategy.sampler=tpe, expected an import path such as optuna.samplers:QMCSampler"),
         ("optuna.samplers:GPSampla", {}, "has no attribute 'GPSampla' (did you mean GPSampler?)"),
         ("optuna.sampler:GPSampler", {}, "search.strategy.sampler has no 'optuna.sampler:GPSampler'"),
