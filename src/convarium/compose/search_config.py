@@ -14,7 +14,7 @@ from convarium.config.search_path import list_group_options
 from convarium.errors import UserError
 
 SEARCH_CONFIG = "search"
-OPEN_GROUPS = ("space", "strategy", "evaluator")
+OPEN_GROUPS = ("strategy", "evaluator")
 
 Json = dict[str, Any]
 
@@ -25,13 +25,11 @@ class SearchSettings:
 
     Attributes:
         own: the keys that are no group.
-        space: its lines, its function, and what that is called with.
         strategy: its name and its knobs.
         evaluator: likewise.
     """
 
     own: SearchConfig
-    space: Json
     strategy: Json
     evaluator: Json
 

@@ -148,7 +148,7 @@ class SweepConfig:
 
 @dataclass(frozen=True)
 class SearchConfig:
-    """A search, but for its space, strategy and evaluator, which are checked by their own YAML."""
+    """A search, but for its strategy and evaluator, which are checked by their own YAML."""
 
     trials: Positive
     seed: Annotated[int, "0.."]

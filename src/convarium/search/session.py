@@ -16,7 +16,6 @@ from convarium.config import search_path
 from convarium.config.override import Override
 from convarium.errors import UserError
 from convarium.planning.host_check import check_devices, is_launched_here
-from convarium.search.configured_space import build_search_space
 from convarium.search.evaluator import build_evaluator
 from convarium.search.limits import parse_limits
 from convarium.search.measures import parse_objectives
@@ -25,11 +24,12 @@ from convarium.search.search_folder import open_search_folder
 from convarium.search.strategy import find_strategy
 from convarium.search.study import Study, ToldTrial
 from convarium.search.summary import summarise_search
+from convarium.search.typed_space import build_typed_space
 from convarium.workers.open_run import OpenRun, OpenRunSettings
 
 REFUSED_KEYS = {
     "sweep": "a sweep lists its points: convarium run",
-    "hparams_search": "a space has a name, search/space=NAME, or is typed: convarium search recipe.lr=… search.trials=…",
+    "hparams_search": "here the space is what is typed: convarium search recipe.lr=… search.trials=…",
 }
 
 
@@ -82,7 +82,7 @@ def build_search(arguments: Sequence[Override]) -> tuple[Search, tuple[Override,
     settings = compose_search_settings(folders, of_search)
     composer = Composer(folders)
     evaluator, offers = build_evaluator(settings.evaluator)
-    line = build_search_space(composer, settings.space, typed)
+    line = build_typed_space(composer, typed)
     search = Search(
         composer=composer,
         space=line.space,
