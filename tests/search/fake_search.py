@@ -5,15 +5,16 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import log10
 from pathlib import Path
 from typing import Any
 
 from convarium.config.override import Override
 from convarium.config.point import Point
 from convarium.planning.plan import Plan, PlannedPoint
+from convarium.search.command_line import build_search
 from convarium.search.search import Search, compute_search_signature
 from convarium.search.search_folder import open_search_folder
-from convarium.search.session import build_search
 from convarium.search.study import Study
 from convarium.search.summary import summarise_search
 from convarium.store.store import Store
@@ -53,7 +54,7 @@ class FakeEvaluator:
         assert plan is not None
         assert store.find_record(plan.points[0].measure) is not None
         recipe = point.config["recipe"]
-        distance = abs(recipe["lr"] - 0.03) + 0.01 * (9 - recipe["epochs"]) + 0.001 * point.config["seed"]
+        distance = 0.3 * abs(log10(recipe["lr"] / 0.03)) + 0.01 * (9 - recipe["epochs"]) + 0.001 * point.config["seed"]
         return {"validation_accuracy": 1 - distance, "file_bytes": 1000 * recipe["epochs"], "macs": 1.0}
 
 
@@ -74,7 +75,7 @@ def run_fake_search(search: Search, root: Path, workers: int = 1) -> dict[str, A
     try:
         settings = OpenRunSettings(workers)
         study = Study(
-            search, folder, owner, store, lambda: OpenRun.begin_or_attach(owner, store, settings, LocalBackend), None
+            search, folder, owner, store, lambda: OpenRun.begin_or_attach(owner, store, settings, LocalBackend)
         )
         study.run()
         return summarise_search(search, folder, study.study, study.asked)

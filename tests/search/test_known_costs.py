@@ -1,11 +1,15 @@
 """A cost is known before training only if it is that of the score, to the last byte."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
-from command_lines import SMALL_CONDENSENET, SMALL_MLP
+from command_lines import SMALL_CONDENSENET, SMALL_MLP, Call
+from convarium.architectures import factory
 from convarium.search.evaluators.full import FullEvaluator
 from convarium.search.known_costs import find_known_costs
 from convarium.store.store import Store
@@ -111,6 +115,20 @@ def test_bytes_that_depend_on_what_is_not_in_the_config_are_not_known() -> None:
     point = compose_point(*SMALL_LENET)
     point.config["architecture"]["weights"] = "0123456789ab"
     assert find_known_costs(point).keys() == DENSE - {"file_bytes"}
+
+
+def test_of_adopted_weights_all_is_known_but_the_bytes_of_their_file(call: Call, here: Path) -> None:
+    torch.manual_seed(0)
+    architecture = compose_point(*SMALL_MLP).config["architecture"]
+    save_file(factory.build_architecture(architecture).state_dict(), "net.safetensors")
+    code, out, error = call("adopt", "net.safetensors", *SMALL_MLP, "--json")
+    assert code == 0, error
+    weights = f"architecture.weights={json.loads(out)['adopted']['signature']}"
+    for line in ((*SMALL_MLP, weights), (*SMALL_MLP, weights, "compression=xz")):
+        known = find_known_costs(compose_point(*line))
+        measures = score(Path("outputs/store"), *line)
+        assert known == {name: measures[name] for name in known}
+        assert known.keys() >= STRUCTURE
 
 
 def test_a_seed_or_a_recipe_changes_no_cost() -> None:

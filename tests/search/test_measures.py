@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from convarium.errors import UserError
-from convarium.search.limits import parse_limits
+from convarium.search.limits import compute_excesses, parse_limits
 from convarium.search.measures import SCORED_METRICS, find_measure, parse_objectives
 
 
@@ -85,6 +85,14 @@ def test_costs_are_limited_from_above_and_qualities_from_below() -> None:
     assert above == [False, True, False, True]
     assert limits[0].compute_excess(50_000) == 0.25
     assert limits[3].compute_excess(5) == 0.5
+
+
+def test_what_is_not_known_before_training_exceeds_nothing_yet() -> None:
+    limits = parse_limits({"accuracy": 0.5, "macs": 100})
+    assert compute_excesses(limits, {"macs": 150, "parameters": 7}) == {"validation_accuracy": None, "macs": 0.5}
+    assert compute_excesses(limits, {"macs": 50, "validation_accuracy": 0.75}) == {
+        "validation_accuracy": -0.5, "macs": -0.5,
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -81,14 +81,14 @@ def find_run(text: str) -> "Run | None":
     if not (folder / RUN_FILE).exists():
         return None
     run = Run.read(folder / RUN_FILE)
-    if run.id != folder.name or _is_another_folder(run.store, root):
+    if run.id != folder.name or _is_another_store(run.store, root):
         raise UserError(f"{text} is a copy of a run of the store {run.store}; name {run.file}")
     return replace(run, store=root, plan=run.plan and root / "plans" / run.plan.name)
 
 
-def _is_another_folder(store: Path, root: Path) -> bool:
-    """Whether this host has a folder at the path of a run's store that is not the store at `root`."""
-    return store.is_dir() and not store.samefile(root)
+def _is_another_store(path: Path, root: Path) -> bool:
+    """Whether this host has a store at the path of a run's that is not the one at `root`; a mount point is none."""
+    return (path / "store.json").is_file() and not path.samefile(root)
 
 
 def _interrupt_this_process() -> None:

@@ -9,6 +9,7 @@ from convarium.comparison.metric_names import MEASURED_METRICS, TIMED_METRICS
 from convarium.comparison.result import DATASET_IDENTITY_KEYS, NetworkResult, Provenance, RefusedPoint
 from convarium.comparison.timings import Timing
 from convarium.planning.plan import Plan, PlannedPoint
+from convarium.stages.measure import STAGE as MEASURE
 from convarium.store.signature import canonical_json
 from convarium.store.store import Store
 
@@ -36,13 +37,13 @@ class CollectedResults:
 
 
 def collect_plan_results(plan: Plan, store: Store) -> CollectedResults:
-    """Return what the store knows of the points of a plan."""
+    """Return what the store knows of the points of a plan; a search's trial, which is only scored, is not measured."""
     results: list[NetworkResult] = []
     refused: list[RefusedPoint] = []
     dense_results: dict[str, NetworkResult] = {}
     for point in plan.points:
         measure_record = store.find_record(point.measure)
-        if measure_record is not None:
+        if measure_record is not None and measure_record["stage"] == MEASURE.name:
             point_timings = timings.read_point_timings(point, store)
             result = _build_result(point.config, point.overrides, measure_record, point_timings, store)
             results.append(replace(result, refusals=_find_timing_refusals(point, store)))
@@ -64,7 +65,7 @@ def collect_store_results(store: Store) -> CollectedResults:
     timings_by_network = timings.read_store_timings(store)
     latest_results: dict[tuple[str, int], NetworkResult] = {}
     dense_results: dict[str, NetworkResult] = {}
-    measure_records = sorted(store.read_records("measure"), key=lambda record: str(record["started"]))
+    measure_records = sorted(store.read_records(MEASURE.name), key=lambda record: str(record["started"]))
     for measure_record in measure_records:
         network = measure_record["parents"][0]
         config = _read_config(network, store, measure_record)

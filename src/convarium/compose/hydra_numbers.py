@@ -3,11 +3,14 @@
 import itertools
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cache
 from math import isnan
 from typing import Any
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, RangeSweep
 
+from convarium.compose.hydra_errors import CONFIG_ERRORS
 from convarium.config.point import MAX_POINTS
 from convarium.errors import UserError
 
@@ -44,6 +47,22 @@ def read_number_sweep(value: Any) -> NumberSweep | None:
     return _read_range(value) if isinstance(value, RangeSweep) else None
 
 
+def parse_number_sweep(text: str) -> NumberSweep:
+    """Return the numbers of a text such as `interval(0.5,0.99)`.
+
+    Raises:
+        UserError: it is no interval and no range.
+    """
+    try:
+        value = _build_parser().parse_override(f"key={text}").value()
+    except CONFIG_ERRORS:
+        value = None
+    sweep = read_number_sweep(value)
+    if sweep is None:
+        raise UserError(f"{text}: expected an interval or a range of numbers, such as interval(0.5,0.99)")
+    return sweep
+
+
 def refuse_huge_range(value: Any) -> None:
     """Refuse a range of more values than points are taken at once, before they are listed."""
     if not isinstance(value, RangeSweep):
@@ -53,6 +72,11 @@ def refuse_huge_range(value: Any) -> None:
     # Hydra would list all its values; whether there is one past the limit is enough to know.
     if next(itertools.islice(value.range(), MAX_POINTS, None), None) is not None:
         raise UserError(f"a range of more than {MAX_POINTS:,} values; at most so many points are taken at once")
+
+
+@cache
+def _build_parser() -> OverridesParser:
+    return OverridesParser.create()
 
 
 def _read_range(sweep: RangeSweep) -> NumberSweep:

@@ -148,14 +148,17 @@ class SweepConfig:
 
 @dataclass(frozen=True)
 class SearchConfig:
-    """A search, but for its strategy, evaluator and pruner, which are checked by their own YAML."""
+    """A search, but for its strategy and evaluator, which are checked by their own YAML."""
 
     trials: Positive
     seed: Annotated[int, "0.."]
     ahead: Annotated[int, "0.."]
     objectives: list[str]
     constraints: dict[str, Any]
+    first: list[Any]
     seconds: Annotated[float | None, "0.."] = None
+    save: str | None = None
+    control: Literal["random"] | None = None
 
 
 @dataclass(frozen=True)

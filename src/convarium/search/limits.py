@@ -55,6 +55,15 @@ def parse_limits(values: Mapping[str, Any], offers: Sequence[str] = SCORED_METRI
     return tuple(limits.values())
 
 
+def compute_excesses(limits: Sequence[Limit], figures: Mapping[str, float]) -> dict[str, float | None]:
+    """Return by metric what a trial exceeds each limit by, in their order; None where its figure is not known (yet)."""
+    metrics = [limit.measure.metric for limit in limits]
+    return {
+        metric: limit.compute_excess(figures[metric]) if metric in figures else None
+        for metric, limit in zip(metrics, limits, strict=True)
+    }
+
+
 def _check_value(measure: Measure, value: Any, key: str) -> float:
     text = f"{key}={format_value(value)}"
     is_number = isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,7 +1,6 @@
 """What a search offers to its strategy and its pruner, as far as that follows from some of its points."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,34 +9,14 @@ from convarium.errors import UserError
 from convarium.planning.plan import Node
 from convarium.planning.stage_graph import count_epochs
 from convarium.search.choosers import RandomChooser
-from convarium.search.curve import check_has_curve, find_last_training
+from convarium.search.curve import find_last_training
 from convarium.search.known_costs import find_known_costs
-from convarium.search.needs import Need, check_needs, has_finite_space
-from convarium.search.pruning import list_needs
+from convarium.search.needs import Need, has_finite_space
 from convarium.search.search import Search
 from convarium.search.space import Domain, Options, Value
 
 RANDOM_PROBES = 20
 MAX_PROBED_OPTIONS = 20  # of a name
-
-
-def check_needs_of_options(search: Search) -> Search:
-    """Return a search with the number of steps of its trials, if what its strategy and its pruner need is there.
-
-    Raises:
-        UserError: it is not.
-    """
-    objectives, pruner_needs = search.objectives, list_needs(search.pruning, len(search.objectives))
-    pruner = f"search/pruner={search.settings.pruner['name']}"
-    plain_offers = _find_plain_offers(search)
-    check_needs(f"search/strategy={search.settings.strategy['name']}", search.strategy.needs, plain_offers)
-    check_needs(pruner, [need for need in pruner_needs if need is Need.ONE_OBJECTIVE], plain_offers)
-    if not pruner_needs:
-        return search
-    check_has_curve(next((objective for objective in objectives if not objective.is_cost), objectives[0]))
-    probed = ProbedSearch(search)
-    check_needs(pruner, pruner_needs, plain_offers | probed.find_offers())
-    return replace(search, step_count=probed.count_steps())
 
 
 class ProbedSearch:
@@ -56,8 +35,10 @@ class ProbedSearch:
             raise UserError(refusals[0])
 
     def find_offers(self) -> set[Need]:
-        """Return what the search offers to a pruner."""
-        offers = set()
+        """Return what the search offers."""
+        offers = {Need.ONE_OBJECTIVE} if len(self._search.objectives) == 1 else set()
+        if has_finite_space(self._search.space.names()):
+            offers.add(Need.FINITE_SPACE)
         if any(self._trainings):
             offers.add(Need.CURVE)
         if len({_describe_training(node) for node in self._trainings}) == 1:
@@ -83,11 +64,6 @@ class ProbedSearch:
         self._trainings.append(None if plan is None else find_last_training(plan, plan.points[0]))
         self._known_costs.append(known_costs)
         return None
-
-
-def _find_plain_offers(search: Search) -> set[Need]:
-    offers = {Need.ONE_OBJECTIVE} if len(search.objectives) == 1 else set()
-    return offers | ({Need.FINITE_SPACE} if has_finite_space(search.space.names()) else set())
 
 
 class _PinnedChooser(RandomChooser):

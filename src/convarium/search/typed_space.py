@@ -64,6 +64,8 @@ class TypedSpace:
         self.composer = composer
         self.axes = tuple(sorted(axes, key=_get_rank))
         self.fixed = tuple(fixed)
+        keys = [axis.key for axis in self.axes] + [override.key for override in self.fixed]
+        self._has_budgets = any(Override(key).group == "budget" for key in keys)
 
     def names(self) -> Mapping[str, Domain]:
         """Return the keys that are searched, group choices first."""
@@ -79,13 +81,16 @@ class TypedSpace:
 
     def is_asked(self, knob: Axis, overrides: Sequence[Override]) -> bool:
         """Whether a trial of these overrides has the method of a knob, and no budget decides it."""
-        return has_step(self.composer, overrides, knob.method or "") and knob.key != self._find_decided_knob(overrides)
+        return has_step(self.composer, overrides, knob.method or "") and knob.key != self.find_decided_knob(overrides)
 
     def to_json(self) -> Any:
         """Return what a search's signature hashes."""
         return {"typed": {f"{axis.prefix}{axis.key}": axis.domain.to_json() for axis in self.axes}}
 
-    def _find_decided_knob(self, overrides: Sequence[Override]) -> str | None:
+    def find_decided_knob(self, overrides: Sequence[Override]) -> str | None:
+        """Return the key of the knob that the budget of a trial decides; None for none."""
+        if not self._has_budgets:
+            return None
         try:
             default = self.composer.compose_groups(select_group_choices(overrides))
         except UserError:
@@ -203,6 +208,8 @@ class _ExpandedLine:
 def _check_knobs_asked(space: TypedSpace) -> None:
     """Refuse a knob that a budget decides in every trial that has its method."""
     choices = [axis for axis in space.axes if axis.key == "compression" or _is_budget(axis.key)]
+    if not any(key == "compression" for key in (*space.names(), *(o.key for o in space.fixed))):
+        return  # another space chooses it
     if not any(_is_budget(key) for key in (*(axis.key for axis in choices), *(o.key for o in space.fixed))):
         return
     combinations = list(itertools.product(*map(_list_sample_overrides, choices)))

@@ -57,6 +57,7 @@ class Worker:
         self.queue = NodeQueue(
             plan, self.store, run.id, run.workers, number % run.workers, run.is_open, self._has_hardware_for
         )
+        self._unshown: set[str] = set()  # signatures of results that were listed, but that the disk does not show yet
 
     def run_ready_nodes(self) -> None:
         """Run one ready node after another; sleep while others own all that are ready.
@@ -113,6 +114,9 @@ class Worker:
             if _holds_result(folder):
                 self.queue.mark_done(node)
                 continue
+            if node.signature in self._unshown:
+                self._wait_reason = f"waits until the disk shows {node.stage} {node.name} here, which is done"
+                continue
             lease_info = self.leases.read(folder)
             if lease_info is not None and lease_info.state == "alive":
                 self._wait_reason = _describe_wait(node, lease_info)
@@ -163,7 +167,8 @@ class Worker:
     def _is_free(self, node: Node) -> bool:
         """Whether a node is neither done nor in the hands of a worker."""
         folder = self.store.folder_of(node)
-        return not _holds_result(folder) and not _is_running(self.leases.read(folder))
+        is_done = node.signature in self._unshown or _holds_result(folder)
+        return not is_done and not _is_running(self.leases.read(folder))
 
     def _run_alone(self, nodes: list[Node], place: RoomPlace) -> bool:
         """Run nodes one after another under a place that is the whole room; return whether any was run."""
@@ -220,11 +225,14 @@ class Worker:
         files = os.listdir(lease.folder)
         self.store.note_folder(node.signature, lease.folder)
         if RECORD_FILE in files:
-            if self.store.find_record(node.signature) is None:
-                lease.release()  # it is damaged, or the view of its content is older still
-            else:
+            if self.store.find_record(node.signature) is not None:
                 stage_run.finish()
                 self.queue.mark_done(node)
+            elif node.signature in self.store.unreadable:
+                lease.release()
+            else:  # the view of the record itself is older than that of the folder
+                stage_run.finish()
+                self._unshown.add(node.signature)
             return
         if self.store.find_failure_of_run(node.signature, self.run.id):
             lease.release()
