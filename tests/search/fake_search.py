@@ -11,9 +11,9 @@ from typing import Any
 from convarium.config.override import Override
 from convarium.config.point import Point
 from convarium.planning.plan import Plan, PlannedPoint
+from convarium.search.command_line import build_search
 from convarium.search.search import Search, compute_search_signature
 from convarium.search.search_folder import open_search_folder
-from convarium.search.session import build_search
 from convarium.search.study import Study
 from convarium.search.summary import summarise_search
 from convarium.store.store import Store
@@ -74,7 +74,7 @@ def run_fake_search(search: Search, root: Path, workers: int = 1) -> dict[str, A
     try:
         settings = OpenRunSettings(workers)
         study = Study(
-            search, folder, owner, store, lambda: OpenRun.begin_or_attach(owner, store, settings, LocalBackend), None
+            search, folder, owner, store, lambda: OpenRun.begin_or_attach(owner, store, settings, LocalBackend)
         )
         study.run()
         return summarise_search(search, folder, study.study, study.asked)

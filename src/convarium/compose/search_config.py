@@ -14,7 +14,7 @@ from convarium.config.search_path import list_group_options
 from convarium.errors import UserError
 
 SEARCH_CONFIG = "search"
-OPEN_GROUPS = ("strategy", "evaluator")
+OPEN_GROUPS = ("space", "strategy", "evaluator", "pruner")
 
 Json = dict[str, Any]
 
@@ -25,13 +25,15 @@ class SearchSettings:
 
     Attributes:
         own: the keys that are no group.
-        strategy: its name and its knobs.
-        evaluator: likewise.
+        space: the lines or the function of the chosen option, and its knobs.
+        strategy: its name and its knobs; evaluator and pruner likewise.
     """
 
     own: SearchConfig
+    space: Json
     strategy: Json
     evaluator: Json
+    pruner: Json
 
 
 def compose_search_settings(folders: Sequence[Path], typed: Sequence[Override]) -> SearchSettings:

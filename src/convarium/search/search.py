@@ -11,6 +11,7 @@ from convarium.config.point import Point
 from convarium.search.evaluator import Evaluator
 from convarium.search.limits import Limit
 from convarium.search.measures import Measure
+from convarium.search.pruning import Pruning
 from convarium.search.space import SearchSpace
 from convarium.search.strategy import Strategy
 from convarium.stages.declaration import find_stages
@@ -31,6 +32,7 @@ class Search:
     Attributes:
         fixed: overrides of all trials.
         seeds: of each trial; its value is the mean over them.
+        pruning: which trials are left before their training ends.
         offers: the measures that the evaluator gives.
     """
 
@@ -39,6 +41,7 @@ class Search:
     fixed: tuple[Override, ...]
     seeds: tuple[int, ...]
     strategy: Strategy
+    pruning: Pruning
     evaluator: Evaluator
     offers: tuple[str, ...]
     objectives: tuple[Measure, ...]
@@ -66,6 +69,7 @@ class Search:
             "space": self.space.to_json(),
             "strategy": self.settings.strategy,
             "evaluator": self.settings.evaluator,
+            "pruner": self.settings.pruner,
             "objectives": [objective.metric for objective in self.objectives],
             "constraints": {limit.measure.metric: limit.value for limit in self.limits},
             "seed": self.settings.own.seed,

@@ -6,7 +6,7 @@ journal before `asked.jsonl` before the plan, and what is told before the plan.
 """
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import optuna
@@ -22,7 +22,8 @@ from convarium.search.asked_trials import AskedTrial, append_asked_trial, read_a
 from convarium.search.choosers import TrialChooser
 from convarium.search.constraints import set_constraints
 from convarium.search.journal import open_journal, open_study
-from convarium.search.limits import Limit
+from convarium.search.limits import Limit, compute_excesses
+from convarium.search.pruning import build_pruner
 from convarium.search.search import Search
 from convarium.search.search_folder import SearchFolder
 from convarium.search.strategy import (
@@ -41,6 +42,7 @@ from convarium.search.trial import (
     prepare_trial,
     read_measures,
 )
+from convarium.search.watcher import Watcher
 from convarium.store.store import Store
 from convarium.workers.open_run import OpenRun, find_living_run
 from convarium.workers.ready_nodes import PlanMonitor, PlanState
@@ -65,6 +67,7 @@ class Study:
     Args:
         begin_run: begins the owner's run, or takes it over.
         show: is told of each trial; None: nothing is shown.
+        step_count: how many steps a pruner sees of a trial.
     """
 
     def __init__(
@@ -74,7 +77,8 @@ class Study:
         owner: RunOwner,
         store: Store,
         begin_run: Callable[[], OpenRun],
-        show: Callable[[ToldTrial], None] | None,
+        show: Callable[[ToldTrial], None] | None = None,
+        step_count: int = 0,
     ) -> None:
         self._search, self._folder, self._owner, self._store = search, folder, owner, store
         self._begin_run, self._show = begin_run, show
@@ -92,6 +96,8 @@ class Study:
         ]
         self.study = open_study(storage, folder.signature, directions)
         let_sampler_end_asking(self.study)
+        self.study.pruner = build_pruner(search.pruning, step_count, len(directions))
+        self._watcher = Watcher(search.pruning, search.objectives, store)
         self.tally = Tally(self.study.get_trials(deepcopy=False))
 
     def run(self) -> None:
@@ -137,11 +143,13 @@ class Study:
             return False
         return not has_asking_ended(self._search.strategy, self.study, self._search.space.names())
 
+    @property
+    def _has_one_worker(self) -> bool:
+        return self._open_run is not None and self._open_run.run.workers == 1
+
     def _count_wanted_trials(self) -> int:
         """Return how many trials are to be in flight: one for each living worker, and those ahead."""
-        if self._open_run is None:
-            return 1 + self._settings.ahead
-        workers = min(self._open_run.count_living_workers(), self._open_run.run.workers)
+        workers = 1 if self._open_run is None or self._has_one_worker else self._open_run.count_living_workers()
         return max(1, workers) + self._settings.ahead
 
     def _ask(self) -> None:
@@ -212,11 +220,17 @@ class Study:
         for running in list(self._running):
             if running.was_stored and running is not self._running[0]:
                 continue
+            pruned_step = self._watcher.find_pruned_step(running)
             failure = _find_failure(running.prepared, plan_state)
-            if failure is not None:
+            if pruned_step is not None:  # also where it has come to its end since then: whoever looked in time left it
+                reason = f"left at step {pruned_step}"
+                self._tell_without_values(running.trial, running.prepared, Outcome.PRUNED, reason)
+            elif failure is not None:
                 self._tell_without_values(running.trial, running.prepared, Outcome.FAILED, failure)
             elif running.prepared.goals <= plan_state.done:
                 self._tell_values(running)
+            elif self._has_one_worker:
+                break  # what a later trial reports was made after this one's answer, and is told after it
             else:
                 continue
             self._running.remove(running)
@@ -229,7 +243,7 @@ class Study:
         trial = running.trial
         trial.set_user_attr(MEASURES_ATTRIBUTE, measures)
         trial.set_user_attr(OUTCOME_ATTRIBUTE, Outcome.COMPLETE)
-        set_constraints(trial, self._compute_excesses(measures))
+        set_constraints(trial, compute_excesses(self._search.limits, measures))
         self.study.tell(trial, [measures[objective.metric] for objective in self._search.objectives])
         self._note_told(ToldTrial(trial.number, Outcome.COMPLETE, measures))
 
@@ -237,7 +251,7 @@ class Study:
         trial.set_user_attr(REASON_ATTRIBUTE, reason)
         trial.set_user_attr(OUTCOME_ATTRIBUTE, outcome)
         mishap = outcome if outcome in (Outcome.REFUSED, Outcome.FAILED) else None
-        set_constraints(trial, self._compute_excesses(prepared.known_costs), mishap)
+        set_constraints(trial, compute_excesses(self._search.limits, prepared.known_costs), mishap)
         self.study.tell(trial, state=TrialState.PRUNED)
         self._note_told(ToldTrial(trial.number, outcome, {}, reason))
 
@@ -245,14 +259,6 @@ class Study:
         self.tally.add(told.number, told.outcome)
         if self._show is not None:
             self._show(told)
-
-    def _compute_excesses(self, measures: Mapping[str, float]) -> dict[str, float | None]:
-        """Return by what share each limit is exceeded, always in the same order; None where that is not known."""
-        excesses: dict[str, float | None] = {}
-        for limit in self._search.limits:
-            value = measures.get(limit.measure.metric)
-            excesses[limit.measure.metric] = None if value is None else limit.compute_excess(value)
-        return excesses
 
 
 def _merge_plans(trials: Iterable[RunningTrial]) -> Plan:
