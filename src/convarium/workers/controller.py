@@ -2,20 +2,16 @@
 
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from convarium.planning.plan import Plan
-from convarium.store.result_folder import ResultFolder
 from convarium.store.store import Store
 from convarium.workers import stored_inputs
 from convarium.workers.backend import Backend
-from convarium.workers.lease import find_lease_number, remove_leases
-from convarium.workers.owned_files import is_made_by_store
+from convarium.workers.killed_leftovers import remove_killed_leftovers
 from convarium.workers.ready_nodes import PlanMonitor, PlanState
 from convarium.workers.run_file import DEFAULT_IDLE_MINUTES, Run
-from convarium.workers.run_stage import remove_leftovers
 from convarium.workers.stored_runs import remove_dead_runs
 from convarium.workers.supervisor import WorkerSupervisor
 
@@ -84,7 +80,7 @@ def run_plan(
     stored_inputs.print_source_warning(store, plan_state.done)
     if store.is_created:
         remove_dead_runs(store)
-        _remove_worker_leftovers(store, plan_state)
+        remove_killed_leftovers(store, plan_state.done)
     if plan_state.is_finished:
         return _build_statuses(plan, plan_state, "")
     store.prepare()
@@ -143,19 +139,6 @@ class Controller:
         self._progress.update(plan_state)
         self._look_seconds = time.monotonic() - start
         return plan_state
-
-
-def _remove_worker_leftovers(store: Store, plan_state: PlanState) -> None:
-    """Clean up after workers that were killed between writing a record and removing leases and checkpoints."""
-    for signature in plan_state.done:
-        folder = store.find_folder(signature)
-        if folder is None:
-            continue
-        with suppress(OSError):
-            has_leftovers = find_lease_number(folder) is not None or ResultFolder(folder).checkpoints.exists()
-            if has_leftovers and is_made_by_store(folder, signature):
-                remove_leases(folder)
-                remove_leftovers(folder)
 
 
 def _build_statuses(plan: Plan, plan_state: PlanState, reason: str) -> dict[str, NodeStatus]:
