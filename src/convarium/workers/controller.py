@@ -82,7 +82,7 @@ def run_plan(
         remove_dead_runs(store)
         remove_killed_leftovers(store, plan_state.done)
     if plan_state.is_finished:
-        return _build_statuses(plan, plan_state, "")
+        return _build_statuses(plan, plan_state)
     store.prepare()
     run = Run.begin(plan, store, workers, threads, devices, idle_minutes)
     try:
@@ -121,12 +121,12 @@ class Controller:
                 self.supervisor.note_settled_nodes(plan_state)
             wanted = self._count_wanted_workers(plan_state)
             if not plan_state.is_finished and not self.supervisor.submit_missing(wanted):
-                return _build_statuses(self.plan, plan_state, self.supervisor.explain_unfinished())
+                return _build_statuses(self.plan, plan_state, *self.supervisor.explain_unfinished())
             self.supervisor.wait(max(POLL_SECONDS, REST_FACTOR * self._look_seconds))
             plan_state = self._read_state()
         self.supervisor.wait_for_workers_to_leave()
         stored_inputs.check_stored_inputs(self.plan, self.store, plan_state.done)
-        return _build_statuses(self.plan, plan_state, "")
+        return _build_statuses(self.plan, plan_state)
 
     def _count_wanted_workers(self, plan_state: PlanState) -> int:
         open_count = len(self.plan.select_needed(plan_state.done))
@@ -141,8 +141,15 @@ class Controller:
         return plan_state
 
 
-def _build_statuses(plan: Plan, plan_state: PlanState, reason: str) -> dict[str, NodeStatus]:
-    """Return each node's status by signature; `reason` says why nodes are unfinished, if any are."""
+def _build_statuses(
+    plan: Plan, plan_state: PlanState, reason: str = "", is_mistake: bool = False
+) -> dict[str, NodeStatus]:
+    """Return each node's status by signature.
+
+    Args:
+        reason: why nodes are unfinished, if any are.
+        is_mistake: whether the user can mend that.
+    """
     statuses: dict[str, NodeStatus] = {}
     failed_or_blocked = plan_state.failed.keys() | plan_state.blocked
     for signature, node in plan.nodes.items():
@@ -157,5 +164,5 @@ def _build_statuses(plan: Plan, plan_state: PlanState, reason: str) -> dict[str,
             # In a finished plan a node may be missing from the store: an ancestor of stored results is not needed.
             statuses[signature] = NodeStatus("done")
         else:
-            statuses[signature] = NodeStatus("unfinished", f"{node.name}: {reason}")
+            statuses[signature] = NodeStatus("unfinished", f"{node.name}: {reason}", is_mistake)
     return statuses

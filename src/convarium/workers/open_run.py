@@ -108,7 +108,7 @@ class OpenRun:
             self._owner.check()
             wanted = max(1, self.run.workers - self.run.count_workers_without_place())
             if not self._supervisor.submit_missing(wanted):
-                raise UserError(f"the workers end one after another: {self._supervisor.explain_unfinished()}")
+                raise UserError(f"the workers end one after another: {self._supervisor.explain_unfinished()[0]}")
         return plan_state
 
     def wait(self) -> None:
