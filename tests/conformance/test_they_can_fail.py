@@ -61,6 +61,18 @@ phases: [{decider: 'failing:chance'}]
 sites: ['*']
 _check_: {sites: list}
 """,
+    "compression/pruning/sly": """# @package compression.sly
+method: pruning/sly
+version: 1
+phases: [{decider: filter_l1}]
+sites: ['*']
+channels_removed: 0.5
+per_site: {}
+scope: layer
+rounds: 1
+_check_: {sites: list, channels_removed: 0..1, per_site: dict, rounds: 1..}
+_leaves_: [sparse]
+""",
     "architecture/idle": "{source: own, name: 'failing:IDLE', in_chans: null, num_classes: null, img_size: null,"
     " stem: native, weights: null, kwargs: {}}",
     "dataset/shuffled": "{name: 'failing:shuffled', channels: 1, classes: 2, native_size: 4, img_size: null,"
@@ -137,6 +149,15 @@ def test_a_method_that_draws_from_torch_s_own_stream() -> None:
     torch.manual_seed(0)
     with pytest.raises(AssertionError):
         Chance().test_the_same_seed_gives_the_same_bytes(Chance.networks["lenet5"])
+
+
+@pytest.mark.usefixtures("_faulty_package")
+def test_a_method_that_cuts_filters_and_says_that_it_prunes_weights() -> None:
+    class Sly(MethodSuite):
+        method = "pruning/sly"
+
+    with pytest.raises(AssertionError):
+        Sly().test_costs_that_are_known_before_training_are_those_of_the_file(Sly.networks["lenet5"])
 
 
 @pytest.mark.usefixtures("_faulty_package")

@@ -37,7 +37,8 @@ def main(argv: Sequence[str]) -> int:
     run = find_run(text)
     if run is None or run.is_over:
         return _print_end("the run is over")
-    watch_controller(run.controller, _interrupt_this_process)
+    if run.owner is None:
+        watch_controller(run.controller, _interrupt_this_process)
     failures: list[str] = []
     try:
         place = take_place(run)
@@ -68,7 +69,8 @@ def find_run(text: str) -> "Run | None":
         UserError: no run has lain there, or it is one of another store.
     """
     from convarium.store.store import Store
-    from convarium.workers.run_file import RUN_FILE, Run, is_run_folder
+    from convarium.workers.run_file import RUN_FILE, Run
+    from convarium.workers.stored_runs import is_run_folder
 
     path = Path(os.path.abspath(parse_path(text)))  # noqa: PTH100, keeps links, and need not exist
     folder = path.parent if path.name == RUN_FILE else path
@@ -81,7 +83,7 @@ def find_run(text: str) -> "Run | None":
     run = Run.read(folder / RUN_FILE)
     if run.id != folder.name or _is_another_store(run.store, root):
         raise UserError(f"{text} is a copy of a run of the store {run.store}; name {run.file}")
-    return replace(run, store=root, plan=root / "plans" / run.plan.name)
+    return replace(run, store=root, plan=run.plan and root / "plans" / run.plan.name)
 
 
 def _is_another_store(path: Path, root: Path) -> bool:
