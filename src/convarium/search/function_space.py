@@ -68,7 +68,9 @@ class FunctionSpace:
 
     def to_json(self) -> Any:
         """Return what a search's signature hashes."""
-        return {"function": self.name, "names": {name: domain.to_json() for name, domain in self._names.items()}}
+        arguments = {key: value for key, value in self.arguments.items() if key != "base"}  # hashed as what is fixed
+        names = {name: domain.to_json() for name, domain in self._names.items()}
+        return {"function": self.name, "arguments": arguments, "names": names}
 
     def _ask(self, chooser: Chooser) -> tuple[Override, ...]:
         try:

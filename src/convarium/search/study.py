@@ -14,6 +14,7 @@ from optuna.storages import JournalStorage
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
+from convarium.compose.single_point import drop_idle_knobs
 from convarium.config.override import Override
 from convarium.errors import UserError
 from convarium.planning.plan import Plan
@@ -156,8 +157,11 @@ class Study:
         names = search.space.names()
         after_refusal = self.tally.was_turned_down(number - 1)
         self.study.sampler = build_sampler(search.strategy, self._settings.seed, number, names, after_refusal)
+        if number < len(search.first) and not self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+            self.study.enqueue_trial(search.first[number])
         trial = self.study.ask(list_asked_distributions(search.strategy, names))
-        overrides = (*search.fixed, *search.space.choose(TrialChooser(trial), search.fixed))
+        chosen = search.space.choose(TrialChooser(trial), search.fixed)
+        overrides = drop_idle_knobs(search.composer, (*search.fixed, *chosen))
         prepared = prepare_trial(search, overrides)
         was_stored = prepared.goals <= self._store.select_finished(prepared.goals)
         trial.set_user_attr(STORED_ATTRIBUTE, was_stored and prepared.refusal is None)
