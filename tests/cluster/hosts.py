@@ -106,7 +106,7 @@ class HostProcess:
         assert self._entering.stdout is not None
         return self._entering.stdout.readline().rstrip("\n")
 
-    def wait(self, seconds: float = 60.0) -> tuple[int, str, str]:
+    def wait(self, seconds: float = 120.0) -> tuple[int, str, str]:
         """Return the exit code, stdout and stderr once it has ended."""
         out, error = self._entering.communicate(timeout=seconds)
         return self._entering.returncode, out, error
