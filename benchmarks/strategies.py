@@ -76,9 +76,7 @@ def time_trials(strategy: str, trials: int, objectives: int) -> tuple[float, flo
 
 def main(seeds: int) -> None:
     """Print the table."""
-    print(
-        "| strategy | last trials | with shuffled values | ms of a trial: first | last of 500 | of 500, two objectives |"
-    )
+    print("| strategy | last trials | with shuffled values | ms of a trial: first | last | last, two objectives |")
     print("|---|---|---|---|---|---|")
     for strategy in STRATEGIES:
         own_seeds, trials = (GP_SEEDS, GP_TIMED_TRIALS) if strategy == "gp" else (seeds, TIMED_TRIALS)
