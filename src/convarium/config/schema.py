@@ -155,7 +155,10 @@ class SearchConfig:
     ahead: Annotated[int, "0.."]
     objectives: list[str]
     constraints: dict[str, Any]
+    first: list[Any]
     seconds: Annotated[float | None, "0.."] = None
+    save: str | None = None
+    control: Literal["random"] | None = None
 
 
 @dataclass(frozen=True)

@@ -157,6 +157,8 @@ class Study:
         names = search.space.names()
         after_refusal = self.tally.was_turned_down(number - 1)
         self.study.sampler = build_sampler(search.strategy, self._settings.seed, number, names, after_refusal)
+        if number < len(search.first) and not self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+            self.study.enqueue_trial(search.first[number])
         trial = self.study.ask(list_asked_distributions(search.strategy, names))
         chosen = search.space.choose(TrialChooser(trial), search.fixed)
         overrides = drop_idle_knobs(search.composer, (*search.fixed, *chosen))
