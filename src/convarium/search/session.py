@@ -12,6 +12,7 @@ from convarium.compose.hydra_launcher import build_backend_builder, compose_laun
 from convarium.compose.store_access import open_store
 from convarium.compose.worker_counts import count_devices, count_threads, count_workers
 from convarium.config.override import Override
+from convarium.errors import UserError
 from convarium.planning.host_check import check_devices, is_launched_here
 from convarium.search.audit import audit_search
 from convarium.search.command_line import SearchRequest, parse_command_line
@@ -21,8 +22,10 @@ from convarium.search.search_folder import SearchFolder, open_search_folder
 from convarium.search.study import Study, ToldTrial
 from convarium.search.summary import summarise_search
 from convarium.store.store import Store
+from convarium.workers.backend import Backend
+from convarium.workers.lease import LeaseLost
 from convarium.workers.open_run import OpenRun, OpenRunSettings
-from convarium.workers.run_owner import RunOwner
+from convarium.workers.run_file import Run
 
 
 def run_search(arguments: Sequence[Override], show: Callable[[ToldTrial], None] | None) -> dict[str, Any]:
@@ -38,7 +41,6 @@ def run_search(arguments: Sequence[Override], show: Callable[[ToldTrial], None] 
     start = time.monotonic()
     request = parse_command_line(arguments)
     store = open_store(request.runtime)
-    store.prepare()
     own = request.search.settings.own
     summary = _run_one_search(request, store, show)
     if own.control is not None and own.control != request.search.settings.strategy["name"]:
@@ -53,6 +55,8 @@ def run_search(arguments: Sequence[Override], show: Callable[[ToldTrial], None] 
 
 
 def _run_one_search(request: SearchRequest, store: Store, show: Callable[[ToldTrial], None] | None) -> dict[str, Any]:
+    settings, build_backend = _prepare_workers(request, store)
+    store.prepare()
     description = request.search.describe()
     folder, owner = open_search_folder(store, compute_search_signature(description))
     try:
@@ -60,9 +64,15 @@ def _run_one_search(request: SearchRequest, store: Store, show: Callable[[ToldTr
         if other_version is not None:
             text = f"this search was begun with Optuna {other_version}, and goes on with {optuna.__version__}"
             print(f"convarium: {text}", file=sys.stderr)
-        begin_run = _prepare_run(request, store, owner)
+
+        def begin_run() -> OpenRun:
+            return OpenRun.begin_or_attach(owner, store, settings, build_backend)
+
         study = Study(request.search, folder, owner, store, begin_run, show, request.step_count)
-        study.run()
+        try:
+            study.run()
+        except LeaseLost:
+            raise UserError(f"another process has taken this search over: {folder.path}") from None
         return summarise_search(request.search, folder, study.study, study.asked)
     finally:
         owner.release()
@@ -79,14 +89,12 @@ def _list_control_arguments(arguments: Sequence[Override], strategy: str) -> lis
     return [*kept, Override(f"search/strategy={strategy}")]
 
 
-def _prepare_run(request: SearchRequest, store: Store, owner: RunOwner) -> Callable[[], OpenRun]:
-    """Return what begins the run of a search or takes it over; mistakes in the launcher's settings are said at once."""
+def _prepare_workers(request: SearchRequest, store: Store) -> tuple[OpenRunSettings, Callable[[Run], Backend]]:
+    """Return what a run is begun with; mistakes in the launcher's settings are said before anything is written."""
     runtime, composer = request.runtime, request.search.composer
     workers, devices = count_workers(runtime), count_devices(runtime)
     config = compose_launcher_config(composer.loader, request.launcher_overrides, store.root.resolve(), workers)
     if is_launched_here(request.launcher_overrides):
         check_devices(devices)
     threads = count_threads(runtime, workers, config.hydra.launcher)
-    settings = OpenRunSettings(workers, threads, devices, runtime["idle_minutes"])
-    build_backend = build_backend_builder(config)
-    return lambda: OpenRun.begin_or_attach(owner, store, settings, build_backend)
+    return OpenRunSettings(workers, threads, devices, runtime["idle_minutes"]), build_backend_builder(config)
