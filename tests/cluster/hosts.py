@@ -64,6 +64,11 @@ class Host:
         self._namespaces.call("umount", "-n", "--lazy", str(source))
         return view
 
+    def replace_processor(self, model: str) -> None:
+        """Give the host a processor of another model."""
+        script = 'echo "model name : $1" > /tmp/cpuinfo; mount --bind /tmp/cpuinfo /proc/cpuinfo'
+        self._namespaces.call("sh", "-c", script, "sh", model)
+
     def start_python(self, *arguments: object) -> "HostProcess":
         """Start this repository's Python."""
         return HostProcess(
