@@ -1,4 +1,4 @@
-.PHONY: demo test nightly lint bench docs install browser postgresql zsh nncodec
+.PHONY: demo test nightly lint bench docs install browser postgresql zsh cluster nncodec
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -10,7 +10,7 @@ demo: .venv/installed
 	$(BIN)/convarium run sweep=demo
 	$(BIN)/convarium compare sweep=demo
 
-test: .venv/installed browser postgresql zsh
+test: .venv/installed browser postgresql zsh cluster
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
@@ -46,6 +46,12 @@ zsh:
 	@command -v zsh >/dev/null || $(DEBIAN) zsh >/dev/null 2>&1 \
 	|| { timeout 120 $(ROOT) apt-get -qq update && $(DEBIAN) zsh; } >/dev/null 2>&1 \
 	|| echo "no zsh could be installed: the tests that complete in it are skipped"
+
+# What the tests of several hosts make network disks and wrong clocks of; where it can't be installed they are skipped.
+cluster:
+	@command -v bindfs >/dev/null && command -v faketime >/dev/null && command -v fuse2fs >/dev/null || $(DEBIAN) bindfs faketime fuse2fs >/dev/null 2>&1 \
+	|| { timeout 120 $(ROOT) apt-get -qq update && $(DEBIAN) bindfs faketime fuse2fs; } >/dev/null 2>&1 \
+	|| echo "no bindfs, faketime and fuse2fs could be installed: the tests of several hosts are skipped"
 
 .venv/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Convarium needs Python 3.11 or newer: apt-get install python3"; exit 2; }

@@ -220,7 +220,7 @@ def test_figures_come_from_the_file_and_not_from_what_was_trained(
 
     own = [text for text in chain["overrides"] if not text.startswith("runtime.")]
     monkeypatch.setattr(container, "write_cvm", ruining)
-    monkeypatch.setattr("convarium.measurement.quality.evaluate_network", lying)
+    monkeypatch.setattr("convarium.measurement.image_quality.evaluate_network", lying)
     monkeypatch.setattr("convarium.measurement.quality.measure_file", lying)
     (one,) = Command(tmp_path / "store").json("run", *own, *IN_PROCESS)["runs"]
     assert one["metrics"] == chain["metrics"]

@@ -24,6 +24,12 @@ class ProgramNotInstalled(UserError):
     kind = "not_installed"
 
 
+class HardwareNotHere(UserError):
+    """No worker of the run had the hardware that a time or an execution is for."""
+
+    kind = "no_worker"
+
+
 class StageFailed(Exception):
     """A stage could not finish (the loss became NaN, a child process died), said in one line. Exit code 1."""
 

@@ -1,9 +1,11 @@
 """Help costs nothing, exit codes and streams are what scripts rely on."""
 
 import json
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,9 @@ import pytest
 import convarium.cli.ls
 from convarium.cli import main
 from convarium.cli.commands import COMMANDS
+from convarium.compose.points import compose_points
 from convarium.errors import StageFailed
+from host.fake_gpus import install_fake_gpus
 
 HEAVY = ("hydra", "omegaconf", "torch", "numpy", "rich", "yaml")
 
@@ -110,6 +114,23 @@ def test_a_fast_plan_of_a_sweep_is_one_document(call: Callable[..., tuple[int, s
             "measure": {"stored": 0, "to_run": 4},
         },
     }
+
+
+def test_a_plan_that_times_something_names_this_host_s_hardware_as_it_is_typed(
+    call: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("convarium.host.hardware.read_cpu_model", lambda: "Intel(R) Xeon(R) CPU @ 2.20GHz")
+    install_fake_gpus(1, tmp_path / "bin", monkeypatch)
+    _, out, _ = call("plan", "--fast", "measurement.executors=[eager]")
+    assert "'measurement.cpu=\"Intel(R) Xeon(R) CPU @ 2.20GHz\"' 'measurement.gpu=\"Fake A\"' with torch" in out
+    _, out, _ = call("plan", "--fast", "--json", "measurement.executors=[eager]")
+    hardware = json.loads(out)["hardware"]
+    assert (hardware["cpu"], hardware["gpu"]) == ("Intel(R) Xeon(R) CPU @ 2.20GHz", "Fake A")
+    assert f"torch {version('torch')}" in hardware["executors"]
+    (typed,) = shlex.split(hardware["overrides"][0])
+    (point,) = compose_points(["measurement.executors=[eager]", typed]).points
+    assert point.config["measurement"]["cpu"] == hardware["cpu"]
+    assert json.loads(call("plan", "--fast", "--json")[1])["hardware"] is None
 
 
 def test_a_plan_lists_what_is_invalid_and_ends_with_2(call: Callable[..., tuple[int, str, str]]) -> None:

@@ -80,6 +80,15 @@ MISTAKES = {
     "an empty range": (["seed=range(3,3)"], "seed=range(3,3) has no value"),
     "too many points": (["seed=range(0,1000000)"], "a range of more than 100,000 values"),
     "runtime swept": (["runtime.workers=1,2"], "runtime decides no result and can't be swept"),
+    "a rest below nothing": (
+        ["runtime.idle_minutes=-1"],
+        "runtime.idle_minutes=-1.0 is out of range, expected float of at least 0",
+    ),
+    "a GPU for the processor": (
+        ["measurement.executors=[eager]", "measurement.gpu=H200"],
+        "measurement.gpu=H200: measurement.device=cpu times the processor; add measurement.device=gpu",
+    ),
+    "a processor without a name": (["measurement.executors=[eager]", "measurement.cpu="], "measurement.cpu is empty"),
     "two devices": (["runtime.devices=2"], "only one device is built so far"),
     "unknown launcher": (["hydra/launcher=slrm"], "hydra/launcher"),
     "a setting of the launcher": (["hydra.launcher.jobs=3"], "hydra.launcher.jobs"),

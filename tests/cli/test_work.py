@@ -112,6 +112,13 @@ def test_any_other_path_is_one(tmp_path: Path, call: Call) -> None:
     assert call("work", str(run.folder))[2] == f"convarium: {run.file} is damaged: it has no 'id'\n"
 
 
+def test_an_empty_folder_at_the_path_of_the_store_is_a_mount_point(tmp_path: Path, call: Call) -> None:
+    run = _begin(tmp_path / "s", make_fake_node("one"))
+    (tmp_path / "s").rename(tmp_path / "mounted")
+    (tmp_path / "s").mkdir()
+    assert call("work", str(tmp_path / "mounted" / "runs" / run.id)) == (0, "nothing is left for this worker\n", "")
+
+
 def test_a_copied_store_is_another_store(tmp_path: Path, call: Call) -> None:
     run = _begin(tmp_path / "s", make_fake_node("one"))
     shutil.copytree(tmp_path / "s", tmp_path / "copy")

@@ -57,9 +57,13 @@ def clocked(host="here", executor="eager", batch=1):
 
 def refuse(store, step, parents, kind, error):
     node = Node("compress", 1, {"step": step, "seed": 99}, tuple(parents), None, "x")
+    record_failure(store, node, kind, error)
+    return node
+
+
+def record_failure(store, node, kind, error):
     store.folder_of(node).mkdir(parents=True)
     (store.folder_of(node) / "failed.json").write_text(json.dumps({"kind": kind, "error": error, "run": "r"}))
-    return node
 
 
 def chain(store, **options):
@@ -121,6 +125,22 @@ def test_a_dense_network_measured_on_other_data_is_no_reference(store):
     measure = put(store, "measure", {"dataset": {"name": "digits"}}, [pruned, dense], measured())
     put(store, "measure", {"dataset": {"name": "mnist5k"}}, [dense, dense], measured())
     assert collect_plan_results(Plan({}, (planned(pruned, dense, measure),)), store).dense_results == ()
+
+
+def test_a_measured_network_without_a_worker_for_its_times_says_so_in_its_row(store):
+    dense, pruned = chain(store)
+    measure = put(store, "measure", {}, [pruned, dense], measured())
+    time = Node("time", 3, clocked("there"), (pruned, dense), None, "x")
+    reason = "no worker ran on there, torch 2; these did: here, torch 2"
+    record_failure(store, time, "no_worker", reason)
+    found = collect_plan_results(Plan({}, (planned(pruned, dense, measure, time.signature),)), store)
+    assert (found.refused, found.missing_count) == ((), 0)
+    (row,) = compare_results(found.results, 0)["rows"]
+    assert (row["status"], row["metrics"]["accuracy"]["mean"]) == (reason, 0.75)
+    store.folder_of(time).rename(store.root / "gone")
+    put(store, "time", clocked("there"), [pruned, dense], timed(2.0), version=3)
+    found = collect_plan_results(Plan({}, (planned(pruned, dense, measure, time.signature),)), store)
+    assert compare_results(found.results, 0)["rows"][0]["status"] is None
 
 
 def test_what_can_t_be_made_is_told_with_its_reason_whichever_step_refused(store):

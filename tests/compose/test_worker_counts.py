@@ -1,5 +1,6 @@
 """How many workers a run has, and the cores and GPUs of each."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from convarium.compose.worker_counts import count_devices, count_threads, count_workers
 from convarium.errors import UserError
 from convarium.host.devices import TASK_CORES_VARIABLE
+from convarium.host.process import current_process
 from convarium.host.provenance import count_cores
 from convarium.planning.host_check import check_devices
 from host.fake_gpus import install_fake_gpus
@@ -53,7 +55,7 @@ def test_threads_are_those_typed_those_of_a_scheduler_s_task_or_a_share_of_the_c
 def test_more_devices_than_the_host_has_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install_fake_gpus(2, tmp_path, monkeypatch)
     check_devices(2)
-    with pytest.raises(UserError, match=r"^runtime\.devices=3: this host has 2 GPUs$"):
+    with pytest.raises(UserError, match=rf"^runtime\.devices=3: {re.escape(current_process().host)} has 2 GPUs$"):
         check_devices(3)
     monkeypatch.setenv("PATH", "")
     check_devices(3)

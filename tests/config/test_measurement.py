@@ -15,7 +15,14 @@ def measurement(**values: Any) -> dict[str, Any]:
 
 
 def test_nothing_is_timed_unless_an_executor_is_named() -> None:
-    assert measurement() == {"executors": [], "batch_sizes": [1], "threads": 1, "device": "cpu"}
+    assert measurement() == {
+        "executors": [], "batch_sizes": [1], "threads": 1, "device": "cpu", "cpu": None, "gpu": None,
+    }  # fmt: skip
+
+
+def test_hardware_is_named_without_the_spaces_around_it() -> None:
+    found = measurement(executors=["eager"], device="gpu", cpu=" AMD EPYC 7543 ", gpu="NVIDIA H200\t")
+    assert (found["cpu"], found["gpu"]) == ("AMD EPYC 7543", "NVIDIA H200")
 
 
 def test_what_is_named_twice_is_timed_once_and_the_first_stays_first() -> None:
@@ -39,9 +46,16 @@ def test_what_is_named_twice_is_timed_once_and_the_first_stays_first() -> None:
         ),
         ({"executors": ["eagre"]}, "measurement.executors[0]=eagre: expected one of eager, compiled, onnxruntime"),
         ({"executors": "eager"}, "measurement.executors='eager' is str, expected list of one of eager, compiled"),
-        ({"time": True}, "measurement.time: no such key (there is batch_sizes, device, executors, threads)"),
+        ({"time": True}, "measurement.time: no such key (there is batch_sizes, cpu, device, executors, gpu, threads)"),
         ({"executor": "eager"}, "measurement.executor: no such key (did you mean executors?)"),
         ({"executors": ["eager", "onnxruntime"], "device": "gpu"}, "onnxruntime runs on the CPU only"),
+        ({"cpu": "AMD EPYC 7543"}, "measurement.cpu='AMD EPYC 7543': nothing is timed: name measurement.executors"),
+        ({"executors": ["eager"], "cpu": " "}, "measurement.cpu is empty: expected the name of a processor"),
+        ({"executors": ["eager"], "device": "gpu", "gpu": ""}, "measurement.gpu is empty: expected the name of a GPU"),
+        (
+            {"executors": ["eager"], "gpu": "NVIDIA H200"},
+            "measurement.gpu='NVIDIA H200': measurement.device=cpu times the processor; add measurement.device=gpu",
+        ),
     ],
 )
 def test_a_mistake_is_one_line(values: dict[str, Any], said: str) -> None:

@@ -8,13 +8,13 @@ import pytest
 from convarium.host import devices
 from convarium.host.devices import Gpu
 
-GPUS = tuple(Gpu(str(index), f"GPU-{letter}000") for index, letter in enumerate("abcd"))
+GPUS = tuple(Gpu(str(index), f"GPU-{letter}000", f"Fake {letter.upper()}") for index, letter in enumerate("abcd"))
 
 
 def install_fake_gpus(count: int, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Put a tool first on the path that lists so many GPUs; what a test selects among them is undone after it."""
     folder.mkdir(exist_ok=True)
-    rows = "\n".join(f"{gpu.index}, {gpu.uuid}" for gpu in GPUS[:count])
+    rows = "\n".join(f"{gpu.index}, {gpu.uuid}, {gpu.name}" for gpu in GPUS[:count])
     tool = folder / devices.QUERY_COMMAND[0]
     tool.write_text(f"#!/bin/sh\ncat <<'END'\n{rows}\nEND\n")
     tool.chmod(0o755)

@@ -37,7 +37,7 @@ def test_a_host_without_the_tool_or_with_one_that_fails_has_no_gpus(
         ("GPU-b", (GPUS[1],)),
         ("1,7,2", (GPUS[1],)),
         ("-1", ()),
-        ("MIG-1a2b", (Gpu("MIG-1a2b", "MIG-1a2b"),)),
+        ("MIG-1a2b", (Gpu("MIG-1a2b", "MIG-1a2b", GPUS[0].name),)),
     ],
 )
 def test_the_gpus_are_those_that_cuda_would_see(

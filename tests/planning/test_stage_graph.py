@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 
 from convarium.errors import UserError
+from convarium.host import devices
 from convarium.host.provenance import read_cpu_model
 from convarium.planning.plan import Node
 from convarium.planning.stage_graph import format_node_name
 from convarium.stages import timing_config
+from convarium.store.signature import canonical_json
 from stages.stage_harness import TINY_TRAINING, plan_command_line, plan_command_nodes
 
 GOLDEN = Path(__file__).with_name("golden_signatures.json")
@@ -170,13 +172,35 @@ def test_what_is_exported_is_executed_for_the_dense_network_too_and_both_are_wha
 
 def test_a_gpu_is_part_of_what_a_time_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     command = (*TINY_TRAINING, "measurement.executors=[eager]", "measurement.device=gpu")
-    monkeypatch.setattr(timing_config, "NVIDIA_DRIVER_FOLDER", tmp_path)
+    monkeypatch.setattr(devices, "_query_gpus", tuple)
+    monkeypatch.setattr(devices, "DRIVER_FOLDER", tmp_path)
     with pytest.raises(UserError, match="this machine has no NVIDIA GPU"):
         plan_command_nodes(*command)
     (tmp_path / "0000:01:00.0").mkdir()
     (tmp_path / "0000:01:00.0" / "information").write_text("Model: \t\t NVIDIA H200\nIRQ: 3\n")
     time = plan_command_nodes(*command)[-1]
     assert (time.stage_config["measurement"]["device"], time.stage_config["host"]["gpu"]) == ("gpu", "NVIDIA H200")
+
+
+def test_what_is_for_named_hardware_is_hashed_as_if_it_were_planned_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    command = (*TINY_TRAINING, "compression=filter_l1", "budget.latency=0.5", "measurement.executors=[compiled]")
+    named = plan_command_nodes(*command, 'measurement.cpu="AMD EPYC 7543"')
+    wanted = {"cpu": "AMD EPYC 7543", "executor": f"torch {version('torch')}"}
+    hardware = {(node.stage, canonical_json(node.runtime.get("hardware"))) for node in named}
+    assert hardware == {
+        ("train", "null"), ("measure", "null"),
+        ("compress", canonical_json(wanted)), ("execute", canonical_json(wanted)), ("time", canonical_json(wanted)),
+    }  # fmt: skip
+    monkeypatch.setattr(timing_config, "read_cpu_model", lambda: "AMD EPYC 7543")
+    assert [node.signature for node in plan_command_nodes(*command)] == [node.signature for node in named]
+
+
+def test_a_time_on_a_gpu_is_planned_where_there_is_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(devices, "_query_gpus", tuple)
+    monkeypatch.setattr(devices, "DRIVER_FOLDER", tmp_path)
+    gpu = ("measurement.executors=[eager]", "measurement.device=gpu", 'measurement.gpu="NVIDIA H200"')
+    time = plan_command_nodes(*TINY_TRAINING, *gpu)[-1]
+    assert time.stage_config["host"]["gpu"] == time.runtime["hardware"]["gpu"] == "NVIDIA H200"
 
 
 def test_work_is_epochs_times_images() -> None:

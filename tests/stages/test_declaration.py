@@ -13,7 +13,7 @@ STEP = {"step": {"method": "coding/xz"}, "dataset": {}, "task": {}, "recipe": {}
 
 
 def test_all_stages_are_found_by_what_their_modules_declare() -> None:
-    assert sorted(find_stages()) == ["adopt", "compress", "execute", "measure", "time", "train"]
+    assert sorted(find_stages()) == ["adopt", "compress", "execute", "measure", "score", "time", "train"]
 
 
 @pytest.mark.parametrize("stage", find_stages().values(), ids=find_stages())

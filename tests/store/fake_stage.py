@@ -38,7 +38,7 @@ def step(own: Mapping[str, Any], parents: tuple[Parent, ...], runtime: Runtime) 
         draft = runtime.checkpoint_folder / f"draft.{os.getpid()}"
         draft.write_text(json.dumps(state))
         draft.replace(checkpoint)
-        runtime.check_stopped()
+        runtime.note_checkpoint()
     (runtime.folder / "network.cvm").write_text(state["digest"] * 50)
     print("printed", own["name"])
     return {"metrics": {"value": int(state["digest"][:6], 16)}, "digest": state["digest"]}

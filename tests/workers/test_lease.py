@@ -117,6 +117,40 @@ def test_deaths_are_counted_within_a_run(tmp_path: Path) -> None:
     assert _take(LeaseManager("another run"), tmp_path).deaths == 0
 
 
+def test_deaths_before_a_checkpoint_count_no_more(tmp_path: Path) -> None:
+    _kill_an_owner(tmp_path, "run")
+    lease = _take(LeaseManager("run"), tmp_path)
+    assert lease.deaths == 1
+    lease.forget_deaths()
+    lease.release()
+    assert LeaseManager("run").count_deaths(LeaseManager("run").read(tmp_path)) == 0
+    assert _take(LeaseManager("run"), tmp_path).deaths == 0
+
+
+def test_a_folder_whose_owner_is_known_to_be_dead_is_free_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = replace(current_process(), host="elsewhere")
+    monkeypatch.setattr(lease_module, "current_process", lambda: elsewhere)
+    stale = _take(LeaseManager("run"), tmp_path)
+    monkeypatch.undo()
+    assert LeaseManager("run").take(tmp_path) is None
+    assert LeaseManager("run").mark_dead(tmp_path, stale.number)
+    with pytest.raises(LeaseLost):
+        stale.check()
+    assert _take(LeaseManager("run"), tmp_path).deaths == 1
+
+
+def test_who_has_taken_over_meanwhile_keeps_the_folder(tmp_path: Path) -> None:
+    first = _take(LeaseManager("run"), tmp_path)
+    first.release()
+    second = _take(LeaseManager("run"), tmp_path)
+    assert not LeaseManager("run").mark_dead(tmp_path, first.number)
+    second.check()
+    second.release()
+    assert not LeaseManager("run").mark_dead(tmp_path, second.number)  # it was given back: nobody died
+
+
 def test_owners_on_other_hosts_are_stale_when_their_counter_stands_still(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,7 +17,7 @@ import pytest
 from convarium.host import room as room_module
 from convarium.host.room import FOLDER_VARIABLE
 from convarium.planning.plan import Plan
-from convarium.store import disk
+from convarium.store import disk, result_record
 from convarium.store.store import Store
 from convarium.workers import worker as worker_module
 from convarium.workers.lease import LeaseManager
@@ -183,6 +183,28 @@ def test_a_result_that_lies_behind_a_free_lease_is_not_made_again(
     assert len(journal.read_text().splitlines()) == 1
     assert not list(Store(run.store).folder_of(one).glob("lease.*")), "and gave it back"
     assert worker.queue.done == {one.signature}
+
+
+def test_a_result_that_is_listed_but_not_shown_yet_is_taken_once_and_then_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A network disk may remember for a minute that there was no record, and yet list it."""
+    one = make_fake_node("one")
+    run = _begin(tmp_path, make_fake_plan(one), workers=1)
+    worker = Worker(run, [])
+    run_plan_silently(make_fake_plan(one), tmp_path, launch_in_processes, workers=1)
+    taken: list[None] = []
+    read_record, shown_at = result_record.read_record, time.monotonic() + 1.0
+    monkeypatch.setattr(worker_module, "_holds_result", lambda folder: time.monotonic() > shown_at)
+    monkeypatch.setattr(
+        result_record, "read_record", lambda folder: read_record(folder) if time.monotonic() > shown_at else None
+    )
+    run_leased = Worker._run_leased
+    monkeypatch.setattr(Worker, "_run_leased", lambda self, stage_run: taken.append(run_leased(self, stage_run)))
+    worker.run_ready_nodes()
+    assert worker.queue.is_finished
+    assert len(taken) == 1
+    assert not list(Store(tmp_path).folder_of(one).glob("lease.*"))
 
 
 def test_what_another_worker_has_made_since_the_survey_is_passed_over(tmp_path: Path) -> None:

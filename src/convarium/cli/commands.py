@@ -5,6 +5,7 @@ from types import ModuleType
 
 COMMANDS = {
     "run": "train, compress and measure every point that is not stored yet",
+    "search": "choose points one after another by what the ones before gave",
     "work": "one more worker for a run that is going on, on this host or another",
     "adopt": "weights from outside as a dense network, measured at once",
     "plan": "what is stored, what would run, and what it would cost",

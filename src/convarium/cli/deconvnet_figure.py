@@ -150,7 +150,7 @@ def _load_validation_images(stored: "InspectedFile") -> LabelledImages:
     from convarium.cli.parity_report import find_network_images
     from convarium.compose.store_access import open_store
     from convarium.datasets.loading import load_splits, match_value_range
-    from convarium.measurement.quality import check_file_fits_dataset, normalise_for_network
+    from convarium.measurement.measured_network import check_file_fits_dataset, normalise_for_network
     from convarium.store.disk import cache_folder_of
 
     config = stored.config

@@ -1,6 +1,7 @@
 """`convarium plan`: what is stored, what would run, what it would cost."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from convarium.noun_count import format_noun_count
 
 if TYPE_CHECKING:
     from convarium.compose.points import PointRequest
+    from convarium.planning.plan import Plan
 
 
 def build_parser() -> CommandParser:
@@ -58,11 +60,24 @@ def _build_plan_document(request: "PointRequest", fast: bool) -> dict[str, Any]:
     datasets = summarise_datasets(request.points)
     print_dataset_summaries(datasets)
     invalid = [{"overrides": list(point.overrides), "error": point.error} for point in request.invalid]
-    store = open_store(request.runtime)
-    summary = summarize_plan(build_plan(request.points), store, invalid, count_workers(request.runtime))
+    store, plan = open_store(request.runtime), build_plan(request.points)
+    summary = summarize_plan(plan, store, invalid, count_workers(request.runtime))
     print_unreadable(store)
     networks = {} if fast else {"networks": measure_coverages(request.points)}
-    return {**summary, "datasets": datasets, **networks, "notes": list(request.notes)}
+    hardware = _describe_hardware(plan)
+    return {**summary, "datasets": datasets, **networks, "hardware": hardware, "notes": list(request.notes)}
+
+
+def _describe_hardware(plan: "Plan") -> dict[str, Any] | None:
+    """Return what this host has of what times are for, and how it is typed; None where the plan times nothing."""
+    if not any("hardware" in node.runtime for node in plan.nodes.values()):
+        return None
+    from convarium.compose.override_quoting import format_quoted_override
+    from convarium.host.hardware import read_hardware
+
+    hardware = asdict(read_hardware())
+    names = {f"measurement.{key}": hardware[key] for key in ("cpu", "gpu") if hardware[key]}
+    return {**hardware, "overrides": [format_quoted_override(key, name) for key, name in names.items()]}
 
 
 def _print_plan(document: dict[str, Any]) -> None:
@@ -80,6 +95,10 @@ def _print_plan(document: dict[str, Any]) -> None:
         line += f", about {document['estimated_seconds']} s"
     console.print(line)
     console.print(table)
+    if document["hardware"]:
+        hardware = document["hardware"]
+        line = f"this host: {' '.join(hardware['overrides'])} with {', '.join(hardware['executors'])}"
+        console.print(line, markup=False, soft_wrap=True)
     for network in document.get("networks", ()):
         coverage = describe_coverage(network["coverage"], network["uncovered"])
         if coverage:

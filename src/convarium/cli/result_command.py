@@ -20,6 +20,7 @@ DEFAULT_STORE_FOLDER = "outputs/store"
 def find_result_command(store: "Store", signature: str) -> str | None:
     """Return a command line that asks for exactly this signature, None where there is none any more.
 
+    For the score of a search's trial it is the line of the trial's point, which makes the same network and measures it.
     Each candidate is composed again: no command asks for what an older version of a stage or of a YAML made.
     """
     record = store.find_record(signature)
@@ -78,10 +79,11 @@ def _find_needed_signatures(nodes: Mapping[str, Any], point: "PlannedPoint") -> 
 
 def _is_planned_by(line: Sequence[str], signature: str) -> bool:
     from convarium.compose.points import compose_points
-    from convarium.planning.stage_graph import build_plan
+    from convarium.planning.stage_graph import build_plan, build_trial_plan
 
     try:
-        return signature in build_plan(compose_points(line).check_points()).nodes
+        points = compose_points(line).check_points()
+        return signature in build_plan(points).nodes or signature in build_trial_plan(points).nodes
     except UserError:
         return False
 

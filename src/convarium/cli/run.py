@@ -122,7 +122,8 @@ def run_points(request: "PointRequest", quiet: bool) -> tuple[list[dict[str, Any
             check_host([plan.nodes[signature] for signature in needed], cache_folder_of(store.root))
     print_dataset_summaries(summarise_datasets(request.points))
     with sync_during_run(request.tracking, plan, store, request.sweep):
-        statuses = run_plan(plan, store, build_backend, workers, build_progress_display(quiet), threads, devices)
+        progress, idle_minutes = build_progress_display(quiet), request.runtime["idle_minutes"]
+        statuses = run_plan(plan, store, build_backend, workers, progress, threads, devices, idle_minutes)
     for line in [*format_skipped_files(plan, store), *find_below_chance(plan, store)]:
         output.build_console(to_stderr=True).print(line, markup=False)
     runs = [_describe_run(point, plan, store, statuses) for point in plan.points]
@@ -132,7 +133,7 @@ def run_points(request: "PointRequest", quiet: bool) -> tuple[list[dict[str, Any
 def _choose_exit_code(statuses: Iterable["NodeStatus"], point_count: int) -> int:
     """Return 1 if something failed while running, 2 if all failures are the user's to mend, 0 if all is done.
 
-    In a sweep, what can't be reached or is not installed is a row of the table and not a failure.
+    In a sweep, what can't be reached, is not installed or found no worker is a row of the table and not a failure.
     """
     failures = [status for status in statuses if status.state != "done" and (point_count == 1 or status.kind is None)]
     if not failures:

@@ -62,7 +62,7 @@ def merge_running_plans(store: "Store") -> "Plan":
     """Return one plan of all runs that are going on in the store, as far as their plans can be read."""
     from convarium.planning.plan import Plan
     from convarium.store.disk import format_error
-    from convarium.workers.run_file import find_living_runs, read_run_plan
+    from convarium.workers.stored_runs import find_living_runs, read_run_plan
 
     nodes: dict[str, Node] = {}
     points: dict[tuple[str, ...], PlannedPoint] = {}

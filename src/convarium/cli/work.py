@@ -37,7 +37,8 @@ def main(argv: Sequence[str]) -> int:
     run = find_run(text)
     if run is None or run.is_over:
         return _print_end("the run is over")
-    watch_controller(run.controller, _interrupt_this_process)
+    if run.owner is None:
+        watch_controller(run.controller, _interrupt_this_process)
     failures: list[str] = []
     try:
         place = take_place(run)
@@ -68,7 +69,8 @@ def find_run(text: str) -> "Run | None":
         UserError: no run has lain there, or it is one of another store.
     """
     from convarium.store.store import Store
-    from convarium.workers.run_file import RUN_FILE, Run, is_run_folder
+    from convarium.workers.run_file import RUN_FILE, Run
+    from convarium.workers.stored_runs import is_run_folder
 
     path = Path(os.path.abspath(parse_path(text)))  # noqa: PTH100, keeps links, and need not exist
     folder = path.parent if path.name == RUN_FILE else path
@@ -79,14 +81,14 @@ def find_run(text: str) -> "Run | None":
     if not (folder / RUN_FILE).exists():
         return None
     run = Run.read(folder / RUN_FILE)
-    if run.id != folder.name or _is_another_folder(run.store, root):
+    if run.id != folder.name or _is_another_store(run.store, root):
         raise UserError(f"{text} is a copy of a run of the store {run.store}; name {run.file}")
-    return replace(run, store=root, plan=root / "plans" / run.plan.name)
+    return replace(run, store=root, plan=run.plan and root / "plans" / run.plan.name)
 
 
-def _is_another_folder(store: Path, root: Path) -> bool:
-    """Whether this host has a folder at the path of a run's store that is not the store at `root`."""
-    return store.is_dir() and not store.samefile(root)
+def _is_another_store(path: Path, root: Path) -> bool:
+    """Whether this host has a store at the path of a run's that is not the one at `root`; a mount point is none."""
+    return (path / "store.json").is_file() and not path.samefile(root)
 
 
 def _interrupt_this_process() -> None:

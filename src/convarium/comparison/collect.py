@@ -1,7 +1,7 @@
 """Collect results from a store: those that a plan asks for, or all of them."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from convarium.comparison import adopted_config, timings
@@ -9,11 +9,12 @@ from convarium.comparison.metric_names import MEASURED_METRICS, TIMED_METRICS
 from convarium.comparison.result import DATASET_IDENTITY_KEYS, NetworkResult, Provenance, RefusedPoint
 from convarium.comparison.timings import Timing
 from convarium.planning.plan import Plan, PlannedPoint
+from convarium.stages.measure import STAGE as MEASURE
 from convarium.store.signature import canonical_json
 from convarium.store.store import Store
 
 StageRecord = Mapping[str, Any]
-REFUSAL_KINDS = ("not_reachable", "not_installed")  # the kinds of UserError that are a row's status
+REFUSAL_KINDS = ("not_reachable", "not_installed", "no_worker")  # the kinds of UserError that are a row's status
 VERSIONED_PACKAGES = ("convarium", "torch", "timm")
 UNCOMPARED_GROUPS = ("runtime", "tracking", "measurement")
 
@@ -36,15 +37,16 @@ class CollectedResults:
 
 
 def collect_plan_results(plan: Plan, store: Store) -> CollectedResults:
-    """Return what the store knows of the points of a plan."""
+    """Return what the store knows of the points of a plan; a search's trial, which is only scored, is not measured."""
     results: list[NetworkResult] = []
     refused: list[RefusedPoint] = []
     dense_results: dict[str, NetworkResult] = {}
     for point in plan.points:
         measure_record = store.find_record(point.measure)
-        if measure_record is not None:
+        if measure_record is not None and measure_record["stage"] == MEASURE.name:
             point_timings = timings.read_point_timings(point, store)
-            results.append(_build_result(point.config, point.overrides, measure_record, point_timings, store))
+            result = _build_result(point.config, point.overrides, measure_record, point_timings, store)
+            results.append(replace(result, refusals=_find_timing_refusals(point, store)))
             _add_dense_result(dense_results, measure_record, point_timings, store)
             continue
         reason = _find_refusal(point, plan, store)
@@ -63,7 +65,7 @@ def collect_store_results(store: Store) -> CollectedResults:
     timings_by_network = timings.read_store_timings(store)
     latest_results: dict[tuple[str, int], NetworkResult] = {}
     dense_results: dict[str, NetworkResult] = {}
-    measure_records = sorted(store.read_records("measure"), key=lambda record: str(record["started"]))
+    measure_records = sorted(store.read_records(MEASURE.name), key=lambda record: str(record["started"]))
     for measure_record in measure_records:
         network = measure_record["parents"][0]
         config = _read_config(network, store, measure_record)
@@ -198,6 +200,13 @@ def _describe_reference(network: str, seed: int | None, store: Store, measure_re
     if config.get("seed") == seed:
         config["seed"] = None
     return config
+
+
+def _find_timing_refusals(point: PlannedPoint, store: Store) -> tuple[str, ...]:
+    """Return why a measured point lacks times or executions, each reason once."""
+    failures = [store.find_failure(signature) for signature in (*point.executions, *point.times)]
+    reasons = [str(one["error"]) for one in failures if one is not None and one.get("kind") in REFUSAL_KINDS]
+    return tuple(dict.fromkeys(reasons))
 
 
 def _find_refusal(point: PlannedPoint, plan: Plan, store: Store) -> str | None:

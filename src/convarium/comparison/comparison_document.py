@@ -31,14 +31,15 @@ class Row:
 
     @property
     def status(self) -> str | None:
-        """Why all or some seeds have no figures; None where every seed has them."""
+        """Why all or some seeds have no figures or no times; None where every seed has them."""
         seeds_by_reason: dict[str, list[int]] = {}
-        for point in self.refused:
-            seeds_by_reason.setdefault(point.reason, []).append(point.seed)
-        if not seeds_by_reason:
-            return None
-        if not self.results and len(seeds_by_reason) == 1:
-            return next(iter(seeds_by_reason))
+        reasons = [(point.reason, point.seed) for point in self.refused]
+        reasons += [(reason, result.seed) for result in self.results for reason in result.refusals]
+        for reason, seed in reasons:
+            seeds_by_reason.setdefault(reason, []).append(seed)
+        seed_count = len(self.results) + len(self.refused)
+        if all(len(seeds) == seed_count for seeds in seeds_by_reason.values()):
+            return "; ".join(seeds_by_reason) or None
         parts = []
         for reason, seeds in seeds_by_reason.items():
             seed_list = ", ".join(map(str, sorted(seeds)))
@@ -59,9 +60,9 @@ def compare_results(
     and high are None where no interval can be given. `versus_dense` holds the differences to its dense network, paired
     by seed, with p-values adjusted by Holm over the rows of this comparison; it is empty where no dense network is
     among `results` or `dense_results`. For accuracy `loss_upper` is the upper bound (one-sided, 95 %) of the loss, and
-    `equivalent` says that a loss of `margin` is refuted. `status` says why a row has no figures. `audit` holds codes
-    that the document's `audit` explains. `coverage` is the share of the dense network's weights that methods can work
-    on, `uncovered` the shares of the other weights by type of layer.
+    `equivalent` says that a loss of `margin` is refuted. `status` says why a row has no figures or times. `audit`
+    holds codes that the document's `audit` explains. `coverage` is the share of the dense network's weights that
+    methods can work on, `uncovered` the shares of the other weights by type of layer.
 
     Args:
         missing_count: how many points are not measured yet.

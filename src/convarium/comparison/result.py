@@ -62,6 +62,7 @@ class NetworkResult:
         timings: as JSON, for each executor and number of images per pass; `metrics` has the first one's latency.
         coverage: the share of the dense network's weights that methods can work on; None where that was not recorded.
         uncovered_shares: the shares of the other weights, by type of layer.
+        refusals: why times or executions that were asked for can't be had.
     """
 
     config: Mapping[str, Any]
@@ -79,6 +80,7 @@ class NetworkResult:
     timings: tuple[Mapping[str, Any], ...] = ()
     coverage: float | None = None
     uncovered_shares: Mapping[str, float] = field(default_factory=dict)
+    refusals: tuple[str, ...] = ()
 
     @property
     def row_key(self) -> str:

@@ -4,12 +4,10 @@ Written against Hydra 1.3; tests/compose/test_hydra_adapter.py compares this fas
 fails when an internal name moves.
 """
 
-import itertools
 import pickle
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from math import isnan
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,7 +18,7 @@ from hydra._internal.sources_registry import SourcesRegistry
 from hydra._internal.utils import create_config_search_path
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override as HydraOverride
-from hydra.core.override_parser.types import RangeSweep, Sweep
+from hydra.core.override_parser.types import Sweep
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobRuntime, setup_globals
 from hydra.types import RunMode
@@ -29,11 +27,11 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from convarium.compose.hydra_errors import CONFIG_ERRORS, format_config_error
 from convarium.compose.hydra_files import CopyingConfigRepository, UserConfigSource
-from convarium.compose.independent_overrides import are_independent, find_missing_keys, get_value_at, merge_values
+from convarium.compose.hydra_numbers import NumberSweep, read_number_sweep, refuse_huge_range
+from convarium.compose.independent_overrides import are_independent, find_missing_keys, merge_values
 from convarium.compose.override_quoting import explain_unreadable, quote_path_values
 from convarium.config.messages import suggest_nearest
 from convarium.config.override import Override
-from convarium.config.point import MAX_POINTS
 from convarium.config.suggestions import suggest_key_of_group
 from convarium.errors import UserError
 
@@ -58,7 +56,8 @@ class ComposedGroups:
 class Composer:
     """Composes configs from the folders of a search path, the last of which is ours."""
 
-    def __init__(self, folders: Sequence[Path]) -> None:
+    def __init__(self, folders: Sequence[Path], primary_config: str = PRIMARY_CONFIG) -> None:
+        self._primary_config = primary_config
         version.setbase("1.3")
         setup_globals()
         JobRuntime.instance().set("name", "convarium")
@@ -103,9 +102,12 @@ class Composer:
             return [override]
         is_sweep = parsed.is_sweep_override()
         if is_sweep and not parsed.is_discrete_sweep():
-            raise UserError(f"{override}: an interval has no points; write the values, or range(start,stop,step)")
+            raise UserError(
+                f"{override}: an interval has no points; write the values or range(start,stop,step);"
+                " `convarium search` searches it"
+            )
         try:
-            _refuse_huge_range(parsed._value)
+            refuse_huge_range(parsed._value)
             values: list[Any] = list(parsed.sweep_iterator()) if is_sweep else [parsed._value]
         except CONFIG_ERRORS as error:
             raise UserError(f"{override}: {format_config_error(error)}") from error
@@ -116,6 +118,18 @@ class Composer:
         if resolve_value:
             values = [resolve_value(HydraOverride._convert_value(value)) for value in values]
         return [Override(f"{key}={HydraOverride._get_value_element_as_str(value)}") for value in values]
+
+    def find_number_sweep(self, override: Override) -> NumberSweep | None:
+        """Return the numbers that an override sweeps over, as an interval or a range; None where it does not.
+
+        Raises:
+            UserError: no override, or a range without a value, without a step, or of too many values.
+        """
+        value = self.parse(override)._value
+        try:
+            return read_number_sweep(value)
+        except UserError as error:
+            raise UserError(f"{override}: {error}") from None
 
     def compose_groups(self, groups: tuple[str, ...]) -> dict[str, Any]:
         """Return what the group choices alone compose to, as a plain dict; composed once for each distinct tuple.
@@ -143,8 +157,10 @@ class Composer:
     def _compose_single_value(self, groups: tuple[str, ...], text: str) -> Any:
         """Return the value that an override gives its key in the composition of `groups`."""
         if (groups, text) not in self._single_values:
-            config = _convert_to_dict(self._apply_values(groups, [text]), must_be_complete=False)
-            self._single_values[groups, text] = get_value_at(config, self.parse(text).key_or_group)
+            # Only this value: to convert the whole composition would take as long as all the rest of a point.
+            value = OmegaConf.select(self._apply_values(groups, [text]), self.parse(text).key_or_group)
+            is_container = OmegaConf.is_config(value)
+            self._single_values[groups, text] = OmegaConf.to_container(value, resolve=True) if is_container else value
         return self._single_values[groups, text]
 
     def _apply_values(self, groups: tuple[str, ...], values: Sequence[str]) -> DictConfig:
@@ -175,7 +191,7 @@ class Composer:
         try:
             defaults = create_defaults_list(
                 repo=self._repository,
-                config_name=PRIMARY_CONFIG,
+                config_name=self._primary_config,
                 overrides_list=[self.parse(text) for text in groups],
                 prepend_hydra=False,
                 skip_missing=False,
@@ -190,21 +206,10 @@ class Composer:
 
     def compose_slowly(self, overrides: Sequence[str]) -> dict[str, Any]:
         """Return a single point's composition by Hydra's own slow way, for the test of the fast one."""
-        config = self.loader.load_configuration(PRIMARY_CONFIG, list(overrides), run_mode=RunMode.RUN)
+        config = self.loader.load_configuration(self._primary_config, list(overrides), run_mode=RunMode.RUN)
         with open_dict(config):
             del config["hydra"]
         return _convert_to_dict(config)
-
-
-def _refuse_huge_range(value: Any) -> None:
-    """Refuse a range of more values than points are taken at once, before they are listed."""
-    if not isinstance(value, RangeSweep):
-        return
-    if value.step == 0 or any(isnan(number or 0) for number in (value.start, value.stop, value.step)):
-        raise UserError("no range of numbers; write range(start,stop,step) with a step that is not 0")
-    # Hydra would list all its values; whether there is one past the limit is enough to know.
-    if next(itertools.islice(value.range(), MAX_POINTS, None), None) is not None:
-        raise UserError(f"a range of more than {MAX_POINTS:,} values; at most so many points are taken at once")
 
 
 def _has_nested_sweep(value: Any) -> bool:

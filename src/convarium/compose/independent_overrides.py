@@ -35,14 +35,6 @@ def are_independent(overrides: Sequence[Override], missing_keys: frozenset[str] 
     )
 
 
-def get_value_at(config: Mapping[str, Any], key: str) -> Any:
-    """Return the value at a dotted key."""
-    value: Any = config
-    for part in key.split("."):
-        value = value[part]
-    return value
-
-
 def merge_values(base: Mapping[str, Any], values: Mapping[str, Any]) -> Json:
     """Return a copy of `base` with values at dotted keys."""
     config = _copy_config(base)

@@ -2,8 +2,8 @@
 
 import itertools
 import json
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,17 +13,17 @@ from convarium.compose.adopted_weights import (
     find_adopted_signatures,
     list_adopted_architecture,
     quote_signatures,
-    resolve_adopted_weights,
 )
 from convarium.compose.option_names import resolve_option
-from convarium.compose.step_references import find_references
+from convarium.compose.single_point import compose_point, drop_idle_knobs, mask_password, mask_texts
 from convarium.compose.sweeps import SavedSweep, load_sweep
 from convarium.config import search_path
 from convarium.config.messages import suggest_nearest
 from convarium.config.override import Override
-from convarium.config.point import MAX_POINTS, POINT_KEYS, Point, check_config
+from convarium.config.point import MAX_POINTS, POINT_KEYS, Point
 from convarium.config.suggestions import suggest_key
 from convarium.errors import UserError
+from convarium.planning.host_check import check_hardware_named
 from convarium.tracking.tracker_address import mask_passwords
 
 if TYPE_CHECKING:
@@ -87,13 +87,14 @@ def compose_points(arguments: Sequence[str]) -> PointRequest:
     """Compose, check and merge the points of a command line (overrides, `sweep=NAME`, Hydra's launcher settings).
 
     Raises:
-        UserError: a mistake that concerns the line, not a single point: grammar, names, a knob that no point uses.
+        UserError: a mistake that concerns the line, not a single point: grammar, names, a knob that no point uses, a
+            launcher of other hosts without names of their hardware.
     """
     from convarium.compose.hydra_adapter import Composer
     from convarium.compose.hydra_launcher import compose_launcher_config
 
     composer = Composer(search_path.list_search_folders("conf"))
-    typed, launcher, sweep_names = _split_arguments([Override(text) for text in arguments])
+    typed, launcher, sweep_names = split_arguments([Override(text) for text in arguments])
     sweep = load_sweep(sweep_names)
     if launcher:
         # A mistake in the launcher's settings is said now, not when all points are planned.
@@ -101,20 +102,21 @@ def compose_points(arguments: Sequence[str]) -> PointRequest:
     points: dict[str, Point] = {}
     invalid: dict[tuple[Override, ...], InvalidPoint] = {}
     unused: dict[str, bool] = {}
-    grids = [_add_adopted_architecture(composer, axes, typed) for axes in _iterate_grids(composer, sweep, typed)]
+    grids = [add_adopted_architecture(composer, axes, typed) for axes in _iterate_grids(composer, sweep, typed)]
     if (count := sum(prod(map(len, axes)) for axes in grids)) > MAX_POINTS:
         raise UserError(f"this sweep has {count:,} points, at most {MAX_POINTS:,} are taken at once")
     for axes in grids:
         for overrides in _iterate_point_overrides(composer, axes, unused):
             try:
-                point = _compose_point(composer, overrides)
+                point = compose_point(composer, overrides)
                 points.setdefault(_serialise_result_config(point.config), point)
             except UserError as error:
-                invalid.setdefault(overrides, InvalidPoint(_mask_texts(overrides), mask_passwords(str(error))))
+                invalid.setdefault(overrides, InvalidPoint(mask_texts(overrides), mask_passwords(str(error))))
     _check_knobs_used(unused, {override.key for override in typed})
-    settings = _find_settings(points, composer, typed)
+    check_hardware_named([point.config for point in points.values()], launcher)
+    settings = find_settings(points, composer, typed)
     return PointRequest(
-        points=tuple(_mask_password(point) for point in points.values()),
+        points=tuple(mask_password(point) for point in points.values()),
         invalid=tuple(invalid.values()),
         sweep=sweep.name,
         skip_invalid=sweep.skip_invalid,
@@ -126,7 +128,7 @@ def compose_points(arguments: Sequence[str]) -> PointRequest:
     )
 
 
-def _split_arguments(
+def split_arguments(
     arguments: Sequence[Override],
 ) -> tuple[list[Override], tuple[Override, ...], list[str]]:
     """Split what was typed into overrides of the points, settings of the launcher, and names of sweeps."""
@@ -161,14 +163,14 @@ def _collect_axes(composer: "Composer", grid: Sequence[Override], typed: Sequenc
     """Return the alternatives of each key, a grid's first; a key that is typed replaces the grid's in its place."""
     axes: dict[str, list[Override]] = {}
     for override in (*grid, *typed):
-        alternatives = _expand_axis(composer, override)
+        alternatives = expand_axis(composer, override)
         # A deletion is an axis of its own: it replaces no value, it takes it away.
         axis = f"~{override.key}" if override.prefix == "~" else override.key
         axes[axis] = alternatives
     return list(axes.values())
 
 
-def _add_adopted_architecture(
+def add_adopted_architecture(
     composer: "Composer", axes: list[list[Override]], typed: Sequence[Override]
 ) -> list[list[Override]]:
     """Return the axes with the architecture of adopted weights, where none is chosen."""
@@ -177,12 +179,12 @@ def _add_adopted_architecture(
     keys = {override.key for override in overrides}
     if not signatures or "architecture" in keys:
         return axes
-    runtime = _find_settings({}, composer, typed)["runtime"]
+    runtime = find_settings({}, composer, typed)["runtime"]
     architecture = list_adopted_architecture(runtime, signatures)
     return [*([override] for override in architecture if override.key not in keys), *axes]
 
 
-def _expand_axis(composer: "Composer", override: Override) -> list[Override]:
+def expand_axis(composer: "Composer", override: Override) -> list[Override]:
     """Return an override for each value that one sweeps over, with whole names of options."""
     group, at_package, _ = override.key.partition("@")
     if group in search_path.list_config_groups():
@@ -214,57 +216,14 @@ def _iterate_point_overrides(
     """
     seen = set()
     for combination in itertools.product(*axes):
-        methods = _list_chosen_methods(combination)
-        kept = []
+        overrides = drop_idle_knobs(composer, combination)
         for override in combination:
-            method = override.method
-            if method is not None:
+            if override.method is not None:
                 unused.setdefault(override.key, True)
-            if method is None or method in methods or (methods and _has_composed_step(composer, combination, method)):
-                kept.append(override)
-                unused[override.key] = False
-        if (overrides := tuple(kept)) not in seen:
+        unused.update((override.key, False) for override in overrides)
+        if overrides not in seen:
             seen.add(overrides)
             yield overrides
-
-
-def _list_chosen_methods(overrides: Sequence[Override]) -> set[str]:
-    choice = next((override.value for override in overrides if override.key == "compression"), "none")
-    return {name.rpartition("/")[2] for name in choice.strip("[]").split(",")} - {"none"}
-
-
-def _has_composed_step(composer: "Composer", overrides: Sequence[Override], step: str) -> bool:
-    """Whether a chosen option of compression composes to a step of this name."""
-    # A file may hold several steps under names of their own. One that can't be composed fails later, with its reason.
-    try:
-        steps = composer.compose_groups(_select_group_choices(overrides)).get("compression")
-    except UserError:
-        return True
-    return step in (steps or {})
-
-
-def _select_group_choices(overrides: Sequence[Override]) -> tuple[Override, ...]:
-    groups = search_path.list_config_groups()
-    return tuple(sorted(override for override in overrides if override.key in groups))
-
-
-def _compose_point(composer: "Composer", overrides: tuple[Override, ...]) -> Point:
-    try:
-        config, default = _compose_config(composer, overrides)
-        references = find_references(overrides, config, default, lambda others: _compose_config(composer, others)[0])
-    except UserError as error:
-        options = composer.get_chosen_options(_select_group_choices(overrides))
-        raise UserError(search_path.add_shadowing_hint(str(error), options)) from error
-    return Point(overrides, config, references)
-
-
-def _compose_config(composer: "Composer", overrides: tuple[Override, ...]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return a point's config, and the composition of its groups alone."""
-    groups = _select_group_choices(overrides)
-    values = [override for override in overrides if override not in groups]
-    default = composer.compose_groups(groups)
-    config = check_config(composer.compose_with_values(groups, values), default)
-    return resolve_adopted_weights(config), default
 
 
 def _serialise_result_config(config: dict[str, Any]) -> str:
@@ -277,27 +236,18 @@ def _check_knobs_used(unused: dict[str, bool], typed_keys: Collection[str]) -> N
     """Refuse a knob that no point uses, unless it is a sweep's own and another compression was typed."""
     for key, is_unused in unused.items():
         if is_unused and (key in typed_keys or "compression" not in typed_keys):
-            method = key.split(".")[1]
-            methods = [name.rpartition("/")[2] for name in search_path.list_group_options("compression")]
-            hint = f"; add {method} to compression=[…]" if method in methods else suggest_nearest(method, methods)
-            raise UserError(f"{key}: no point uses this method{hint}")
+            raise UserError(f"{key}: no point uses this method{suggest_method(key.split('.')[1])}")
 
 
-def _find_settings(points: dict[str, Point], composer: "Composer", typed: Sequence[Override]) -> dict[str, Any]:
+def suggest_method(name: str) -> str:
+    """Return how a method gets into the chain, or the method that was most likely meant."""
+    methods = [option.rpartition("/")[2] for option in search_path.list_group_options("compression")]
+    return f"; add {name} to compression=[…]" if name in methods else suggest_nearest(name, methods)
+
+
+def find_settings(points: dict[str, Point], composer: "Composer", typed: Sequence[Override]) -> dict[str, Any]:
     """Return the config of any point, as far as it decides no result."""
     if points:
         return next(iter(points.values())).config
     overrides = tuple(override for override in typed if override.group in NON_RESULT_GROUPS)
-    return _compose_point(composer, overrides).config
-
-
-def _mask_password(point: Point) -> Point:
-    """Return a point as it may be stored and shown: a tracker's address without its password."""
-    tracking = dict(point.config["tracking"])
-    for key, value in tracking.items():
-        tracking[key] = mask_passwords(value) if value else value
-    return replace(point, overrides=_mask_texts(point.overrides), config={**point.config, "tracking": tracking})
-
-
-def _mask_texts(overrides: Iterable[Override]) -> tuple[Override, ...]:
-    return tuple(Override(mask_passwords(override)) for override in overrides)
+    return compose_point(composer, overrides).config

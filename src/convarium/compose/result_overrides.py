@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING, Any
 from convarium.compose.override_values import OMITTED_STEP_KEYS, format_differing_values, format_override_value
 from convarium.config.recipe import restore_default_keys
 from convarium.errors import UserError
+from convarium.host.devices import find_gpu_name
+from convarium.host.provenance import read_cpu_model
 from convarium.stages.declaration import makes_network
+from convarium.stages.timing_config import EAGER_EXECUTOR
 
 if TYPE_CHECKING:
     from convarium.store.store import Store
@@ -46,7 +49,7 @@ def _find_shortest_overrides(chain: Sequence[Json], record: Json) -> list[str]:
         _find_differing_overrides(config, steps, [*groups, f"recipe={recipe}"])
         for recipe in _list_candidate_recipes(config)
     ]
-    return [*min(candidates, key=len), *_format_measurement(record["stage_config"])]
+    return [*min(candidates, key=len), *_format_measurement(chain, record)]
 
 
 def _get_dense_config(chain: Sequence[Json], record: Json) -> Json:
@@ -132,17 +135,33 @@ def _iterate_leaves(path: str, values: Json) -> Iterator[tuple[str, Any]]:
             yield f"{path}.{key}", value
 
 
-def _format_measurement(stage_config: Json) -> list[str]:
-    """Return what asks for a stage `time` or `execute`; nothing for other stages."""
-    setting = stage_config.get("measurement", stage_config)
-    if "executor" not in setting:
+def _format_measurement(chain: Sequence[Json], record: Json) -> list[str]:
+    """Return what asks for a stage `time` or `execute`, or for the timing of a budget; nothing for other stages."""
+    stage_config = record["stage_config"]
+    step_configs = [step_record["stage_config"] for step_record in chain]
+    budget_timings = [step_config["time"] for step_config in step_configs if "time" in step_config]
+    timing = stage_config if "host" in stage_config else next(iter(budget_timings), None)
+    if timing is None:
         return []
+    setting = timing.get("measurement", timing)
     measurement = {
-        "executors": [setting["executor"]],
         "batch_sizes": [setting.get("batch", 1)],
         "threads": setting.get("threads", 1),
+        **_select_named_hardware(setting, timing["host"]),
     }
+    if timing is stage_config or setting["executor"] != EAGER_EXECUTOR:
+        measurement = {"executors": [setting["executor"]], **measurement}
     return [f"measurement.{key}={format_override_value(value)}" for key, value in measurement.items()]
+
+
+def _select_named_hardware(setting: Json, host: Json) -> dict[str, str]:
+    """Return the device where it is not the processor, and the names of hardware where it is not this host's."""
+    names = {"device": setting["device"]} if "device" in setting else {}
+    if host["cpu"] != read_cpu_model():
+        names["cpu"] = host["cpu"]
+    if "gpu" in host and host["gpu"] != find_gpu_name():
+        names["gpu"] = host["gpu"]
+    return names
 
 
 def _get_method_name(step: Json) -> str:

@@ -47,6 +47,23 @@ def assign_budget(steps: Sequence[Json], options: Mapping[str, Any], budget: Map
     return {**NO_BUDGET, quantity: value}
 
 
+def find_decided_knob(options: Mapping[str, Any], budget: Mapping[str, Any]) -> str | None:
+    """Return the key of the knob that a budget decides, such as "compression.magnitude.sparsity"; None for none.
+
+    Args:
+        options: the YAML of each step's method by the step's name, in the order of the steps.
+    """
+    quantities = [quantity for quantity, value in budget.items() if value is not None]
+    if len(quantities) != 1 or not options:
+        return None
+    steps = [{"name": name, "method": option["method"]} for name, option in options.items()]
+    try:
+        step, _, knob = _select_solvable_step(steps, options, quantities[0])
+    except UserError:
+        return None  # the point itself is refused, with the reason
+    return f"compression.{step['name']}.{knob}"
+
+
 def _select_solvable_step(
     steps: Sequence[Json], options: Mapping[str, Any], quantity: str
 ) -> tuple[Json, Mapping[str, Any], str]:

@@ -19,6 +19,7 @@ KEYS_ABOUT_A_YAML = (
     "_inspect_folder_",
     "_class_names_",
     "_term_",
+    "_search_",
 )
 
 

@@ -94,24 +94,31 @@ class BudgetConfig:
 class MeasurementConfig:
     """How the network is timed, if at all; quality, bytes and MACs are always measured.
 
-    Latency is measured for each executor with each batch size. Tables show the first of both.
+    Latency is measured for each executor with each batch size. Tables show the first of both. `cpu` and `gpu` name the
+    hardware that times and executions are for, null that of the planning host; workers on other hardware leave them.
     """
 
     executors: list[Literal["eager", "compiled", "onnxruntime", "onnxruntime_int8"]] = field(default_factory=list)
     batch_sizes: list[Positive] = field(default_factory=lambda: [1])
     threads: Positive = 1
     device: Literal["cpu", "gpu"] = "cpu"
+    cpu: str | None = None
+    gpu: str | None = None
 
 
 @dataclass(frozen=True)
 class RuntimeConfig:
-    """Where and on what hardware it runs; never part of a result's identity."""
+    """Where and on what hardware it runs; never part of a result's identity.
+
+    What is for hardware that no worker has ends after `idle_minutes` without one.
+    """
 
     store: str = "outputs/store"
     workers: Positive | None = None
     threads: Positive | None = None
     devices: Positive = 1
     accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"
+    idle_minutes: Annotated[float, "0.."] = 10.0
 
 
 @dataclass(frozen=True)
@@ -137,6 +144,21 @@ class SweepConfig:
     skip_invalid: bool = False
     controls: bool = False
     check: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class SearchConfig:
+    """A search, but for its strategy and evaluator, which are checked by their own YAML."""
+
+    trials: Positive
+    seed: Annotated[int, "0.."]
+    ahead: Annotated[int, "0.."]
+    objectives: list[str]
+    constraints: dict[str, Any]
+    first: list[Any]
+    seconds: Annotated[float | None, "0.."] = None
+    save: str | None = None
+    control: Literal["random"] | None = None
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from convarium.config.suggestions import suggest_option
 from convarium.errors import UserError
 
 INCLUDED_GROUPS = ("base", "term")  # what files of options take in; nobody chooses one
-INTERNAL_GROUPS = ("hydra", *INCLUDED_GROUPS)  # no group of a point
+INTERNAL_GROUPS = ("hydra", "search", *INCLUDED_GROUPS)  # no group of a point
 ENTRY_POINT_GROUP = "convarium.conf"
 SHADOWING_HINT = "{} of this folder is used in place of ours"
 PACKAGE_FOLDER = Path(__file__).resolve().parents[1]

@@ -43,6 +43,19 @@ def check_step_order(method: str, option: Mapping[str, Any], first_method_by_pro
             )
 
 
+def is_legal_order(steps: Iterable[tuple[str, Mapping[str, Any]]]) -> bool:
+    """Whether each of some methods, with its YAML, can follow those before it."""
+    first_method_by_property: dict[str, str] = {}
+    for method, option in steps:
+        try:
+            check_step_order(method, option, first_method_by_property)
+        except UserError:
+            return False
+        for left_property in list_left_properties(method, option):
+            first_method_by_property.setdefault(left_property, method)
+    return True
+
+
 def list_left_properties(method: str, option: Mapping[str, Any]) -> list[str]:
     """Return the properties that a network has after the method."""
     return _read_properties(method, option, "_leaves_", PROPERTIES)

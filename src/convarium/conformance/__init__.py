@@ -25,8 +25,17 @@ if TYPE_CHECKING:
     from convarium.conformance.edit import EditSuite
     from convarium.conformance.method import MethodSuite
     from convarium.conformance.representation import RepresentationSuite
+    from convarium.conformance.space import SpaceSuite
 
-__all__ = ["ArchitectureSuite", "CoderSuite", "DatasetSuite", "EditSuite", "MethodSuite", "RepresentationSuite"]
+__all__ = [
+    "ArchitectureSuite",
+    "CoderSuite",
+    "DatasetSuite",
+    "EditSuite",
+    "MethodSuite",
+    "RepresentationSuite",
+    "SpaceSuite",
+]
 
 
 SUITE_MODULES = {suite: f"{__name__}.{suite.removesuffix('Suite').lower()}" for suite in __all__}

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from convarium.compose.points import compose_points
+from convarium.config.point import Point
 from convarium.conformance.cases import parametrize_cases
 from convarium.conformance.dense_networks import (
     SMALL_TRAINING,
@@ -21,11 +22,13 @@ from convarium.conformance.dense_networks import (
 )
 from convarium.conformance.stage_harness import SimulatedKill
 from convarium.conformance.tensor_comparison import compute_logits
+from convarium.cost.network_cost import Cost
 from convarium.cvm import container
 from convarium.errors import UserError
 from convarium.planning.plan import Node
 from convarium.planning.stage_graph import build_plan
 from convarium.planning.validate import validate_points
+from convarium.search.known_costs import find_known_costs
 
 Overrides = tuple[str, ...]
 
@@ -107,6 +110,10 @@ class MethodSuite:
         trial = self._try_or_skip(network)
         assert torch.equal(trial.stored_logits, trial.trained_logits)
 
+    def test_costs_that_are_known_before_training_are_those_of_the_file(self, network: tuple[str, ...]) -> None:
+        trial = self._try_or_skip(network)
+        assert trial.known_costs == {name: getattr(trial.file_cost, name) for name in trial.known_costs}
+
     def test_the_same_seed_gives_the_same_bytes(self, network: tuple[str, ...]) -> None:
         trial = self._try_or_skip(network)
         assert open_harness().run_stage(trial.node) == trial.file_content
@@ -144,12 +151,14 @@ class MethodTrial:
         file_content: the bytes of the file.
         stored_logits: logits of the network that the file holds, on noise.
         trained_logits: those of the trained network, computed just before it was written.
+        known_costs: what a search holds for certain of the network before anything is trained.
+        file_cost: that of the network that the file holds.
     """
 
     def __init__(self, overrides: tuple[str, ...]) -> None:
         self.refusal: str | None = None
         try:
-            self.node = _plan_and_run_parents(overrides)
+            point, self.node = _plan_and_run_parents(overrides)
             with _record_written_logits() as written_logits:
                 self.file_content = open_harness().run_stage(self.node)
         except UserError as error:
@@ -158,7 +167,10 @@ class MethodTrial:
         self.trained_logits = written_logits[-1]
         file = container.read_cvm(open_harness().network_path(self.node), allow=self.node.runtime["allow"])
         image_shape = tuple(file.header["input"]["shape"])
-        self.stored_logits = compute_logits(container.materialise_network(file), image_shape)
+        network = container.materialise_network(file)
+        self.stored_logits = compute_logits(network, image_shape)
+        self.file_cost = Cost(network, image_shape)
+        self.known_costs = find_known_costs(point)
 
 
 try_method = cache(MethodTrial)  # several tests of a suite look at the same trial
@@ -170,8 +182,12 @@ def one_epoch_overrides(method: str) -> tuple[str, ...]:
     return () if family == "coding" else (f"compression.{name}.epochs=1",)
 
 
-def _plan_and_run_parents(overrides: tuple[str, ...]) -> Node:
-    """Check a command line as `convarium run` does, run the stages before the last step, and return that step."""
+def _plan_and_run_parents(overrides: tuple[str, ...]) -> tuple[Point, Node]:
+    """Check a command line as `convarium run` does, and run the stages before the last step.
+
+    Returns:
+        The point, and the last step.
+    """
     points = compose_points(overrides).check_points()
     refusals = validate_points(points)
     if refusals:
@@ -179,7 +195,7 @@ def _plan_and_run_parents(overrides: tuple[str, ...]) -> Node:
     plan = build_plan(points)
     *parents, node = list_nodes_to(plan, plan.points[0].network)
     run_missing_stages(parents)
-    return node
+    return points[0], node
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from convarium.cost.macs import count_macs
 from convarium.cvm import container
+from convarium.representations import parametrization
 
 
 class Cost:
@@ -63,6 +64,12 @@ def measure_file_bytes(
         path = Path(folder) / "network.cvm"
         container.write_cvm(path, network, {**header, "surgery": list(surgery)}, coders)
         return path.stat().st_size
+
+
+def count_stored_bytes(network: nn.Module) -> int:
+    """Return the bytes that a file's blobs take of a plain network, on any device: they do not depend on the values."""
+    stored = parametrization.collect_stored_tensors(network).values()
+    return sum(tensor.numel() * tensor.element_size() for _, tensors in stored for tensor in tensors)
 
 
 def _count_elements(tensors: Iterable[Tensor]) -> int:

@@ -78,6 +78,13 @@ def match_value_range(header: Mapping[str, Any], dataset: Mapping[str, Any]) -> 
     return dict(dataset)
 
 
+def find_declared_normalisation(dataset: Mapping[str, Any]) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+    """Return mean and std of each channel as a dataset's config declares them, None where only the images show them."""
+    if dataset["mean"] is None or dataset["std"] is None:
+        return None
+    return _expand_to_channels(dataset, "mean"), _expand_to_channels(dataset, "std")
+
+
 def _read_parts(
     dataset: Mapping[str, Any], root: str | None, parts: tuple[str, ...], cache: Path | None
 ) -> dict[str, RawImages]:
@@ -108,8 +115,9 @@ def _find_mean_and_std(
     dataset: Mapping[str, Any], train: RawImages | None
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Return mean and std of each channel: declared, or else of the training images."""
-    if dataset["mean"] is not None and dataset["std"] is not None:
-        return _expand_to_channels(dataset, "mean"), _expand_to_channels(dataset, "std")
+    declared = find_declared_normalisation(dataset)
+    if declared is not None:
+        return declared
     if train is None:
         return (0.0,) * dataset["channels"], (1.0,) * dataset["channels"]
     figures = [_measure_channel(train, channel) for channel in range(train.images.shape[1])]

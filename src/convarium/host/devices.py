@@ -8,15 +8,17 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
 from convarium.host.provenance import count_cores
 
 VISIBLE_VARIABLE = "CUDA_VISIBLE_DEVICES"
 ORDER_VARIABLE = "CUDA_DEVICE_ORDER"
 TASK_CORES_VARIABLE = "SLURM_CPUS_PER_TASK"  # Slurm sets it even where it does not bind the task to these cores
-QUERY_COMMAND = ("nvidia-smi", "--query-gpu=index,uuid", "--format=csv,noheader")
+QUERY_COMMAND = ("nvidia-smi", "--query-gpu=index,uuid,name", "--format=csv,noheader")
 QUERY_TIMEOUT_SECONDS = 30.0  # without its daemon the driver needs seconds to wake up
 PART_PREFIX = "MIG-"  # of the name of a part of a GPU, which nvidia-smi does not list
+DRIVER_FOLDER = Path("/proc/driver/nvidia/gpus")
 
 
 @dataclass(frozen=True)
@@ -27,10 +29,12 @@ class Gpu:
         index: what CUDA_VISIBLE_DEVICES calls it, in the order of the PCI bus. In a job that sees some of the host's
             GPUs only, it counts those.
         uuid: by which all processes of the host, in whichever job, mean the same GPU.
+        name: of its model; a part of a GPU has that of the host's first GPU.
     """
 
     index: str
     uuid: str
+    name: str = ""
 
 
 def list_gpus() -> tuple[Gpu, ...]:
@@ -46,6 +50,15 @@ def list_gpus() -> tuple[Gpu, ...]:
             break
         gpus.append(gpu)
     return tuple(gpus)
+
+
+def find_gpu_name() -> str | None:
+    """Return the name of the first GPU that this process may use, None where there is none."""
+    gpus = list_gpus()
+    if gpus:
+        return gpus[0].name
+    is_hidden = bool(_query_gpus())
+    return None if is_hidden else _read_driver_name()
 
 
 def select_gpus(gpus: Sequence[Gpu]) -> None:
@@ -71,14 +84,24 @@ def _query_gpus() -> tuple[Gpu, ...]:
         )
     except (OSError, subprocess.SubprocessError):
         return ()
-    rows = [line.split(",") for line in process.stdout.splitlines() if line.strip()]
-    return tuple(Gpu(index.strip(), uuid.strip()) for index, uuid in rows)
+    rows = [line.split(",", 2) for line in process.stdout.splitlines() if line.strip()]
+    return tuple(Gpu(*(cell.strip() for cell in row)) for row in rows)
+
+
+def _read_driver_name() -> str | None:
+    """Return the name of the first GPU in the driver's files, for hosts without nvidia-smi."""
+    for file in sorted(DRIVER_FOLDER.glob("*/information")):
+        for line in file.read_text().splitlines():
+            field, _, value = line.partition(":")
+            if field == "Model":
+                return value.strip()
+    return None
 
 
 def _find_gpu(entry: str, gpus: Sequence[Gpu]) -> Gpu | None:
     """Return the GPU that an entry of CUDA_VISIBLE_DEVICES names by its index or the beginning of its uuid."""
     if entry.startswith(PART_PREFIX):
-        return Gpu(entry, entry)
+        return Gpu(entry, entry, gpus[0].name if gpus else "")
     for gpu in gpus:
         is_named = entry == gpu.index or (entry.startswith("GPU-") and gpu.uuid.startswith(entry))
         if is_named:

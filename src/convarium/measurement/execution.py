@@ -15,7 +15,8 @@ from torch.nn import functional
 from convarium.cvm import container
 from convarium.datasets.splits import LabelledImages
 from convarium.measurement import executor_models
-from convarium.measurement.quality import check_file_fits_dataset, compute_share, load_measured_images
+from convarium.measurement.image_quality import compute_share
+from convarium.measurement.measured_network import check_file_fits_dataset, load_measured_images
 
 Json = dict[str, Any]
 EXECUTION_BATCH_SIZE = 100
@@ -49,7 +50,8 @@ def execute_file(
     file = Path(path)
     header = container.read_cvm(file).header
     check_file_fits_dataset(header, dataset, task, path)
-    validation, test, _ = load_measured_images(header, dataset, data_root, cache_folder)
+    parts = ("validation", "test")
+    (validation, test), _ = load_measured_images(header, dataset, data_root, cache_folder, parts)
     calibration = _select_spread_images(validation, calibration_images)
     model_file = executor_models.prepare_model(executor, file, calibration, Path(folder))
     model = executor_models.load_model(executor, model_file, threads)

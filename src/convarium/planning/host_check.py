@@ -1,15 +1,20 @@
-"""What a run needs of this host, checked once before any worker starts: data that can be read, the accelerator."""
+"""What a run needs of the hosts that it is planned and made on: data that can be read, accelerators, names of hardware.
+
+What this host must have is checked before any worker starts, where workers run here, and by each worker elsewhere.
+"""
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convarium.errors import UserError
 from convarium.host.devices import list_gpus
+from convarium.host.process import current_process
 from convarium.noun_count import format_noun_count
 from convarium.planning.plan import Node
 from convarium.stages.declaration import makes_network
+from convarium.stages.timing_config import is_timed
 from convarium.store.signature import canonical_json
 
 if TYPE_CHECKING:
@@ -24,6 +29,24 @@ def is_launched_here(launcher_overrides: Iterable["Override"]) -> bool:
     return all(launcher in LOCAL_LAUNCHERS for launcher in launchers)
 
 
+def check_hardware_named(configs: Iterable[Mapping[str, Any]], launcher_overrides: Sequence["Override"]) -> None:
+    """Check that what is timed says on which hardware, unless all workers start on this host.
+
+    Raises:
+        UserError: a point that is timed leaves the processor open, or the GPU that it is timed on.
+    """
+    if is_launched_here(launcher_overrides):
+        return
+    for measurement in (config["measurement"] for config in configs if is_timed(config)):
+        for key in ("cpu", "gpu") if measurement["device"] == "gpu" else ("cpu",):
+            if measurement[key] is None:
+                launcher = " ".join(launcher_overrides)
+                raise UserError(
+                    f"measurement.{key}=null is this host's, and {launcher} starts workers on others; name theirs, as"
+                    f" convarium plan prints it there"
+                )
+
+
 def check_host(nodes: Sequence[Node], cache_folder: Path) -> None:
     """Check that this host has what the nodes need; published data that are missing are downloaded.
 
@@ -34,7 +57,7 @@ def check_host(nodes: Sequence[Node], cache_folder: Path) -> None:
     """
     for node in nodes:
         if makes_network(node.stage):
-            _check_accelerator(node.runtime.get("accelerator", "auto"))
+            check_accelerator(node.runtime.get("accelerator", "auto"))
     datasets = _list_datasets(nodes)
     errors = [error for data in datasets if (error := _find_data_error(*data, cache_folder)) is not None]
     if errors and len(errors) == len(datasets):
@@ -51,7 +74,25 @@ def check_devices(devices: int) -> None:
     """
     gpu_count = len(list_gpus())
     if 0 < gpu_count < devices:
-        raise UserError(f"runtime.devices={devices}: this host has {format_noun_count(gpu_count, 'GPU')}")
+        gpus = format_noun_count(gpu_count, "GPU")
+        raise UserError(f"runtime.devices={devices}: {current_process().host} has {gpus}")
+
+
+def check_accelerator(accelerator: str) -> None:
+    """Check that PyTorch finds an accelerator of the kind that is asked for on this host.
+
+    Raises:
+        UserError: it finds none.
+    """
+    import torch
+
+    has_mps = torch.backends.mps.is_available()
+    is_available = {"gpu": torch.cuda.is_available() or has_mps, "mps": has_mps}
+    if not is_available.get(accelerator, True):
+        raise UserError(
+            f"runtime.accelerator={accelerator}: PyTorch finds none on {current_process().host}; auto takes what there"
+            " is, cpu none"
+        )
 
 
 def _list_datasets(nodes: Iterable[Node]) -> list[tuple[dict[str, Any], str | None]]:
@@ -75,14 +116,3 @@ def _find_data_error(dataset: dict[str, Any], root: str | None, cache_folder: Pa
     except UserError as error:
         return error
     return None
-
-
-def _check_accelerator(accelerator: str) -> None:
-    import torch
-
-    has_mps = torch.backends.mps.is_available()
-    is_available = {"gpu": torch.cuda.is_available() or has_mps, "mps": has_mps}
-    if not is_available.get(accelerator, True):
-        raise UserError(
-            f"runtime.accelerator={accelerator}: PyTorch finds none on this host; auto takes what there is, cpu none"
-        )

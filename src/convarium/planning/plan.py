@@ -18,7 +18,7 @@ class Node:
         parents: signatures of the results it starts from; hashed.
         fingerprint: of the dataset's content; hashed.
         name: for people, such as "lenet5-mnist5k-s0".
-        runtime: where and how to run (root, accelerator, threads); never hashed.
+        runtime: where and how to run (root, accelerator, threads, the hardware that it is for); never hashed.
         work: epochs x training images, from which the duration is estimated; 0 where nothing is trained.
     """
 
@@ -44,7 +44,7 @@ class PlannedPoint:
     Attributes:
         network: of the stage that makes the last network of the chain.
         dense: of the stage that makes the network before compression.
-        measure: of the network's quality.
+        measure: of the network's quality; of a search's trial, of its score.
         executions: of its quality under each executor but eager.
         times: of its latency under each executor, at each batch size, in the order of the config.
     """
@@ -68,20 +68,26 @@ class Plan:
     """All stages (by signature, parents first) of all points.
 
     Attributes:
-        goals: of a plan that was read without its points: the signatures of their networks and figures.
+        goals: of a plan that was read without its points: the signatures of their networks and figures, in the order
+            of the points.
     """
 
     nodes: dict[str, Node]
     points: tuple[PlannedPoint, ...]
-    goals: frozenset[str] | None = None
+    goals: tuple[str, ...] | None = None
+
+    @cached_property
+    def ordered_goals(self) -> tuple[str, ...]:
+        """The signatures of every point's network and figures, in their order; those of all nodes in a plan without."""
+        if self.goals is not None:
+            return self.goals
+        signatures = [signature for point in self.points for signature in (point.network, *point.figure_signatures)]
+        return tuple(dict.fromkeys(signatures or self.nodes))
 
     @cached_property
     def goal_signatures(self) -> frozenset[str]:
-        """The signatures of every point's network and figures; those of all nodes in a plan without points."""
-        if self.goals is not None:
-            return self.goals
-        signatures = {signature for point in self.points for signature in (point.network, *point.figure_signatures)}
-        return frozenset(signatures or self.nodes)
+        """The signatures of `ordered_goals`."""
+        return frozenset(self.ordered_goals)
 
     def select_needed(self, done_signatures: Set[str]) -> set[str]:
         """Return the nodes that must run for every point to have its network and its figures.

@@ -27,16 +27,25 @@ def write_plan(plan: Plan, folder: Path) -> Path:
     Raises:
         OSError: the disk refuses.
     """
-    nodes = [_tuples_to_lists(asdict(node)) for node in plan.nodes.values()]
-    points = [_tuples_to_lists(asdict(point)) for point in plan.points]
-    plan_text = _format_json({"format": PLAN_FORMAT, "nodes": nodes, "goals": sorted(plan.goal_signatures)})
-    points_text = _format_json({"format": PLAN_FORMAT, "points": points})
+    plan_text, points_text = _format_plan(plan)
     name = sha256(plan_text + points_text).hexdigest()[:HASH_LENGTH]
-    # The points first: whoever finds a plan finds its points.
-    disk.write_bytes(folder / f"{name}{POINTS_SUFFIX}", _compress(points_text))
     file = folder / f"{name}{PLAN_SUFFIX}"
-    disk.write_bytes(file, _compress(plan_text))
+    _write_files(file, plan_text, points_text)
     return file
+
+
+def write_plan_as(plan: Plan, file: Path) -> None:
+    """Write a plan into `file`, whose name holds "plan", and its points into that with "points" in its place.
+
+    Raises:
+        OSError: the disk refuses.
+    """
+    _write_files(file, *_format_plan(plan))
+
+
+def find_points_file(file: Path) -> Path:
+    """Return where the points of a plan lie, beside the file of its nodes and goals."""
+    return file.with_name(file.name.replace("plan", "points", 1))
 
 
 def read_plan(file: Path) -> Plan:
@@ -67,7 +76,7 @@ def read_points(file: Path) -> tuple[PlannedPoint, ...]:
         UserError: there is no file of points beside it, or it is damaged or has another format.
         OSError: it can't be read.
     """
-    points_file = file.with_name(file.name.removesuffix(PLAN_SUFFIX) + POINTS_SUFFIX)
+    points_file = find_points_file(file)
     fields = _read_document(points_file)
     try:
         return tuple(PlannedPoint(**_lists_to_tuples(point)) for point in fields["points"])
@@ -85,7 +94,7 @@ def read_plan_without_points(file: Path) -> Plan:
     fields = _read_document(file)
     try:
         nodes = [Node(**{**node, "parents": tuple(node["parents"])}) for node in fields["nodes"]]
-        plan = Plan({node.signature: node for node in nodes}, (), frozenset(fields["goals"]))
+        plan = Plan({node.signature: node for node in nodes}, (), tuple(fields["goals"]))
         plan.check_complete()
     except (AttributeError, KeyError, TypeError, UserError) as error:
         raise _build_damage_error(file, error) from None
@@ -106,6 +115,19 @@ def has_node(file: Path, signature: str) -> bool:
         OSError: it can't be read.
     """
     return f'"{signature}"'.encode() in _decompress(file, file.read_bytes())
+
+
+def _format_plan(plan: Plan) -> tuple[bytes, bytes]:
+    nodes = [_tuples_to_lists(asdict(node)) for node in plan.nodes.values()]
+    points = [_tuples_to_lists(asdict(point)) for point in plan.points]
+    plan_text = _format_json({"format": PLAN_FORMAT, "nodes": nodes, "goals": plan.ordered_goals})
+    return plan_text, _format_json({"format": PLAN_FORMAT, "points": points})
+
+
+def _write_files(file: Path, plan_text: bytes, points_text: bytes) -> None:
+    # The points first: whoever finds a plan finds its points.
+    disk.write_bytes(find_points_file(file), _compress(points_text))
+    disk.write_bytes(file, _compress(plan_text))
 
 
 def _read_document(file: Path) -> dict[str, Any]:

@@ -15,6 +15,8 @@ from convarium.stages.declaration import StageConfig, StageDeclaration, find_sta
 from convarium.stages.execute import STAGE as EXECUTE
 from convarium.stages.measure import STAGE as MEASURE
 from convarium.stages.measure import MeasureConfig
+from convarium.stages.score import STAGE as SCORE
+from convarium.stages.score import ScoreConfig
 from convarium.stages.time import STAGE as TIME
 from convarium.stages.train import STAGE as TRAIN
 from convarium.stages.train import TrainConfig
@@ -43,14 +45,26 @@ def build_plan(points: Iterable[PointLike]) -> Plan:
     return Plan(nodes=nodes, points=planned)
 
 
+def build_trial_plan(points: Iterable[PointLike]) -> Plan:
+    """Build the graph of what a search's trials need: their networks, each scored and neither measured nor timed.
+
+    The stages that make a network are those of `build_plan`, so that a run finds the networks of trials stored.
+    """
+    nodes: dict[str, Node] = {}
+    planned = tuple(_plan_trial(point, nodes) for point in points)
+    return Plan(nodes=nodes, points=planned)
+
+
+def _plan_trial(point: PointLike, nodes: dict[str, Node]) -> PlannedPoint:
+    network, dense = _add_networks(nodes, point)
+    score = _add_node(nodes, _build_score_node(point.config, (network, dense)))
+    overrides = tuple(map(str, point.overrides))
+    return PlannedPoint(overrides, config=point.config, network=network, dense=dense, measure=score)
+
+
 def _plan_point(point: PointLike, nodes: dict[str, Node]) -> PlannedPoint:
     config = point.config
-    dense = _add_dense(nodes, point)
-    network = dense
-    for position in range(len(config["compression"])):
-        references = [_add_reference(nodes, reference, config) for reference in _list_references(point, position)]
-        network = _add_node(nodes, _build_compress_node(point, position, (network, *references)))
-    parents = (network, dense)
+    network, dense = parents = _add_networks(nodes, point)
     measure = _add_node(nodes, _build_measure_node(config, parents))
     executors = config["measurement"]["executors"]
     executions = {executor: _add_executions(nodes, config, executor, parents) for executor in executors}
@@ -65,6 +79,17 @@ def _plan_point(point: PointLike, nodes: dict[str, Node]) -> PlannedPoint:
         executions=tuple(signatures[0] for signatures in executions.values() if signatures),
         times=tuple(times),
     )
+
+
+def _add_networks(nodes: dict[str, Node], point: PointLike) -> tuple[str, str]:
+    """Add the stages that make a point's network; return the signatures of the network and of the dense one."""
+    config = point.config
+    dense = _add_dense(nodes, point)
+    network = dense
+    for position in range(len(config["compression"])):
+        references = [_add_reference(nodes, reference, config) for reference in _list_references(point, position)]
+        network = _add_node(nodes, _build_compress_node(point, position, (network, *references)))
+    return network, dense
 
 
 def _add_executions(nodes: dict[str, Node], config: Json, executor: str, parents: tuple[str, str]) -> tuple[str, ...]:
@@ -86,11 +111,15 @@ def _add_executions(nodes: dict[str, Node], config: Json, executor: str, parents
 def _add_node(nodes: dict[str, Node], node: Node) -> str:
     """Add `node` unless it is in `nodes`, and return its signature.
 
-    Its runtime notes the outside packages that its files may name: those named by its config or by a stage before it.
+    Its runtime notes the outside packages that its files may name: those named by its config or by a stage before it;
+    and the hardware that its worker must have, where it takes times or runs an executor.
     """
     if node.signature not in nodes:
         inherited = (nodes[parent].runtime["allow"] for parent in node.parents)
         node.runtime["allow"] = sorted(find_named_packages(node.stage_config).union(*inherited))
+        hardware = timing_config.find_hardware(node.stage_config)
+        if hardware is not None:
+            node.runtime["hardware"] = hardware
         nodes[node.signature] = node
     return node.signature
 
@@ -162,7 +191,7 @@ def _collect_budget_inputs(point: PointLike, position: int) -> Json:
     time_config = None
     if steps[position]["budget"]["quantity"] == "latency":
         setting = timing_config.select_latency_setting(point.config)
-        time_config = timing_config.build_time_config(setting).to_json()
+        time_config = timing_config.build_time_config(setting, point.config["measurement"]).to_json()
     return {"following": following, "time": time_config}
 
 
@@ -197,8 +226,15 @@ def _build_measure_node(config: Json, parents: tuple[str, ...]) -> Node:
     return _build_node(MEASURE, config, stage_config, parents, 0, config["compression"])
 
 
+def _build_score_node(config: Json, parents: tuple[str, ...]) -> Node:
+    stage_config = ScoreConfig(dataset=_drop_dataset_root(config), task=config["task"])
+    return _build_node(SCORE, config, stage_config, parents, 0, config["compression"])
+
+
 def _build_execute_node(config: Json, executor: str, network: str, steps: Iterable[Mapping[str, Any]]) -> Node:
-    stage_config = timing_config.build_execute_config(executor, _drop_dataset_root(config), config["task"])
+    stage_config = timing_config.build_execute_config(
+        executor, _drop_dataset_root(config), config["task"], config["measurement"]["cpu"]
+    )
     node = _build_node(EXECUTE, config, stage_config, (network,), 0, steps)
     return _append_to_name(node, executor)
 
@@ -210,7 +246,7 @@ def _build_time_node(
     executor = setting["executor"]
     if executor in timing_config.EXPORTED_EXECUTORS:
         parents = (*parents, *executions[executor])
-    stage_config = timing_config.build_time_config(setting)
+    stage_config = timing_config.build_time_config(setting, config["measurement"])
     node = _build_node(TIME, config, stage_config, parents, 0, config["compression"])
     return _append_to_name(node, executor, f"{setting['batch']}x")
 

@@ -15,7 +15,7 @@ from convarium.cvm import container
 from convarium.datasets.loading import load_splits, match_value_range
 from convarium.datasets.splits import LabelledImages
 from convarium.errors import UserError
-from convarium.measurement.quality import normalise_for_network
+from convarium.measurement.measured_network import normalise_for_network
 from convarium.portable import loaders
 from convarium.portable.exporter_output import format_root_cause
 from convarium.portable.file_format import is_quantized

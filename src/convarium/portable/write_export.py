@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from convarium import lookup
 from convarium.cvm import container
 from convarium.datasets.loading import load_splits, match_value_range
-from convarium.measurement.quality import normalise_for_network
+from convarium.measurement.measured_network import normalise_for_network
 from convarium.portable import onnx_file, onnx_int8_file, safetensors_file, torch_export_file
 from convarium.portable.model_card import ModelCard
 from convarium.portable.stored_network import StoredNetwork

@@ -1,17 +1,17 @@
-"""What a time and an execution depend on: the executor with its version, and the host."""
+"""What a time and an execution depend on: the executor with its version, and the hardware that they are for."""
 
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 from convarium.errors import UserError
+from convarium.host.devices import find_gpu_name
+from convarium.host.hardware import find_package_version
 from convarium.host.provenance import read_cpu_model
 from convarium.stages.execute import ExecuteConfig
 from convarium.stages.time import TimeConfig
 
 Json = dict[str, Any]
 EAGER_EXECUTOR = "eager"
-NVIDIA_DRIVER_FOLDER = Path("/proc/driver/nvidia/gpus")
 EXPORTED_EXECUTORS = ("onnxruntime", "onnxruntime_int8")
 CALIBRATION_IMAGES = 500
 INT8_EXECUTOR = "onnxruntime_int8"
@@ -37,22 +37,34 @@ def select_latency_setting(config: Json) -> Json:
     )[0]
 
 
-def build_time_config(setting: Json) -> TimeConfig:
-    """Return the config of a timing on this host.
+def build_time_config(setting: Json, measurement: Mapping[str, Any]) -> TimeConfig:
+    """Return the config of a timing on the hardware that `measurement` names, where it is null on this host's.
 
     Raises:
-        UserError: the executor is not installed, or a GPU is asked for and there is none.
+        UserError: the executor is not installed, or this host's GPU is asked for and there is none.
     """
-    host = _describe_host(setting["executor"])
+    host = _describe_host(setting["executor"], measurement["cpu"])
     if "device" in setting:
-        host["gpu"] = _read_gpu_name()
+        host["gpu"] = measurement["gpu"] or _read_gpu_name()
     return TimeConfig(setting, host)
 
 
-def build_execute_config(executor: str, dataset: Json, task: Json) -> ExecuteConfig:
-    """Return the config of measuring quality under an executor on this host."""
+def build_execute_config(executor: str, dataset: Json, task: Json, cpu: str | None) -> ExecuteConfig:
+    """Return the config of measuring quality under an executor on a processor; None is this host's."""
     images = CALIBRATION_IMAGES if executor == INT8_EXECUTOR else None
-    return ExecuteConfig(executor, _describe_host(executor), dataset, task, images)
+    return ExecuteConfig(executor, _describe_host(executor, cpu), dataset, task, images)
+
+
+def is_timed(config: Mapping[str, Any]) -> bool:
+    """Whether a point's figures depend on hardware: its executors, or a budget of latency."""
+    budgets = [step.get("budget", {}) for step in config["compression"]]
+    return bool(config["measurement"]["executors"]) or any(budget.get("quantity") == "latency" for budget in budgets)
+
+
+def find_hardware(stage_config: Mapping[str, Any]) -> Json | None:
+    """Return the hardware that a stage's result is for: processor, executor, GPU; None where any will do."""
+    timing: Mapping[str, Any] = stage_config.get("time") or stage_config
+    return timing.get("host")
 
 
 def find_quantizer(executor: str) -> str | None:
@@ -88,23 +100,17 @@ def _has_under_8_bits(step: Json) -> bool:
 
 
 def _read_gpu_name() -> str:
-    """Return the name of the first GPU.
-
-    Raises:
-        UserError: there is no NVIDIA GPU.
-    """
-    # Read from the driver's files: planning imports no torch, and nvidia-smi may not be installed.
-    for file in sorted(NVIDIA_DRIVER_FOLDER.glob("*/information")):
-        for line in file.read_text().splitlines():
-            field, _, value = line.partition(":")
-            if field == "Model":
-                return value.strip()
-    raise UserError("measurement.device=gpu: this machine has no NVIDIA GPU")
+    name = find_gpu_name()
+    if name is None:
+        raise UserError(
+            "measurement.device=gpu: this machine has no NVIDIA GPU; name that of another host with measurement.gpu"
+        )
+    return name
 
 
-def _describe_host(executor: str) -> Json:
+def _describe_host(executor: str, cpu: str | None) -> Json:
     package = "onnxruntime" if executor in EXPORTED_EXECUTORS else "torch"
-    try:
-        return {"cpu": read_cpu_model(), "executor": f"{package} {version(package)}"}
-    except PackageNotFoundError:
-        raise UserError(f"measurement.executors: {executor} needs {package}, which is not installed") from None
+    version = find_package_version(package)
+    if version is None:
+        raise UserError(f"measurement.executors: {executor} needs {package}, which is not installed")
+    return {"cpu": cpu or read_cpu_model(), "executor": version}

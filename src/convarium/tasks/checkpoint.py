@@ -159,7 +159,7 @@ class Checkpointer:
         self.runtime.check_lease()
         save_state(self.job.checkpoint, state)
         self.state = state
-        self.runtime.check_stopped()
+        self.runtime.note_checkpoint()
 
     def _select_best(
         self, weights: dict[str, Tensor], accuracy: float | None, is_settled: bool

@@ -15,6 +15,7 @@ from convarium.compose.sweeps import list_sweeps, read_sweep
 from convarium.errors import UserError
 from convarium.planning.plan import Plan
 from convarium.planning.plan_file import list_plan_files, read_plan
+from convarium.stages.score import STAGE as SCORE
 from convarium.store.store import Store
 from convarium.tracking.grid_commands import format_run_commands
 from convarium.tracking.run_content import MAX_VALUE_CHARS, NetworkEntry, get_end_ms, get_start_ms, shorten_text
@@ -51,6 +52,13 @@ class RunGroup:
         tasks = [f"{config['architecture']['name']} {config['dataset']['name']}" for config in configs]
         title = self.sweep or ", ".join(dict.fromkeys(tasks))
         return f"{title} ({len(configs)} points)"[:MAX_NAME_CHARS]
+
+    @property
+    def is_comparable(self) -> bool:
+        """Whether it holds several points, and measures them: a search's trials are only scored."""
+        return len(self.plan.points) > 1 and all(
+            self.plan.nodes[point.measure].stage != SCORE.name for point in self.plan.points
+        )
 
     def compute_state(self, entries: Iterable[NetworkEntry]) -> str:
         """Return a hash that changes whenever the state of one of its networks does."""
@@ -106,14 +114,14 @@ class RunGroup:
 
 
 def read_stored_groups(store: Store) -> list[RunGroup]:
-    """Return a group for each stored plan of more than one point, the largest first."""
+    """Return a group for each stored plan that asks for a comparison, the largest first."""
     groups: dict[str, RunGroup] = {}
     for file in list_plan_files(store.root):
         try:
             group = RunGroup(read_plan(file))
         except UserError:  # damaged, or of another version: its results are tracked without it
             continue
-        if len(group.plan.points) > 1:
+        if group.is_comparable:
             groups.setdefault(group.key, group)
     return sorted(groups.values(), key=lambda group: (-len(group.network_signatures), group.key))
 

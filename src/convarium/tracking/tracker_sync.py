@@ -133,7 +133,7 @@ class TrackerSync:
 def build_plan_sync(store: Store, uri: str, experiment: str, plan: Plan, sweep: str | None) -> TrackerSync:
     """Return a sync of a plan's networks alone; `sweep` names the sweep that the plan was made from."""
     group = RunGroup(plan, sweep)
-    if len(plan.points) > 1:
+    if group.is_comparable:
         return TrackerSync(store, uri, experiment, group=group)
     # A single point has no parent run, which would only repeat it.
     return TrackerSync(store, uri, experiment, only_networks=group.network_signatures)

@@ -16,7 +16,7 @@ from convarium.store.result_folder import ResultFolder
 from convarium.store.store import Store, sanitize_name
 from convarium.workers import owned_files
 from convarium.workers.lease import LeaseManager
-from convarium.workers.run_file import find_dead_runs, find_living_runs, is_run_folder, read_run_plan
+from convarium.workers.stored_runs import find_dead_runs, find_living_runs, is_run_folder, read_run_plan
 
 GARBAGE_KINDS = {
     "failed": "records of failures, with their logs",
@@ -86,10 +86,12 @@ def find_planned_signatures(store: Store, only_living: bool = False) -> set[str]
         UserError: a plan is damaged, so that its signatures are not known.
         OSError: a plan can't be read.
     """
+    runs = list(find_living_runs(store))
     if only_living:
-        plans = [read_run_plan(folder, run) for folder, run in find_living_runs(store)]
+        plans = [read_run_plan(folder, run) for folder, run in runs]
     else:
         plans = [read_plan_without_points(file) for file in list_plan_files(store.root)]
+        plans += [read_run_plan(folder, run) for folder, run in runs if run is not None and run.is_open]
     return {signature for plan in plans for signature in plan.nodes}
 
 

@@ -1,31 +1,26 @@
 """The process that the user started: it has workers started, follows the store, and replaces workers that died."""
 
-import os
-import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from convarium.errors import UserError
 from convarium.planning.plan import Plan
 from convarium.store.result_folder import ResultFolder
 from convarium.store.store import Store
 from convarium.workers import stored_inputs
-from convarium.workers.backend import Backend, Job
-from convarium.workers.lease import LeaseManager, find_lease_number, remove_leases
+from convarium.workers.backend import Backend
+from convarium.workers.lease import find_lease_number, remove_leases
 from convarium.workers.owned_files import is_made_by_store
 from convarium.workers.ready_nodes import PlanMonitor, PlanState
-from convarium.workers.run_file import Run, remove_dead_runs
-from convarium.workers.run_stage import StageRun, format_error_line, remove_leftovers
-from convarium.workers.worker import DEATHS_UNTIL_FAILED, KILLED_MESSAGE
+from convarium.workers.run_file import DEFAULT_IDLE_MINUTES, Run
+from convarium.workers.run_stage import remove_leftovers
+from convarium.workers.stored_runs import remove_dead_runs
+from convarium.workers.supervisor import WorkerSupervisor
 
 POLL_SECONDS = 0.2
-JOB_POLL_SECONDS = 0.05
 REST_FACTOR = 20  # looks at the store take at most a twenty-first of the controller's time
-MAX_FRUITLESS_ROUNDS = 3  # not below DEATHS_UNTIL_FAILED: a node that kills worker after worker fails first
-STOP_GRACE_SECONDS = 3.0  # for workers to leave after the last result
 
 
 class ProgressDisplay(Protocol):
@@ -49,7 +44,8 @@ class NodeStatus:
         state: "done", "failed", "blocked" (a parent or an earlier ancestor failed) or "unfinished".
         error: reason in one line, for a blocked node that of the failed one; None if done.
         mistake: whether the user can mend it (data that are missing or corrupt).
-        kind: set where the failure is a value in a comparison: what could not be reached, what is not installed.
+        kind: set where the failure is a value in a comparison: what could not be reached, what is not installed, what
+            no worker had the hardware for.
     """
 
     state: str
@@ -66,6 +62,7 @@ def run_plan(
     progress: ProgressDisplay,
     threads: int = 1,
     devices: int = 0,
+    idle_minutes: float = DEFAULT_IDLE_MINUTES,
 ) -> dict[str, NodeStatus]:
     """Make every result that the plan's points need and that is not stored; return how each node ended.
 
@@ -74,6 +71,7 @@ def run_plan(
         workers: how many at most.
         threads: of each worker.
         devices: how many GPUs each worker has, where its host has any; 0: none.
+        idle_minutes: what is for hardware that no worker has is given up after so long.
 
     Raises:
         UserError: the store can't be written to, a stored result has another config than its signature says, or the
@@ -90,14 +88,14 @@ def run_plan(
     if plan_state.is_finished:
         return _build_statuses(plan, plan_state, "")
     store.prepare()
-    run = Run.begin(plan, store, workers, threads, devices)
+    run = Run.begin(plan, store, workers, threads, devices, idle_minutes)
     try:
         controller = Controller(plan, store, monitor, run, build_backend(run), progress)
         progress.begin(plan, store, run, plan_state)
         try:
             return controller.run_until_done()
         except BaseException:
-            controller.stop()
+            controller.supervisor.stop()
             raise
         finally:
             progress.end()
@@ -106,12 +104,13 @@ def run_plan(
 
 
 class Controller:
-    """One run, from its first worker to its end."""
+    """A closed run, from its first worker to its end."""
 
     def __init__(
         self, plan: Plan, store: Store, monitor: PlanMonitor, run: Run, backend: Backend, progress: ProgressDisplay
     ) -> None:
-        self.plan, self.store, self.monitor, self.run, self.backend = plan, store, monitor, run, backend
+        self.plan, self.store, self.monitor, self.run = plan, store, monitor, run
+        self.supervisor = WorkerSupervisor(run, store, backend)
         self._progress = progress
         self._done_signatures: frozenset[str] = frozenset()
         self._look_seconds = 0.0
@@ -119,68 +118,19 @@ class Controller:
     def run_until_done(self) -> dict[str, NodeStatus]:
         """Keep workers running until every node is done, failed or blocked, or worker after worker has settled none."""
         plan_state = self._read_state()
-        ended_count = 0  # of jobs
-        settled_count = len(plan_state.done) + len(plan_state.failed)
-        fruitless_ends = 0
+        self.supervisor.note_settled_nodes(plan_state)
         while not plan_state.is_finished:
-            jobs = self.backend.states()
-            ended_jobs = [job for job in jobs if job.state == "ended"]
-            if len(ended_jobs) > ended_count:
-                for job in ended_jobs:
-                    if isinstance(job.error, UserError):
-                        raise job.error
-                self.store.prepare()
-                plan_state = self._fail_killed_nodes(plan_state)
-                last_settled_count = settled_count
-                settled_count = len(plan_state.done) + len(plan_state.failed)
-                fruitless_ends += len(ended_jobs) - ended_count
-                # Workers that find no place come to no grief: others have the host's GPUs, and leave them some time.
-                if settled_count > last_settled_count or self.run.count_workers_without_place():
-                    fruitless_ends = 0
-                ended_count = len(ended_jobs)
+            if self.supervisor.note_ended_jobs(plan_state):
+                plan_state = self._read_state()
+                self.supervisor.note_settled_nodes(plan_state)
             wanted = self._count_wanted_workers(plan_state)
-            if fruitless_ends >= MAX_FRUITLESS_ROUNDS * wanted:
-                return _build_statuses(self.plan, plan_state, self._explain_unfinished(ended_jobs))
-            if not plan_state.is_finished and len(jobs) - ended_count < wanted:
-                self.backend.submit(wanted - len(jobs) + ended_count)
-            plan_state = self._wait_and_look(plan_state, ended_count)
-        self._wait_for_workers_to_leave()
+            if not plan_state.is_finished and not self.supervisor.submit_missing(wanted):
+                return _build_statuses(self.plan, plan_state, self.supervisor.explain_unfinished())
+            self.supervisor.wait(max(POLL_SECONDS, REST_FACTOR * self._look_seconds))
+            plan_state = self._read_state()
+        self.supervisor.wait_for_workers_to_leave()
         stored_inputs.check_stored_inputs(self.plan, self.store, plan_state.done)
         return _build_statuses(self.plan, plan_state, "")
-
-    def stop(self) -> None:
-        """End all workers: ask them to leave, have the backend end them, then kill those that are still alive.
-
-        A worker that somebody started by hand on this host (`convarium work`) gets a moment to give its lease back.
-        """
-        self.run.stop()
-        self.backend.cancel()
-        self._signal_workers(signal.SIGTERM)
-        end = time.monotonic() + STOP_GRACE_SECONDS
-        while time.monotonic() < end and any(self.run.find_living_workers()):
-            time.sleep(JOB_POLL_SECONDS)
-        self._signal_workers(signal.SIGKILL)
-
-    def _signal_workers(self, number: int) -> None:
-        for process in self.run.find_living_workers():
-            with suppress(ProcessLookupError):
-                os.kill(process.pid, number)
-
-    def _wait_and_look(self, plan_state: PlanState, ended_count: int) -> PlanState:
-        """Read the plan's state after a rest, or as soon as a job has ended."""
-        due = time.monotonic() + max(POLL_SECONDS, REST_FACTOR * self._look_seconds)
-        while time.monotonic() < due and self._count_ended_jobs() == ended_count:
-            time.sleep(JOB_POLL_SECONDS)
-        return self._read_state()
-
-    def _wait_for_workers_to_leave(self) -> None:
-        """Wait until all workers have left; a launcher that hangs after the last result is left alone."""
-        end = time.monotonic() + STOP_GRACE_SECONDS
-        while time.monotonic() < end and self._count_ended_jobs() < len(self.backend.states()):
-            time.sleep(JOB_POLL_SECONDS)
-
-    def _count_ended_jobs(self) -> int:
-        return sum(job.state == "ended" for job in self.backend.states())
 
     def _count_wanted_workers(self, plan_state: PlanState) -> int:
         open_count = len(self.plan.select_needed(plan_state.done))
@@ -193,26 +143,6 @@ class Controller:
         self._progress.update(plan_state)
         self._look_seconds = time.monotonic() - start
         return plan_state
-
-    def _fail_killed_nodes(self, plan_state: PlanState) -> PlanState:
-        """Record the failure of nodes that have killed worker after worker; return the new state."""
-        leases = LeaseManager(self.run.id)
-        for node in plan_state.ready:
-            folder = self.store.folder_of(node)
-            if leases.count_deaths(leases.read(folder)) < DEATHS_UNTIL_FAILED:
-                continue
-            with suppress(OSError):  # the next worker to try reports a folder that can't be written to
-                lease = leases.take(folder)
-                if lease is not None:
-                    StageRun(node, lease, self.store, self.run, threads=1).record_failure(KILLED_MESSAGE)
-        return self._read_state()
-
-    def _explain_unfinished(self, ended_jobs: Sequence[Job]) -> str:
-        errors = [job.error for job in ended_jobs if job.error is not None]
-        if errors:
-            return format_error_line(errors[-1])
-        worker_errors = self.run.read_worker_errors()
-        return worker_errors[0] if worker_errors else "its workers ended without it"
 
 
 def _remove_worker_leftovers(store: Store, plan_state: PlanState) -> None:

@@ -9,6 +9,7 @@ import json
 import os
 import threading
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -35,8 +36,9 @@ class LeaseInfo:
         number: the n of `lease.<n>`, from 0.
         state: "alive", "dead" or "released".
         run: id of the run that the owner worked for.
-        deaths: how many earlier owners of the same run died.
+        deaths: how many earlier owners of the same run died since the stage's last checkpoint.
         owner: None where the content can't be read.
+        details: what else the owner says of itself.
     """
 
     number: int
@@ -44,6 +46,7 @@ class LeaseInfo:
     run: str
     deaths: int
     owner: Process | None
+    details: Mapping[str, Any]
 
 
 class Lease:
@@ -52,7 +55,7 @@ class Lease:
     Attributes:
         folder: the stage's folder.
         number: the n of `lease.<n>`.
-        deaths: how many earlier owners of the same run died.
+        deaths: how many earlier owners of the same run died since the stage's last checkpoint.
     """
 
     def __init__(self, folder: Path, number: int, content: dict[str, Any], heartbeat_seconds: float) -> None:
@@ -76,6 +79,16 @@ class Lease:
         """
         if find_lease_number(self.folder) != self.number:
             raise LeaseLost(f"another worker has taken over {self.folder.name}")
+
+    def forget_deaths(self) -> None:
+        """Count no earlier death any more: the stage has a new checkpoint, from which it goes on."""
+        if self.deaths == 0:
+            return
+        self.deaths = 0
+        with self._write_lock, suppress(OSError):
+            self._content["deaths"] = 0
+            if not self._ended.is_set():
+                self._write_content({**self._content, "counter": self._heartbeat_count})
 
     def release(self) -> None:
         """End the lease and let another owner begin at once."""
@@ -143,10 +156,14 @@ class LeaseManager:
             run=content.get("run", ""),
             deaths=content.get("deaths", 0),
             owner=_parse_owner(content),
+            details=content.get("details", {}),
         )
 
-    def take(self, folder: Path) -> Lease | None:
+    def take(self, folder: Path, details: Mapping[str, Any] | None = None) -> Lease | None:
         """Return a new lease of the folder, None if it has a living owner or another taker was quicker.
+
+        Args:
+            details: what else its file is to say, as JSON; all of it fits into LEASE_FILE_BYTES.
 
         Raises:
             OSError: the lease's file can't be created.
@@ -157,6 +174,8 @@ class LeaseManager:
         number = 0 if current_lease is None else current_lease.number + 1
         deaths = self.count_deaths(current_lease)
         content = {**asdict(current_process()), "run": self.run_id, "deaths": deaths, "counter": 0}
+        if details is not None:
+            content["details"] = details
         if not _create_lease_file(folder, number, content):
             return None
         # A slow taker creates a number that an owner had and a later owner has removed: it wins nothing.
@@ -169,8 +188,22 @@ class LeaseManager:
                     _build_lease_path(folder, older_number).unlink(missing_ok=True)
         return Lease(folder, number, content, self._heartbeat_seconds)
 
+    def mark_dead(self, folder: Path, number: int) -> bool:
+        """Let others take a folder at once whose owner, that of lease `number`, is known to be dead.
+
+        Creates exactly the next lease, released, with one death more; whoever has taken the folder over meanwhile keeps
+        it. Return whether this call created it.
+        """
+        lease_info = self.read(folder)
+        if lease_info is None or lease_info.number != number or lease_info.state == "released":
+            return False
+        content = {
+            **asdict(current_process()), "run": lease_info.run, "deaths": lease_info.deaths + 1, "released": True,
+        }  # fmt: skip
+        return _create_lease_file(folder, number + 1, content)
+
     def count_deaths(self, lease_info: LeaseInfo | None) -> int:
-        """Return how many owners of this run have died over a stage, the one of `lease_info` included."""
+        """Return how many owners of this run have died since the last checkpoint, that of `lease_info` included."""
         if lease_info is None or lease_info.run != self.run_id:
             return 0
         return lease_info.deaths + (lease_info.state == "dead")

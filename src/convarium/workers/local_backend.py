@@ -13,6 +13,7 @@ from convarium.config.override import Override
 from convarium.host.devices import list_gpus
 from convarium.workers.backend import Backend, Job
 from convarium.workers.launcher_backend import LauncherBackend
+from convarium.workers.lease import LeaseManager
 from convarium.workers.run_file import Run
 from convarium.workers.worker_process import run_worker
 
@@ -28,20 +29,25 @@ run_worker(Path(sys.argv[1]), int(sys.argv[2]))
 def build_local_backend(run: Run) -> Backend:
     """Return what starts workers on this host.
 
-    A single one works in this process, which has imported all it needs, unless it is to have a GPU: those are chosen
-    before torch is imported.
+    A single one works in this process, which has imported all it needs, unless it is to have a GPU (those are chosen
+    before torch is imported) or to outlive the controller.
     """
     has_gpus = run.devices > 0 and bool(list_gpus())
-    is_done_here = run.workers == 1 and not has_gpus
+    is_done_here = run.workers == 1 and run.owner is None and not has_gpus
     return LauncherBackend(run, _run_workers_here) if is_done_here else LocalBackend(run)
 
 
 class LocalBackend:
-    """Starts plain processes; when one is killed, the others go on."""
+    """Starts plain processes; when one is killed, the others go on.
+
+    The workers that an earlier controller of the run has left count as jobs as well, each by its place.
+    """
 
     def __init__(self, run: Run) -> None:
         self._run = run
         self._processes: list[subprocess.Popen[bytes]] = []
+        self._leases = LeaseManager(run.id)
+        self._orphans = [name for name, _ in run.find_living_places(self._leases)]
 
     def submit(self, count: int) -> None:
         """Start so many more workers."""
@@ -51,9 +57,12 @@ class LocalBackend:
             self._processes.append(_start_without_hangup(command))
 
     def states(self) -> Sequence[Job]:
-        """Return a job for each process that was started."""
+        """Return a job for each process that was started, and for each worker that was there before."""
+        living_places = {name for name, _ in self._run.find_living_places(self._leases)} if self._orphans else set()
+        orphans = [Job(name, "running" if name in living_places else "ended") for name in self._orphans]
         states = ["running" if process.poll() is None else "ended" for process in self._processes]
-        return [Job(str(process.pid), state) for process, state in zip(self._processes, states, strict=True)]
+        jobs = [Job(str(process.pid), state) for process, state in zip(self._processes, states, strict=True)]
+        return [*orphans, *jobs]
 
     def cancel(self) -> None:
         """Kill the processes that don't leave within a moment."""

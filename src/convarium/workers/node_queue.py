@@ -2,7 +2,7 @@
 
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import groupby
 
 from convarium.planning.plan import Node, Plan
@@ -23,16 +23,35 @@ class NodeQueue:
         workers: how many share the plan.
         worker_number: below `workers`. Each begins at another place among nodes of equal rank, so that workers rarely
             want the same node.
+        is_open: whether the plan is replaced while the run goes on; nodes of an earlier goal then go first.
+        can_run: whether this worker can take a node at all; it never gets those that it can't.
 
     Attributes:
+        plan: whose nodes it holds.
+        left_to_others: the nodes that were ready at the last survey and that this worker can't take.
         done: signatures of the results that are known to be stored.
         is_finished: whether the last survey found no node that is left to run.
     """
 
-    def __init__(self, plan: Plan, store: Store, run_id: str, workers: int = 1, worker_number: int = 0) -> None:
-        self._store, self._run_id = store, run_id
-        self._monitor = PlanMonitor(plan, workers, worker_number)
-        self._start_share = worker_number / workers
+    def __init__(
+        self,
+        plan: Plan,
+        store: Store,
+        run_id: str,
+        workers: int = 1,
+        worker_number: int = 0,
+        is_open: bool = False,
+        can_run: Callable[[Node], bool] = lambda node: True,
+    ) -> None:
+        self._store, self._run_id, self._can_run = store, run_id, can_run
+        self._workers, self._worker_number = workers, worker_number
+        self.done: set[str] = set()
+        self.replace_plan(plan, is_open)
+
+    def replace_plan(self, plan: Plan, is_open: bool = True) -> None:
+        """Take the nodes from another plan from now on."""
+        self.plan = plan
+        self._monitor = PlanMonitor(plan, self._workers, self._worker_number, is_open)
         self._children: defaultdict[str, list[Node]] = defaultdict(list)
         for node in plan.nodes.values():
             for parent in node.parents:
@@ -40,7 +59,7 @@ class NodeQueue:
         self._ready: deque[Node] = deque()
         self._deferred: list[Node] = []
         self._next_survey_time = 0.0
-        self.done: set[str] = set()
+        self.left_to_others: list[Node] = []
         self.is_finished = False
 
     def survey_if_due(self) -> bool:
@@ -52,7 +71,8 @@ class NodeQueue:
         has_progress = len(plan_state.done) > len(self.done)
         self.done = set(plan_state.done)
         self.is_finished = plan_state.is_finished
-        self._ready = deque(self._rotate_equals(plan_state.ready))
+        self._ready = deque(self._rotate_equals(filter(self._can_run, plan_state.ready)))
+        self.left_to_others = [node for node in plan_state.ready if not self._can_run(node)]
         self._deferred = []
         end = time.monotonic()
         self._next_survey_time = end + SURVEY_REST_FACTOR * (end - start)
@@ -89,13 +109,14 @@ class NodeQueue:
     def add_children(self, node: Node) -> None:
         """Put those children of a finished node first that it has made ready: the worker's cache holds their parent."""
         for child in sorted(self._children[node.signature], key=self._monitor.build_sort_key, reverse=True):
-            if child.signature not in self.done and self.done.issuperset(child.parents):
+            is_ready = child.signature not in self.done and self.done.issuperset(child.parents)
+            if is_ready and self._can_run(child):
                 self._ready.appendleft(child)
 
-    def _rotate_equals(self, nodes: tuple[Node, ...]) -> list[Node]:
+    def _rotate_equals(self, nodes: Iterable[Node]) -> list[Node]:
         rotated: list[Node] = []
         for _, group in groupby(nodes, key=lambda node: self._monitor.build_sort_key(node)[:-1]):
             equals = list(group)
-            start = int(self._start_share * len(equals))
+            start = self._worker_number * len(equals) // self._workers
             rotated += equals[start:] + equals[:start]
         return rotated

@@ -1,11 +1,9 @@
 """The file of a run: its plan, store and controller, which is all that a worker knows when it starts."""
 
-import os
-import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -13,17 +11,18 @@ from uuid import uuid4
 from convarium.errors import UserError
 from convarium.host.process import Process, current_process, is_on_this_host, is_process_alive
 from convarium.planning.plan import Plan
-from convarium.planning.plan_file import read_plan, write_plan
+from convarium.planning.plan_file import write_plan
 from convarium.store import disk
 from convarium.store.store import Store
 from convarium.workers.lease import LeaseManager
 from convarium.workers.wait_notice import WaitNotice
 
-RUN_FOLDER_PATTERN = re.compile(r"[0-9a-f]{16}")
 RUN_SHAPE: disk.JsonShape = {
-    "id": str, "store": str, "plan": str, "workers": int, "threads": int, "devices": int, "controller": dict,
+    "id": str, "store": str, "plan": (str, type(None)), "workers": int, "threads": int, "devices": int,
+    "controller": dict, "owner": (str, type(None)), "lease": int, "idle_minutes": (int, float),
 }  # fmt: skip
 RUN_FILE = "run.json"
+DEFAULT_IDLE_MINUTES = 10.0
 NO_PLACE_PATTERN = "no_place.*"
 
 
@@ -31,27 +30,44 @@ NO_PLACE_PATTERN = "no_place.*"
 class Run:
     """A controller's run of a plan; its folder exists as long as the run.
 
+    A run is open when its plan changes while workers follow it. It may have an owner: a folder that outlives the
+    controller, so that another controller can take the run over with its workers.
+
     Attributes:
         id: 16 hexadecimal digits, the name of the run's folder.
         store: root folder of the store, absolute.
-        plan: file of the plan.
+        plan: file of the plan; None of an open run, whose folder holds the newest (`workers/open_plan.py`).
         workers: how many workers the controller launches at most.
         threads: of each worker; decided once, since results are bit-equal only at equal threads.
         devices: how many of its host's GPUs each worker has, where there are any; 0: none.
         controller: process that launches the workers.
+        owner: the owner's folder, below the store's root; None: the run ends with its controller.
+        lease: number of the owner's lease under which the controller took the run; 0 without an owner.
+        idle_minutes: what is for hardware that no worker has is given up after so long; a worker of a run with an
+            owner leaves after so long without anything to do.
     """
 
     id: str
     store: Path
-    plan: Path
+    plan: Path | None
     workers: int
     threads: int
     devices: int
     controller: Process
+    owner: str | None = None
+    lease: int = 0
+    idle_minutes: float = DEFAULT_IDLE_MINUTES
 
     @staticmethod
-    def begin(plan: Plan, store: Store, workers: int, threads: int = 1, devices: int = 0) -> "Run":
-        """Start a run controlled by this process: write the plan and the run's file.
+    def begin(
+        plan: Plan,
+        store: Store,
+        workers: int,
+        threads: int = 1,
+        devices: int = 0,
+        idle_minutes: float = DEFAULT_IDLE_MINUTES,
+    ) -> "Run":
+        """Start a closed run controlled by this process: write the plan and the run's file.
 
         Raises:
             UserError: the store can't be written to.
@@ -69,11 +85,20 @@ class Run:
                 threads=threads,
                 devices=devices,
                 controller=current_process(),
+                idle_minutes=idle_minutes,
             )
-            disk.make_folder(run.folder)
-            fields = asdict(run) | {"store": str(run.store), "plan": str(run.plan)}
-            disk.write_json(run.file, fields)
+            run.write()
         return run
+
+    def write(self) -> None:
+        """Write the run's file.
+
+        Raises:
+            OSError: the disk refuses.
+        """
+        disk.make_folder(self.folder)
+        plan = None if self.plan is None else str(self.plan)
+        disk.write_json(self.file, asdict(self) | {"store": str(self.store), "plan": plan})
 
     @staticmethod
     def read(file: Path) -> "Run":
@@ -87,7 +112,7 @@ class Run:
             raise UserError(f"{file}: the run is over")
         try:
             fields["store"] = Path(fields["store"])
-            fields["plan"] = Path(fields["plan"])
+            fields["plan"] = fields["plan"] and Path(fields["plan"])
             fields["controller"] = Process(**fields["controller"])
             return Run(**fields)
         except TypeError:
@@ -105,18 +130,42 @@ class Run:
 
     @property
     def is_over(self) -> bool:
-        """Whether the controller wants its workers to leave, has ended the run, or has itself ended."""
-        return self.is_stopped or _is_controller_dead(self.controller)
+        """Whether the workers are to leave, the run has ended, or its controller has, if the run has no owner."""
+        return self.is_stopped or (self.owner is None and is_process_dead(self.controller))
 
     @property
     def is_stopped(self) -> bool:
         """Whether the controller wants its workers to leave, or has ended the run."""
-        return (self.folder / "stop").exists() or not self.file.exists()
+        lease = self.lease if self.owner is None else self._read_lease_number()
+        return (self.folder / f"stop.{lease}").exists() or not self.file.exists()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the plan changes while the run goes on."""
+        return self.plan is None
 
     def stop(self) -> None:
-        """Ask the workers to leave."""
+        """Ask the workers to leave; it counts only as long as no other controller has taken the run over."""
         if self.folder.is_dir():
-            (self.folder / "stop").touch()
+            (self.folder / f"stop.{self.lease}").touch()
+
+    def attach(self, lease: int, workers: int) -> "Run":
+        """Take the run over from a dead controller, under the owner's lease of this process; return it as it is now.
+
+        Its threads stay as they are: results are bit-equal only at equal threads.
+
+        Raises:
+            OSError: the disk refuses.
+        """
+        run = replace(self, controller=current_process(), lease=lease, workers=workers)
+        run.write()
+        return run
+
+    def _read_lease_number(self) -> int:
+        """Return the lease under which the present controller has the run; the last known where it can't be read."""
+        with suppress(UserError, OSError):
+            return Run.read(self.file).lease
+        return self.lease
 
     def record_worker_errors(self, worker_number: int, lines: list[str]) -> None:
         """Write the errors of worker number `worker_number` for the controller, if the disk takes them."""
@@ -166,15 +215,23 @@ class Run:
         """Folder of the places of all workers, `<host>-<k>` each."""
         return self.folder / "workers"
 
-    def find_living_workers(self) -> Iterator[Process]:
-        """Yield the living workers on this host, without those that share the calling process."""
-        leases = LeaseManager(self.id)
+    def find_living_places(self, leases: LeaseManager | None = None) -> Iterator[tuple[str, Process | None]]:
+        """Yield the name and the worker of each living place; None where another user's lease can't be read.
+
+        Args:
+            leases: remembers since when the leases of other hosts are unchanged; without it all those count as living.
+        """
+        leases = leases or LeaseManager(self.id)
         for folder in disk.list_folder(self.places_folder):
             lease_info = leases.read(folder)
-            if lease_info is None or lease_info.owner is None or lease_info.state != "alive":
-                continue
-            if is_on_this_host(lease_info.owner) and lease_info.owner != current_process():
-                yield lease_info.owner
+            if lease_info is not None and lease_info.state == "alive":
+                yield folder.name, lease_info.owner
+
+    def find_living_workers(self) -> Iterator[Process]:
+        """Yield the living workers on this host, without those that share the calling process."""
+        for _, worker in self.find_living_places():
+            if worker is not None and is_on_this_host(worker) and worker != current_process():
+                yield worker
 
     def remove(self) -> None:
         """Remove the run's folder; the plan and the results stay."""
@@ -182,61 +239,6 @@ class Run:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def remove_dead_runs(store: Store) -> None:
-    """Remove the folders of runs that ended with a kill of their controller."""
-    for folder in list(find_dead_runs(store)):
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def find_dead_runs(store: Store) -> Iterator[Path]:
-    """Yield the folders of runs that ended with a kill of their controller."""
-    for folder, run in _list_runs(store):
-        if run is not None and _is_controller_dead(run.controller):
-            yield folder
-
-
-def find_living_runs(store: Store) -> Iterator[tuple[Path, Run | None]]:
-    """Yield the folder of each run that may be going on, and the run, None where its file can't be read.
-
-    A run on another host counts as living as long as its file exists: this host can't see its controller.
-    """
-    for folder, run in _list_runs(store):
-        if run is None or not _is_controller_dead(run.controller):
-            yield folder, run
-
-
-def read_run_plan(folder: Path, run: Run | None) -> Plan:
-    """Return the plan of a run as `find_living_runs` yields it.
-
-    Raises:
-        UserError: the run's file or its plan is damaged.
-        OSError: the plan can't be read.
-    """
-    if run is None:
-        raise UserError(f"{folder / RUN_FILE} is damaged or can't be read")
-    # Not run.plan itself: another host may have written it, where the store is mounted at another path.
-    return read_plan(folder.parents[1] / "plans" / run.plan.name)
-
-
-def is_run_folder(folder: Path) -> bool:
-    """Whether a folder has the place and the name of a run's folder."""
-    return folder.parent.name == "runs" and RUN_FOLDER_PATTERN.fullmatch(folder.name) is not None
-
-
-def _list_runs(store: Store) -> Iterator[tuple[Path, Run | None]]:
-    """Yield the folder of each run and the run, None where its file can't be read or belongs to another folder."""
-    for folder in disk.list_folder(store.root / "runs"):
-        file = folder / RUN_FILE
-        # lexists, since a link that leads nowhere is a damaged run, which must be reported, and not a finished one
-        if not is_run_folder(folder) or folder.is_symlink() or not os.path.lexists(file):
-            continue
-        run: Run | None = None
-        with suppress(UserError, OSError):
-            run = Run.read(file)
-        if run is not None and run.id != folder.name:  # a copy: its controller says nothing about this folder
-            run = None
-        yield folder, run
-
-
-def _is_controller_dead(controller: Process) -> bool:
-    return is_on_this_host(controller) and not is_process_alive(controller)
+def is_process_dead(process: Process) -> bool:
+    """Whether a process of this host has ended; one of another host can't be seen."""
+    return is_on_this_host(process) and not is_process_alive(process)

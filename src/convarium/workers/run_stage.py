@@ -19,8 +19,9 @@ from convarium.errors import StageFailed, UserError, is_interrupt
 from convarium.host import provenance
 from convarium.host.process import current_process
 from convarium.host.room import RoomPlace
+from convarium.planning.host_check import check_accelerator
 from convarium.planning.plan import Node
-from convarium.stages.declaration import build_stage_config
+from convarium.stages.declaration import build_stage_config, makes_network
 from convarium.store import curves, disk
 from convarium.store.result_folder import ResultFolder
 from convarium.store.result_record import RECORD_FORMAT, format_repair_hint
@@ -41,6 +42,10 @@ class WorkerStopped(BaseException):
     """The controller wants its workers to leave; a BaseException, which passes a stage's `except Exception`."""
 
 
+class StageUnwanted(BaseException):
+    """The newest plan does not ask for the stage any more; a BaseException for the same reason."""
+
+
 class FailureNotRecorded(Exception):
     """A failure that could not even be recorded, because the store's disk refuses to be written to."""
 
@@ -51,6 +56,7 @@ class StageRun:
 
     Attributes:
         place: the worker's place in the host's room; None where only a failure is recorded.
+        is_wanted: whether the plan still asks for the node.
     """
 
     node: Node
@@ -59,6 +65,7 @@ class StageRun:
     run: Run
     threads: int
     place: RoomPlace | None = None
+    is_wanted: Callable[[Node], bool] = lambda node: True
 
     @property
     def folder(self) -> Path:
@@ -90,6 +97,10 @@ class StageRun:
                 stage_log.append_log_line(self.files.log, "stopped")
                 self._release_lease()
                 raise WorkerStopped from None
+            if isinstance(error, StageUnwanted) or not self.is_wanted(self.node):
+                stage_log.append_log_line(self.files.log, "left: no plan asks for it any more")
+                self._release_lease()
+                return None
             trace = "".join(traceback.format_exception(error))
             line = format_error_line(error) + self._format_parent_repair_hint(str(error))
             is_mistake = isinstance(error, UserError)
@@ -164,6 +175,8 @@ class StageRun:
             capture_stage_output(self.files.log, whole_process=has_own_process),
         ):
             stage = _load_stage(self.node.stage, self.threads)
+            if makes_network(self.node.stage):
+                check_accelerator(runtime.accelerator)
             result = stage(config, parents, runtime)
         _check_stage_result(result)
         return {
@@ -202,6 +215,7 @@ class StageRun:
             report=curves.build_reporter(self.files.curves),
             check_lease=self._check_lease,
             check_stopped=self._check_stopped,
+            note_checkpoint=self._note_checkpoint,
             hold_host_alone=self._hold_host_alone,
             run_fresh=build_fresh_runner(self.threads, self.files.log),
             cache_folder=disk.cache_folder_of(self.store.root),
@@ -234,6 +248,12 @@ class StageRun:
     def _check_stopped(self) -> None:
         if self.run.is_stopped:
             raise WorkerStopped
+        if not self.is_wanted(self.node):
+            raise StageUnwanted
+
+    def _note_checkpoint(self) -> None:
+        self.lease.forget_deaths()
+        self._check_stopped()
 
     def _find_parent(self, signature: str) -> Parent:
         record = self.store.find_record(signature)

@@ -43,8 +43,9 @@ class Runtime:
         report: `report(phase="train", epoch=1, loss=0.3, ...)` appends a line to the curves and feeds the progress
             display. A line with the same words and whole numbers as an earlier one replaces it (an epoch done twice).
         check_lease: raises LeaseLost when another worker owns the stage by now; call it before each checkpoint.
-        check_stopped: raises WorkerStopped when the run is stopped; call it after each checkpoint, so that what is done
-            is kept.
+        check_stopped: raises WorkerStopped when the run is stopped, StageUnwanted when no plan asks for the stage now.
+        note_checkpoint: call it after each checkpoint. It forgets how often the stage's workers were killed before, and
+            raises what `check_stopped` does, so that what is done is kept.
         run_fresh: `run_fresh("module:function", *json)` runs a function in a process that never saw this one's objects.
         hold_host_alone: `with hold_host_alone():` runs what takes times; no other stage of this host runs meanwhile.
         cache_folder: next to the store, for files that can be made again at any time, such as decoded images.
@@ -59,6 +60,7 @@ class Runtime:
     check_lease: Callable[[], None]
     run_fresh: Callable[..., Any]
     check_stopped: Callable[[], None] = lambda: None
+    note_checkpoint: Callable[[], None] = lambda: None
     hold_host_alone: Callable[[], AbstractContextManager[None]] = nullcontext
     cache_folder: Path | None = None
 

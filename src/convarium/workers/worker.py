@@ -6,15 +6,16 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from convarium.host.hardware import Hardware, describe_wanted, read_hardware
 from convarium.host.process import current_process, is_on_this_host
 from convarium.host.room import HostRoom, RoomPlace
 from convarium.planning.plan import Node
-from convarium.planning.plan_file import read_plan_without_points
 from convarium.store import disk
 from convarium.store.result_folder import RECORD_FILE
 from convarium.store.store import Store
 from convarium.workers.lease import LEASE_TIMEOUT_SECONDS, LeaseInfo, LeaseManager
 from convarium.workers.node_queue import NodeQueue
+from convarium.workers.plan_follower import PlanFollower
 from convarium.workers.run_file import Run
 from convarium.workers.run_stage import StageRun
 from convarium.workers.wait_notice import WaitNotice
@@ -32,18 +33,31 @@ class Worker:
     Args:
         number: its backend's, by which workers divide the order of nodes among themselves.
         wait_notice: says whom it waits for.
+        hardware: what it has of what times and executions are for; it leaves to others what is for something else.
     """
 
-    def __init__(self, run: Run, failures: list[str], number: int = 0, wait_notice: WaitNotice | None = None) -> None:
+    def __init__(
+        self,
+        run: Run,
+        failures: list[str],
+        number: int = 0,
+        wait_notice: WaitNotice | None = None,
+        hardware: Hardware | None = None,
+    ) -> None:
         self.run = run
         self.failures = failures
         self.wait_notice = wait_notice or run.build_wait_notice(f"worker-{number}")
         self._wait_reason = ""
         self.store = Store(run.store)
-        self.plan = read_plan_without_points(run.plan)
+        self.plan_follower = PlanFollower(run)
         self.leases = LeaseManager(run.id)
         self.room = HostRoom()
-        self.queue = NodeQueue(self.plan, self.store, run.id, run.workers, number % run.workers)
+        self.hardware = hardware or read_hardware()
+        plan = self.plan_follower.plan
+        self.queue = NodeQueue(
+            plan, self.store, run.id, run.workers, number % run.workers, run.is_open, self._has_hardware_for
+        )
+        self._unshown: set[str] = set()  # signatures of results that were listed, but that the disk does not show yet
 
     def run_ready_nodes(self) -> None:
         """Run one ready node after another; sleep while others own all that are ready.
@@ -61,19 +75,37 @@ class Worker:
 
     def _work_until_finished(self) -> None:
         sleep_seconds = MIN_SLEEP_SECONDS
+        idle_since = time.monotonic()
         while not self.run.is_stopped:
+            self.plan_follower.follow()
+            if self.queue.plan is not self.plan_follower.plan:
+                self.queue.replace_plan(self.plan_follower.plan)
             has_progress = self.queue.survey_if_due()
-            if self.queue.is_finished:
+            if self.queue.is_finished and not self.run.is_open:
                 return
             if self._run_next_node() or has_progress:
                 self.wait_notice.clear()
                 self._wait_reason = ""
                 sleep_seconds = MIN_SLEEP_SECONDS
+                idle_since = time.monotonic()
+            elif self.run.owner is not None and time.monotonic() - idle_since >= 60 * self.run.idle_minutes:
+                return
             else:
-                if self._wait_reason:
-                    self.wait_notice.update(lambda: self._wait_reason)
+                if self._wait_reason or self.queue.left_to_others:
+                    self.wait_notice.update(lambda: self._wait_reason or self._describe_missing_hardware())
                 time.sleep(random.uniform(0.5, 1.0) * sleep_seconds)
                 sleep_seconds = min(2 * sleep_seconds, MAX_SLEEP_SECONDS)
+
+    def _has_hardware_for(self, node: Node) -> bool:
+        return self.hardware.fits(node.runtime.get("hardware"))
+
+    def _describe_missing_hardware(self) -> str:
+        """Return what the first node waits for that is left to workers of other hardware."""
+        node = self.queue.left_to_others[0]
+        lease_info = self.leases.read(self.store.folder_of(node))
+        if lease_info is not None and lease_info.state == "alive":
+            return _describe_wait(node, lease_info)
+        return f"{node.stage} {node.name} waits for a worker on {describe_wanted(node.runtime['hardware'])}"
 
     def _run_next_node(self) -> bool:
         """Run the first node that this worker can take; return whether there was one."""
@@ -81,6 +113,9 @@ class Worker:
             folder = self.store.folder_of(node)
             if _holds_result(folder):
                 self.queue.mark_done(node)
+                continue
+            if node.signature in self._unshown:
+                self._wait_reason = f"waits until the disk shows {node.stage} {node.name} here, which is done"
                 continue
             lease_info = self.leases.read(folder)
             if lease_info is not None and lease_info.state == "alive":
@@ -132,7 +167,8 @@ class Worker:
     def _is_free(self, node: Node) -> bool:
         """Whether a node is neither done nor in the hands of a worker."""
         folder = self.store.folder_of(node)
-        return not _holds_result(folder) and not _is_running(self.leases.read(folder))
+        is_done = node.signature in self._unshown or _holds_result(folder)
+        return not is_done and not _is_running(self.leases.read(folder))
 
     def _run_alone(self, nodes: list[Node], place: RoomPlace) -> bool:
         """Run nodes one after another under a place that is the whole room; return whether any was run."""
@@ -156,7 +192,8 @@ class Worker:
             return True
         if lease is None:
             return False
-        self._run_leased(StageRun(node, lease, self.store, self.run, self.run.threads, place))
+        is_wanted = self.plan_follower.has_node
+        self._run_leased(StageRun(node, lease, self.store, self.run, self.run.threads, place, is_wanted))
         return True
 
     def _record_unusable_folder(self, node: Node, error: OSError) -> None:
@@ -188,11 +225,14 @@ class Worker:
         files = os.listdir(lease.folder)
         self.store.note_folder(node.signature, lease.folder)
         if RECORD_FILE in files:
-            if self.store.find_record(node.signature) is None:
-                lease.release()  # it is damaged, or the view of its content is older still
-            else:
+            if self.store.find_record(node.signature) is not None:
                 stage_run.finish()
                 self.queue.mark_done(node)
+            elif node.signature in self.store.unreadable:
+                lease.release()
+            else:  # the view of the record itself is older than that of the folder
+                stage_run.finish()
+                self._unshown.add(node.signature)
             return
         if self.store.find_failure_of_run(node.signature, self.run.id):
             lease.release()

@@ -26,8 +26,8 @@ PLACE_SECONDS = 30.0  # for which a backend's worker looks for a place before it
 def run_worker(run_file: Path, worker_number: int) -> list[str]:
     """Work for the run in `run_file` as worker number `worker_number`; return a line for each failure met.
 
-    Exceptions become such lines as well: the controller relies on the store, not on what its launcher hands on. Unless
-    it runs in the controller's own process, a worker dies with its controller.
+    Exceptions become such lines as well: the controller relies on the store, not on what its launcher hands on. A
+    worker in a process of its own dies with its controller, unless an owner may give the run another one.
     """
     failures: list[str] = []
     try:
@@ -38,7 +38,8 @@ def run_worker(run_file: Path, worker_number: int) -> list[str]:
         if run.controller != current_process():
             install_robust_streams()
             complete_import_path()
-            watch_controller(run.controller, _exit_at_once)
+            if run.owner is None:
+                watch_controller(run.controller, _exit_at_once)
             _ignore_interrupts()
         place = _wait_for_place(run, worker_number)
         if place is None:
@@ -68,7 +69,8 @@ def work_in_place(
         print_line: also called with whom the worker waits for.
     """
     try:
-        Worker(run, failures, number, run.build_wait_notice(place.name, print_line)).run_ready_nodes()
+        notice = run.build_wait_notice(place.name, print_line)
+        Worker(run, failures, number, notice, place.hardware).run_ready_nodes()
     finally:
         place.leave()
 

@@ -1,0 +1,92 @@
+"""A search of a command line, from its folder in the store to what it found."""
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import optuna
+
+from convarium.compose.hydra_launcher import build_backend_builder, compose_launcher_config
+from convarium.compose.store_access import open_store
+from convarium.compose.worker_counts import count_devices, count_threads, count_workers
+from convarium.config.override import Override
+from convarium.planning.host_check import check_devices, is_launched_here
+from convarium.search.audit import audit_search
+from convarium.search.command_line import SearchRequest, parse_command_line
+from convarium.search.found_sweep import write_found_sweep
+from convarium.search.search import compute_search_signature
+from convarium.search.search_folder import SearchFolder, open_search_folder
+from convarium.search.study import Study, ToldTrial
+from convarium.search.summary import summarise_search
+from convarium.store.store import Store
+from convarium.workers.open_run import OpenRun, OpenRunSettings
+from convarium.workers.run_owner import RunOwner
+
+
+def run_search(arguments: Sequence[Override], show: Callable[[ToldTrial], None] | None) -> dict[str, Any]:
+    """Run a search, or go on with it; return what it found (`search.summary`).
+
+    Args:
+        show: is told of each trial.
+
+    Raises:
+        UserError: a mistake in the command line, or one that ends the search.
+        KeyboardInterrupt: the user stopped it.
+    """
+    start = time.monotonic()
+    request = parse_command_line(arguments)
+    store = open_store(request.runtime)
+    store.prepare()
+    own = request.search.settings.own
+    summary = _run_one_search(request, store, show)
+    if own.control is not None and own.control != request.search.settings.strategy["name"]:
+        control = parse_command_line(_list_control_arguments(arguments, own.control))
+        summary["control"] = _run_one_search(control, store, show)["study"]
+    summary["audit"] = audit_search(request.search, SearchFolder(Path(summary["path"])), store, summary["best"])
+    if own.save is not None and summary["best"]:
+        found = [best["overrides"] for best in summary["best"]]
+        sweep = write_found_sweep(request.search, own.save, summary["study"], found)
+        summary["best"] = [{**best, "found": sweep} for best in summary["best"]]
+    return {**summary, "seconds": round(time.monotonic() - start, 1)}
+
+
+def _run_one_search(request: SearchRequest, store: Store, show: Callable[[ToldTrial], None] | None) -> dict[str, Any]:
+    description = request.search.describe()
+    folder, owner = open_search_folder(store, compute_search_signature(description))
+    try:
+        other_version = folder.write_description(description, optuna.__version__)
+        if other_version is not None:
+            text = f"this search was begun with Optuna {other_version}, and goes on with {optuna.__version__}"
+            print(f"convarium: {text}", file=sys.stderr)
+        begin_run = _prepare_run(request, store, owner)
+        study = Study(request.search, folder, owner, store, begin_run, show, request.step_count)
+        study.run()
+        return summarise_search(request.search, folder, study.study, study.asked)
+    finally:
+        owner.release()
+
+
+def _list_control_arguments(arguments: Sequence[Override], strategy: str) -> list[Override]:
+    """Return the command line of the control: the same search by another strategy."""
+    own_keys = ("search/strategy", "search.save", "search.control")
+    kept = [
+        override
+        for override in arguments
+        if override.key not in own_keys and not override.key.startswith("search.strategy.")
+    ]
+    return [*kept, Override(f"search/strategy={strategy}")]
+
+
+def _prepare_run(request: SearchRequest, store: Store, owner: RunOwner) -> Callable[[], OpenRun]:
+    """Return what begins the run of a search or takes it over; mistakes in the launcher's settings are said at once."""
+    runtime, composer = request.runtime, request.search.composer
+    workers, devices = count_workers(runtime), count_devices(runtime)
+    config = compose_launcher_config(composer.loader, request.launcher_overrides, store.root.resolve(), workers)
+    if is_launched_here(request.launcher_overrides):
+        check_devices(devices)
+    threads = count_threads(runtime, workers, config.hydra.launcher)
+    settings = OpenRunSettings(workers, threads, devices, runtime["idle_minutes"])
+    build_backend = build_backend_builder(config)
+    return lambda: OpenRun.begin_or_attach(owner, store, settings, build_backend)

@@ -1,0 +1,1 @@
+"""Spaces of ours: functions that ask a chooser and return values by key."""

@@ -1,0 +1,64 @@
+"""What owns a run: a folder that outlives the run's controller and names the run, so that another can take it over."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from convarium.store import disk
+from convarium.workers.lease import Lease, LeaseManager
+
+OWNED_RUN_FILE = "run.txt"
+
+
+@dataclass(frozen=True)
+class RunOwner:
+    """The owner's folder in the hands of this process, which alone controls its run as long as its lease lasts.
+
+    Attributes:
+        root: of the store.
+        lease: of the owner's folder.
+    """
+
+    root: Path
+    lease: Lease
+
+    @property
+    def name(self) -> str:
+        """The folder below the store's root."""
+        return self.lease.folder.relative_to(self.root).as_posix()
+
+    def check(self) -> None:
+        """Return if this process still controls the run; call it right before whatever changes the run.
+
+        Raises:
+            LeaseLost: another controller has taken it over.
+        """
+        self.lease.check()
+
+    def name_run(self, run_id: str) -> None:
+        """Write down which run belongs to the owner."""
+        disk.write_bytes(self.lease.folder / OWNED_RUN_FILE, run_id.encode())
+
+    def release(self) -> None:
+        """Let another controller begin at once."""
+        self.lease.release()
+
+
+def take_owner(root: Path, folder: Path, leases: LeaseManager) -> RunOwner | None:
+    """Take the lease of an owner's folder below a store's root; None where another controller has it.
+
+    Args:
+        leases: kept between the calls of one who waits: it remembers since when it sees another host's lease unchanged.
+
+    Raises:
+        OSError: the lease's file can't be created.
+    """
+    lease = leases.take(folder)
+    return None if lease is None else RunOwner(root, lease)
+
+
+def read_owned_run_id(owner_folder: Path) -> str | None:
+    """Return the id of the run that an owner names, None if it names none."""
+    try:
+        return (owner_folder / OWNED_RUN_FILE).read_text(encoding="utf-8")
+    except OSError:
+        return None
