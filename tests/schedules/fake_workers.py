@@ -9,6 +9,7 @@ from typing import Any
 from unittest.mock import patch
 
 from convarium.host import process, room
+from convarium.host.hardware import Hardware
 from convarium.host.process import Process
 from convarium.planning.plan import Plan
 from convarium.store.result_folder import FAILURE_FILE, NETWORK_FILE, RECORD_FILE
@@ -228,6 +229,7 @@ class WorkerSchedule:
             patch.object(process, "_identify_process", self._identify_process),
             patch.object(process, "_read_stat_fields", self._read_stat_fields),
             patch.object(room, "find_host_folder", lambda: self.local / self._identify_process(0).host),
+            patch.object(worker, "read_hardware", lambda: Hardware("cpu", None, ())),
             patch.object(worker, "random", random.Random(self.schedule.seed)),
             patch.object(run_stage, "provenance", provenance),
             patch.object(run_stage, "capture_stage_output", lambda *arguments, **options: nullcontext()),
@@ -256,7 +258,7 @@ class WorkerSchedule:
                 draft = runtime.checkpoint_folder / f"draft.{self._identify_process(0).pid}"
                 draft.write_text(str(epoch))
                 draft.replace(runtime.checkpoint_folder / "state")
-                runtime.check_stopped()
+                runtime.note_checkpoint()
             (runtime.folder / NETWORK_FILE).write_text(config["name"])
         finally:
             self.observer.end_stage(folder)

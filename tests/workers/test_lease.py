@@ -255,3 +255,15 @@ def test_of_four_processes_exactly_one_owns(tmp_path: Path, dead: Path) -> None:
     for racer in racers:
         racer.kill()
         racer.wait()
+
+
+def test_who_slept_while_the_result_was_finished_does_not_own_a_later_lease_of_the_same_number(tmp_path: Path) -> None:
+    sleeper = LeaseManager("run").take(tmp_path)
+    assert sleeper is not None
+    lease_module.remove_leases(tmp_path)  # whoever took it over has finished
+    latecomer = LeaseManager("run").take(tmp_path)  # on its way to see that all is done
+    assert latecomer is not None
+    assert latecomer.number == sleeper.number
+    latecomer.check()
+    with pytest.raises(LeaseLost):
+        sleeper.check()
