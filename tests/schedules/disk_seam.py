@@ -257,8 +257,10 @@ def _rmtree(path: Any, *arguments: Any, **options: Any) -> None:
     if disk is None:
         return REAL.rmtree(path, *arguments, **options)
     running, disk.schedule.running = disk.schedule.running, None
-    REAL.rmtree(path, *arguments, **options)
-    disk.schedule.running = running
+    try:
+        REAL.rmtree(path, *arguments, **options)
+    finally:
+        disk.schedule.running = running
     disk.note_change("rmtree", text)
     return None
 

@@ -186,11 +186,11 @@ class WorkerSchedule:
         """
         for host in HOSTS:
             (self.local / host).mkdir(parents=True)
-        self.store.prepare()
-        self.run_file = Run.begin(self.plan, self.store, WORKERS)
-        for number in range(WORKERS):
-            self._add_worker(number, HOSTS[number % len(HOSTS)], delay=self.schedule.random.uniform(0, 2))
         with put_seam(), use_disk(self.disk), self._put_fakes():
+            self.store.prepare()
+            self.run_file = Run.begin(self.plan, self.store, WORKERS)
+            for number in range(WORKERS):
+                self._add_worker(number, HOSTS[number % len(HOSTS)], delay=self.schedule.random.uniform(0, 2))
             self.schedule.run()
         self._check_end()
 

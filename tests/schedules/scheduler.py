@@ -19,7 +19,8 @@ STEP_SECONDS = 0.02
 HEARTBEAT_SECONDS = 10.0
 STALL_SECONDS = (60.0, 600.0)  # some shorter than a lease's time out, some longer
 SLOW_SECONDS = (0.0, 60.0)
-JUMP_SECONDS = (0.0, 1.0, 20.0, 60.0)  # by which a sleep takes longer than asked for, when nobody else runs
+JUMP_SECONDS = (0.0, 10.0, 60.0)  # by which all oversleep, when nobody else runs
+OVERSLEEP_FACTORS = (1, 1, 30)
 MAX_STEPS = 60_000
 TRACE_LENGTH = 60
 
@@ -155,7 +156,7 @@ class Schedule:
     def sleep(self, seconds: float) -> None:
         """Let others go on while the running actor sleeps."""
         actor = self._get_living()
-        actor.wake_time = self.now + seconds
+        actor.wake_time = self.now + seconds * self.random.choice(OVERSLEEP_FACTORS)
         self._strike(actor, 10 * self.plague.misfortune_share)
         self._give_turn(actor)
 

@@ -267,3 +267,16 @@ def test_who_slept_while_the_result_was_finished_does_not_own_a_later_lease_of_t
     latecomer.check()
     with pytest.raises(LeaseLost):
         sleeper.check()
+
+
+def test_a_taker_whose_new_lease_is_gone_before_its_first_heartbeat_has_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def open_too_late(*arguments: object) -> int:
+        lease_module.remove_leases(tmp_path)
+        raise FileNotFoundError(2, "No such file or directory")
+
+    with monkeypatch.context() as patches:
+        patches.setattr(lease_module.os, "open", open_too_late)
+        assert LeaseManager("run").take(tmp_path) is None
+    assert LeaseManager("run").take(tmp_path) is not None

@@ -196,7 +196,10 @@ class LeaseManager:
             if older_number < number:
                 with suppress(OSError):  # another user's may stay: it owns nothing any more
                     _build_lease_path(folder, older_number).unlink(missing_ok=True)
-        return Lease(folder, number, content, self._heartbeat_seconds)
+        try:
+            return Lease(folder, number, content, self._heartbeat_seconds)
+        except FileNotFoundError:  # this process slept since, and another has taken over what had no heartbeat yet
+            return None
 
     def mark_dead(self, folder: Path, number: int) -> bool:
         """Let others take a folder at once whose owner, that of lease `number`, is known to be dead.
