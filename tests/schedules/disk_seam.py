@@ -44,7 +44,7 @@ class HostView:
 
     def forget(self, path: str) -> None:
         """Forget a path, what lies in it, and the listing of its folder."""
-        parent = os.path.dirname(path)
+        parent = path.rpartition("/")[0]
         for known in [known for known in self.states if known == path or known.startswith(f"{path}/")]:
             del self.states[known]
         self.states.pop(parent, None)
@@ -109,7 +109,7 @@ class Disk:
         """Note that the running actor has changed a path."""
         self.view.forget(path)
         unit = self.schedule.plague.mtime_seconds
-        self.mtimes[os.path.dirname(path)] = self.schedule.now // unit * unit
+        self.mtimes[path.rpartition("/")[0]] = self.schedule.now // unit * unit
         for watch in self.watchers:
             watch(operation, path)
 

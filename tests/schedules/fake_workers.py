@@ -1,8 +1,9 @@
 """Workers of a run as actors of a schedule, with what must hold whatever the schedule is."""
 
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -71,41 +72,55 @@ class FakeHeartbeat:
         assert self._schedule.running is not None
         self._schedule.running.beats.append(self)
 
+    def belongs_to(self, folder: str, number: int) -> bool:
+        """Whether it is that of a lease."""
+        return str(self._lease.folder) == folder and self._lease.number == number
+
     def beat(self) -> None:
         """Send one heartbeat."""
         if not self._lease._write_lock.is_taken and not self._lease._ended.is_set():
             self._send_heartbeats()
 
 
+@dataclass(frozen=True)
+class Taken:
+    """A lease as it was taken: whether the result was there by then, and whether it was the highest of its folder."""
+
+    number: int
+    was_done: bool
+    was_highest: bool
+
+
 class Observer:
     """Sees every change and listing of the actors, and says what must not be.
 
     Attributes:
-        taken: by actor and folder, the number of the lease that it took last, and whether the result was there by then.
-        seen: by actor and folder, the lease numbers that it saw last.
-        making: by folder, who is in the middle of making its result.
+        taken: by actor and folder, the lease that it took last.
+        takers: by folder and number, who took a lease last.
+        owned: by actor and folder, whether its lease was the highest when it listed the folder last.
         in_room: by host, who is in the middle of a stage, and whether it must be alone.
     """
 
     def __init__(self, schedule: Schedule) -> None:
         self._schedule = schedule
-        self.taken: dict[tuple[Actor, str], tuple[int, bool]] = {}
-        self.seen: dict[tuple[Actor, str], list[int]] = {}
-        self.making: dict[str, list[Actor]] = {}
+        self.taken: dict[tuple[Actor, str], Taken] = {}
+        self.owned: dict[tuple[Actor, str], bool] = {}
+        self.takers: dict[tuple[str, int], Actor] = {}
         self.in_room: dict[str, list[tuple[Actor, bool]]] = {}
         self.published: dict[str, int] = {}
 
     def note_listing(self, folder: str, names: list[str]) -> None:
-        """Remember which leases the running actor has seen."""
-        numbers = [int(name.removeprefix(LEASE_PREFIX)) for name in names if name.startswith(LEASE_PREFIX)]
-        self.seen[self._actor, folder] = numbers
+        """Remember whether the running actor saw that it owns a folder."""
+        taken = self.taken.get((self._actor, folder))
+        if taken is not None:
+            is_highest = taken.number == max(_parse_lease_numbers(names), default=None)
+            self.owned[self._actor, folder] = is_highest and self.takers[folder, taken.number] is self._actor
 
     def note_change(self, operation: str, path: str) -> None:
         """Check that whoever writes what is published owns the folder, and looked right before."""
         folder, _, name = path.rpartition("/")
         if name.startswith(LEASE_PREFIX) and operation == "link":
-            is_done = RECORD_FILE in REAL.listdir(folder)
-            self.taken[self._actor, folder] = int(name.removeprefix(LEASE_PREFIX)), is_done
+            self._note_lease(folder, int(name.removeprefix(LEASE_PREFIX)))
         if name == RECORD_FILE:
             self._check_publishing(operation, folder)
 
@@ -114,6 +129,24 @@ class Observer:
         assert self._schedule.running is not None
         return self._schedule.running
 
+    def _note_lease(self, folder: str, number: int) -> None:
+        names = REAL.listdir(folder)
+        numbers = sorted(_parse_lease_numbers(names))
+        if number == numbers[-1] and len(numbers) > 1:
+            self._check_takeover(folder, numbers[-2])
+        self.taken[self._actor, folder] = Taken(number, RECORD_FILE in names, number == numbers[-1])
+        self.takers[folder, number] = self._actor
+
+    def _check_takeover(self, folder: str, number: int) -> None:
+        """Check that the lease which is taken over was not in living hands."""
+        owner = self.takers[folder, number]
+        with REAL.open_file(f"{folder}/{LEASE_PREFIX}{number}", "rb") as file:
+            is_released = b'"released": true' in file.read()
+        is_silent = self._schedule.now - owner.last_beat >= LEASE_TIMEOUT_SECONDS
+        has_beaten = any(beat.belongs_to(folder, number) for beat in owner.beats)
+        if has_beaten and not (owner.is_dead or is_released or is_silent):
+            self._schedule.break_off(f"{self._actor.name} takes {folder}, which {owner.name} still has")
+
     def _check_publishing(self, operation: str, folder: str) -> None:
         if operation != "link":
             self._schedule.break_off(f"{operation} of a record: of two records the first must win")
@@ -121,35 +154,33 @@ class Observer:
         self.check_ownership(folder, "publishes")
 
     def check_ownership(self, folder: str, told: str) -> None:
-        """Check that the running actor's lease was the highest when it looked last, and that it has looked."""
-        numbers = self.seen.get((self._actor, folder), [])
-        own, _ = self.taken[self._actor, folder]
-        if own != max(numbers, default=None):
-            self._schedule.break_off(f"{self._actor.name} {told} {folder}, its lease lost: {own} of {numbers}")
+        """Check that the running actor owned a folder when it looked last."""
+        if not self.owned.get((self._actor, folder), False):
+            self._schedule.break_off(f"{self._actor.name} {told} {folder}, which it knows to be another's")
 
     def begin_stage(self, folder: str, is_alone: bool) -> None:
         """Check that a stage may begin: not done, no other owner, and a room as it needs it."""
         actor = self._actor
-        _, was_done = self.taken[actor, folder]
-        if was_done:
+        taken = self.taken[actor, folder]
+        if taken.was_done:
             self._schedule.break_off(f"{actor.name} runs {folder} again, which was done before it had the lease")
-        for other in self.making.get(folder, []):
-            is_silent = self._schedule.now - other.last_beat >= LEASE_TIMEOUT_SECONDS
-            if other is not actor and not other.is_dead and not is_silent:
-                self._schedule.break_off(f"{actor.name} runs {folder}, which {other.name} still makes")
+        if not taken.was_highest:
+            self._schedule.break_off(f"{actor.name} runs {folder} under a lease that never owned it")
         for other, other_is_alone in self.in_room.get(actor.host, []):
             if not other.is_dead and (is_alone or other_is_alone):
                 self._schedule.break_off(
                     f"{actor.name} and {other.name} share {actor.host}, one of which must be alone"
                 )
-        self.making.setdefault(folder, []).append(actor)
         self.in_room.setdefault(actor.host, []).append((actor, is_alone))
 
-    def end_stage(self, folder: str) -> None:
+    def end_stage(self) -> None:
         """Note that the running actor's stage has ended, well or not."""
         actor = self._actor
-        self.making[folder].remove(actor)
         self.in_room[actor.host] = [entry for entry in self.in_room[actor.host] if entry[0] is not actor]
+
+
+def _parse_lease_numbers(names: Iterable[str]) -> list[int]:
+    return [int(name.removeprefix(LEASE_PREFIX)) for name in names if name.startswith(LEASE_PREFIX)]
 
 
 class NoFailures(list[str]):
@@ -261,7 +292,7 @@ class WorkerSchedule:
                 runtime.note_checkpoint()
             (runtime.folder / NETWORK_FILE).write_text(config["name"])
         finally:
-            self.observer.end_stage(folder)
+            self.observer.end_stage()
         return {"metrics": {}}
 
 

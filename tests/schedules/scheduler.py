@@ -39,6 +39,9 @@ class Heartbeat(Protocol):
     def beat(self) -> None:
         """Rewrite the lease's file."""
 
+    def belongs_to(self, folder: str, number: int) -> bool:
+        """Whether it is that of a lease."""
+
 
 @dataclass(frozen=True)
 class Plague:
@@ -47,7 +50,7 @@ class Plague:
     Attributes:
         switch_share: how often another actor may go on after a step.
         misfortunes: how many crashes and stalls there are at most.
-        misfortune_share: how often one comes at a step; at a sleep, which is most of a process's time, ten times as often.
+        misfortune_share: how often one comes at a step; at a sleep, where a process spends its time, ten times as often.
         slow_share: how often a step takes long, while the process lives on and its heartbeats go out.
         lost_reply_share: how often the reply to a link is lost, so that it is said to exist already.
         view_seconds: for how long a host may show an older view of what others changed.
