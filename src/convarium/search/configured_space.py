@@ -83,6 +83,7 @@ def _build_function_space(composer: "Composer", config: Mapping[str, Any], fixed
     arguments = {key: value for key, value in config.items() if key not in OWN_KEYS}
     used = drop_idle_knobs(composer, fixed)
     groups = select_group_choices(used)
-    base = composer.compose_with_values(groups, [override for override in used if override not in groups])
+    values = [override for override in used if override not in groups]
+    base = composer.compose_with_values(groups, values, must_be_complete=False)  # a search may set what is missing
     function = find_by_name("search.spaces", path)
     return FunctionSpace(path.rpartition(":")[2], function, {"base": base, **arguments})
