@@ -10,7 +10,8 @@ from convarium.lookup import find_by_name
 from convarium.search.choosers import Chooser
 from convarium.search.function_space import FunctionSpace
 from convarium.search.space import Domain, SearchSpace
-from convarium.search.typed_space import TypedSpace, build_typed_space
+from convarium.search.typed_line import build_typed_space
+from convarium.search.typed_space import TypedSpace
 
 if TYPE_CHECKING:
     from convarium.compose.hydra_adapter import Composer

@@ -14,7 +14,7 @@ from convarium.config.point import Point
 from convarium.config.search_path import list_search_folders
 from convarium.search.choosers import FixedChooser, RandomChooser, TrialChooser
 from convarium.search.space import Options, RealRange, WholeRange
-from convarium.search.typed_space import TypedLine, build_typed_space
+from convarium.search.typed_line import TypedLine, build_typed_space
 
 pytestmark = pytest.mark.usefixtures("here")
 
