@@ -64,6 +64,11 @@ class Host:
         self._namespaces.call("umount", "--lazy", str(source))
         return view
 
+    def replace_processor(self, model: str) -> None:
+        """Give the host a processor of another model."""
+        script = 'echo "model name : $1" > /tmp/cpuinfo; mount --bind /tmp/cpuinfo /proc/cpuinfo'
+        self._namespaces.call("sh", "-c", script, "sh", model)
+
     def start_python(self, *arguments: object) -> "HostProcess":
         """Start this repository's Python."""
         return HostProcess(
@@ -101,7 +106,7 @@ class HostProcess:
         assert self._entering.stdout is not None
         return self._entering.stdout.readline().rstrip("\n")
 
-    def wait(self, seconds: float = 60.0) -> tuple[int, str, str]:
+    def wait(self, seconds: float = 120.0) -> tuple[int, str, str]:
         """Return the exit code, stdout and stderr once it has ended."""
         out, error = self._entering.communicate(timeout=seconds)
         return self._entering.returncode, out, error

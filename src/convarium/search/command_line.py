@@ -93,9 +93,9 @@ def _check_needs(search: Search) -> int:
     if not (search.strategy.needs or pruner_needs):
         return 0
     if pruner_needs:
-        for objective in search.objectives:
-            if not objective.is_cost:
-                check_has_curve(objective)
+        qualities = [objective for objective in search.objectives if not objective.is_cost]
+        for objective in qualities or search.objectives:
+            check_has_curve(objective)
     probed = ProbedSearch(search)
     offers = probed.find_offers()
     check_needs(f"search/strategy={search.settings.strategy['name']}", search.strategy.needs, offers)
