@@ -155,7 +155,7 @@ class SearchConfig:
     ahead: Annotated[int, "0.."]
     objectives: list[str]
     constraints: dict[str, Any]
-    seconds: Annotated[float | None, "0.."] = None
+    seconds: Annotated[float | None, "1.."] = None
 
 
 @dataclass(frozen=True)

@@ -84,5 +84,8 @@ def _build_function_space(composer: "Composer", config: Mapping[str, Any], fixed
     used = drop_idle_knobs(composer, fixed)
     groups = select_group_choices(used)
     base = composer.compose_with_values(groups, [override for override in used if override not in groups])
-    function = find_by_name("search.spaces", path)
+    try:
+        function = find_by_name("search.spaces", path)
+    except (UserError, ImportError) as error:
+        raise UserError(f"search.space.function={path}: {error}") from None
     return FunctionSpace(path.rpartition(":")[2], function, {"base": base, **arguments})
