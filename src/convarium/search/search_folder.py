@@ -31,6 +31,11 @@ class SearchFolder:
         return self.path.name
 
     @property
+    def description(self) -> Path:
+        """What the search is, as it is hashed."""
+        return self.path / SEARCH_FILE
+
+    @property
     def journal(self) -> Path:
         """Optuna's journal, JSON lines."""
         return self.path / "journal.log"
@@ -42,10 +47,9 @@ class SearchFolder:
 
     def write_description(self, description: dict[str, Any], optuna_version: str) -> str | None:
         """Write down what the search is; return the version of Optuna that it was begun with, if that is another."""
-        file = self.path / SEARCH_FILE
-        known = disk.read_json_object(file, {"optuna": str})
+        known = disk.read_json_object(self.description, {"optuna": str})
         if known is None:
-            disk.write_json(file, {**description, "optuna": optuna_version})
+            disk.write_json(self.description, {**description, "optuna": optuna_version})
             return None
         return str(known["optuna"]) if known["optuna"] != optuna_version else None
 
