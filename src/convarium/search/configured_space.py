@@ -86,5 +86,8 @@ def _build_function_space(composer: "Composer", config: Mapping[str, Any], fixed
     groups = select_group_choices(used)
     values = [override for override in used if override not in groups]
     base = composer.compose_with_values(groups, values, must_be_complete=False)  # a search may set what is missing
-    function = find_by_name("search.spaces", path)
+    try:
+        function = find_by_name("search.spaces", path)
+    except (UserError, ImportError) as error:
+        raise UserError(f"search.space.function={path}: {error}") from None
     return FunctionSpace(path.rpartition(":")[2], function, {"base": base, **arguments})

@@ -22,7 +22,7 @@ from convarium.search.asked_trials import AskedTrial, append_asked_trial, read_a
 from convarium.search.choosers import TrialChooser
 from convarium.search.constraints import set_constraints
 from convarium.search.journal import open_journal, open_study
-from convarium.search.limits import Limit, compute_excesses
+from convarium.search.limits import compute_excesses
 from convarium.search.pruning import build_pruner
 from convarium.search.search import Search
 from convarium.search.search_folder import SearchFolder
@@ -178,22 +178,15 @@ class Study:
         Raises:
             UserError: too many in a row were.
         """
-        limits = self._search.limits
-        broken_limit = next((limit for limit in limits if not self._is_met_if_known(limit, prepared)), None)
+        excess = prepared.explain_broken_limit(self._search.limits)
         if prepared.refusal is not None:
             self._tell_without_values(trial, prepared, Outcome.REFUSED, prepared.refusal)
             self.tally.check_turned_down(trial.number, prepared.refusal)
-        elif broken_limit is not None:
-            metric = broken_limit.measure.metric
-            reason = f"{metric} {prepared.known_costs[metric]:g}, limited to {broken_limit.value:g}"
-            self._tell_without_values(trial, prepared, Outcome.GATED, reason)
-            self.tally.check_turned_down(trial.number, reason)
+        elif excess is not None:
+            self._tell_without_values(trial, prepared, Outcome.GATED, excess)
+            self.tally.check_turned_down(trial.number, excess)
         else:
             self._running.append(RunningTrial(trial, prepared, was_stored))
-
-    def _is_met_if_known(self, limit: Limit, prepared: PreparedTrial) -> bool:
-        value = prepared.known_costs.get(limit.measure.metric)
-        return value is None or limit.is_met(value)
 
     def _have_plan_made(self) -> PlanState:
         """Give the workers the trials in flight; return the state of their stages.
