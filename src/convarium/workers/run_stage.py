@@ -218,9 +218,11 @@ class StageRun:
             report=curves.build_reporter(self.files.curves),
             check_lease=self._check_lease,
             check_stopped=self._check_stopped,
+            is_told_to_leave=self._is_told_to_leave,
             note_checkpoint=self._note_checkpoint,
             hold_host_alone=self._hold_host_alone,
             run_fresh=build_fresh_runner(self.threads, self.files.log),
+            checkpoint_minutes=self.node.runtime.get("checkpoint_minutes"),
             cache_folder=disk.cache_folder_of(self.store.root),
         )
 
@@ -253,6 +255,9 @@ class StageRun:
             raise WorkerStopped
         if not self.is_wanted(self.node):
             raise StageUnwanted
+
+    def _is_told_to_leave(self) -> bool:
+        return self.run.is_stopped or not self.is_wanted(self.node)
 
     def _note_checkpoint(self) -> None:
         self.lease.forget_deaths()
