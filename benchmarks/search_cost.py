@@ -17,17 +17,20 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
 sys.path[0] = str(ROOT / "tests")  # in place of this folder, whose store.py would hide that of the tests
 os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT / "src"), str(ROOT / "tests")])
 
-from convarium.config.point import Point  # noqa: E402, the fake stages lie among the tests
+from convarium.config.point import Point  # noqa: E402, what is imported below lies among the tests
 from convarium.planning.plan import Plan, PlannedPoint  # noqa: E402
 from convarium.store.store import Store  # noqa: E402
-from search.fake_search import build_fake_search, read_trials, run_fake_search  # noqa: E402
-from store.fake_run import make_fake_node  # noqa: E402
+
+fake_search: Any = import_module("search.fake_search")
+fake_run: Any = import_module("store.fake_run")
 
 WORKERS = 4
 SHORTEST, LONGEST = 2.0, 10.0  # seconds
@@ -40,7 +43,7 @@ class SleepingEvaluator:
     def plan(self, point: Point) -> Plan:
         """The stage of a point."""
         lr = point.config["recipe"]["lr"]
-        node = make_fake_node(f"{lr:.6f}", seconds=find_seconds(lr))
+        node = fake_run.make_fake_node(f"{lr:.6f}", seconds=find_seconds(lr))
         planned = PlannedPoint(point.overrides, point.config, node.signature, node.signature, node.signature)
         return Plan({node.signature: node}, (planned,))
 
@@ -66,12 +69,14 @@ def main() -> None:
 def measure(folder: Path, strategy: str, trials: int) -> str:
     """Search once; return the cells of the table."""
     evaluator = SleepingEvaluator()
-    search = build_fake_search(f"search.trials={trials}", f"search/strategy={strategy}", evaluator=evaluator)
+    search = fake_search.build_fake_search(
+        f"search.trials={trials}", f"search/strategy={strategy}", evaluator=evaluator
+    )
     processor_start = time.process_time()
-    run_fake_search(search, folder / "store", WORKERS)
+    fake_search.run_fake_search(search, folder / "store", WORKERS)
     processor_seconds = time.process_time() - processor_start
     seconds = find_span(folder / "store")
-    durations = [find_seconds(trial["params"]["recipe.lr"]) for trial in read_trials(folder / "store")]
+    durations = [find_seconds(trial["params"]["recipe.lr"]) for trial in fake_search.read_trials(folder / "store")]
     ideal = schedule(durations)
     share = f"{100 * ideal / seconds:.0f} %"
     core = f"{100 * processor_seconds / seconds:.1f} %"

@@ -16,14 +16,17 @@ import tempfile
 import time
 from collections import Counter
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
 sys.path[0] = str(ROOT / "tests")  # in place of this folder, whose store.py would hide that of the tests
 
 from convarium.store.store import Store  # noqa: E402
 from convarium.workers.stored_runs import find_living_runs  # noqa: E402
-from search.fake_search import read_trials  # noqa: E402, the fake stages lie among the tests
+
+fake_search: Any = import_module("search.fake_search")  # it lies among the tests
 
 ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT / "tests")])}
 PAUSE_SECONDS = (0.5, 6.0)  # before a kill: a controller takes seconds to start
@@ -42,12 +45,12 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             root, rng = Path(folder), random.Random(options.seed)
             hits = disturb(root / "disturbed", options.trials, workers, options.kills, rng)
-            trials = read_trials(root / "disturbed")
+            trials = fake_search.read_trials(root / "disturbed")
             outcomes = Counter(trial["outcome"] for trial in trials)
             is_equal = "not asked"
             if workers == 1:
                 start(root / "undisturbed", options.trials, workers).wait()
-                is_equal = "yes" if trials == read_trials(root / "undisturbed") else "no"
+                is_equal = "yes" if trials == fake_search.read_trials(root / "undisturbed") else "no"
         kills = f"{hits['controller']} of controllers, {hits['worker']} of workers"
         counts = f"{options.trials - len(trials)} | {outcomes[None]} | {outcomes['failed']}"
         print(f"| {workers} | {kills} | {len(trials)} | {counts} | {is_equal} |", flush=True)
@@ -74,7 +77,8 @@ def disturb(store: Path, trials: int, workers: int, kills: int, rng: random.Rand
 
 def start(store: Path, trials: int, workers: int) -> "subprocess.Popen[bytes]":
     """Start a controller."""
-    command = [sys.executable, "-m", "search.fake_search", store, store.parent / "journal", str(trials), str(workers)]
+    journal = str(store.parent / "journal")
+    command = [sys.executable, "-m", "search.fake_search", str(store), journal, str(trials), str(workers)]
     return subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.DEVNULL)
 
 
