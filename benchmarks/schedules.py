@@ -3,8 +3,8 @@
     python benchmarks/schedules.py [--schedules 200000] [--first 0] [--mutations 2000]
 
 Each schedule is a seed: workers of two hosts (and processes that share a room) are steps of one process over a real
-folder, with crashes, stalls, slow calls, lost replies and old views (`tests/schedules/`, whose suite runs the first
-2,000). A schedule that breaks what must hold is printed and ends the run. Then each known mistake is put into the code,
+folder, with crashes, stalls, slow calls, lost replies and old views (`tests/random_schedules/`; the suite runs the
+first 2,000). A schedule that breaks what must hold is printed and ends the run. Then each known mistake is put into the code,
 and schedules run until one breaks, at most as many as `--mutations` says (0: none are tried).
 """
 
@@ -12,21 +12,21 @@ import argparse
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from shutil import rmtree
-from typing import TYPE_CHECKING
+from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+sys.path[0] = str(Path(__file__).parents[1] / "tests")  # in place of benchmarks, whose store.py hides tests/store
 
-from schedules.fake_room import run_room_schedule
-from schedules.fake_workers import run_worker_schedule
-from schedules.mutations import ROOM_MUTATIONS, WORKER_MUTATIONS, Mutation
-from schedules.scheduler import BrokenInvariant
+from random_schedules.fake_room import run_room_schedule  # type: ignore[import-not-found]
+from random_schedules.fake_workers import run_worker_schedule  # type: ignore[import-not-found]
+from random_schedules.mutations import ROOM_MUTATIONS, WORKER_MUTATIONS  # type: ignore[import-not-found]
+from random_schedules.scheduler import BrokenInvariant  # type: ignore[import-not-found]
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-KINDS = {"workers": (run_worker_schedule, 4), "room": (run_room_schedule, 1)}  # of five schedules, four are of workers
+ScheduleRunner = Callable[[int, Path], None]
+# The kinds, and of five schedules how many are of each.
+KINDS: dict[str, tuple[ScheduleRunner, int]] = {"workers": (run_worker_schedule, 4), "room": (run_room_schedule, 1)}
 
 
 def main() -> None:
@@ -50,7 +50,7 @@ def main() -> None:
         print_mutations(ROOM_MUTATIONS, run_room_schedule, options.mutations)
 
 
-def print_mutations(mutations: tuple[Mutation, ...], run: "Callable[[int, Path], None]", limit: int) -> None:
+def print_mutations(mutations: tuple[Any, ...], run: ScheduleRunner, limit: int) -> None:
     """Print for each mistake which schedule found it."""
     for mutation in mutations:
         with mutation.apply():
@@ -60,7 +60,7 @@ def print_mutations(mutations: tuple[Mutation, ...], run: "Callable[[int, Path],
         print(f"| {mutation.told} | {number} | {found} |", flush=True)
 
 
-def find_broken_schedule(run: "Callable[[int, Path], None]", first: int, end: int) -> BrokenInvariant | None:
+def find_broken_schedule(run: ScheduleRunner, first: int, end: int) -> Exception | None:
     """Run schedules until one breaks what must hold; return what it says."""
     with tempfile.TemporaryDirectory() as folder:
         for seed in range(first, end):

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from schedules.fake_room import run_room_schedule
+from random_schedules.fake_room import run_room_schedule
 
 SCHEDULES = 400
 

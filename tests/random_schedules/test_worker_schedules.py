@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from schedules.fake_workers import run_worker_schedule
+from random_schedules.fake_workers import run_worker_schedule
 
 SCHEDULES_PER_TEST = 400  # in parts, which run side by side
 

@@ -7,8 +7,8 @@ from unittest.mock import patch
 from convarium.host import process
 from convarium.host.process import Process
 from convarium.host.room import DOOR_SECONDS, HostRoom, RoomPlace
-from schedules.disk_seam import Disk, put_seam, use_disk
-from schedules.scheduler import Actor, Plague, Schedule
+from random_schedules.disk_seam import Disk, put_seam, use_disk
+from random_schedules.scheduler import Actor, Plague, Schedule
 
 SHORT_STAY_SECONDS, LONG_STAY_SECONDS = 20.0, 5000.0
 LATENESS_SECONDS = 400.0  # what sleepers that oversleep add to each wait
@@ -39,7 +39,7 @@ class RoomSchedule:
         """Run to the end.
 
         Raises:
-            BrokenInvariant: one shares the room who must be alone, a waiter never gets it, or the door is shut too long.
+            BrokenInvariant: one shares the room who must be alone, a waiter never gets it, or the door is long shut.
         """
         self.root.mkdir(parents=True)
         for number in range(self._sharers):
