@@ -142,8 +142,10 @@ def test_killed_writers_leave_a_whole_journal_and_nobody_waits(path: Path, monke
     _open_study(path)
     randomness = random.Random(0)
     for _ in range(6):
+        size = path.stat().st_size + randomness.randint(2_000, 20_000)
         writer = _fork(lambda: _write_for_ever(path))
-        time.sleep(randomness.uniform(0.05, 0.15))
+        while path.stat().st_size < size:
+            time.sleep(0.001)
         os.kill(writer, signal.SIGKILL)
         os.waitpid(writer, 0)
         start = time.monotonic()

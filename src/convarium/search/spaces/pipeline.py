@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from convarium.config.budget import find_decided_knob
+from convarium.config.messages import suggest_nearest
 from convarium.config.option_file import read_option
 from convarium.config.search_path import find_config_file, list_group_options, list_search_folders
 from convarium.config.step_order import is_legal_order, list_left_properties
@@ -55,7 +56,7 @@ def pipeline(
             weights other names.
 
     Raises:
-        UserError: a family without a method that is searched.
+        UserError: a family without a method that is searched, or a method to leave out that is none.
     """
     methods = _read_methods(tuple(list_search_folders("conf")), tuple(families), tuple(without))
     chain = _choose_chain(choose, methods, families)
@@ -121,7 +122,11 @@ def _list_legal_orders(methods: Mapping[str, SearchedMethod], chosen: Chain) -> 
 def _read_methods(folders: Sequence[Path], families: Chain, without: Chain) -> dict[str, SearchedMethod]:
     """Return the methods of some families whose YAML has `_search_` and that may stand in a chain."""
     methods = {}
-    for name in list_group_options("compression"):
+    known = list_group_options("compression")
+    for name in without:
+        if name not in known:
+            raise UserError(f"search.space.without: no such method {name}{suggest_nearest(name, known)}")
+    for name in known:
         if name.partition("/")[0] in families and name not in without:
             file = find_config_file("conf", f"compression/{name}")
             option = read_option(file) if file else {}
