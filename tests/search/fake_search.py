@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import log10
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,7 @@ class FakeEvaluator:
         assert plan is not None
         assert store.find_record(plan.points[0].measure) is not None
         recipe = point.config["recipe"]
-        distance = abs(recipe["lr"] - 0.03) + 0.01 * (9 - recipe["epochs"]) + 0.001 * point.config["seed"]
+        distance = 0.3 * abs(log10(recipe["lr"] / 0.03)) + 0.01 * (9 - recipe["epochs"]) + 0.001 * point.config["seed"]
         return {"validation_accuracy": 1 - distance, "file_bytes": 1000 * recipe["epochs"], "macs": 1.0}
 
 

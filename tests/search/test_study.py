@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from math import log10
 from pathlib import Path
 
 import pytest
@@ -60,7 +61,7 @@ def test_a_trial_of_several_seeds_is_told_their_mean(tmp_path: Path) -> None:
     assert len(summary["best"][0]["signatures"]) == 3
     for trial in read_trials(tmp_path / "s"):
         lr, epochs = trial["params"]["recipe.lr"], trial["params"]["recipe.epochs"]
-        assert trial["values"][0] == pytest.approx(1 - abs(lr - 0.03) - 0.01 * (9 - epochs) - 0.001)
+        assert trial["values"][0] == pytest.approx(1 - 0.3 * abs(log10(lr / 0.03)) - 0.01 * (9 - epochs) - 0.001)
 
 
 def test_what_fails_is_an_answer_and_never_tried_again_as_long_as_the_search_goes_on(tmp_path: Path) -> None:

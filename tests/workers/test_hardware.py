@@ -4,12 +4,12 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from time import sleep
 
 import pytest
 
-from convarium.errors import UserError
 from convarium.host import hardware as host_hardware
 from convarium.host.devices import VISIBLE_VARIABLE
 from convarium.host.hardware import find_package_version
@@ -21,12 +21,13 @@ from convarium.workers import controller, wait_notice
 from convarium.workers.backend import Job
 from convarium.workers.controller import NodeStatus
 from convarium.workers.hardware_watch import HardwareWatch
+from convarium.workers.launcher_backend import LauncherBackend
 from convarium.workers.lease import LeaseManager
 from convarium.workers.local_backend import WORKER_CODE, LocalBackend
 from convarium.workers.places import WorkerPlace, read_place_hardware, take_place
 from convarium.workers.progress import build_progress_display
 from convarium.workers.run_file import Run
-from convarium.workers.worker_process import run_worker, work_in_place
+from convarium.workers.worker_process import work_in_place
 from host.fake_gpus import GPUS, install_fake_gpus
 from stages.stage_harness import TINY_TRAINING, plan_command_nodes
 from store.fake_run import SUBPROCESS_ENVIRONMENT, launch_in_thread, make_fake_node, make_fake_plan, run_plan_silently
@@ -242,8 +243,8 @@ def test_a_worker_says_that_its_host_has_fewer_gpus_than_it_is_to_have(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     install_fake_gpus(2, tmp_path / "bin", monkeypatch)
-    run = _begin(tmp_path / "s", devices=3)
     line = f"runtime.devices=3: {current_process().host} has 2 GPUs"
-    with pytest.raises(UserError, match=line):
-        take_place(run)
-    assert run_worker(run.file, 0) == run.read_worker_errors() == [line]
+    node, display = make_fake_node("one"), build_progress_display(True)
+    build_backend = partial(LauncherBackend, launcher=launch_in_thread)
+    statuses = controller.run_plan(make_fake_plan(node), Store(tmp_path / "s"), build_backend, 1, display, devices=3)
+    assert statuses[node.signature] == NodeStatus("unfinished", f"one: {line}", mistake=True)

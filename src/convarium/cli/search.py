@@ -58,6 +58,7 @@ def _print_trial(told: "ToldTrial") -> None:
 
 
 def _print_summary(summary: dict[str, Any]) -> None:
+    from convarium.search.audit import EXPLANATIONS
     from convarium.workers.progress import format_figures
 
     kinds = ("distinct", "pruned", "failed", "refused", "gated")
@@ -66,3 +67,8 @@ def _print_summary(summary: dict[str, Any]) -> None:
     for best in summary["best"]:
         print(f"  trial {best['trial']}: {format_figures(best['values'], tuple(best['values']))}")
         print(f"    {shlex.join(['convarium', 'run', *best['overrides']])}")
+    found = {best["found"] for best in summary["best"] if "found" in best}
+    for sweep in found:
+        print(f"to compare it fairly: convarium run {sweep} && convarium compare {sweep}")
+    for code in summary["audit"]:
+        print(f"{code}: {EXPLANATIONS[code]}")

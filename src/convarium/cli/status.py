@@ -38,8 +38,9 @@ def main(argv: Sequence[str]) -> int:
     from convarium.compose.points import compose_points
     from convarium.compose.store_access import open_store, print_unreadable, require_store
     from convarium.planning.stage_graph import build_plan
+    from convarium.store.disk import pause_gc
 
-    with output.redirect_to_stderr():
+    with output.redirect_to_stderr(), pause_gc():
         request = compose_points(options.overrides)
         store = open_store(request.runtime)
         if request.selects_points:

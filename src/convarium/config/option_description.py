@@ -190,7 +190,7 @@ def _list_notes(values: Mapping[str, Any]) -> Iterator[str]:
     for knob, quantities in (values.get("_budget_knobs_") or {}).items():
         yield f"{knob} is what a budget of {', '.join(quantities)} solves for."
     if searched := values.get("_search_"):
-        yield f"search/space=pipeline chooses {', '.join(f'{knob} of {choice}' for knob, choice in searched.items())}."
+        yield f"search/space=pipeline chooses {', '.join(searched)}."
     if left := values.get("_leaves_"):
         yield f"Leaves the network {', '.join(left)}."
     if refused := values.get("_refuses_"):

@@ -12,6 +12,8 @@ from convarium.errors import UserError
 from convarium.search.configured_space import build_search_space
 from convarium.search.curve import check_has_curve
 from convarium.search.evaluator import build_evaluator
+from convarium.search.first_trials import parse_first_trials
+from convarium.search.found_sweep import check_found_name
 from convarium.search.limits import parse_limits
 from convarium.search.measures import parse_objectives
 from convarium.search.needs import check_needs
@@ -70,6 +72,8 @@ def build_search(arguments: Sequence[Override]) -> tuple[Search, tuple[Override,
     folders = search_path.list_search_folders("conf")
     settings = compose_search_settings(folders, of_search)
     composer = Composer(folders)
+    if settings.own.save is not None:
+        check_found_name(settings.own.save)
     evaluator, offers = build_evaluator(settings.evaluator)
     line = build_search_space(composer, settings.space, typed)
     search = Search(
@@ -83,6 +87,7 @@ def build_search(arguments: Sequence[Override]) -> tuple[Search, tuple[Override,
         offers=offers,
         objectives=parse_objectives(settings.own.objectives, offers),
         limits=parse_limits(settings.own.constraints, offers),
+        first=parse_first_trials(composer, line.space, settings.own.first),
         settings=settings,
     )
     return search, launcher_overrides

@@ -9,6 +9,7 @@ from convarium.compose.single_point import compose_single_point
 from convarium.config.override import Override
 from convarium.config.point import Point
 from convarium.search.evaluator import Evaluator
+from convarium.search.first_trials import Answers
 from convarium.search.limits import Limit
 from convarium.search.measures import Measure
 from convarium.search.pruning import Pruning
@@ -34,6 +35,7 @@ class Search:
         seeds: of each trial; its value is the mean over them.
         pruning: which trials are left before their training ends.
         offers: the measures that the evaluator gives.
+        first: answers of the trials that are tried before any other.
     """
 
     composer: "Composer"
@@ -46,6 +48,7 @@ class Search:
     offers: tuple[str, ...]
     objectives: tuple[Measure, ...]
     limits: tuple[Limit, ...]
+    first: tuple[Answers, ...]
     settings: "SearchSettings"
 
     def compose_points(self, overrides: Sequence[Override]) -> tuple[Point, ...]:
@@ -54,7 +57,11 @@ class Search:
         Raises:
             UserError: the first mistake, in one line.
         """
-        return tuple(compose_single_point(self.composer, (*overrides, Override(f"seed={seed}"))) for seed in self.seeds)
+        return tuple(self.compose_point(overrides, seed) for seed in self.seeds)
+
+    def compose_point(self, overrides: Sequence[Override], seed: int) -> Point:
+        """Return the point of a seed."""
+        return compose_single_point(self.composer, (*overrides, Override(f"seed={seed}")))
 
     def describe(self) -> dict[str, Any]:
         """Return all that decides which trials are asked, but for how many: those may become more."""
@@ -71,6 +78,7 @@ class Search:
             "evaluator": self.settings.evaluator,
             "pruner": self.settings.pruner,
             "objectives": [objective.metric for objective in self.objectives],
+            "first": [dict(answers) for answers in self.first],
             "constraints": {limit.measure.metric: limit.value for limit in self.limits},
             "seed": self.settings.own.seed,
         }

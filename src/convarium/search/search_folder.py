@@ -32,7 +32,7 @@ class SearchFolder:
 
     @property
     def description(self) -> Path:
-        """What the search is, as it is hashed."""
+        """What decides which trials are asked, as JSON."""
         return self.path / SEARCH_FILE
 
     @property

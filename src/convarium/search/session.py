@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import optuna
@@ -12,14 +13,18 @@ from convarium.compose.hydra_launcher import build_backend_builder, compose_laun
 from convarium.compose.store_access import open_store
 from convarium.compose.worker_counts import count_devices, count_threads, count_workers
 from convarium.config.override import Override
+from convarium.errors import UserError
 from convarium.planning.host_check import check_devices, check_host, is_launched_here
+from convarium.search.audit import audit_search
 from convarium.search.command_line import SearchRequest, parse_command_line
+from convarium.search.found_sweep import write_found_sweep
 from convarium.search.search import compute_search_signature
-from convarium.search.search_folder import has_search, open_search_folder
+from convarium.search.search_folder import SearchFolder, has_search, open_search_folder
 from convarium.search.study import Study, ToldTrial
 from convarium.search.summary import summarise_search
 from convarium.store.disk import cache_folder_of
 from convarium.store.store import Store
+from convarium.workers.lease import LeaseLost
 from convarium.workers.open_run import OpenRun, OpenRunSettings
 from convarium.workers.run_owner import RunOwner
 
@@ -36,8 +41,22 @@ def run_search(arguments: Sequence[Override], show: Callable[[ToldTrial], None] 
     """
     start = time.monotonic()
     request = parse_command_line(arguments)
-    search = request.search
     store = open_store(request.runtime)
+    own = request.search.settings.own
+    summary = _run_one_search(request, store, show)
+    if own.control is not None and own.control != request.search.settings.strategy["name"]:
+        control = parse_command_line(_list_control_arguments(arguments, own.control))
+        summary["control"] = _run_one_search(control, store, show)["study"]
+    summary["audit"] = audit_search(request.search, SearchFolder(Path(summary["path"])), store, summary["best"])
+    if own.save is not None and summary["best"]:
+        found = [best["overrides"] for best in summary["best"]]
+        sweep = write_found_sweep(request.search, own.save, summary["study"], found)
+        summary["best"] = [{**best, "found": sweep} for best in summary["best"]]
+    return {**summary, "seconds": round(time.monotonic() - start, 1)}
+
+
+def _run_one_search(request: SearchRequest, store: Store, show: Callable[[ToldTrial], None] | None) -> dict[str, Any]:
+    search = request.search
     description = search.describe()
     signature = compute_search_signature(description)
     begin_run = _prepare_run(request, store)
@@ -51,11 +70,24 @@ def run_search(arguments: Sequence[Override], show: Callable[[ToldTrial], None] 
             text = f"this search was begun with Optuna {other_version}, and goes on with {optuna.__version__}"
             print(f"convarium: {text}", file=sys.stderr)
         study = Study(search, folder, owner, store, partial(begin_run, owner), show, request.step_count)
-        study.run()
-        summary = summarise_search(search, folder, study.study, study.asked)
+        try:
+            study.run()
+        except LeaseLost:
+            raise UserError(f"another process has taken this search over: {folder.path}") from None
+        return summarise_search(search, folder, study.study, study.asked)
     finally:
         owner.release()
-    return {**summary, "seconds": round(time.monotonic() - start, 1)}
+
+
+def _list_control_arguments(arguments: Sequence[Override], strategy: str) -> list[Override]:
+    """Return the command line of the control: the same search by another strategy."""
+    own_keys = ("search/strategy", "search.save", "search.control")
+    kept = [
+        override
+        for override in arguments
+        if override.key not in own_keys and not override.key.startswith("search.strategy.")
+    ]
+    return [*kept, Override(f"search/strategy={strategy}")]
 
 
 def _check_this_host(request: SearchRequest, store: Store) -> None:

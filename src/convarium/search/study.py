@@ -86,7 +86,8 @@ class Study:
         self._open_run: OpenRun | None = None
         self._running: list[RunningTrial] = []
         self._published_signatures: set[str] | None = None
-        self._ends_asking_at = time.monotonic() + (self._settings.seconds or float("inf"))
+        seconds = self._settings.seconds
+        self._ends_asking_at = float("inf") if seconds is None else time.monotonic() + seconds
         check_journal_owner(search.strategy, folder.journal)
         self.asked = read_asked_trials(folder.asked_trials)
         storage: JournalStorage = open_journal(folder.journal, len(self.asked), owner.check)
@@ -114,6 +115,7 @@ class Study:
             while self._running:
                 plan_state = self._have_plan_made()
                 told_count = self._tell_answered_trials(plan_state)
+                self._ask_missing_trials()  # for workers that have come
                 if self._open_run is not None and told_count == 0:
                     self._open_run.wait()
         except BaseException:
@@ -157,6 +159,8 @@ class Study:
         names = search.space.names()
         after_refusal = self.tally.was_turned_down(number - 1)
         self.study.sampler = build_sampler(search.strategy, self._settings.seed, number, names, after_refusal)
+        if number < len(search.first) and not self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+            self.study.enqueue_trial(search.first[number])
         trial = self.study.ask(list_asked_distributions(search.strategy, names))
         chosen = search.space.choose(TrialChooser(trial), search.fixed)
         overrides = drop_idle_knobs(search.composer, (*search.fixed, *chosen))

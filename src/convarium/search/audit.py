@@ -1,0 +1,74 @@
+"""What a search lacks before its result can be believed, as codes."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from convarium.config.override import Override
+from convarium.errors import UserError
+from convarium.planning.stage_graph import build_plan
+from convarium.search.asked_trials import read_asked_trials
+from convarium.search.found_sweep import list_unused_seeds
+from convarium.search.search import Search
+from convarium.search.search_folder import SearchFolder
+from convarium.store import disk
+from convarium.store.store import Store
+
+EXPLANATIONS = {
+    "no_control": "no random search of the same budget to compare with: add search.control=random",
+    "few_searches": "fewer than three values of search.seed were searched: another seed may find something else",
+    "not_retrained": "the best was not trained with other seeds: search.save=NAME, then convarium run sweep=found/NAME",
+}
+LEAST_SEARCHES = 3
+RANDOM = "random"
+
+Json = dict[str, Any]
+
+
+def audit_search(search: Search, folder: SearchFolder, store: Store, best: Iterable[Json]) -> list[str]:
+    """Return a code for each thing that is missing, in the order of EXPLANATIONS.
+
+    Args:
+        best: the best trials, as the document describes them.
+    """
+    description = search.describe()
+    siblings = _find_searches_of_budget(folder)
+    is_random = description["strategy"]["name"] == RANDOM
+    seeds = {other["seed"] for other in siblings if _equal_but(other, description, "seed")}
+    codes = {
+        "no_control": not is_random and not any(_is_control(other, description) for other in siblings),
+        "few_searches": len(seeds) < LEAST_SEARCHES,
+        "not_retrained": not all(_is_retrained(search, store, trial["overrides"]) for trial in best),
+    }
+    return [code for code in EXPLANATIONS if codes[code]]
+
+
+def _find_searches_of_budget(folder: SearchFolder) -> list[Json]:
+    """Return the descriptions of the store's searches that asked for as many trials, this one included."""
+    budget = len(read_asked_trials(folder.asked_trials))
+    descriptions = []
+    for path in disk.list_folder(folder.path.parent):
+        other = SearchFolder(path)
+        try:
+            description = disk.read_json_object(other.description, {"seed": int, "strategy": dict})
+            asked_count = len(read_asked_trials(other.asked_trials))
+        except (UserError, OSError):
+            continue
+        if description is not None and asked_count >= budget:
+            descriptions.append(description)
+    return descriptions
+
+
+def _is_control(other: Json, description: Json) -> bool:
+    return bool(other["strategy"]["name"] == RANDOM) and _equal_but(other, description, "strategy")
+
+
+def _equal_but(other: Json, description: Json, key: str) -> bool:
+    return all(other.get(name) == value for name, value in description.items() if name != key)
+
+
+def _is_retrained(search: Search, store: Store, overrides: Iterable[str]) -> bool:
+    """Whether a point is measured with seeds that the search never used."""
+    typed = tuple(Override(text) for text in overrides)
+    points = [search.compose_point(typed, seed) for seed in list_unused_seeds(search)]
+    measured = {point.measure for point in build_plan(points).points}
+    return store.select_finished(measured) == measured
