@@ -136,7 +136,8 @@ def find_value(composed: Any, key: str) -> str | None:
         (["compression/magnitud"], "compression=magnitud: no such compression (did you mean pruning/magnitude?)"),
         (
             ["none"],
-            "options none could be compression/none or budget/none or tracking/none or search/pruner/none; write the whole name",
+            "options none could be compression/none or budget/none or tracking/none or search/pruner/none;"
+            " write the whole name",
         ),
         (["recipe", "adamw"], "options takes one GROUP or GROUP/NAME, not recipe adamw"),
     ],
