@@ -99,6 +99,8 @@ class OpenRun:
             UserError: worker after worker has ended in vain.
         """
         plan_state = self._read_state()
+        if not plan_state.is_finished:
+            self._owner.check()  # what no worker fits, or has killed too many, fails now
         if self._supervisor.note_ended_jobs(plan_state) or not self._has_looked:
             plan_state = self._read_state()
             remove_killed_leftovers(self._store, self._done_signatures)
