@@ -86,7 +86,7 @@ class Lease:
             content = _parse_content(_build_lease_path(self.folder, self.number).read_bytes())
         except FileNotFoundError:
             return False
-        return content.get("token") == self._content["token"]
+        return bool(content.get("token") == self._content["token"])
 
     def forget_deaths(self) -> None:
         """Count no earlier death any more: the stage has a new checkpoint, from which it goes on."""
