@@ -19,10 +19,10 @@ from convarium.planning.plan import Node
 from convarium.store.store import Store
 from convarium.workers import controller, wait_notice
 from convarium.workers.backend import Job
-from convarium.workers.controller import NodeStatus
 from convarium.workers.hardware_watch import HardwareWatch
 from convarium.workers.lease import LeaseManager
 from convarium.workers.local_backend import WORKER_CODE, LocalBackend
+from convarium.workers.node_status import NodeStatus
 from convarium.workers.places import WorkerPlace, read_place_hardware, take_place
 from convarium.workers.progress import build_progress_display
 from convarium.workers.run_file import Run

@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from types import FrameType
 
 NOTICE_VARIABLE = "CONVARIUM_NOTICE_SECONDS"
-_is_given = threading.Event()  # of the whole process, as signals are
+_is_given = threading.Event()  # these are of the whole process, as signals are
+_is_end_near = threading.Event()
 
 
 def is_leave_notice_given() -> bool:
@@ -21,9 +22,17 @@ def is_leave_notice_given() -> bool:
     return _is_given.is_set()
 
 
+def is_end_near() -> bool:
+    """Whether SIGTERM has come: what it comes from ends this process soon."""
+    return _is_end_near.is_set()
+
+
 @contextmanager
 def heed_leave_notices() -> Iterator[None]:
-    """Note what the process is told; where it is to leave at once, raise KeyboardInterrupt, and do so only once."""
+    """Note what the process is told; where it is to leave at once, raise KeyboardInterrupt, and do so only once.
+
+    Whatever comes afterwards is ignored.
+    """
     if sys.platform == "win32":
         yield
         return
@@ -34,6 +43,7 @@ def heed_leave_notices() -> Iterator[None]:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
+        ignore_leave_notices()  # even where Lightning has set the handler again, that there was before a fit
 
 
 def ignore_leave_notices() -> None:
@@ -52,5 +62,7 @@ def _leave_soon(number: int, frame: FrameType | None) -> None:
 
 def _leave_at_once(number: int, frame: FrameType | None) -> None:
     _is_given.set()
+    if number == signal.SIGTERM:
+        _is_end_near.set()
     ignore_leave_notices()
     raise KeyboardInterrupt

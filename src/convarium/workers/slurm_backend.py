@@ -3,6 +3,7 @@
 import re
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -74,7 +75,8 @@ class SlurmBackend:
 
     def cancel(self) -> None:
         """Cancel the jobs that have not started; workers leave by themselves once the run is stopped or over."""
-        run_slurm_command("scancel", "--state=PENDING", f"--name={self._run.id}")
+        with suppress(SlurmRefusal):  # a job that starts after all finds the run over, and ends
+            run_slurm_command("scancel", "--state=PENDING", f"--name={self._run.id}")
 
     def look_at_queue(self) -> QueueView:
         """Return the newest view of the queue."""

@@ -29,7 +29,8 @@ def run_slurm_command(*command: str) -> str:
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=COMMAND_TIMEOUT_SECONDS, check=False)
     except FileNotFoundError:
-        raise SlurmRefusal(f"{command[0]} is not installed here: Slurm's commands are needed, as on a login node") from None
+        line = f"{command[0]} is not installed here: submit from a host that has Slurm's commands, such as a login node"
+        raise SlurmRefusal(line) from None
     except (OSError, subprocess.TimeoutExpired) as error:
         raise SlurmRefusal(f"{command[0]}: {error}") from None
     if done.returncode != 0:

@@ -9,11 +9,12 @@ from convarium.workers.slurm_command import SlurmRefusal, run_slurm_command
 PATIENCE_SECONDS = 600.0  # for which squeue may fail
 FIELDS = ("JobArrayID", "State", "RestartCnt")
 # A job in any other state lives, those of a later Slurm included.
-END_STATES = frozenset(
-    "BOOT_FAIL CANCELLED COMPLETED DEADLINE FAILED NODE_FAIL OUT_OF_MEMORY PREEMPTED REVOKED TIMEOUT".split()
-)
-WAITING_STATES = frozenset("CONFIGURING PENDING REQUEUED REQUEUE_FED REQUEUE_HOLD SPECIAL_EXIT".split())
-LEAVING_STATE = "COMPLETING"  # its processes may still be there, whatever else the queue says of the job
+END_STATES = frozenset({
+    "BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED", "REVOKED",
+    "TIMEOUT",
+})  # fmt: skip
+WAITING_STATES = frozenset(["CONFIGURING", "PENDING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "SPECIAL_EXIT"])
+LEAVING_STATE = "COMPLETING"  # its processes may still be there, while the rest tells of its next start already
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,11 @@ class QueuedJob:
     def is_waiting(self) -> bool:
         """Whether it waits to start, for the first time or again."""
         return self.state in WAITING_STATES
+
+    @property
+    def is_running(self) -> bool:
+        """Whether its worker is there, and not about to be ended."""
+        return not (self.is_over or self.is_waiting or self.state == LEAVING_STATE)
 
 
 @dataclass(frozen=True)

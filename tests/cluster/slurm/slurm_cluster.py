@@ -11,6 +11,7 @@ from cluster.namespaces import Namespaces, NamespacesUnavailable
 
 NODES = ("node-a", "node-b")
 CPUS = 2  # of each node
+PROGRAMS = ("unshare", "munged", "slurmctld", "slurmd", "sbatch")
 READY_SECONDS = 30.0
 # A UTS namespace gives each node its host name. The shell, process 1 here, waits for what ends without a parent.
 SCRIPT = """
