@@ -92,6 +92,10 @@ class SlurmCluster:
         )
         return done.stdout
 
+    def submit(self, *options: str) -> None:
+        """Submit a job whose output is not wanted."""
+        self.call("sbatch", "--output=/dev/null", *options)
+
     def list_jobs(self, states: str = "PENDING,RUNNING,COMPLETING") -> list[tuple[str, str, str]]:
         """Return the id, the state and the reason of each job in these states."""
         text = self.call("squeue", "-h", "-r", f"--states={states}", "-o", "%i|%T|%r")

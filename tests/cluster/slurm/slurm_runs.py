@@ -52,7 +52,7 @@ def wait_until(is_so: Callable[[], bool], seconds: float = 40.0) -> None:
 
 
 def main() -> None:
-    """`python -m cluster.slurm.slurm_runs STORE JOURNAL WIDTH EPOCHS SECONDS`: control a run; print how its nodes ended."""
+    """`python -m cluster.slurm.slurm_runs STORE JOURNAL WIDTH EPOCHS SECONDS`: print how a run ended."""
     root, journal = Path(sys.argv[1]), Path(sys.argv[2])
     plan = make_fake_chains(journal, int(sys.argv[3]), int(sys.argv[4]), float(sys.argv[5]))
     print(json.dumps(run_on_slurm(plan, root, workers=2)))
