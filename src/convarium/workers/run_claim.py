@@ -77,6 +77,7 @@ def claim_run(
             owner.release()
             return follower.last_state
         if run is not None and may_have_workers(run):
+            _print_line(f"takes over the run that {_name_controller(run)} controlled, with its jobs")
             return RunClaim(run.attach(owner.lease.number, workers), owner)
         if run is not None:
             run.remove()
@@ -135,7 +136,10 @@ class RunFollower:
         run = read_named_run(root, self._folder)
         if self._run is None and run is not None:
             self._run = run
-            _say_who_controls(run)
+            _print_line(
+                f"{_name_controller(run)} controls this run already; this command shows it, takes over if that process"
+                f" dies, and Ctrl-C here only stops looking"
+            )
             self._display.begin(self._plan, self._store, run, self._read_state(run))
         if self._run is not None:
             self.last_state = self._read_state(self._run)
@@ -146,10 +150,9 @@ class RunFollower:
         return self._monitor.read_state(self._store, run.id, done)
 
 
-def _say_who_controls(run: Run) -> None:
-    controller = run.controller
-    print(
-        f"convarium: {controller.host} process {controller.pid} controls this run already; this command shows it, takes"
-        f" over if that process dies, and Ctrl-C here only stops looking",
-        file=sys.stderr,
-    )
+def _name_controller(run: Run) -> str:
+    return f"{run.controller.host} process {run.controller.pid}"
+
+
+def _print_line(line: str) -> None:
+    print(f"convarium: {line}", file=sys.stderr, flush=True)

@@ -57,7 +57,7 @@ def test_where_a_limit_stands_in_the_way_fewer_are_submitted_and_the_others_late
         ({"gres": "gpu:8"}, "Invalid generic resource"),
         ({"additional_parameters": {"no_such": 1}}, "unrecognized option '--no-such=1'"),
         ({"timeout_min": 1}, "a larger hydra.launcher.timeout_min"),
-        ({"partitions": "main"}, "hydra.launcher.partitions: no such setting; did you mean partition"),
+        ({"partitions": "main"}, "hydra.launcher.partitions: no such setting (did you mean partition?)"),
         ({"nodes": 2}, "hydra.launcher.nodes=2: a worker is one task on one node"),
     ],
 )
@@ -76,6 +76,9 @@ def test_what_slurm_would_not_run_is_said_in_one_line_before_anything_is_queued(
 def test_a_host_without_slurm_says_so(
     slurm: SlurmCluster, store: Path, journal: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PATH", "/nowhere")
-    with pytest.raises(UserError, match="squeue is not installed here: submit from a host that has Slurm's commands"):
-        run_on_slurm(make_fake_chains(journal, 1, 1, 0.0), store, 2)
+    words = "squeue is not installed here: submit from a host that has Slurm's commands"
+    plan = make_fake_chains(journal, 1, 1, 0.0)
+    with monkeypatch.context() as patch:
+        patch.setenv("PATH", "/nowhere")
+        with pytest.raises(UserError, match=words):
+            run_on_slurm(plan, store, 2)
