@@ -38,11 +38,13 @@ class StageHarness:
         root: the folder of all stages.
         report: receives the figures of each epoch.
         check_lease: called before each checkpoint.
+        checkpoint_minutes: as `Runtime` has them.
     """
 
     root: Path
     report: Callable[..., None] = lambda **figures: None
     check_lease: Callable[[], None] = lambda: None
+    checkpoint_minutes: float | None = None
 
     def network_path(self, node: Node) -> Path:
         """Return the path of the network file that a stage writes."""
@@ -68,6 +70,7 @@ class StageHarness:
             report=self.report,
             check_lease=self.check_lease,
             run_fresh=lambda *_: None,
+            checkpoint_minutes=self.checkpoint_minutes,
         )
         parents = tuple(Parent(signature, self.root / signature, {}) for signature in node.parents)
         with lookup.allow_packages(node.runtime.get("allow", ())):

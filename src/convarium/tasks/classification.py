@@ -30,6 +30,10 @@ class Classification(LightningModule):
 
     At every step the learning rate and torch's random state are set from the step's number, so a step depends on
     nothing but weights, optimiser state and its number.
+
+    Attributes:
+        loss_sum: of the images of the epoch so far; who runs the epochs sets it and `image_count` at their beginning.
+        image_count: how many these are.
     """
 
     def __init__(
@@ -47,6 +51,7 @@ class Classification(LightningModule):
         self.automatic_optimization = False
         self.network, self.recipe, self.optimizer, self.schedule = network, recipe, optimizer, schedule
         self.seed, self.validation, self.terms, self.average = seed, validation, tuple(terms), average
+        self.loss_sum, self.image_count = 0.0, 0
         self.drop_due_connections = network.drop_due_connections if isinstance(network, Condensing) else None
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
@@ -54,11 +59,10 @@ class Classification(LightningModule):
         return self.optimizer
 
     def on_train_epoch_start(self) -> None:
-        """Set the network to train, and the epoch's sums to zero."""
+        """Set the network to train."""
         move_network(self.network, self.device)  # Lightning has moved parameters and buffers only
         if self.average is not None:
             self.average.collect_tensors()
-        self.loss_sum, self.image_count = 0.0, 0
         self.network.train()
 
     def training_step(self, chunk: BatchChunk, index: int) -> None:

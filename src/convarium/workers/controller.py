@@ -2,24 +2,21 @@
 
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from typing import Protocol
 
 from convarium.errors import is_interrupt
 from convarium.planning.plan import Plan
-from convarium.store.result_folder import ResultFolder
 from convarium.store.store import Store
 from convarium.workers import stored_inputs
 from convarium.workers.backend import Backend
-from convarium.workers.lease import LeaseLost, find_lease_number, remove_leases
+from convarium.workers.killed_leftovers import remove_killed_leftovers
+from convarium.workers.lease import LeaseLost
 from convarium.workers.node_status import NodeStatus, build_statuses
-from convarium.workers.owned_files import is_made_by_store
 from convarium.workers.ready_nodes import PlanMonitor, PlanState
 from convarium.workers.run_claim import claim_run
 from convarium.workers.run_file import DEFAULT_IDLE_MINUTES, Run
 from convarium.workers.run_owner import RunOwner
-from convarium.workers.run_stage import remove_leftovers
 from convarium.workers.stored_runs import remove_dead_runs
 from convarium.workers.supervisor import WorkerSupervisor
 
@@ -73,9 +70,9 @@ def run_plan(
     stored_inputs.print_source_warning(store, plan_state.done)
     if store.is_created:
         remove_dead_runs(store)
-        _remove_worker_leftovers(store, plan_state)
+        remove_killed_leftovers(store, plan_state.done)
     if plan_state.is_finished:
-        return build_statuses(plan, plan_state, "")
+        return build_statuses(plan, plan_state)
     store.prepare()
     begin = partial(Run.begin, plan, store, workers, threads, devices, idle_minutes)
     if scheduler is None:
@@ -173,13 +170,13 @@ class Controller:
             if self._owner is not None:
                 self._owner.check()
             if not plan_state.is_finished and not self.supervisor.submit_missing(wanted):
-                return build_statuses(self.plan, plan_state, self.supervisor.explain_unfinished())
+                return build_statuses(self.plan, plan_state, *self.supervisor.explain_unfinished())
             self.supervisor.wait(max(POLL_SECONDS, REST_FACTOR * self._look_seconds))
             plan_state = self._read_state()
         if self._owner is None:
             self.supervisor.wait_for_workers_to_leave()
         stored_inputs.check_stored_inputs(self.plan, self.store, plan_state.done)
-        return build_statuses(self.plan, plan_state, "")
+        return build_statuses(self.plan, plan_state)
 
     def _count_wanted_workers(self, plan_state: PlanState) -> int:
         # Processes that find nothing to do cost nothing, but jobs hold what others queue for.
@@ -194,16 +191,3 @@ class Controller:
         self._progress.update(plan_state)
         self._look_seconds = time.monotonic() - start
         return plan_state
-
-
-def _remove_worker_leftovers(store: Store, plan_state: PlanState) -> None:
-    """Clean up after workers that were killed between writing a record and removing leases and checkpoints."""
-    for signature in plan_state.done:
-        folder = store.find_folder(signature)
-        if folder is None:
-            continue
-        with suppress(OSError):
-            has_leftovers = find_lease_number(folder) is not None or ResultFolder(folder).checkpoints.exists()
-            if has_leftovers and is_made_by_store(folder, signature):
-                remove_leases(folder)
-                remove_leftovers(folder)

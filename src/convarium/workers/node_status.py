@@ -24,8 +24,15 @@ class NodeStatus:
     kind: str | None = None
 
 
-def build_statuses(plan: Plan, plan_state: PlanState, reason: str) -> dict[str, NodeStatus]:
-    """Return each node's status by signature; `reason` says why nodes are unfinished, if any are."""
+def build_statuses(
+    plan: Plan, plan_state: PlanState, reason: str = "", is_mistake: bool = False
+) -> dict[str, NodeStatus]:
+    """Return each node's status by signature.
+
+    Args:
+        reason: why nodes are unfinished, if any are.
+        is_mistake: whether the user can mend that.
+    """
     statuses: dict[str, NodeStatus] = {}
     failed_or_blocked = plan_state.failed.keys() | plan_state.blocked
     for signature, node in plan.nodes.items():
@@ -40,5 +47,5 @@ def build_statuses(plan: Plan, plan_state: PlanState, reason: str) -> dict[str, 
             # In a finished plan a node may be missing from the store: an ancestor of stored results is not needed.
             statuses[signature] = NodeStatus("done")
         else:
-            statuses[signature] = NodeStatus("unfinished", f"{node.name}: {reason}")
+            statuses[signature] = NodeStatus("unfinished", f"{node.name}: {reason}", is_mistake)
     return statuses

@@ -199,10 +199,13 @@ class StageRun:
         }
 
     def _build_runtime(self) -> Runtime:
-        # Files of earlier attempts are never reused, only their checkpoints are.
-        for old_work_folder in owned_files.list_work_folders(self.folder):
-            shutil.rmtree(old_work_folder, ignore_errors=True)
         work_folder = self.files.work_folder(self.lease.number)
+        # Files of earlier attempts are never reused, only their checkpoints are. A later attempt's are its own: this
+        # process may have slept since it took the lease.
+        self.lease.check()
+        for other_folder in owned_files.list_work_folders(self.folder):
+            if owned_files.parse_work_number(other_folder) <= self.lease.number:
+                shutil.rmtree(other_folder, ignore_errors=True)
         work_folder.mkdir()
         checkpoint_folder = self.files.checkpoints
         checkpoint_folder.mkdir(exist_ok=True)
@@ -215,9 +218,11 @@ class StageRun:
             report=curves.build_reporter(self.files.curves),
             check_lease=self._check_lease,
             check_stopped=self._check_stopped,
+            is_told_to_leave=self._is_told_to_leave,
             note_checkpoint=self._note_checkpoint,
             hold_host_alone=self._hold_host_alone,
             run_fresh=build_fresh_runner(self.threads, self.files.log),
+            checkpoint_minutes=self.node.runtime.get("checkpoint_minutes"),
             cache_folder=disk.cache_folder_of(self.store.root),
         )
 
@@ -250,6 +255,9 @@ class StageRun:
             raise WorkerStopped
         if not self.is_wanted(self.node):
             raise StageUnwanted
+
+    def _is_told_to_leave(self) -> bool:
+        return self.run.is_stopped or not self.is_wanted(self.node)
 
     def _note_checkpoint(self) -> None:
         self.lease.forget_deaths()
