@@ -14,7 +14,7 @@ from convarium.workers.killed_leftovers import remove_killed_leftovers
 from convarium.workers.lease import LeaseLost
 from convarium.workers.node_status import NodeStatus, build_statuses
 from convarium.workers.ready_nodes import PlanMonitor, PlanState
-from convarium.workers.run_claim import claim_run
+from convarium.workers.run_claim import RunClaim, claim_run
 from convarium.workers.run_file import DEFAULT_IDLE_MINUTES, Run
 from convarium.workers.run_owner import RunOwner
 from convarium.workers.stored_runs import remove_dead_runs
@@ -82,7 +82,7 @@ def run_plan(
         if isinstance(claim, PlanState):
             return build_statuses(plan, claim, "the process that controlled its run has ended it")
         try:
-            return _control_run(claim.run, plan, store, monitor, build_backend, progress, claim.owner)
+            return _control_run(claim.run, plan, store, monitor, build_backend, progress, claim)
         except LeaseLost:  # this process was cut off from the store, and another controls the run by now
             continue
         finally:
@@ -96,25 +96,25 @@ def _control_run(
     monitor: PlanMonitor,
     build_backend: Callable[[Run], Backend],
     progress: ProgressDisplay,
-    owner: RunOwner | None = None,
+    claim: RunClaim | None = None,
 ) -> dict[str, NodeStatus]:
     """Control a run until its end; where its jobs outlive this process, only an interrupt stops those that live."""
-    controller: Controller | None = None
     try:
-        controller = Controller(plan, store, monitor, run, build_backend(run), progress, owner)
-        progress.begin(plan, store, run, monitor.read_state(store, run.id))
-        try:
-            statuses = controller.run_until_done()
-        except BaseException as error:
-            if controller.is_to_be_stopped(error):
-                controller.supervisor.stop()
-            raise
-        finally:
-            progress.end()
-    except BaseException as error:
-        if controller is None or controller.is_to_be_stopped(error):
+        backend = build_backend(run)
+    except BaseException:
+        if claim is None or not claim.is_taken_over:
             run.remove()
         raise
+    controller = Controller(plan, store, monitor, run, backend, progress, claim.owner if claim else None)
+    try:
+        progress.begin(plan, store, run, monitor.read_state(store, run.id))
+        statuses = controller.run_until_done()
+    except BaseException as error:
+        if controller.is_to_be_stopped(error):
+            controller.stop()
+        raise
+    finally:
+        progress.end()
     run.remove()
     controller.supervisor.cancel_waiting_jobs()
     return statuses
@@ -152,6 +152,13 @@ class Controller:
         if self._owner is None or is_interrupt(error):
             return True
         return not isinstance(error, LeaseLost) and not self.supervisor.has_living_jobs
+
+    def stop(self) -> None:
+        """End the run with its workers."""
+        try:
+            self.supervisor.stop()
+        finally:
+            self.run.remove()
 
     def run_until_done(self) -> dict[str, NodeStatus]:
         """Keep workers running until every node is done, failed or blocked, or worker after worker has settled none.

@@ -43,10 +43,15 @@ class FollowDisplay(Protocol):
 
 @dataclass(frozen=True)
 class RunClaim:
-    """A run that this process controls as long as it has the owner's lease."""
+    """A run that this process controls as long as it has the owner's lease.
+
+    Attributes:
+        is_taken_over: whether another process has begun it, so that it may have workers already.
+    """
 
     run: Run
     owner: RunOwner
+    is_taken_over: bool
 
 
 def claim_run(
@@ -78,10 +83,10 @@ def claim_run(
             return follower.last_state
         if run is not None and may_have_workers(run):
             _print_line(f"takes over the run that {_name_controller(run)} controlled, with its jobs")
-            return RunClaim(run.attach(owner.lease.number, workers), owner)
+            return RunClaim(run.attach(owner.lease.number, workers), owner, True)
         if run is not None:
             run.remove()
-        return RunClaim(begin(owner), owner)
+        return RunClaim(begin(owner), owner, False)
 
 
 def find_owner_folder(plan: Plan, root: Path) -> Path:

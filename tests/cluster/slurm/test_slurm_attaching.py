@@ -11,7 +11,8 @@ import pytest
 
 from cluster.cluster_run import count_begun
 from cluster.slurm.slurm_cluster import SlurmCluster
-from cluster.slurm.slurm_runs import wait_until
+from cluster.slurm.slurm_runs import make_fake_chains, run_on_slurm, wait_until
+from convarium.errors import UserError
 from convarium.store.store import Store
 from convarium.workers.run_file import Run
 from convarium.workers.stored_runs import find_dead_runs
@@ -101,3 +102,17 @@ def test_ctrl_c_of_who_controls_stops_the_run_and_who_follows_is_told(
     wait_until(lambda: not [job for job in slurm.list_jobs() if job[1] != "RUNNING"] and len(slurm.list_jobs()) == 2)
     assert not list(store.glob("runs/*/run.json"))
     assert not list(store.glob("*/*/failed.json"))
+
+
+def test_a_mistake_in_the_command_that_takes_a_run_over_leaves_its_jobs_alone(
+    begin_controller: BeginController, slurm: SlurmCluster, store: Path, journal: Path
+) -> None:
+    first = begin_controller(epochs=20)
+    wait_until(lambda: len(count_begun(journal)) == 2)
+    first.kill()
+    first.wait()
+    plan = make_fake_chains(journal, width=2, epochs=20, seconds=0.2)
+    with pytest.raises(UserError, match="no such setting"):
+        run_on_slurm(plan, store, 2, partitions="main")
+    assert run_on_slurm(plan, store, 2) == ALL_DONE
+    assert set(count_begun(journal).values()) == {1}
