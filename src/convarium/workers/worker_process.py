@@ -110,7 +110,7 @@ def _wait_for_place(run: Run, worker_number: int) -> WorkerPlace | None:
     try:
         while (place := take_place(run)) is None:
             notice.update(lambda: describe_taken_places(run))
-            if time.monotonic() >= end or run.is_stopped:
+            if time.monotonic() >= end or run.has_to_be_left:
                 run.record_no_place(worker_number, describe_taken_places(run))
                 return None
             time.sleep(PLACE_POLL_SECONDS)
