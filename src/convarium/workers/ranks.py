@@ -117,13 +117,14 @@ def _answer_calls(listener: socket.socket, launcher: "subprocess.Popen[bytes]", 
             "leave_host_alone": lambda _: host.close(),
             "finish": answers.append,
         }
-        stream: Any = None
+        source, stream = listener, None
         while launcher.poll() is None:
-            ready, _, _ = select.select([stream or listener], [], [], POLL_SECONDS)
+            ready, _, _ = select.select([source], [], [], POLL_SECONDS)
             if not ready:
                 continue
             if stream is None:
-                stream = connection.enter_context(listener.accept()[0]).makefile("rw")
+                source = connection.enter_context(listener.accept()[0])
+                stream = source.makefile("rw")
                 continue
             line = stream.readline()
             if not line:  # the first rank has ended, and the launcher ends the others
