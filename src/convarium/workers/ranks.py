@@ -21,7 +21,7 @@ from convarium.workers.runtime import Parent, Runtime
 LAUNCHER_CODE = "from convarium.workers.rank_launcher import launch_ranks; launch_ranks()"
 REQUEST_FILE, SOCKET_FILE, ENDED_FILE, FAILURE_PATTERN = "request.json", "socket", "ended.json", "failure-*.json"
 POLL_SECONDS = 0.1
-LEAVE_SECONDS = 60.0  # for which ranks that are done may take to leave
+LEAVE_SECONDS = 15.0  # which the other ranks have to leave when the first has
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 Json = dict[str, Any]
