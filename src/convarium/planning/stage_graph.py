@@ -272,18 +272,18 @@ def _build_node(
         parents=parents,
         fingerprint=dataset.get("fingerprint"),
         name=format_node_name(config, steps),
-        runtime=_select_runtime_fields(config, stage.name, epochs),
+        runtime=_select_runtime_fields(config, stage.name),
         work=float(epochs * images),
     )
 
 
-def _select_runtime_fields(config: Json, stage: str, epochs: int) -> Json:
-    """Return where and how a stage runs, which is never hashed; what trains takes all devices of its worker."""
+def _select_runtime_fields(config: Json, stage: str) -> Json:
+    """Return where and how a stage runs, which is never hashed."""
     return {
         "root": config["dataset"].get("root"),
         "accelerator": config["runtime"]["accelerator"],
         "threads": config["runtime"]["threads"],
-        "devices": config["runtime"]["devices"] if epochs > 0 else 1,
+        "devices": config["runtime"]["devices"],
         "checkpoint_minutes": config["runtime"]["checkpoint_minutes"],
         "alone": find_stages()[stage].needs_quiet_host,
     }

@@ -67,7 +67,7 @@ class Ranks:
             total = torch.cat([gradient.reshape(-1) for gradient in gradients])
             distributed.all_reduce(total)
             sizes = [gradient.numel() for gradient in gradients]
-            for gradient, values in zip(gradients, total.split(sizes), strict=True):
+            for gradient, values in zip(gradients, torch.split(total, sizes), strict=True):
                 gradient.copy_(values.view_as(gradient))
 
     def sum_value(self, value: float) -> float:
@@ -84,8 +84,11 @@ class Ranks:
 
     def compute_in_first(self, compute: Callable[[], T]) -> T:
         """Return what the first rank computes, while the others wait."""
+        if self.count == 1:
+            return compute()
         value: Any = compute() if self.is_first else None
-        return value if self.count == 1 else _broadcast(value, self.waiting_group)
+        shared: T = _broadcast(value, self.waiting_group)
+        return shared
 
     def check_equal(self, what: str, digest: str) -> None:
         """Check that all ranks hold the same, and wait until each has come so far.

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 from convarium.child_process import build_python_command
 from convarium.workers.ranks import ENDED_FILE
@@ -15,14 +16,15 @@ MONITOR_SECONDS = 0.2
 
 def launch_ranks() -> None:
     """Start as many ranks as the command line says (FOLDER COUNT) and wait for their end."""
-    from torch.distributed import run
+    import torch.distributed.run
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
     folder, count = sys.argv[1:]
     command = [*build_python_command(RANK_CODE), folder, str(os.getpid())]
     how = ["--standalone", f"--nproc-per-node={count}", f"--monitor-interval={MONITOR_SECONDS}", "--no-python"]
+    launcher: Any = torch.distributed.run
     try:
-        run.run(run.parse_args([*how, *command]))
+        launcher.run(launcher.parse_args([*how, *command]))
     except ChildFailedError as error:
         codes = {rank: failure.exitcode for rank, failure in error.failures.items()}
         _write_end(Path(folder) / ENDED_FILE, codes)

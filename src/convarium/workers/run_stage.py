@@ -199,7 +199,8 @@ class StageRun:
 
     @property
     def _rank_count(self) -> int:
-        return int(self.node.runtime.get("devices", 1))
+        is_trained = self.node.work > 0  # what trains nothing takes one device
+        return int(self.node.runtime.get("devices", 1)) if is_trained else 1
 
     def _make_result(self, config: Any, parents: tuple[Parent, ...], runtime: Runtime) -> dict[str, Any]:
         """Run the stage, here or in ranks; return its result, the device and the peak memory (of the first rank)."""
