@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from convarium.planning.plan import Node
+    from convarium.store.store import Store
 
 RESULTS, IMAGES, EPOCHS = 10_000, 10_000, 20
 THOUSAND = (
@@ -45,17 +46,29 @@ def fabricate(root: Path) -> str:
         [*compose_points(THOUSAND).check_points(), *compose_points([*THOUSAND, *FURTHER]).check_points()]
     )
     for index, node in enumerate(list(asked.nodes.values())[: RESULTS + FAILED + STOPPED]):
-        folder = store.folder_of(node)
-        folder.mkdir(parents=True)
-        _curves(folder, node)
-        (folder / "log.txt").write_text(f"# {START.isoformat()}\n")
         if index < RESULTS:
-            _write(folder / "done.json", _record(node, index, chance))
-            if node.stage != "measure":
-                (folder / "network.cvm").write_bytes(chance.randbytes(200))
-        elif index < RESULTS + FAILED:
+            write_result(store, node, index, chance)
+            continue
+        folder = _begin_folder(store, node)
+        if index < RESULTS + FAILED:
             _write(folder / "failed.json", {"error": "the loss is NaN", "run": "", "mistake": False, "attempts": 1})
     return asked.points[0].network
+
+
+def write_result(store: "Store", node: "Node", index: int, chance: random.Random) -> None:
+    """Write a result as if its stage had run, `index` seconds after the first."""
+    folder = _begin_folder(store, node)
+    _write(folder / "done.json", _record(node, index, chance))
+    if node.stage != "measure":
+        (folder / "network.cvm").write_bytes(chance.randbytes(200))
+
+
+def _begin_folder(store: "Store", node: "Node") -> Path:
+    folder = store.folder_of(node)
+    folder.mkdir(parents=True)
+    _curves(folder, node)
+    (folder / "log.txt").write_text(f"# {START.isoformat()}\n")
+    return folder
 
 
 def _write(path: Path, content: Any) -> None:

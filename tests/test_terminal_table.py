@@ -6,6 +6,7 @@ from io import StringIO
 from typing import Any
 
 import pytest
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Column, Table
 
@@ -17,7 +18,7 @@ RANK = ("bytes", "ratio", "Δ acc (pp)", "MACs")
 
 
 def build_table(**options: Any) -> Table:
-    table = Table(Column("network", overflow="fold"), **options)
+    table = Table(Column("network", overflow="fold"), **{"box": SIMPLE_HEAD, "show_edge": False} | options)
     for heading in ("bytes", "ratio", "Δ acc (pp)\n", "MACs"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_row(NAMES[0], "1,724,376", "1.0x", "-15.70 (-21.6..-9.83)\nworse", "2.29M")

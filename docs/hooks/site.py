@@ -12,7 +12,7 @@ from options_page import build_pages
 
 GUIDES = (
     "images", "recipes", "adopt", "sweeps", "workers", "inspect", "compare", "tracking", "export", "keep", "module",
-    "method", "extend",
+    "method", "space", "extend",
 )  # fmt: skip
 HOOKS = Path(__file__).parent
 

@@ -90,16 +90,23 @@ def find_named_packages(value: Any) -> set[str]:
 
     A recipe names none: the optimiser of torch that it may name is for the training alone, and allows no file anything.
     """
+    packages: set[str] = set()
+    _add_named_packages(value, packages)
+    return packages
+
+
+def _add_named_packages(value: Any, packages: set[str]) -> None:
     if isinstance(value, str):
         match = IMPORT_PATH_PATTERN.fullmatch(value)
-        return {match[1]} if match else set()
-    if isinstance(value, Mapping):
-        entries = [entry for key, entry in value.items() if key != RECIPE_KEY]
+        if match:
+            packages.add(match[1])
+    elif isinstance(value, (dict, Mapping)):
+        for key, entry in value.items():
+            if key != RECIPE_KEY:
+                _add_named_packages(entry, packages)
     elif isinstance(value, list | tuple):
-        entries = list(value)
-    else:
-        return set()
-    return set().union(*map(find_named_packages, entries))
+        for entry in value:
+            _add_named_packages(entry, packages)
 
 
 def find_companion(function: Any, attribute: str) -> Any:

@@ -2,18 +2,19 @@
 
 from collections.abc import Iterator, Sequence
 
-from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
+
+from convarium.terminal_rows import count_cells, print_table_rows
 
 # In a column that folds, a longer word than the first may be broken; one that is no longer than the second never is.
 MAX_UNBROKEN_WORD_CHARS, MIN_UNBROKEN_WORD_CHARS = 48, 8
 PREFERRED_FOLD_CHARS = 16  # the least width of a column that folds, unless its text is shorter
 
 
-def print_fitting_table(console: Console, table: Table, rank: Sequence[str], markup: bool = True) -> None:
-    """Print a table. If it is too wide, leave out columns from the end of `rank`, and name them below it.
+def print_fitting_table(console: Console, table: Table, rank: Sequence[str]) -> None:
+    """Print a table, without markup. If it is too wide, leave out columns from the end of `rank`, and name them below.
 
     Columns that are not in `rank` are never left out. One with `overflow="fold"` may break its lines between words.
 
@@ -21,7 +22,12 @@ def print_fitting_table(console: Console, table: Table, rank: Sequence[str], mar
         rank: headings of columns without line breaks (`format_heading`), the most important first.
     """
     dropped_headings = drop_columns(table, console.width, rank)
-    console.print(table, markup=markup)
+    if has_room(table, console.width):
+        for column in table.columns:
+            column.width = column.width or _measure_full_width(column)
+        print_table_rows(console, table)
+    else:
+        console.print(table, markup=False)  # rich cuts what can't be left out
     if dropped_headings:
         note = f"not shown at {console.width} columns: {', '.join(dropped_headings)}"
         console.print(Text(note, style="dim"))
@@ -29,8 +35,7 @@ def print_fitting_table(console: Console, table: Table, rank: Sequence[str], mar
 
 def drop_columns(table: Table, width: int, rank: Sequence[str]) -> list[str]:
     """Leave out columns of a table until the others fit `width`, and return their headings, most important first."""
-    full_widths = [_measure_full_width(column) for column in table.columns]
-    if _measure_table_width(table, table.columns, full_widths) <= width:
+    if has_room(table, width):
         return []
     index_by_heading = {format_heading(column): index for index, column in enumerate(table.columns)}
     kept_indices = [index for heading, index in index_by_heading.items() if heading not in rank]
@@ -50,6 +55,12 @@ def drop_columns(table: Table, width: int, rank: Sequence[str]) -> list[str]:
         column._index = index
     _distribute_width(table, max_word_chars, width)
     return dropped_headings
+
+
+def has_room(table: Table, width: int) -> bool:
+    """Whether a table, its columns as wide as they are set or else as their longest line, fits `width`."""
+    widths = [column.width or _measure_full_width(column) for column in table.columns]
+    return _measure_table_width(table, table.columns, widths) <= width
 
 
 def format_heading(column: Column) -> str:
@@ -101,13 +112,13 @@ def _iterate_column_lines(column: Column) -> Iterator[str]:
 
 
 def _measure_full_width(column: Column) -> int:
-    return max(map(cell_len, _iterate_column_lines(column)))
+    return max(map(count_cells, _iterate_column_lines(column)))
 
 
 def _measure_least_width(column: Column, max_word_chars: int) -> int:
     if column.overflow != "fold":
         return _measure_full_width(column)
     words = [word for line in _iterate_column_lines(column) for word in line.split()]
-    longest_word = max(map(cell_len, words), default=0)
+    longest_word = max(map(count_cells, words), default=0)
     preferred_width = min(PREFERRED_FOLD_CHARS, _measure_full_width(column))
     return min(max_word_chars, max(longest_word, preferred_width))

@@ -67,7 +67,7 @@ def test_clocks_that_are_wrong_hide_no_result_and_take_no_living_lease_over(
     wait_until(lambda: count_begun(journal)["long"] == 1)
     run_folder = controller.read_line()
     helper = now.start_python(*IMPATIENT_WORK, run_folder)
-    assert controller.wait(30.0)[:2] == (0, "{'done'}\n")
+    assert controller.wait()[:2] == (0, "{'done'}\n")
     assert helper.wait()[0] == 0
     names = ["long", *(f"short-{index}" for index in range(60))]
     assert count_begun(journal) == dict.fromkeys(names, 1)

@@ -11,7 +11,9 @@ from torch import Tensor, nn
 
 from convarium.coding.coder import Numbers
 from convarium.coding.site_streams import CODERS, SiteWriter
+from convarium.compose.hydra_adapter import Composer
 from convarium.compression.deciders.interface import Decision
+from convarium.config.search_path import list_search_folders
 from convarium.conformance import (
     ArchitectureSuite,
     CoderSuite,
@@ -19,12 +21,16 @@ from convarium.conformance import (
     EditSuite,
     MethodSuite,
     RepresentationSuite,
+    SpaceSuite,
 )
 from convarium.conformance.architecture import build_seeded_network
 from convarium.conformance.coder import generate_position_cases, generate_symbol_cases
 from convarium.conformance.edit import EditCase, EditedNetwork
 from convarium.conformance.tensor_comparison import compute_logits
 from convarium.representations.dense import Dense
+from convarium.search.choosers import Chooser
+from convarium.search.configured_space import SearchLine
+from convarium.search.function_space import FunctionSpace
 
 MODULE = """
 import numpy as np
@@ -178,3 +184,30 @@ def test_a_dataset_that_is_split_anew_every_time() -> None:
     config = compose_points(["dataset=shuffled", "architecture=mlp"]).check_points()[0].config["dataset"]
     with pytest.raises(AssertionError):
         DatasetSuite().test_splits_are_the_same_every_time(config, load_parts(config))
+
+
+class Wide(SpaceSuite):
+    space = "typed"
+    overrides = ("compression=none,magnitude,[magnitude,kmeans]", "recipe.schedule=cosine,one_cycle")
+    size = 5
+    samples = 20
+
+
+def test_a_space_with_points_that_can_t_be_composed_or_of_another_size(here: Path) -> None:
+    composer = Composer(list_search_folders("conf"))
+    line = Wide()._build_line(composer)
+    with pytest.raises(AssertionError, match="one_cycle"):
+        Wide().test_every_trial_at_random_is_a_valid_point(composer, line)
+    with pytest.raises(AssertionError):
+        Wide().test_it_has_as_many_trials_as_it_says(line)
+
+
+def test_a_space_that_answers_otherwise_each_time(here: Path) -> None:
+    answers = iter(range(10**6))
+
+    def drifting(choose: Chooser) -> dict[str, Any]:
+        return {"recipe.epochs": choose.whole("epochs", 1, 9) + next(answers)}
+
+    line = SearchLine(FunctionSpace("drifting", drifting, {}), (), (0,))
+    with pytest.raises(AssertionError):
+        SpaceSuite().test_the_same_answers_give_the_same_trial(line)

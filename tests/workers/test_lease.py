@@ -255,3 +255,28 @@ def test_of_four_processes_exactly_one_owns(tmp_path: Path, dead: Path) -> None:
     for racer in racers:
         racer.kill()
         racer.wait()
+
+
+def test_who_slept_while_the_result_was_finished_does_not_own_a_later_lease_of_the_same_number(tmp_path: Path) -> None:
+    sleeper = LeaseManager("run").take(tmp_path)
+    assert sleeper is not None
+    lease_module.remove_leases(tmp_path)  # whoever took it over has finished
+    latecomer = LeaseManager("run").take(tmp_path)  # on its way to see that all is done
+    assert latecomer is not None
+    assert latecomer.number == sleeper.number
+    latecomer.check()
+    with pytest.raises(LeaseLost):
+        sleeper.check()
+
+
+def test_a_taker_whose_new_lease_is_gone_before_its_first_heartbeat_has_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def open_too_late(*arguments: object) -> int:
+        lease_module.remove_leases(tmp_path)
+        raise FileNotFoundError(2, "No such file or directory")
+
+    with monkeypatch.context() as patches:
+        patches.setattr(lease_module.os, "open", open_too_late)
+        assert LeaseManager("run").take(tmp_path) is None
+    assert LeaseManager("run").take(tmp_path) is not None

@@ -53,7 +53,7 @@ def main(argv: Sequence[str]) -> int:
         from convarium import terminal_table
 
         for table in catalogue_table.build_catalogue_tables(documents):
-            terminal_table.print_fitting_table(output.build_console(), table, catalogue_table.COLUMN_RANK, markup=False)
+            terminal_table.print_fitting_table(output.build_console(), table, catalogue_table.COLUMN_RANK)
     has_failed_check = options.check and not all(document["ours"]["holds"] for document in documents)
     return 1 if has_failed_check else 0
 

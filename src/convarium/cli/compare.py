@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,6 +45,14 @@ def main(argv: Sequence[str]) -> int:
         raise UserError(
             f"--margin {options.margin:g}: expected percentage points of accuracy, more than 0 and less than 100"
         )
+    from convarium.store.disk import pause_gc
+
+    with pause_gc():
+        _compare(options, argv)
+    return 0
+
+
+def _compare(options: Namespace, argv: Sequence[str]) -> None:
     from convarium.cli import output
 
     with output.redirect_to_stderr():
@@ -68,7 +77,6 @@ def main(argv: Sequence[str]) -> int:
         from convarium.comparison.terminal_table import print_comparison
 
         print_comparison(document, output.build_console())
-    return 0
 
 
 def _check_selection(where: Sequence[str], best: str | None) -> None:

@@ -199,4 +199,4 @@ def _print_layers(rows: Sequence[Json]) -> None:
         table.add_row(row["name"] or "(itself)", row["type"], shape, str(row["calls"]), *counts)
     totals = [f"{sum(row[key] for row in rows):,}" for key in count_keys]
     table.add_row("total", "", "", "", *totals, style="bold")
-    terminal_table.print_fitting_table(output.build_console(), table, COLUMN_RANK, markup=False)
+    terminal_table.print_fitting_table(output.build_console(), table, COLUMN_RANK)

@@ -111,7 +111,7 @@ def print_parity(report: Mapping[str, Any]) -> None:
         _format_verdict(comparison),
     )
     rank = ("difference", "test accuracy", "stored", "bytes", "relative", "of")
-    terminal_table.print_fitting_table(output.build_console(), table, rank, markup=False)
+    terminal_table.print_fitting_table(output.build_console(), table, rank)
 
 
 def _format_requantized(requantized: Sequence[str]) -> str:

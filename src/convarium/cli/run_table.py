@@ -12,7 +12,6 @@ COLUMN_PRIORITY = ("accuracy", "bytes", "ratio", "status")
 
 def print_runs(runs: Sequence[Json]) -> None:
     """Print the table of runs on stdout, and the reasons of failures on stderr."""
-    from rich.markup import escape
     from rich.table import Column, Table
 
     from convarium import terminal_table
@@ -30,7 +29,7 @@ def print_runs(runs: Sequence[Json]) -> None:
             _format_figure(metrics["accuracy"], ".4f"),
             _format_figure(metrics["file_bytes"], ","),
             _format_figure(metrics["ratio"], ".1f"),
-            escape(" ".join(shown_overrides)) or "the defaults",
+            " ".join(shown_overrides) or "the defaults",
         )
     terminal_table.print_fitting_table(output.build_console(), table, COLUMN_PRIORITY)
     for line in _format_failures(runs):

@@ -15,7 +15,7 @@ from convarium.comparison.dense_differences import (
 )
 from convarium.comparison.metric_names import METRICS
 from convarium.comparison.result import NetworkResult, RefusedPoint
-from convarium.comparison.statistics import estimate_accuracy
+from convarium.comparison.statistics import compute_mean, estimate_accuracy
 
 Json = dict[str, Any]
 DEFAULT_LOSS_MARGIN = 0.002  # a share: 0.2 pp
@@ -154,7 +154,7 @@ def _row_to_json(row: Row, label: str, differing_values: Json, comparison: Json)
 
 def _average_metric(row: Sequence[NetworkResult], metric: str) -> float | None:
     values = get_metric_values(row, metric)
-    return float(np.mean(values)) if values else None
+    return compute_mean(values) if values else None
 
 
 def _summarize_metric(row: Sequence[NetworkResult], metric: str) -> Json:
@@ -173,7 +173,7 @@ def _summarize_metric(row: Sequence[NetworkResult], metric: str) -> Json:
         low = max(low, 0.0)
     if high is not None and metric.endswith("accuracy"):
         high = min(high, 1.0)
-    return {"mean": float(np.mean(values)), "low": low, "high": high}
+    return {"mean": compute_mean(values), "low": low, "high": high}
 
 
 def _find_pareto_fronts(rows: Sequence[Sequence[NetworkResult]]) -> list[list[str]]:

@@ -10,7 +10,7 @@ from convarium.comparison import statistics
 from convarium.comparison.metric_names import HIGHER_IS_BETTER, IMAGE_METRICS, METRICS
 from convarium.comparison.noninferiority import bound_accuracy_loss
 from convarium.comparison.result import NetworkResult
-from convarium.comparison.statistics import Estimate, adjust_by_holm, estimate_paired_difference
+from convarium.comparison.statistics import Estimate, adjust_by_holm, compute_mean, estimate_paired_difference
 
 Json = dict[str, Any]
 DensePairs = Sequence[tuple[NetworkResult, NetworkResult]]
@@ -105,7 +105,7 @@ def _estimate_difference(pairs: DensePairs, metric: str, margin: float) -> Json 
         estimate = estimate_paired_difference(table)
         accuracy_entries = _paired_t_to_json(estimate_over_seeds) | _noninferiority_to_json(table, margin)
     return {
-        "difference": float(np.mean(differences)),
+        "difference": compute_mean(differences),
         "low": estimate.low,
         "high": estimate.high,
         "p": estimate.p_value if len(measured_pairs) > 1 else None,

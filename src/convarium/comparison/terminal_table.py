@@ -40,7 +40,6 @@ COLUMN_PRIORITY = (
     "nonzeros",
     "MACs",
 )
-UNLIMITED_WIDTH = 10_000
 VERDICT_COLOURS = {"better": "green", "worse": "red"}
 VERDICT_NOTES = {
     "no test": "no test with 1 seed: the interval is that of this one network; another seed may do otherwise.",
@@ -55,7 +54,9 @@ def print_comparison(document: Mapping[str, Any], console: Console) -> None:
         console.print("No row to show.", highlight=False)
     groups = list(_group_by_dataset(rows))
     code_names = {code: _format_code(code) for code in _select_marked_codes(document)}
-    if not all(_is_fitting(_build_table(heading, group, code_names), console) for heading, group in groups):
+    if not all(
+        terminal_table.has_room(_build_table(heading, group, code_names), console.width) for heading, group in groups
+    ):
         code_names = dict(zip(code_names, ascii_lowercase, strict=False))
     for heading, group in groups:
         table = _build_table(heading, group, code_names)
@@ -79,11 +80,6 @@ def _select_marked_codes(document: Mapping[str, Any]) -> list[str]:
     """Return the audit codes that stand at their rows: those of some rows with figures, not of all."""
     measured_rows = [row for row in document["rows"] if row["signatures"]]
     return [code for code in document["audit"] if any(code not in row["audit"] for row in measured_rows)]
-
-
-def _is_fitting(table: Table, console: Console) -> bool:
-    """Whether a table fits the console with nothing folded or left out."""
-    return console.measure(table, options=console.options.update(width=UNLIMITED_WIDTH)).maximum <= console.width
 
 
 def _format_code(code: str) -> str:

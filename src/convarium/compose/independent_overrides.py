@@ -48,7 +48,11 @@ def merge_values(base: Mapping[str, Any], values: Mapping[str, Any]) -> Json:
 
 
 def _copy_config(config: Mapping[str, Any]) -> Json:
-    return {key: _copy_config(value) if isinstance(value, dict) else copy.copy(value) for key, value in config.items()}
+    return {key: _copy_config(value) if isinstance(value, dict) else _copy_leaf(value) for key, value in config.items()}
+
+
+def _copy_leaf(value: Any) -> Any:
+    return copy.copy(value) if isinstance(value, list) else value
 
 
 def _is_plain_override(override: Override) -> bool:

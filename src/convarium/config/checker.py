@@ -58,16 +58,17 @@ def check_open_set(values: Any, option: Mapping[str, Any], where: str) -> dict[s
     """
     values = _check_mapping(values, where)
     # A misspelt `_refuses_` would be ignored without a word, and its method run where it must not.
-    check_known_keys([key for key in option if _is_private_key(key)], KEYS_ABOUT_A_YAML, where)
+    private_keys = [key for key in option if _is_private_key(key)]
+    check_known_keys(private_keys, KEYS_ABOUT_A_YAML, where)
     checks = _check_mapping(option.get("_check_") or {}, f"{where}._check_")
-    knobs = [key for key in option if not _is_private_key(key)]
+    knobs = [key for key in option if key not in private_keys]
     check_known_keys(checks, knobs, f"{where}._check_")
-    check_known_keys([key for key in values if not _is_private_key(key)], knobs, where)
+    check_known_keys([key for key in values if key not in option and not _is_private_key(key)], knobs, where)
     return {knob: _check_knob(values.get(knob), option[knob], checks.get(knob), f"{where}.{knob}") for knob in knobs}
 
 
 def _check_knob(value: Any, default: Any, check: Any, where: str) -> Any:
-    if isinstance(default, Mapping) and default and check is None:
+    if isinstance(default, dict) and default and check is None:
         return check_open_set(value, default, where)
     return check_value(value, parse_knob_rule(default, check, where), where)
 

@@ -40,7 +40,7 @@ def parse_steps(values: Any, options: Mapping[str, Any]) -> list[dict[str, Any]]
             raise UserError(f"compression.{name}: this point has no method '{name}'; add it to compression=[…]")
         option = options[name]
         step = check_open_set(step_values, option, f"compression.{name}")
-        step = _drop_unlisted_terms(step, option, name)
+        step = _drop_unlisted_terms(step, step_values, option, name)
         method = step["method"]
         check_step_order(method, option, first_method_by_property)
         for left_property in list_left_properties(method, option):
@@ -51,8 +51,10 @@ def parse_steps(values: Any, options: Mapping[str, Any]) -> list[dict[str, Any]]
     return steps
 
 
-def _drop_unlisted_terms(step: dict[str, Any], option: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Leave out the settings of the terms that the step's `terms` does not list."""
+def _drop_unlisted_terms(
+    step: dict[str, Any], step_values: Mapping[str, Any], option: Mapping[str, Any], name: str
+) -> dict[str, Any]:
+    """Leave out the settings of the terms that the step's `terms` does not list; `step_values` is it unchecked."""
     known_terms = list_term_names(option)
     listed_terms = step.get("terms", [])
     for term in listed_terms:
@@ -61,7 +63,7 @@ def _drop_unlisted_terms(step: dict[str, Any], option: Mapping[str, Any], name: 
             raise UserError(f"compression.{name}.terms: no such term {term!r} (there is {known_text})")
     unlisted_terms = [term for term in known_terms if term not in listed_terms]
     for term in unlisted_terms:
-        if step[term] != check_open_set(option[term], option[term], term):
+        if step_values[term] != option[term] and step[term] != check_open_set(option[term], option[term], term):
             raise UserError(f"compression.{name}.{term} has no effect without compression.{name}.terms=[{term}]")
     return {key: value for key, value in step.items() if key not in unlisted_terms}
 

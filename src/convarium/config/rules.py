@@ -80,13 +80,13 @@ def parse_knob_rule(default: Any, check: Any, where: str) -> Rule:
     types: frozenset[type] = frozenset({type(default)})
     if default == MUST_BE_SET or (default is None and check is None):
         types = frozenset()
-    if isinstance(check, Sequence) and not isinstance(check, str):
+    if isinstance(check, list | tuple):
         choices = tuple(check)
         if default is None and None not in choices:
             choices += (None,)
         return Rule(types=types, choices=choices)
     try:
-        return _parse_rule_text(Rule(types=types), "" if check is None else str(check))
+        return _build_knob_rule(types, "" if check is None else str(check))
     except (KeyError, ValueError):
         raise UserError(
             f"{where}: can't read '{check}' in its _check_: write a range (0..1), choices ([a, b]) or types (int? 1..)"
@@ -94,6 +94,10 @@ def parse_knob_rule(default: Any, check: Any, where: str) -> Rule:
 
 
 @cache
+def _build_knob_rule(types: frozenset[type], text: str) -> Rule:
+    return _parse_rule_text(Rule(types=types), text)
+
+
 def _parse_rule_text(rule: Rule, text: str) -> Rule:
     text, _, hint = text.partition(";")
     rule = replace(rule, hint=hint.strip())

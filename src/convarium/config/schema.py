@@ -158,7 +158,7 @@ class SearchConfig:
     objectives: list[str]
     constraints: dict[str, Any]
     first: list[Any]
-    seconds: Annotated[float | None, "0.."] = None
+    seconds: Annotated[float | None, "1.."] = None
     save: str | None = None
     control: Literal["random"] | None = None
 

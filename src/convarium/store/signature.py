@@ -9,6 +9,7 @@ from typing import Any
 from convarium.errors import UserError
 
 SIGNATURE_LENGTH = 12
+JSON_LEAF_TYPES = (str, int, float, bool)
 
 
 def canonical_json(value: Any) -> str:
@@ -17,7 +18,8 @@ def canonical_json(value: Any) -> str:
     Raises:
         UserError: a NaN, an infinity, or anything that is not str, int, float, bool, None, list or dict.
     """
-    _check_json_value(value, "")
+    if not _is_json_value(value):
+        _check_json_value(value, "")
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
@@ -40,6 +42,18 @@ def compute_signature(
     return sha256(text.encode()).hexdigest()[:SIGNATURE_LENGTH]
 
 
+def _is_json_value(value: Any) -> bool:
+    """Whether `_check_json_value` accepts a value, told without the names that only its errors need."""
+    value_type = type(value)
+    if value_type is dict:
+        return all(type(key) is str and _is_json_value(item) for key, item in value.items())
+    if value_type is list:
+        return all(map(_is_json_value, value))
+    if value_type is float:
+        return math.isfinite(value)
+    return value is None or value_type in JSON_LEAF_TYPES
+
+
 def _check_json_value(value: Any, key_path: str) -> None:
     # The exact type: json.dumps would also take a tuple or numpy's float64 (a subclass of float), and the hash would
     # be that of the list or the float.
@@ -55,6 +69,6 @@ def _check_json_value(value: Any, key_path: str) -> None:
             _check_json_value(item, f"{key_path}[{index}]")
     elif value_type is float and not math.isfinite(value):
         raise UserError(f"{key_path or 'config'}: {value} is not a number that can be stored")
-    elif value is not None and value_type not in (str, int, float, bool):
+    elif value is not None and value_type not in JSON_LEAF_TYPES:
         type_name = value_type.__name__
         raise UserError(f"{key_path or 'config'}: a {type_name} is none of str, int, float, bool, null, list, dict")

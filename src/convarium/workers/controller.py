@@ -2,20 +2,16 @@
 
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from convarium.planning.plan import Plan
-from convarium.store.result_folder import ResultFolder
 from convarium.store.store import Store
 from convarium.workers import stored_inputs
 from convarium.workers.backend import Backend
-from convarium.workers.lease import find_lease_number, remove_leases
-from convarium.workers.owned_files import is_made_by_store
+from convarium.workers.killed_leftovers import remove_killed_leftovers
 from convarium.workers.ready_nodes import PlanMonitor, PlanState
 from convarium.workers.run_file import DEFAULT_IDLE_MINUTES, Run
-from convarium.workers.run_stage import remove_leftovers
 from convarium.workers.stored_runs import remove_dead_runs
 from convarium.workers.supervisor import WorkerSupervisor
 
@@ -84,9 +80,9 @@ def run_plan(
     stored_inputs.print_source_warning(store, plan_state.done)
     if store.is_created:
         remove_dead_runs(store)
-        _remove_worker_leftovers(store, plan_state)
+        remove_killed_leftovers(store, plan_state.done)
     if plan_state.is_finished:
-        return _build_statuses(plan, plan_state, "")
+        return _build_statuses(plan, plan_state)
     store.prepare()
     run = Run.begin(plan, store, workers, threads, devices, idle_minutes)
     try:
@@ -125,12 +121,12 @@ class Controller:
                 self.supervisor.note_settled_nodes(plan_state)
             wanted = self._count_wanted_workers(plan_state)
             if not plan_state.is_finished and not self.supervisor.submit_missing(wanted):
-                return _build_statuses(self.plan, plan_state, self.supervisor.explain_unfinished())
+                return _build_statuses(self.plan, plan_state, *self.supervisor.explain_unfinished())
             self.supervisor.wait(max(POLL_SECONDS, REST_FACTOR * self._look_seconds))
             plan_state = self._read_state()
         self.supervisor.wait_for_workers_to_leave()
         stored_inputs.check_stored_inputs(self.plan, self.store, plan_state.done)
-        return _build_statuses(self.plan, plan_state, "")
+        return _build_statuses(self.plan, plan_state)
 
     def _count_wanted_workers(self, plan_state: PlanState) -> int:
         open_count = len(self.plan.select_needed(plan_state.done))
@@ -145,21 +141,15 @@ class Controller:
         return plan_state
 
 
-def _remove_worker_leftovers(store: Store, plan_state: PlanState) -> None:
-    """Clean up after workers that were killed between writing a record and removing leases and checkpoints."""
-    for signature in plan_state.done:
-        folder = store.find_folder(signature)
-        if folder is None:
-            continue
-        with suppress(OSError):
-            has_leftovers = find_lease_number(folder) is not None or ResultFolder(folder).checkpoints.exists()
-            if has_leftovers and is_made_by_store(folder, signature):
-                remove_leases(folder)
-                remove_leftovers(folder)
+def _build_statuses(
+    plan: Plan, plan_state: PlanState, reason: str = "", is_mistake: bool = False
+) -> dict[str, NodeStatus]:
+    """Return each node's status by signature.
 
-
-def _build_statuses(plan: Plan, plan_state: PlanState, reason: str) -> dict[str, NodeStatus]:
-    """Return each node's status by signature; `reason` says why nodes are unfinished, if any are."""
+    Args:
+        reason: why nodes are unfinished, if any are.
+        is_mistake: whether the user can mend that.
+    """
     statuses: dict[str, NodeStatus] = {}
     failed_or_blocked = plan_state.failed.keys() | plan_state.blocked
     for signature, node in plan.nodes.items():
@@ -174,5 +164,5 @@ def _build_statuses(plan: Plan, plan_state: PlanState, reason: str) -> dict[str,
             # In a finished plan a node may be missing from the store: an ancestor of stored results is not needed.
             statuses[signature] = NodeStatus("done")
         else:
-            statuses[signature] = NodeStatus("unfinished", f"{node.name}: {reason}")
+            statuses[signature] = NodeStatus("unfinished", f"{node.name}: {reason}", is_mistake)
     return statuses

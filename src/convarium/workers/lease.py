@@ -77,8 +77,16 @@ class Lease:
         Raises:
             LeaseLost: another worker has taken it over.
         """
-        if find_lease_number(self.folder) != self.number:
+        if find_lease_number(self.folder) != self.number or not self._is_file_own():
             raise LeaseLost(f"another worker has taken over {self.folder.name}")
+
+    def _is_file_own(self) -> bool:
+        # Numbers begin anew once a finished result's leases are removed: who slept that long may meet his own again.
+        try:
+            content = _parse_content(_build_lease_path(self.folder, self.number).read_bytes())
+        except FileNotFoundError:
+            return False
+        return bool(content.get("token") == self._content["token"])
 
     def forget_deaths(self) -> None:
         """Count no earlier death any more: the stage has a new checkpoint, from which it goes on."""
@@ -173,7 +181,9 @@ class LeaseManager:
             return None
         number = 0 if current_lease is None else current_lease.number + 1
         deaths = self.count_deaths(current_lease)
-        content = {**asdict(current_process()), "run": self.run_id, "deaths": deaths, "counter": 0}
+        content = {
+            **asdict(current_process()), "run": self.run_id, "deaths": deaths, "counter": 0, "token": uuid4().hex,
+        }  # fmt: skip
         if details is not None:
             content["details"] = details
         if not _create_lease_file(folder, number, content):
@@ -186,7 +196,10 @@ class LeaseManager:
             if older_number < number:
                 with suppress(OSError):  # another user's may stay: it owns nothing any more
                     _build_lease_path(folder, older_number).unlink(missing_ok=True)
-        return Lease(folder, number, content, self._heartbeat_seconds)
+        try:
+            return Lease(folder, number, content, self._heartbeat_seconds)
+        except FileNotFoundError:  # this process slept since, and another has taken over what had no heartbeat yet
+            return None
 
     def mark_dead(self, folder: Path, number: int) -> bool:
         """Let others take a folder at once whose owner, that of lease `number`, is known to be dead.
@@ -199,6 +212,7 @@ class LeaseManager:
             return False
         content = {
             **asdict(current_process()), "run": lease_info.run, "deaths": lease_info.deaths + 1, "released": True,
+            "token": uuid4().hex,
         }  # fmt: skip
         return _create_lease_file(folder, number + 1, content)
 
@@ -266,10 +280,9 @@ def _list_lease_numbers(folder: Path) -> list[int]:
 
 
 def _create_lease_file(folder: Path, number: int, content: dict[str, Any]) -> bool:
-    """Create `lease.<number>` complete with its content; return whether this call created it."""
-    token = uuid4().hex
-    draft = folder / f".{LEASE_PREFIX}{token}"
-    data = _format_content({**content, "token": token})
+    """Create `lease.<number>` complete with its content, whose token is its own; return whether this call did."""
+    draft = folder / f".{LEASE_PREFIX}{content['token']}"
+    data = _format_content(content)
     path = _build_lease_path(folder, number)
     try:
         draft.write_bytes(data)

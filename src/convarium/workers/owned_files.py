@@ -61,6 +61,11 @@ def list_work_folders(folder: Path) -> list[Path]:
     return [path for path in list_owned(folder) if path.name.startswith("work.")]
 
 
+def parse_work_number(work_folder: Path) -> int:
+    """Return the number of the lease under which an attempt wrote its files."""
+    return int(work_folder.name.removeprefix("work."))
+
+
 def list_transient_folders(stage_folder: Path) -> list[Path]:
     """Return the folders in which results are moved into a stage's folder, or out of it to be removed."""
     return [

@@ -21,6 +21,7 @@ RUN_SHAPE: disk.JsonShape = {
     "id": str, "store": str, "plan": (str, type(None)), "workers": int, "threads": int, "devices": int,
     "controller": dict, "owner": (str, type(None)), "lease": int, "idle_minutes": (int, float),
 }  # fmt: skip
+WORKER_ERRORS_SHAPE: disk.JsonShape = {"lines": list, "mistake": bool}
 RUN_FILE = "run.json"
 DEFAULT_IDLE_MINUTES = 10.0
 NO_PLACE_PATTERN = "no_place.*"
@@ -167,17 +168,21 @@ class Run:
             return Run.read(self.file).lease
         return self.lease
 
-    def record_worker_errors(self, worker_number: int, lines: list[str]) -> None:
-        """Write the errors of worker number `worker_number` for the controller, if the disk takes them."""
-        with suppress(OSError):
-            disk.write_json(self.folder / f"error.{worker_number}.json", lines)
+    def record_worker_errors(self, worker_number: int, lines: list[str], is_mistake: bool) -> None:
+        """Write the errors of worker number `worker_number` for the controller, if the disk takes them.
 
-    def read_worker_errors(self) -> list[str]:
-        """Return the error lines of all workers."""
-        lines: list[str] = []
-        for file in sorted(self.folder.glob("error.*.json")):
-            lines.extend(disk.read_json(file) or [])
-        return lines
+        Args:
+            is_mistake: whether the user can mend what ended it.
+        """
+        with suppress(OSError):
+            disk.write_json(self.folder / f"error.{worker_number}.json", {"lines": lines, "mistake": is_mistake})
+
+    def read_worker_errors(self) -> tuple[list[str], bool]:
+        """Return the error lines of all workers, and whether the user can mend what ended each of them."""
+        files = [disk.read_json_object(file, WORKER_ERRORS_SHAPE) for file in sorted(self.folder.glob("error.*.json"))]
+        errors = [error for error in files if error is not None]
+        lines = [line for error in errors for line in error["lines"]]
+        return lines, bool(errors) and all(error["mistake"] for error in errors)
 
     def record_failure(self, signature: str, record: dict[str, Any]) -> None:
         """Write the failure of a stage into the run's folder, where its own folder can't be written to."""

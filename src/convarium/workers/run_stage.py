@@ -214,10 +214,13 @@ class StageRun:
         return {"result": result, "device": device, "peak_memory_bytes": memory}
 
     def _build_runtime(self) -> Runtime:
-        # Files of earlier attempts are never reused, only their checkpoints are.
-        for old_work_folder in owned_files.list_work_folders(self.folder):
-            shutil.rmtree(old_work_folder, ignore_errors=True)
         work_folder = self.files.work_folder(self.lease.number)
+        # Files of earlier attempts are never reused, only their checkpoints are. A later attempt's are its own: this
+        # process may have slept since it took the lease.
+        self.lease.check()
+        for other_folder in owned_files.list_work_folders(self.folder):
+            if owned_files.parse_work_number(other_folder) <= self.lease.number:
+                shutil.rmtree(other_folder, ignore_errors=True)
         work_folder.mkdir()
         checkpoint_folder = self.files.checkpoints
         checkpoint_folder.mkdir(exist_ok=True)

@@ -78,13 +78,13 @@ class WorkerSupervisor:
             self._backend.submit(missing_count)
         return True
 
-    def explain_unfinished(self) -> str:
-        """Return why workers have ended in vain, in one line."""
+    def explain_unfinished(self) -> tuple[str, bool]:
+        """Return why workers have ended in vain, in one line, and whether the user can mend it."""
         errors = [job.error for job in self._jobs if job.error is not None]
         if errors:
-            return format_error_line(errors[-1])
-        worker_errors = self._run.read_worker_errors()
-        return worker_errors[0] if worker_errors else "its workers ended without it"
+            return format_error_line(errors[-1]), False
+        lines, is_mistake = self._run.read_worker_errors()
+        return (lines[0], is_mistake) if lines else ("its workers ended without it", False)
 
     def wait(self, seconds: float) -> None:
         """Return after so many seconds, or as soon as a job has ended."""

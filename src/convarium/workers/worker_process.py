@@ -51,7 +51,7 @@ def run_worker(run_file: Path, worker_number: int) -> list[str]:
         if not isinstance(error, UserError | FailureNotRecorded):
             traceback.print_exc()
         failures.append(format_error_line(error))
-        run.record_worker_errors(worker_number, failures)
+        run.record_worker_errors(worker_number, failures, isinstance(error, UserError))
     return failures
 
 

@@ -1,0 +1,323 @@
+"""Workers of a run as actors of a schedule, with what must hold whatever the schedule is."""
+
+import random
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import patch
+
+from convarium.host import process, room
+from convarium.host.hardware import Hardware
+from convarium.host.process import Process
+from convarium.planning.plan import Plan
+from convarium.store.result_folder import FAILURE_FILE, NETWORK_FILE, RECORD_FILE
+from convarium.store.store import Store
+from convarium.workers import lease, run_stage, worker
+from convarium.workers.lease import LEASE_PREFIX, LEASE_TIMEOUT_SECONDS
+from convarium.workers.run_file import Run
+from convarium.workers.runtime import Parent, Runtime
+from convarium.workers.worker import Worker
+from random_schedules.disk_seam import REAL, Disk, put_seam, use_disk
+from random_schedules.scheduler import Actor, BrokenInvariant, Plague, Schedule
+from store.fake_run import make_fake_node, make_fake_plan
+
+HOSTS = ("a", "b")
+WORKERS = 3
+EPOCHS = 2
+
+
+class FakeEvent:
+    """The event of a lease, which lets its thread beat once where the schedule says so."""
+
+    def __init__(self) -> None:
+        self._is_set = False
+        self._waits = 0
+
+    def is_set(self) -> bool:
+        return self._is_set
+
+    def set(self) -> None:
+        self._is_set = True
+
+    def wait(self, seconds: float) -> bool:
+        self._waits += 1
+        return self._is_set or self._waits % 2 == 0
+
+
+class FakeLock:
+    """The lock of a lease's file; a heartbeat that meets it taken comes at the next opportunity."""
+
+    def __init__(self) -> None:
+        self.is_taken = False
+
+    def __enter__(self) -> None:
+        self.is_taken = True
+
+    def __exit__(self, *error: object) -> None:
+        self.is_taken = False
+
+
+class FakeHeartbeat:
+    """The thread of a lease."""
+
+    def __init__(self, schedule: Schedule, send_heartbeats: Callable[[], None]) -> None:
+        self._schedule, self._send_heartbeats = schedule, send_heartbeats
+        self._lease: Any = send_heartbeats.__self__  # type: ignore[attr-defined]
+
+    def start(self) -> None:
+        """Let the running actor's heartbeats include this lease's."""
+        assert self._schedule.running is not None
+        self._schedule.running.beats.append(self)
+
+    def belongs_to(self, folder: str, number: int) -> bool:
+        """Whether it is that of a lease."""
+        return str(self._lease.folder) == folder and self._lease.number == number
+
+    def beat(self) -> None:
+        """Send one heartbeat."""
+        if not self._lease._write_lock.is_taken and not self._lease._ended.is_set():
+            self._send_heartbeats()
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A lease as it was taken: whether the result was there by then, and whether it was the highest of its folder."""
+
+    number: int
+    was_done: bool
+    was_highest: bool
+
+
+class Observer:
+    """Sees every change and listing of the actors, and says what must not be.
+
+    Attributes:
+        taken: by actor and folder, the lease that it took last.
+        takers: by folder and number, who took a lease last.
+        owned: by actor and folder, whether its lease was the highest when it listed the folder last.
+        in_room: by host, who is in the middle of a stage, and whether it must be alone.
+    """
+
+    def __init__(self, schedule: Schedule) -> None:
+        self._schedule = schedule
+        self.taken: dict[tuple[Actor, str], Taken] = {}
+        self.owned: dict[tuple[Actor, str], bool] = {}
+        self.takers: dict[tuple[str, int], Actor] = {}
+        self.in_room: dict[str, list[tuple[Actor, bool]]] = {}
+        self.published: dict[str, int] = {}
+
+    def note_listing(self, folder: str, names: list[str]) -> None:
+        """Remember whether the running actor saw that it owns a folder."""
+        taken = self.taken.get((self._actor, folder))
+        if taken is not None:
+            is_highest = taken.number == max(_parse_lease_numbers(names), default=None)
+            self.owned[self._actor, folder] = is_highest and self.takers[folder, taken.number] is self._actor
+
+    def note_change(self, operation: str, path: str) -> None:
+        """Check that whoever writes what is published owns the folder, and looked right before."""
+        folder, _, name = path.rpartition("/")
+        if name.startswith(LEASE_PREFIX) and operation == "link":
+            self._note_lease(folder, int(name.removeprefix(LEASE_PREFIX)))
+        if name == RECORD_FILE:
+            self._check_publishing(operation, folder)
+
+    @property
+    def _actor(self) -> Actor:
+        assert self._schedule.running is not None
+        return self._schedule.running
+
+    def _note_lease(self, folder: str, number: int) -> None:
+        names = REAL.listdir(folder)
+        numbers = sorted(_parse_lease_numbers(names))
+        if number == numbers[-1] and len(numbers) > 1:
+            self._check_takeover(folder, numbers[-2])
+        self.taken[self._actor, folder] = Taken(number, RECORD_FILE in names, number == numbers[-1])
+        self.takers[folder, number] = self._actor
+
+    def _check_takeover(self, folder: str, number: int) -> None:
+        """Check that the lease which is taken over was not in living hands."""
+        owner = self.takers[folder, number]
+        with REAL.open_file(f"{folder}/{LEASE_PREFIX}{number}", "rb") as file:
+            is_released = b'"released": true' in file.read()
+        is_silent = self._schedule.now - owner.last_beat >= LEASE_TIMEOUT_SECONDS
+        has_beaten = any(beat.belongs_to(folder, number) for beat in owner.beats)
+        if has_beaten and not (owner.is_dead or is_released or is_silent):
+            self._schedule.break_off(f"{self._actor.name} takes {folder}, which {owner.name} still has")
+
+    def _check_publishing(self, operation: str, folder: str) -> None:
+        if operation != "link":
+            self._schedule.break_off(f"{operation} of a record: of two records the first must win")
+        self.published[folder] = self.published.get(folder, 0) + 1
+        self.check_ownership(folder, "publishes")
+
+    def check_ownership(self, folder: str, told: str) -> None:
+        """Check that the running actor owned a folder when it looked last."""
+        if not self.owned.get((self._actor, folder), False):
+            self._schedule.break_off(f"{self._actor.name} {told} {folder}, which it knows to be another's")
+
+    def begin_stage(self, folder: str, is_alone: bool) -> None:
+        """Check that a stage may begin: not done, no other owner, and a room as it needs it."""
+        actor = self._actor
+        taken = self.taken[actor, folder]
+        if taken.was_done:
+            self._schedule.break_off(f"{actor.name} runs {folder} again, which was done before it had the lease")
+        if not taken.was_highest:
+            self._schedule.break_off(f"{actor.name} runs {folder} under a lease that never owned it")
+        for other, other_is_alone in self.in_room.get(actor.host, []):
+            if not other.is_dead and (is_alone or other_is_alone):
+                self._schedule.break_off(
+                    f"{actor.name} and {other.name} share {actor.host}, one of which must be alone"
+                )
+        self.in_room.setdefault(actor.host, []).append((actor, is_alone))
+
+    def end_stage(self) -> None:
+        """Note that the running actor's stage has ended, well or not."""
+        actor = self._actor
+        self.in_room[actor.host] = [entry for entry in self.in_room[actor.host] if entry[0] is not actor]
+
+
+def _parse_lease_numbers(names: Iterable[str]) -> list[int]:
+    return [int(name.removeprefix(LEASE_PREFIX)) for name in names if name.startswith(LEASE_PREFIX)]
+
+
+class NoFailures(list[str]):
+    """The failures of workers, of which there must be none."""
+
+    def __init__(self, schedule: Schedule) -> None:
+        super().__init__()
+        self._schedule = schedule
+
+    def append(self, line: str) -> None:
+        self._schedule.break_off(f"a stage failed: {line}")
+
+
+class WorkerSchedule:
+    """A run of a small plan by workers of two hosts, some of which crash or stall, on a disk whose views may be old."""
+
+    def __init__(self, seed: int, root: Path, plague: Plague) -> None:
+        self.schedule = Schedule(seed, plague)
+        self.store = Store(root / "store")
+        self.local = root / "hosts"
+        self.disk = Disk(self.schedule, str(self.store.root), str(self.local))
+        self.observer = Observer(self.schedule)
+        self.plan = build_plan()
+        self.failures = NoFailures(self.schedule)
+        self.disk.watchers.append(self.observer.note_change)
+        self.disk.list_watchers.append(self.observer.note_listing)
+        self.schedule.on_crash = self._replace
+
+    def run(self) -> None:
+        """Run to the end.
+
+        Raises:
+            BrokenInvariant: something that must hold does not.
+        """
+        for host in HOSTS:
+            (self.local / host).mkdir(parents=True)
+        with put_seam(), use_disk(self.disk), self._put_fakes():
+            self.store.prepare()
+            self.run_file = Run.begin(self.plan, self.store, WORKERS)
+            for number in range(WORKERS):
+                self._add_worker(number, HOSTS[number % len(HOSTS)], delay=self.schedule.random.uniform(0, 2))
+            self.schedule.run()
+        self._check_end()
+
+    def _add_worker(self, number: int, host: str, delay: float) -> None:
+        name = f"worker-{len(self.schedule.actors)}"
+        self.schedule.add(name, host, lambda: self._work(number), delay)
+
+    def _work(self, number: int) -> None:
+        Worker(Run.read(self.run_file.file), self.failures, number).run_ready_nodes()
+
+    def _replace(self, actor: Actor) -> None:
+        self._add_worker(int(actor.process.start) % WORKERS, actor.host, self.schedule.random.uniform(0, 30))
+
+    def _check_end(self) -> None:
+        for node in self.plan.nodes.values():
+            folder = self.store.folder_of(node)
+            names = REAL.listdir(folder) if folder.exists() else []
+            if RECORD_FILE not in names or FAILURE_FILE in names:
+                raise BrokenInvariant(f"schedule {self.schedule.seed}: {node.name} is lost: {names}")
+            if (folder / NETWORK_FILE).read_text() != node.name or self.observer.published[str(folder)] != 1:
+                raise BrokenInvariant(f"schedule {self.schedule.seed}: {node.name} was not published once and whole")
+
+    @contextmanager
+    def _put_fakes(self) -> Iterator[None]:
+        threads = SimpleNamespace(
+            Event=FakeEvent, Lock=FakeLock, Thread=lambda target, **options: FakeHeartbeat(self.schedule, target)
+        )
+        provenance = SimpleNamespace(
+            reset_peak_memory=lambda: None,
+            read_device_name=lambda: "cpu",
+            measure_peak_memory_bytes=lambda: 0,
+            collect_provenance=dict,
+        )
+        with (
+            patch.object(lease, "threading", threads),
+            patch.object(process, "_identify_process", self._identify_process),
+            patch.object(process, "_read_stat_fields", self._read_stat_fields),
+            patch.object(room, "find_host_folder", lambda: self.local / self._identify_process(0).host),
+            patch.object(worker, "read_hardware", lambda: Hardware("cpu", None, ())),
+            patch.object(worker, "random", random.Random(self.schedule.seed)),
+            patch.object(run_stage, "provenance", provenance),
+            patch.object(run_stage, "capture_stage_output", lambda *arguments, **options: nullcontext()),
+            patch.object(run_stage, "build_stage_config", lambda stage, config: config),
+            patch.object(run_stage, "_load_stage", lambda stage, threads: self._run_stage),
+        ):
+            yield
+
+    def _identify_process(self, pid: int) -> Process:
+        running = self.schedule.running
+        return running.process if running else Process("controller", "boot", "", 1, "")
+
+    def _read_stat_fields(self, pid: int) -> list[str] | None:
+        actor = self.schedule.find_process(pid)
+        return None if actor is None else ["S", *[""] * (process.START_FIELD - 1), actor.process.start]
+
+    def _run_stage(self, config: Mapping[str, Any], parents: tuple[Parent, ...], runtime: Runtime) -> dict[str, Any]:
+        """Do nothing, with a checkpoint after each epoch."""
+        folder = str(runtime.folder.parent)
+        self.observer.begin_stage(folder, config["alone"])
+        try:
+            for epoch in range(EPOCHS):
+                self.schedule.sleep(self.schedule.random.choice((0.0, 1.0, 30.0)))
+                runtime.check_lease()
+                self.observer.check_ownership(folder, "keeps a checkpoint of")
+                draft = runtime.checkpoint_folder / f"draft.{self._identify_process(0).pid}"
+                draft.write_text(str(epoch))
+                draft.replace(runtime.checkpoint_folder / "state")
+                runtime.note_checkpoint()
+            (runtime.folder / NETWORK_FILE).write_text(config["name"])
+        finally:
+            self.observer.end_stage()
+        return {"metrics": {}}
+
+
+def build_plan() -> Plan:
+    """Return a plan of a training, a compression and a measurement that needs its host alone."""
+    train = make_fake_node("train", stage="step", alone=False)
+    compress = make_fake_node("compress", [train], stage="step", alone=False)
+    time = make_fake_node("time", [train], stage="step", alone=True)
+    time.runtime["alone"] = True
+    return make_fake_plan(train, compress, time)
+
+
+def run_worker_schedule(seed: int, root: Path) -> None:
+    """Run the schedule of a seed in a new folder.
+
+    Raises:
+        BrokenInvariant: something that must hold does not.
+    """
+    chance = random.Random(seed)
+    plague = Plague(
+        switch_share=chance.choice((0.05, 0.3, 0.8)),
+        misfortunes=chance.choice((0, 1, 2)),
+        misfortune_share=chance.choice((0.002, 0.01)),
+        lost_reply_share=chance.choice((0.0, 0.1)),
+        view_seconds=chance.choice((0.0, 3.0, 20.0)),
+        mtime_seconds=chance.choice((0.001, 1.0, 2.0)),
+    )
+    WorkerSchedule(seed, root, plague).run()
