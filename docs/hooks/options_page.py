@@ -7,13 +7,18 @@ from cells import escaped
 from convarium.config import search_path
 from convarium.config.option_description import (
     GROUP_PURPOSES,
+    SEARCH_PURPOSES,
     KeyDescription,
     OptionDescription,
     describe_option,
     find_default_option,
 )
 
-GROUPS = {**GROUP_PURPOSES, "term": "what a method adds to the loss while it trains: compression.METHOD.terms=[NAME]"}
+GROUPS = {
+    **GROUP_PURPOSES,
+    "term": "what a method adds to the loss while it trains: compression.METHOD.terms=[NAME]",
+    **SEARCH_PURPOSES,
+}
 SECTION_TITLES = {
     "basic": "Basic networks",
     "cross_layer": "Cross-layer connections",
@@ -55,7 +60,7 @@ def _list_names(group: str) -> list[str]:
 def _split_sections(group: str, names: list[str]) -> dict[str, str]:
     """Return the pages of a group by their file."""
     if group != "architecture":
-        return {f"options/{group}.md": _build_page(group, group, names)}
+        return {f"options/{group.replace('/', '_')}.md": _build_page(group, group, names)}
     pages = {}
     for section in sorted({name.rpartition("/")[0] for name in names}):
         members = [name for name in names if name.rpartition("/")[0] == section]
@@ -66,7 +71,7 @@ def _split_sections(group: str, names: list[str]) -> dict[str, str]:
 
 def _title(group: str, file: str) -> str:
     part = file.removeprefix("options/").removesuffix(".md").removeprefix(f"{group}_")
-    return group if part == group else f"{group}: {part.replace('_', '-')}"
+    return group if part == group.replace("/", "_") else f"{group}: {part.replace('_', '-')}"
 
 
 def _build_page(group: str, title: str, names: list[str]) -> str:

@@ -59,6 +59,20 @@ from convarium.config.recipe import OPTIMIZERS
         ("convarium show 3fa2 runtime.st", ["runtime.store="]),
         ("convarium show 3fa2 rec", []),
         ("convarium export 3fa2 dataset.ro", ["dataset.root="]),
+        ("convarium search search/", [f"search/{name}=" for name in ("evaluator", "pruner", "space", "strategy")]),
+        ("convarium search search/strategy=t", ["search/strategy=tpe "]),
+        ("convarium search search.tr", ["search.trials="]),
+        ("convarium search search.strategy.g", ["search.strategy.group="]),
+        (
+            "convarium search search/strategy=nsga2 search.strategy.",
+            [f"search.strategy.{name}=" for name in ("crossover", "mutation", "population_size")],
+        ),
+        ("convarium search search.objectives=[accuracy,file", ["search.objectives=[accuracy,file_bytes"]),
+        ("convarium search search.constraints.f", ["search.constraints.file_bytes="]),
+        ("convarium search recipe.ep", ["recipe.epochs="]),
+        ("convarium run search", []),
+        ("convarium options search/st", ["search/strategy"]),
+        ("convarium options search/strategy/n", ["search/strategy/nsga2 "]),
     ],
 )
 def test_the_last_word_is_completed(line: str, found: list[str]) -> None:

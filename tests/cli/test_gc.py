@@ -181,6 +181,16 @@ def test_what_killed_commands_left_aside_goes_when_it_is_old(left: dict[str, Pat
     assert (old.exists(), new.exists()) == (False, True)
 
 
+def test_a_run_that_was_never_finished_goes_after_a_day(left: dict[str, Path], call: Call) -> None:
+    folder = Path("outputs/store/runs/0123456789abcdef")
+    folder.mkdir(parents=True)
+    assert call("gc")[0] == 0
+    assert folder.is_dir()
+    os.utime(folder, (0, 0))
+    assert call("gc")[0] == 0
+    assert not folder.exists()
+
+
 def test_what_was_finished_meanwhile_stays(left: dict[str, Path]) -> None:
     found = [
         one for one in find_garbage(Store(Path("outputs/store")), find_stages(), set()) if one.kind == "unfinished"

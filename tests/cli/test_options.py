@@ -9,7 +9,7 @@ import pytest
 
 from convarium.compose.hydra_adapter import Composer
 from convarium.config.messages import format_value
-from convarium.config.option_description import GROUP_PURPOSES, describe_option
+from convarium.config.option_description import GROUP_PURPOSES, SEARCH_PURPOSES, describe_option
 from convarium.config.rules import MUST_BE_SET
 from convarium.config.search_path import list_config_groups, list_group_options, list_search_folders
 
@@ -31,8 +31,33 @@ def test_every_group_has_a_line_what_it_is_for(call: Call) -> None:
     assert sorted(GROUP_PURPOSES) == list_config_groups()
     out = told(call)
     assert all(any(line.startswith(f"{group} ") for line in out.splitlines()) for group in GROUP_PURPOSES)
-    assert "architecture  124" in out
-    assert len(json.loads(told(call, "--json"))["groups"]) == len(GROUP_PURPOSES)
+    assert "architecture      124" in out
+    groups = [group["group"] for group in json.loads(told(call, "--json"))["groups"]]
+    assert groups == [*GROUP_PURPOSES, *SEARCH_PURPOSES]
+
+
+@pytest.mark.parametrize("group", ["search/space", "search/strategy", "search/evaluator", "search/pruner"])
+def test_the_groups_of_a_search_list_their_options(group: str, call: Call) -> None:
+    document = json.loads(told(call, group, "--json"))
+    names = [option["name"] for option in document["options"]]
+    assert names == list_group_options(group)
+    assert document["default"] in names
+    assert all(option["head"] for option in document["options"])
+    assert told(call, group).startswith(f"{group}: {SEARCH_PURPOSES[group]}\n")
+
+
+@pytest.mark.parametrize("asked", ["search/pruner/median", "search/pruner=median", "median"])
+def test_an_option_of_a_search_has_its_keys_as_they_are_typed(asked: str, call: Call) -> None:
+    out = told(call, asked)
+    assert out.startswith("search/pruner=median\n")
+    assert "search.pruner.startup_trials=5\n    int of at least 1: complete ones" in out
+
+
+def test_the_keys_of_a_search_are_told(call: Call) -> None:
+    assert keys(call, "search")["search.trials"]["default"] == "40"
+    assert "search.seconds=null\n    float or null of at least 1: after so many nothing is asked" in told(
+        call, "search"
+    )
 
 
 def test_a_group_lists_its_options_by_section(call: Call) -> None:
@@ -109,7 +134,11 @@ def find_value(composed: Any, key: str) -> str | None:
     [
         (["recipes"], "options recipes: no such group or option (did you mean recipe?)"),
         (["compression/magnitud"], "compression=magnitud: no such compression (did you mean pruning/magnitude?)"),
-        (["none"], "options none could be budget/none or compression/none or tracking/none; write the whole name"),
+        (
+            ["none"],
+            "options none could be compression/none or budget/none or tracking/none or search/pruner/none;"
+            " write the whole name",
+        ),
         (["recipe", "adamw"], "options takes one GROUP or GROUP/NAME, not recipe adamw"),
     ],
 )

@@ -28,7 +28,7 @@ def start_worker(host: Host, run: Run, root: Path, work: tuple[str, ...] = PATIE
     return host.start_python(*work, root / "runs" / run.id)
 
 
-def wait_until(is_so: Callable[[], bool], seconds: float = 40.0) -> None:
+def wait_until(is_so: Callable[[], bool], seconds: float = 90.0) -> None:
     """Wait until something is so."""
     end = time.monotonic() + seconds
     while not is_so():

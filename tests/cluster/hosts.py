@@ -17,9 +17,9 @@ NETWORK_FOLDER = SHARED_TMP / "network"
 # Gathers what the host sees of the outer /tmp in a new one, which then takes its place.
 SCRIPT = """
 set -e; cd /; hostname "$1"; tmp=$2; shift 2
-mount -t tmpfs tmpfs "$tmp"; chmod 1777 "$tmp"
-for path; do mkdir -p "$tmp${path#/tmp}"; mount --rbind "$path" "$tmp${path#/tmp}"; done
-mount --move "$tmp" /tmp
+mount -n -t tmpfs tmpfs "$tmp"; chmod 1777 "$tmp"
+for path; do mkdir -p "$tmp${path#/tmp}"; mount -n --rbind "$path" "$tmp${path#/tmp}"; done
+mount -n --move "$tmp" /tmp
 echo ready; exec cat > /dev/null
 """
 
@@ -61,8 +61,13 @@ class Host:
         self._namespaces.call("mkdir", "-p", str(view))
         timeouts = ",".join(f"{kind}_timeout={seconds}" for kind in ("attr", "entry", "negative"))
         self._namespaces.call("bindfs", "-o", timeouts, str(source), str(view))
-        self._namespaces.call("umount", "--lazy", str(source))
+        self._namespaces.call("umount", "-n", "--lazy", str(source))
         return view
+
+    def replace_processor(self, model: str) -> None:
+        """Give the host a processor of another model."""
+        script = 'echo "model name : $1" > /tmp/cpuinfo; mount --bind /tmp/cpuinfo /proc/cpuinfo'
+        self._namespaces.call("sh", "-c", script, "sh", model)
 
     def start_python(self, *arguments: object) -> "HostProcess":
         """Start this repository's Python."""
@@ -101,7 +106,7 @@ class HostProcess:
         assert self._entering.stdout is not None
         return self._entering.stdout.readline().rstrip("\n")
 
-    def wait(self, seconds: float = 60.0) -> tuple[int, str, str]:
+    def wait(self, seconds: float = 120.0) -> tuple[int, str, str]:
         """Return the exit code, stdout and stderr once it has ended."""
         out, error = self._entering.communicate(timeout=seconds)
         return self._entering.returncode, out, error

@@ -7,7 +7,7 @@ from convarium.cli import main
 from convarium.workers import worker
 from convarium.workers.lease import LeaseManager
 
-HEARTBEAT_SECONDS, TIMEOUT_SECONDS = 0.5, 6.0
+HEARTBEAT_SECONDS, TIMEOUT_SECONDS = 0.5, 8.0
 
 
 def shorten_leases() -> None:

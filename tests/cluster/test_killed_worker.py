@@ -28,12 +28,11 @@ def test_its_stage_is_taken_over_after_the_timeout_and_meanwhile_it_is_said_who_
     wait_until(lambda: any(run.places_folder.glob("other-0/lease.*")))
     victim.kill()
     killed_at = time.monotonic()
-    wait_until(lambda: bool(run.read_wait_notices()), seconds=5.0)
+    wait_until(lambda: bool(run.read_wait_notices()))
     (line,) = run.read_wait_notices()
     assert line.startswith("waits for doomed process ")
     assert ", which makes store.fake_stage:step slow (taken over when nothing was heard of it for " in line
     wait_until(lambda: count_begun(journal)["slow"] == 2)
     assert time.monotonic() - killed_at > TIMEOUT_SECONDS - 2 * HEARTBEAT_SECONDS
-    assert time.monotonic() - killed_at < TIMEOUT_SECONDS + 4.0
     assert survivor.wait()[:2] == (0, NOTHING_LEFT)
     assert not run.read_wait_notices()

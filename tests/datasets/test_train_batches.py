@@ -38,7 +38,6 @@ def test_chunks_number_the_steps_through_all_epochs() -> None:
     data = LabelledImages(torch.zeros(count, 1, 2, 2), torch.arange(count))
     epochs = ChunkLoader(data, BatchSampler(count, 2, seed=0), build_augmentation("none", 1), epoch=1)
     chunks = [*epochs, *epochs]
-    assert len(epochs) == 2
     assert [(chunk.epoch, chunk.first_step, len(chunk.indices)) for chunk in chunks] == [
         (1, STEPS_PER_CHUNK + 3, STEPS_PER_CHUNK),
         (1, 2 * STEPS_PER_CHUNK + 3, 3),
@@ -46,6 +45,19 @@ def test_chunks_number_the_steps_through_all_epochs() -> None:
         (2, 3 * STEPS_PER_CHUNK + 6, 3),
     ]
     assert torch.equal(chunks[0].load_batch(0)[1], chunks[0].indices[0])
+
+
+def test_an_epoch_goes_on_at_any_step_and_the_next_is_whole() -> None:
+    count = 2 * STEPS_PER_CHUNK
+    data = LabelledImages(torch.zeros(count, 1, 2, 2), torch.arange(count))
+    sampler = BatchSampler(count, 2, seed=0)
+    epochs = ChunkLoader(data, sampler, build_augmentation("none", 1), epoch=1, step=STEPS_PER_CHUNK - 7)
+    chunks = [*epochs, *epochs]
+    assert [(chunk.epoch, chunk.steps_done, len(chunk.indices)) for chunk in chunks] == [
+        (1, STEPS_PER_CHUNK, 7),
+        (2, STEPS_PER_CHUNK, STEPS_PER_CHUNK),
+    ]
+    assert all(map(torch.equal, chunks[0].indices, sampler.list_batches(1)[-7:]))
 
 
 def test_crop_shifts_each_image_and_fills_with_black() -> None:

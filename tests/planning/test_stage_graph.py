@@ -93,6 +93,7 @@ def test_a_knob_changes_its_step_and_what_follows_only() -> None:
         "runtime.accelerator=cpu",
         "runtime.workers=7",
         "runtime.threads=3",
+        "runtime.checkpoint_minutes=null",
         "tracking=none",
     ],
 )
@@ -105,9 +106,16 @@ def test_where_and_how_it_runs_changes_no_signature(override: str) -> None:
 
 def test_what_is_not_hashed_reaches_the_stage_beside() -> None:
     (train, _) = plan_command_nodes(
-        *TINY_TRAINING, "dataset.root=elsewhere", "runtime.accelerator=cpu", "runtime.threads=3"
+        *TINY_TRAINING,
+        "dataset.root=elsewhere",
+        "runtime.accelerator=cpu",
+        "runtime.threads=3",
+        "runtime.checkpoint_minutes=5",
     )
-    assert train.runtime == {"root": "elsewhere", "accelerator": "cpu", "threads": 3, "alone": False, "allow": []}
+    assert train.runtime == {
+        "root": "elsewhere", "accelerator": "cpu", "threads": 3, "checkpoint_minutes": 5.0, "devices": 1,
+        "alone": False, "allow": [],
+    }  # fmt: skip
 
 
 def test_time_is_a_stage_of_its_own_that_changes_no_other() -> None:

@@ -24,6 +24,9 @@ def narrow(choose, base, widths):
         values["recipe.lr"] = choose.real("lr", 0.001, 0.3, log=True)
     return values
 
+def small(choose, base):
+    return {"recipe.epochs": choose.whole("epochs", 1, 3)}
+
 def twice(choose, base):
     return {"recipe.lr": choose.real("lr", 0, 1) + choose.real("lr", 0, 1)}
 
@@ -85,6 +88,13 @@ def test_a_function_is_told_what_is_fixed(composer: Composer) -> None:
     import my_spaces
 
     assert set(my_spaces.calls) == {"fashion_mnist"}
+
+
+def test_what_must_be_set_may_be_searched(composer: Composer) -> None:
+    typed = ["architecture=timm", "architecture.name=resnet10t,resnet18"]
+    line = build_search_space(composer, {"function": "my_spaces:small", "version": 1}, typed)
+    for _, overrides in iterate_random_trials(line.space, 9):
+        compose_single_point(composer, (*line.fixed, *overrides))
 
 
 def test_typed_knobs_count_where_the_function_chose_their_method(composer: Composer) -> None:

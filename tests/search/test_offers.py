@@ -4,17 +4,15 @@ import pytest
 
 from convarium.config.override import Override
 from convarium.errors import UserError
-from convarium.search.search import Search
-from convarium.search.session import build_search
+from convarium.search.command_line import SearchRequest, parse_command_line
 
 SPACE = ("architecture=mlp", "dataset=digits", "recipe.lr=tag(log,interval(0.001,0.3))", "recipe.epochs=3")
 SPARSITY = ("compression=[magnitude]", "compression.magnitude.sparsity=interval(0.5,0.99)")
 TWO = "search.objectives=[accuracy,file_bytes]"
 
 
-def _build(*texts: str) -> Search:
-    search, _ = build_search([Override(text) for text in (*SPACE, *texts)])
-    return search
+def _parse(*texts: str) -> SearchRequest:
+    return parse_command_line([Override(text) for text in (*SPACE, *texts)])
 
 
 @pytest.mark.parametrize(
@@ -39,24 +37,24 @@ def _build(*texts: str) -> Search:
 )
 def test_what_is_not_there_is_named(texts: tuple[str, ...], line: str) -> None:
     with pytest.raises(UserError, match=line) as error:
-        _build(*texts)
+        _parse(*texts)
     assert "\n" not in str(error.value)
 
 
 def test_the_steps_are_the_epochs_of_the_last_training() -> None:
-    assert _build("search/pruner=hyperband").step_count == 3
-    pruned = _build(
+    assert _parse("search/pruner=hyperband").step_count == 3
+    pruned = _parse(
         "search/pruner=median", "compression.magnitude.rounds=2", "compression.magnitude.epochs=2", *SPARSITY
     )
     assert pruned.step_count == 4
-    assert _build().step_count == 0
+    assert _parse().step_count == 0
 
 
 def test_costs_that_are_known_before_training_may_be_objectives_of_a_pruned_search() -> None:
     texts = ("search/pruner=median", "architecture.kwargs.hidden=[300],[20]")
-    assert _build(*texts, TWO).step_count == 3
-    assert _build(*texts, *SPARSITY, "search.objectives=[accuracy,macs]").step_count > 0
+    assert _parse(*texts, TWO).step_count == 3
+    assert _parse(*texts, *SPARSITY, "search.objectives=[accuracy,macs]").step_count > 0
 
 
 def test_another_pruner_is_another_search() -> None:
-    assert _build("search/pruner=median").describe() != _build().describe()
+    assert _parse("search/pruner=median").search.describe() != _parse().search.describe()

@@ -60,12 +60,18 @@ class Controller:
         for trial in study.get_trials(states=(TrialState.RUNNING,)):
             self.answer(study, optuna.Trial(study, trial._trial_id))
         while len(study.trials) < TRIALS:
-            refused = bool(study.trials) and "refused" in study.trials[-1].constraints
+            self.enqueue_first(study)
+            refused = "refused" in study.trials[-1].constraints
             trial, answers = ask_point(study, self.strategy, NAMES, _choose, after_refusal=refused)
             overrides = tuple(f"{name}={value!r}" for name, value in answers.items())
             append_asked_trial(self.asked_file, AskedTrial(trial.number, overrides, ()), self.write)
             self.answer(study, trial)
         return study
+
+    def enqueue_first(self, study: optuna.Study) -> None:
+        """Have the first trial take given values, as `search.first` does."""
+        if not study.trials:
+            study.enqueue_trial({"method": "none", "lr": 0.02, "decay": 0.5, "epochs": 3})
 
     def answer(self, study: optuna.Study, trial: optuna.Trial) -> None:
         """Report the trial's steps, prune it, refuse it or tell it."""

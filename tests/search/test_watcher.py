@@ -58,11 +58,11 @@ def _build_search(*texts: str, seconds: float = 0.0) -> Search:
 
 
 def test_trials_below_the_median_are_left_and_counted(tmp_path: Path) -> None:
-    summary = run_fake_search(_build_search("search.trials=12"), tmp_path / "s")
+    summary = run_fake_search(_build_search("search.trials=8"), tmp_path / "s")
     trials = read_trials(tmp_path / "s")
     pruned = [trial for trial in trials if trial["outcome"] == "pruned"]
-    assert summary["trials"] == 12
-    assert summary["pruned"] == len(pruned) > 2
+    assert summary["trials"] == 8
+    assert summary["pruned"] == len(pruned) > 0
     assert {trial["state"] for trial in pruned} == {"PRUNED"}
     assert all(len(trial["steps"]) < EPOCHS for trial in pruned)
     complete = [trial for trial in trials if trial["outcome"] == "complete"]
@@ -73,20 +73,20 @@ def test_trials_below_the_median_are_left_and_counted(tmp_path: Path) -> None:
 def test_what_is_pruned_does_not_depend_on_when_somebody_looked_but_a_slow_stage_is_left_unfinished(
     tmp_path: Path,
 ) -> None:
-    for name, seconds in (("quick", 0.0), ("slow", 0.5)):
-        run_fake_search(_build_search("search.trials=4", seconds=seconds), tmp_path / name)
+    for name, seconds in (("quick", 0.0), ("slow", 0.8)):
+        search = _build_search("search.trials=2", "search.pruner.startup_trials=1", seconds=seconds)
+        run_fake_search(search, tmp_path / name)
     trials = read_trials(tmp_path / "slow")
     assert read_trials(tmp_path / "quick") == trials
     pruned = [f"{trial['params']['recipe.lr']:.6f}" for trial in trials if trial["outcome"] == "pruned"]
     folders = (tmp_path / "slow" / "search.fake_curve_train").iterdir()
     unfinished = [folder.name.split("-")[1] for folder in folders if not (folder / "done.json").is_file()]
-    assert unfinished
-    assert set(unfinished) <= set(pruned)
+    assert unfinished == pruned != []
 
 
 def test_with_a_known_cost_as_second_objective_trials_are_pruned_too(tmp_path: Path) -> None:
     search = _build_search(
-        "search.trials=14", "search.objectives=[accuracy,macs]", "architecture.kwargs.hidden=[300],[20]"
+        "search.trials=8", "search.objectives=[accuracy,macs]", "architecture.kwargs.hidden=[300],[20]"
     )
     summary = run_fake_search(search, tmp_path / "s")
     outcomes = [

@@ -4,10 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from convarium.compose.points import compose_points
 from convarium.compression import run_phases
 from convarium.cvm import container
+from convarium.datasets import train_batches
 from convarium.errors import UserError
 from convarium.lookup import allow_packages, find_named_packages
 from convarium.planning.plan import Node
@@ -39,6 +41,24 @@ def test_every_ingredient_works_in_the_fits_of_a_chain_and_is_resumed_in_the_sam
     for node, expected in zip(nodes, undisturbed, strict=True):
         with pytest.raises(SimulatedKill):
             killed.killed_at_checkpoint(2).run_stage(node)
+        assert killed.run_stage(node) == expected
+
+
+def test_a_chain_that_is_killed_in_mid_epoch_is_resumed_in_the_same_bits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(train_batches, "STEPS_PER_CHUNK", 2)
+    command = ("architecture=lenet5", "dataset=digits", "dataset.img_size=28", "dataset.train_size=200")
+    knobs = ("recipe.batch_size=40", "recipe.epochs=1", "compression=[kd,filter_l1,levels]", "compression.kd.epochs=1")
+    rounds = ("compression.filter_l1.epochs=1", "compression.filter_l1.terms=[kd]", "compression.levels.epochs=2")
+    nodes = plan_command_nodes(*command, *knobs, *rounds, *ALL)[:-1]
+    undisturbed = run_stages(StageHarness(tmp_path / "whole"), nodes)
+    killed = StageHarness(tmp_path / "killed", checkpoint_minutes=1e-9)
+    for node, expected in zip(nodes, undisturbed, strict=True):
+        with pytest.raises(SimulatedKill):
+            killed.killed_at_checkpoint(2).run_stage(node)
+        (checkpoint,) = killed.checkpoints_path(node).iterdir()
+        assert torch.load(checkpoint, weights_only=True)["part"]["steps"] == 2
         assert killed.run_stage(node) == expected
 
 

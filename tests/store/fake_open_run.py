@@ -1,8 +1,12 @@
-"""`python -m store.fake_open_run STORE JOURNAL`: control an open run that adds one fake stage after another."""
+"""`python -m store.fake_open_run STORE JOURNAL [STAGES EPOCHS WORKERS]`: control an open run of fake stages.
+
+It adds one stage after another, and goes on where another controller was killed.
+"""
 
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from convarium.planning.plan import Node
 from convarium.store.store import Store
@@ -46,15 +50,17 @@ def grow(open_run: OpenRun, nodes: list[Node], in_flight: int) -> None:
         done |= newly_done
 
 
-def make_growing_nodes(journal: Path | None) -> list[Node]:
-    """Twelve stages of three epochs."""
-    return [make_fake_node(f"n{index}", journal=journal, seconds=0.1, epochs=3) for index in range(12)]
+def make_growing_nodes(journal: Path | None, count: int = 12, epochs: int = 3) -> list[Node]:
+    """Stages of some epochs."""
+    knobs: dict[str, Any] = {"journal": journal, "seconds": 0.1, "epochs": epochs}
+    return [make_fake_node(f"n{index}", **knobs) for index in range(count)]
 
 
 def main() -> None:
     """Have all stages made; go on where another controller was killed."""
-    owner, open_run = begin_open_run(Path(sys.argv[1]))
-    grow(open_run, make_growing_nodes(Path(sys.argv[2])), in_flight=3)
+    stages, epochs, workers = map(int, sys.argv[3:] or (12, 3, 2))
+    owner, open_run = begin_open_run(Path(sys.argv[1]), OpenRunSettings(workers))
+    grow(open_run, make_growing_nodes(Path(sys.argv[2]), stages, epochs), in_flight=workers + 1)
     open_run.end()
     owner.release()
 

@@ -4,14 +4,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from convarium.datasets.splits import LabelledImages, Splits
 from convarium.tasks.batch import Term
+from convarium.tasks.checkpoint import FitState, read_state
 from convarium.tasks.fit import fit_network
 from convarium.tasks.fit_job import FitJob
+from convarium.tasks.ranks import Ranks
 from convarium.workers.runtime import Runtime
 
 RECIPE: dict[str, Any] = {
@@ -75,15 +78,19 @@ class Run:
         epochs: int = EPOCHS,
         terms: tuple[Term, ...] = (),
         check: Callable[[], None] = lambda: None,
-        check_stopped: Callable[[], None] = lambda: None,
+        note_checkpoint: Callable[[], None] = lambda: None,
+        is_told_to_leave: Callable[[], bool] = lambda: False,
+        checkpoint_minutes: float | None = None,
         structure: dict[str, Any] | None = None,
+        ranks: Ranks | None = None,
     ) -> nn.Module:
         job = FitJob({"name": "classification"}, self.checkpoint, structure or {}, seed=7, terms=terms)
         folder = self.checkpoint.parent
         runtime = Runtime(
             folder=folder, checkpoint_folder=folder, threads=1, accelerator="cpu", data_root=None,
             report=lambda **row: self.reports.append(row), check_lease=check, run_fresh=lambda *_: None,
-            check_stopped=check_stopped,
+            is_told_to_leave=is_told_to_leave, note_checkpoint=note_checkpoint, checkpoint_minutes=checkpoint_minutes,
+            ranks=ranks,
         )  # fmt: skip
         fit_network(network, self.splits, {**self.recipe, "epochs": epochs}, job, runtime)
         return network
@@ -92,6 +99,24 @@ class Run:
 def equal(one: nn.Module, other: nn.Module) -> bool:
     pairs = zip(one.state_dict().items(), other.state_dict().items(), strict=True)
     return all(a == b and torch.equal(x, y) for (a, x), (b, y) in pairs)
+
+
+def leave_in_mid_epoch(run: Run, build: Callable[[], nn.Module], **arguments: Any) -> FitState:
+    """Let a fit be told to leave once, during its second epoch; return the checkpoint that it leaves."""
+
+    def is_told_to_leave() -> bool:
+        return bool(run.reports)
+
+    def leave() -> None:
+        state = read_state(run.checkpoint)
+        if state is not None and state.part.steps:
+            raise KilledError
+
+    with pytest.raises(KilledError):
+        run(build(), is_told_to_leave=is_told_to_leave, note_checkpoint=leave, **arguments)
+    state = read_state(run.checkpoint)
+    assert state is not None
+    return state
 
 
 def kill_at(network: nn.Module, step: int) -> nn.Module:

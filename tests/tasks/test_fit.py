@@ -172,7 +172,7 @@ def test_a_stop_during_an_epoch_keeps_that_epoch(splits: Splits, tmp_path: Path)
 
     run = Run(splits, tmp_path / "a.ckpt")
     with pytest.raises(KilledError):
-        run(plain(), check_stopped=stop)
+        run(plain(), note_checkpoint=stop)
     state = checkpoints.read_state(run.checkpoint)
     assert state is not None
     assert state.epoch == 1

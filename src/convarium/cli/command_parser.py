@@ -26,14 +26,14 @@ OPTIONS_HELP = """
 class CommandParser(ArgumentParser):
     """An argument parser whose mistakes are one line."""
 
-    def __init__(self, command: str, description: str, takes_points: bool = False) -> None:
+    def __init__(self, command: str, description: str, takes_points: bool = False, epilog: str = "") -> None:
         super().__init__(
             prog=f"convarium {command}",
             description=description,
             formatter_class=RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )
-        self.takes_points = takes_points
+        self.takes_points, self.further_help = takes_points, epilog
         self.add_argument("--debug", action="store_true", help="show where an error comes from")
         self.add_argument("overrides", nargs="*", metavar="key=value", help="choices and values, sweep=NAME")
         if takes_points:
@@ -42,7 +42,8 @@ class CommandParser(ArgumentParser):
     def format_help(self) -> str:
         """Return the help; of a command that takes points also where groups and their options are listed."""
         if self.takes_points:
-            self.epilog = f"groups: {', '.join(list_config_groups())}; beside them seed and sweep\n{OPTIONS_HELP}"
+            groups = f"groups: {', '.join(list_config_groups())}; beside them seed and sweep"
+            self.epilog = f"{groups}\n{OPTIONS_HELP}{self.further_help}"
         return super().format_help()
 
     def list_options(self) -> list[str]:

@@ -10,6 +10,8 @@ from dataclasses import fields
 
 from convarium.cli.commands import COMMANDS, import_command
 from convarium.cli.completion_values import list_key_values, list_option_values, list_signatures
+from convarium.cli.search_completion import list_search_keys, list_search_values
+from convarium.config.option_description import SEARCH_PURPOSES
 from convarium.config.option_file import list_inherited_files
 from convarium.config.override import Override
 from convarium.config.schema import CLOSED_GROUPS, ArchitectureConfig, DatasetConfig
@@ -105,8 +107,12 @@ def _list_words_of_kind(kind: str, arguments: list[str], word: str) -> list[str]
         return ["merge "]
     if kind == "option":
         group, has_name, _ = word.partition("/")
-        names = list_group_options(group) if has_name and group in list_config_groups() else []
-        return [*list_config_groups(), *(f"{group}/{name} " for name in names)]
+        if group == "search" and "/" in word[len("search/") :]:
+            group = "/".join(word.split("/")[:2])
+        known = group in list_config_groups() or group in SEARCH_PURPOSES
+        names = list_group_options(group) if has_name and known else []
+        search_words = ["search ", *(f"{group}" for group in SEARCH_PURPOSES)]
+        return [*list_config_groups(), *search_words, *(f"{group}/{name} " for name in names)]
     return []  # names of files are the shell's
 
 
@@ -118,6 +124,8 @@ def _list_keys(arguments: list[str]) -> list[str]:
     if groups is not None:
         return [key for key in keys if key.partition(".")[0] in groups]
     keys += [f"{name}=" for name in (*list_config_groups(), "seed", "sweep")]
+    if arguments[0] == "search":
+        keys += list_search_keys(arguments[1:])
     for method in _find_chosen_methods(arguments):
         keys += [f"compression.{knob}=" for knob in _read_knob_keys(method)]
     return keys
@@ -125,7 +133,8 @@ def _list_keys(arguments: list[str]) -> list[str]:
 
 def _complete_value(key: str, typed: str, arguments: list[str]) -> list[str]:
     """Complete the last of the typed values of a key, by the start of its whole or its last name."""
-    names = list_key_values(key, arguments)
+    is_of_search = Override(key).group.partition("/")[0] == "search"
+    names = list_search_values(key) if is_of_search else list_key_values(key, arguments)
     start_index = max(typed.rfind("["), typed.rfind(",")) + 1
     before, start = typed[:start_index], typed[start_index:]
     is_in_list = before.count("[") > before.count("]")

@@ -21,7 +21,9 @@ def build_parser() -> CommandParser:
     parser = CommandParser("gc", "Remove what no command asks for; runtime.store=… names another store.")
     parser.add_argument("--dry-run", action="store_true", help="only say what would be removed")
     parser.add_argument("--outdated", action="store_true", help="also results of other versions of the stages")
-    parser.add_argument("--unreferenced", action="store_true", help="also results that no stored plan asks for")
+    parser.add_argument(
+        "--unreferenced", action="store_true", help="also results that no stored plan or search asks for"
+    )
     parser.add_argument(
         "--keep", action="append", default=[], metavar="'ARGS'",
         help="with --unreferenced: what these arguments of a run ask for stays, instead of all that was ever asked for",
@@ -76,7 +78,7 @@ def _print_leftovers(store: "Store", removed: Sequence["Garbage"], errors: Itera
 
 
 def _find_wanted_signatures(store: "Store", options: Namespace) -> set[str]:
-    """Return the signatures that --keep lines ask for and that runs are making; without --keep, of all plans."""
+    """Return the signatures that --keep lines ask for and that runs are making; without --keep, of all that asked."""
     from convarium.compose.points import compose_points
     from convarium.planning.stage_graph import build_plan
 
@@ -88,15 +90,17 @@ def _find_wanted_signatures(store: "Store", options: Namespace) -> set[str]:
 
 
 def _find_planned_signatures(store: "Store", options: Namespace) -> set[str]:
-    """Return the signatures that stored plans ask for: all, while a plan can't be read, as it may ask for any."""
+    """Return the signatures that stored plans and searches ask for: all, while one can't be read, as it may ask any."""
+    from convarium.search.stored_searches import find_searched_signatures
     from convarium.store.disk import format_error
     from convarium.upkeep.garbage import find_planned_signatures
 
+    only_living = bool(options.keep)
     try:
-        return find_planned_signatures(store, only_living=bool(options.keep))
+        return find_planned_signatures(store, only_living) | find_searched_signatures(store, only_living)
     except (UserError, OSError) as error:
         if options.unreferenced:
-            other = "wait until its run is over" if options.keep else "name what stays with --keep"
+            other = "wait until it is over" if options.keep else "name what stays with --keep"
             raise UserError(
                 f"--unreferenced: {format_error(error)}; remove it, or {other}; nothing is removed"
             ) from None

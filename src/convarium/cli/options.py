@@ -11,7 +11,6 @@ from convarium.cli.command_parser import CommandParser
 from convarium.config.messages import suggest_nearest
 from convarium.config.search_path import (
     find_config_file,
-    list_config_groups,
     list_group_options,
     resolve_full_name,
 )
@@ -27,6 +26,7 @@ DESCRIPTION = """Show what can be chosen and what each key means; those of your 
   convarium options                        the groups
   convarium options compression            the options of a group; architecture/basic: of a section of it
   convarium options compression/magnitude  the keys of an option: default, range and meaning; short names will do
+  convarium options search                 the keys of a search; search/strategy: the options of a group of it
 """
 
 
@@ -43,7 +43,14 @@ def main(argv: Sequence[str]) -> int:
     options = build_parser().parse_intermixed_args(argv)
     if len(options.overrides) > 1:
         raise UserError(f"options takes one GROUP or GROUP/NAME, not {' '.join(options.overrides)}")
-    group, name = _parse_asked("".join(options.overrides))
+    asked = "".join(options.overrides)
+    if asked == "search":
+        from convarium.config.option_description import describe_search
+
+        described = describe_search()
+        _print(_option_document("", described) if options.json else _format_option("", described))
+        return 0
+    group, name = _parse_asked(asked)
     if name.endswith("/"):
         _print(_group_document(group, name) if options.json else _format_group(group, name))
     elif name:
@@ -67,8 +74,8 @@ def _parse_asked(text: str) -> tuple[str, str]:
         UserError: no such group or option.
     """
     text = text.replace("=", "/", 1)  # as a choice is typed elsewhere
-    group, _, name = text.partition("/")
-    groups = list_config_groups()
+    groups = _list_purposes()
+    group, name = _split_group(text)
     if group and group not in groups:
         return _find_option_anywhere(text)
     if not name:
@@ -79,9 +86,23 @@ def _parse_asked(text: str) -> tuple[str, str]:
     return group, resolve_full_name(group, name, known)
 
 
+def _list_purposes() -> dict[str, str]:
+    """Return what each group chooses, those of a search last."""
+    from convarium.config.option_description import GROUP_PURPOSES, SEARCH_PURPOSES
+
+    return {**GROUP_PURPOSES, **SEARCH_PURPOSES}
+
+
+def _split_group(text: str) -> tuple[str, str]:
+    """Return a group, whose name may have a slash, and what follows it."""
+    parts = text.split("/")
+    count = 2 if parts[0] == "search" else 1
+    return "/".join(parts[:count]), "/".join(parts[count:])
+
+
 def _find_option_anywhere(text: str) -> tuple[str, str]:
     """Return the group and whole name of an option that was asked for without its group."""
-    groups = list_config_groups()
+    groups = _list_purposes()
     matches = [
         (group, name)
         for group in groups
@@ -97,7 +118,7 @@ def _find_option_anywhere(text: str) -> tuple[str, str]:
 
 
 def _groups_document() -> Json:
-    from convarium.config.option_description import GROUP_PURPOSES, find_default_option
+    from convarium.config.option_description import find_default_option
 
     groups = [
         {
@@ -106,39 +127,38 @@ def _groups_document() -> Json:
             "default": find_default_option(group),
             "options": list_group_options(group),
         }
-        for group, purpose in GROUP_PURPOSES.items()
+        for group, purpose in _list_purposes().items()
     ]
     return {"groups": groups}
 
 
 def _format_groups() -> list[str]:
-    from convarium.config.option_description import GROUP_PURPOSES
-
-    rows = [(group, str(len(list_group_options(group))), purpose) for group, purpose in GROUP_PURPOSES.items()]
+    rows = [(group, str(len(list_group_options(group))), purpose) for group, purpose in _list_purposes().items()]
     lines = _format_columns([("group", "options", "what it chooses"), *rows])
     return [
         *lines,
         "",
-        "seed=0,1,2 and sweep=NAME stand beside them. The options of a group: convarium options GROUP",
+        "seed=0,1,2 and sweep=NAME stand beside them; search/… and search.trials (convarium options search) are of",
+        "`convarium search`. The options of a group: convarium options GROUP",
     ]
 
 
 def _group_document(group: str, section: str = "") -> Json:
-    from convarium.config.option_description import GROUP_PURPOSES, find_default_option
+    from convarium.config.option_description import find_default_option
 
     options = [{"name": name, "head": head} for name, head in _list_heads(group, section)]
     return {
         "group": group,
-        "purpose": GROUP_PURPOSES[group],
+        "purpose": _list_purposes()[group],
         "default": find_default_option(group),
         "options": options,
     }
 
 
 def _format_group(group: str, section: str = "") -> list[str]:
-    from convarium.config.option_description import GROUP_PURPOSES, find_default_option
+    from convarium.config.option_description import find_default_option
 
-    lines = [f"{group}: {GROUP_PURPOSES[group]}", f"without a choice: {group}={find_default_option(group)}"]
+    lines = [f"{group}: {_list_purposes()[group]}", f"without a choice: {group}={find_default_option(group)}"]
     heads = _list_heads(group, section)
     for part, options in groupby(heads, key=lambda option: option[0].rpartition("/")[0]):
         rows = [(name.rpartition("/")[2], _format_first_line(head)) for name, head in options]
@@ -185,7 +205,8 @@ def _option_document(group: str, option: "OptionDescription") -> Json:
 
 
 def _format_option(group: str, option: "OptionDescription") -> list[str]:
-    lines = [f"{group}={option.name}", *_fill(" ".join(option.head), "  ")]
+    title = f"{group}={option.name}" if group else option.name
+    lines = [title, *_fill(" ".join(option.head), "  ")]
     if option.keys:
         lines += ["", *_format_keys(option)]
     if option.notes:

@@ -13,12 +13,22 @@ from convarium.noun_count import format_noun_count
 if TYPE_CHECKING:
     from convarium.search.study import ToldTrial
 
+SEARCH_HELP = """
+  convarium options search                 search.trials and the other keys of a search
+  convarium options search/strategy        by what it chooses; search/space, search/pruner likewise
+
+  convarium search architecture=resnet20 dataset=fashion_mnist recipe=sgd_cosine,adamw \\
+      'recipe.lr=tag(log,interval(0.001,0.3))' search.trials=40"""
 SHOWN_MEASURES = ("validation_accuracy", "file_bytes", "macs")
 
 
 def build_parser() -> CommandParser:
     """Return the parser of the command's options."""
-    parser = CommandParser("search", "Choose points one after another by what the ones before gave.", takes_points=True)
+    text = "Choose points one after another by what the ones before gave. What sweeps is searched; so are ranges."
+    parser = CommandParser("search", text, takes_points=True, epilog=SEARCH_HELP)
+    multirun = parser.find_action("--multirun")
+    assert multirun is not None
+    multirun.help = "refused: a search is one command, and a comma is searched"
     parser.add_argument("--json", action="store_true", help="one JSON document")
     return parser
 

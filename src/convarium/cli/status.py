@@ -48,10 +48,12 @@ def main(argv: Sequence[str]) -> int:
         else:
             plan = merge_running_plans(require_store(store, read_only=True))
         status = summarise_status(plan, store)
+        if not request.selects_points:
+            status["searches"] = list_living_searches(store)
         print_unreadable(store)
     if options.json:
         output.print_json(status)
-    elif not status["points"]:
+    elif not status["points"] and not status.get("searches"):
         print(f"nothing runs in {store.root}")
     else:
         _print_status(status)
@@ -76,6 +78,18 @@ def merge_running_plans(store: "Store") -> "Plan":
         # Several runs may ask for the same point.
         points |= {(point.network, *point.figure_signatures): point for point in plan.points}
     return Plan(nodes, tuple(points.values()))
+
+
+def list_living_searches(store: "Store") -> list[Json]:
+    """Return the searches that go on in the store, as far as their files can be read."""
+    from convarium.search.stored_searches import find_living_searches
+    from convarium.store.disk import format_error
+
+    try:
+        return [vars(search) for search in find_living_searches(store)]
+    except (UserError, OSError) as error:
+        print(f"convarium: {format_error(error)}; how far its search is, is not known", file=sys.stderr)
+        return []
 
 
 def _is_sweep_name(text: str) -> bool:
@@ -161,6 +175,9 @@ def _print_status(status: Json) -> None:
     from convarium.workers.progress import format_duration, format_report
 
     console = output.build_console()
+    for search in status.get("searches", ()):
+        trials = f"{search['told']} of {format_noun_count(search['asked'], 'trial')} told"
+        console.print(f"search {search['signature']}: {trials} ({search['host']} {search['pid']})")
     line = f"{status['done']} of {format_noun_count(status['points'], 'point')} done"
     if status["stages_left"]:
         stages = format_noun_count(status["stages_left"], "stage")

@@ -31,7 +31,7 @@ def build_parser() -> CommandParser:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Bring the finished results, plans and verdicts of another store that are missing here."""
+    """Bring the finished results, plans, verdicts and searches of another store that are missing here."""
     options, action = build_parser().parse_with_word("action", argv, further=1)
     if action not in ACTIONS:
         raise UserError(f"convarium store {action}: no such action{suggest_nearest(action, ACTIONS)}")
@@ -65,6 +65,11 @@ def _print_report(report: "MergeReport", root: Path, dry_run: bool) -> None:
     if report.plans or report.checks:
         checks = "1 verdict of a check" if report.checks == 1 else f"{report.checks} verdicts of checks"
         print(f"{format_noun_count(report.plans, 'plan')} and {checks} {verb}")
+    if report.searches:
+        print(f"{'1 search' if report.searches == 1 else f'{report.searches} searches'} {verb}")
+    if report.living_searches:
+        names = ", ".join(report.living_searches)
+        print(f"searches that go on there were left alone: {names}")
     if report.busy:
         names = ", ".join(report.busy)
         are, were = ("is", "was") if len(report.busy) == 1 else ("are", "were")

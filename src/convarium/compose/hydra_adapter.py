@@ -139,8 +139,13 @@ class Composer:
         """
         return self._compose_groups_once(groups).plain_config
 
-    def compose_with_values(self, groups: tuple[str, ...], values: Sequence[str]) -> dict[str, Any]:
+    def compose_with_values(
+        self, groups: tuple[str, ...], values: Sequence[str], must_be_complete: bool = True
+    ) -> dict[str, Any]:
         """Return the composition of `groups` with `values` set by Hydra's own function, as a plain dict.
+
+        Args:
+            must_be_complete: whether a key that must still be set is a mistake; else its value is `???`.
 
         Raises:
             UserError: a key that is not there, or a value its place can't take.
@@ -152,7 +157,7 @@ class Composer:
                 for override, text in zip(overrides, values, strict=True)
             }
             return merge_values(self.compose_groups(groups), value_by_key)
-        return _convert_to_dict(self._apply_values(groups, values))
+        return _convert_to_dict(self._apply_values(groups, values), must_be_complete)
 
     def _compose_single_value(self, groups: tuple[str, ...], text: str) -> Any:
         """Return the value that an override gives its key in the composition of `groups`."""

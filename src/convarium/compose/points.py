@@ -138,8 +138,9 @@ def split_arguments(
             sweep_names.append(override.value)
         elif override.group == "hydra" or override.key.startswith("hydra/"):
             if override.key != "hydra/launcher" and not override.key.startswith("hydra.launcher."):
+                hint = "; `convarium search` chooses points" if "sweeper" in override.key else ""
                 raise UserError(
-                    f"{override}: of Hydra's own settings only hydra/launcher and hydra.launcher.… are read"
+                    f"{override}: of Hydra's own settings only hydra/launcher and hydra.launcher.… are read{hint}"
                 )
             launcher.append(override)
         else:
@@ -192,7 +193,8 @@ def expand_axis(composer: "Composer", override: Override) -> list[Override]:
             raise UserError(f"{override}: a group is chosen by {group}=NAME")
         alternatives = composer.expand_override(override, lambda value: resolve_option(group, value))
     elif override.group not in POINT_KEYS:
-        hint = suggest_key(override.group, override.value) or suggest_nearest(override.group, [*POINT_KEYS, "sweep"])
+        meant = suggest_key(override.group.partition("/")[0], override.value)
+        hint = meant or suggest_nearest(override.group, [*POINT_KEYS, "sweep"])
         raise UserError(f"{override}: no such group or key{hint}")
     else:
         alternatives = composer.expand_override(quote_signatures(override))

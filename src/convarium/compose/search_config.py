@@ -46,15 +46,24 @@ def compose_search_settings(folders: Sequence[Path], typed: Sequence[Override]) 
     Raises:
         UserError: the first mistake, by the override that mends it.
     """
+    composer = Composer(folders, SEARCH_CONFIG)
+    for override in typed:
+        _check_single_value(composer, override)
     groups = tuple(sorted(override for override in typed if "/" in override.key))
     for override in groups:
         _check_option(override)
-    composer = Composer(folders, SEARCH_CONFIG)
     default = composer.compose_groups(groups)["search"]
     values = composer.compose_with_values(groups, [override for override in typed if override not in groups])["search"]
     own = {key: value for key, value in values.items() if key not in OPEN_GROUPS}
     checked = {name: check_open_set(values[name], default[name], f"search.{name}") for name in OPEN_GROUPS}
     return SearchSettings(SearchConfig(**check_closed_group(own, SearchConfig, "search")), **checked)
+
+
+def _check_single_value(composer: Composer, override: Override) -> None:
+    if override.key == SEARCH_CONFIG:
+        raise UserError(f"{override}: a search is set by its keys (search.trials=40) and groups (search/strategy=tpe)")
+    if composer.find_number_sweep(override) or len(composer.expand_override(override)) != 1:
+        raise UserError(f"{override}: what a search is set by has one value; run a search for each")
 
 
 def _check_option(override: Override) -> None:

@@ -13,7 +13,7 @@ from convarium.config.checker import derive_field_rules
 from convarium.config.messages import format_value
 from convarium.config.option_file import HERE, list_inherited_files, list_taken_terms, read_option
 from convarium.config.rules import MUST_BE_SET, Rule, parse_knob_rule
-from convarium.config.schema import CLOSED_GROUPS, ArchitectureConfig, DatasetConfig
+from convarium.config.schema import CLOSED_GROUPS, ArchitectureConfig, DatasetConfig, SearchConfig
 from convarium.config.search_path import find_config_file, read_config_text
 from convarium.errors import UserError
 
@@ -29,8 +29,14 @@ GROUP_PURPOSES = {
     "runtime": "where and on what hardware it runs; decides no result",
     "tracking": "MLflow as a view of the store; decides no result",
 }
+SEARCH_PURPOSES = {
+    "search/space": "what a search chooses from, beside what is typed as a range or with commas",
+    "search/strategy": "by what it chooses",
+    "search/evaluator": "which stages answer a trial",
+    "search/pruner": "which trials are left before their training ends",
+}
 SCHEMA: Mapping[str, type] = {**CLOSED_GROUPS, "architecture": ArchitectureConfig, "dataset": DatasetConfig}
-FIXED_KEYS = ("defaults", "method", "version", "phases", "name", "source")
+FIXED_KEYS = ("defaults", "method", "version", "phases", "name", "source", "function")
 GLOBAL_PACKAGE = "_global_"
 PACKAGE_LINE = re.compile(r"^# @package ([\w.]+)\s*$", re.MULTILINE)
 KEY_LINE = re.compile(r"^( *)([A-Za-z]\w*):(?:.*?\s#\s+(.*))?")
@@ -62,7 +68,7 @@ def find_default_option(group: str) -> str | None:
     """Return the option of a group that is taken where none is typed."""
     import yaml
 
-    path = find_config_file("conf", "convarium")
+    path = find_config_file("conf", "search" if group in SEARCH_PURPOSES else "convarium")
     defaults = yaml.safe_load(read_config_text(path))["defaults"] if path else []
     return next((entry[group] for entry in defaults if isinstance(entry, dict) and group in entry), None)
 
@@ -90,7 +96,7 @@ def describe_option(group: str, name: str) -> OptionDescription:
     values, comments = _read_with_terms(path)
     closed_rules = derive_field_rules(SCHEMA[group]) if group in SCHEMA else {}
     package = PACKAGE_LINE.search(read_config_text(path))
-    prefix = package[1] if package else group
+    prefix = package[1] if package else group.replace("/", ".")
     if prefix == GLOBAL_PACKAGE:  # as of compression=none, which only empties its group
         values, prefix = {}, group
     return OptionDescription(
@@ -101,6 +107,17 @@ def describe_option(group: str, name: str) -> OptionDescription:
         keys=tuple(_describe_keys(values, comments, closed_rules, "")),
         notes=tuple(_list_notes(values)),
     )
+
+
+def describe_search() -> OptionDescription:
+    """Return what the keys of a search mean that are no group."""
+    path = find_config_file("conf", "search")
+    assert path is not None
+    values = read_option(path)["search"]
+    comments = {key.partition(".")[2]: text for key, text in _parse_comments(read_config_text(path)).items()}
+    keys = tuple(_describe_keys(values, comments, derive_field_rules(SearchConfig), ""))
+    groups = ", ".join(SEARCH_PURPOSES)
+    return OptionDescription("search", path, "search", read_head(path), keys, (f"Beside them the groups {groups}.",))
 
 
 def _read_with_terms(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
@@ -173,7 +190,7 @@ def _list_notes(values: Mapping[str, Any]) -> Iterator[str]:
     for knob, quantities in (values.get("_budget_knobs_") or {}).items():
         yield f"{knob} is what a budget of {', '.join(quantities)} solves for."
     if searched := values.get("_search_"):
-        yield f"search/space=pipeline chooses {', '.join(f'{knob} of {choice}' for knob, choice in searched.items())}."
+        yield f"search/space=pipeline chooses {', '.join(searched)}."
     if left := values.get("_leaves_"):
         yield f"Leaves the network {', '.join(left)}."
     if refused := values.get("_refuses_"):

@@ -110,7 +110,8 @@ class MeasurementConfig:
 class RuntimeConfig:
     """Where and on what hardware it runs; never part of a result's identity.
 
-    What is for hardware that no worker has ends after `idle_minutes` without one.
+    What is for hardware that no worker has ends after `idle_minutes` without one. A fit writes a checkpoint in
+    mid-epoch when its last one is `checkpoint_minutes` old; null or 0: at the ends of epochs alone.
     """
 
     store: str = "outputs/store"
@@ -119,6 +120,7 @@ class RuntimeConfig:
     devices: Positive = 1
     accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"
     idle_minutes: Annotated[float, "0.."] = 10.0
+    checkpoint_minutes: Annotated[float, "0.."] | None = 10.0
 
 
 @dataclass(frozen=True)
@@ -156,7 +158,7 @@ class SearchConfig:
     objectives: list[str]
     constraints: dict[str, Any]
     first: list[Any]
-    seconds: Annotated[float | None, "0.."] = None
+    seconds: Annotated[float | None, "1.."] = None
     save: str | None = None
     control: Literal["random"] | None = None
 

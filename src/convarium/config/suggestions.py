@@ -19,7 +19,8 @@ COMMANDS_MEANT = {
     "summary": "inspect", "info": "show", "logs": "show SIGNATURE --log", "log": "show SIGNATURE --log",
     "mlflow": "ui", "convert": "export", "onnx": "export SIGNATURE --format onnx -o net.onnx", "config": "options",
     "configs": "options", "models": "options architecture", "methods": "options compression",
-    "datasets": "options dataset", "version": "--version", "retry": "run --retry failed", "resume": "run",
+    "datasets": "options dataset", "version": "--version", "tune": "search",
+    "optimize": "search", "hpo": "search", "optuna": "search", "retry": "run --retry failed", "resume": "run",
 }  # fmt: skip
 KEYS_MEANT = {
     "model": "architecture={}", "arch": "architecture={}", "net": "architecture={}", "network": "architecture={}",
@@ -49,6 +50,11 @@ KEYS_MEANT = {
     "latency": "measurement.executors=[onnxruntime]", "bytes": "budget.bytes={}", "size": "budget.bytes={}",
     "macs": "budget.macs={}", "flops": "budget.macs={}", "mlflow": "tracking=mlflow", "logger": "tracking=mlflow",
     "experiment": "tracking=mlflow tracking.experiment={}", "config": "sweep={}", "launcher": "hydra/launcher={}",
+    "n_trials": "search.trials={}", "trials": "search.trials={}", "num_samples": "search.trials={}",
+    "timeout": "search.seconds={}", "sampler": "search/strategy={}", "strategy": "search/strategy={}",
+    "hparams_search": "convarium search (docs/how-to/search.md)", "search": "convarium search, which takes it",
+    "pruner": "search/pruner={}", "direction": "search.objectives=[accuracy]", "objectives": "search.objectives=[{}]",
+    "detach": "nohup convarium search … &: it needs its controller, which asks",
 }  # fmt: skip
 # Keys that only another option of their group has.
 KEYS_OF_OPTIONS = {"tracking.uri": "tracking=mlflow", "tracking.experiment": "tracking=mlflow",

@@ -5,7 +5,6 @@ What Lightning sees as a batch is a chunk of many optimiser steps, so that its c
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from math import ceil
 from typing import Any
 
 import torch
@@ -50,17 +49,21 @@ class BatchChunk:
     Attributes:
         data: all training images.
         indices: those of each step's images, int64.
+        steps_done: of the epoch, after this chunk.
+        is_last: whether these are all.
         first_step: number of the first step, counted from the beginning of the fit.
         augmentation: what is done to the images of each batch.
     """
 
     def __init__(
-        self, data: LabelledImages, indices: list[Tensor], epoch: int, first_step: int, augmentation: Augmentation
+        self, data: LabelledImages, batches: list[Tensor], epoch: int, start: int, augmentation: Augmentation
     ) -> None:
         self.data = data
-        self.indices = indices
+        self.indices = batches[start : start + STEPS_PER_CHUNK]
         self.epoch = epoch
-        self.first_step = first_step
+        self.steps_done = start + len(self.indices)
+        self.is_last = self.steps_done == len(batches)
+        self.first_step = epoch * len(batches) + start
         self.augmentation = augmentation
 
     def load_batch(self, position: int) -> tuple[Tensor, Tensor]:
@@ -71,36 +74,38 @@ class BatchChunk:
 
 
 class ChunkLoader:
-    """The chunks of an epoch; each iteration is the next epoch."""
+    """The chunks of an epoch, of the first one from its step `step` on; each iteration is the next epoch.
 
-    def __init__(self, data: LabelledImages, sampler: BatchSampler, augmentation: Augmentation, epoch: int) -> None:
+    It has no length: Lightning takes the first epoch's for that of all.
+    """
+
+    def __init__(
+        self, data: LabelledImages, sampler: BatchSampler, augmentation: Augmentation, epoch: int, step: int = 0
+    ) -> None:
         self.data = data
         self.sampler = sampler
         self.augmentation = augmentation
-        self.next_epoch = epoch
-
-    def __len__(self) -> int:
-        return ceil(self.sampler.steps_per_epoch / STEPS_PER_CHUNK)
+        self.next_epoch, self.next_step = epoch, step
 
     def __iter__(self) -> Iterator[BatchChunk]:
-        epoch = self.next_epoch
-        self.next_epoch += 1
+        epoch, first_step = self.next_epoch, self.next_step
+        self.next_epoch, self.next_step = epoch + 1, 0
         batches = self.sampler.list_batches(epoch)
-        first_step = epoch * self.sampler.steps_per_epoch
-        for start in range(0, len(batches), STEPS_PER_CHUNK):
-            indices = batches[start : start + STEPS_PER_CHUNK]
-            yield BatchChunk(self.data, indices, epoch, first_step + start, self.augmentation)
+        for start in range(first_step, len(batches), STEPS_PER_CHUNK):
+            yield BatchChunk(self.data, batches, epoch, start, self.augmentation)
 
 
 class TrainDataModule(LightningDataModule):
-    """The training images on the trainer's device, in batches from `first_epoch` on."""
+    """The training images on the trainer's device, in batches from step `first_step` of epoch `first_epoch` on."""
 
-    def __init__(self, splits: Splits, sampler: BatchSampler, recipe: Mapping[str, Any], first_epoch: int) -> None:
+    def __init__(
+        self, splits: Splits, sampler: BatchSampler, recipe: Mapping[str, Any], first_epoch: int, first_step: int
+    ) -> None:
         super().__init__()
         self.splits = splits
         self.sampler = sampler
         self.recipe = recipe
-        self.first_epoch = first_epoch
+        self.first_epoch, self.first_step = first_epoch, first_step
 
     def train_dataloader(self) -> ChunkLoader:
         """Return the loader of the epochs to come."""
@@ -110,4 +115,5 @@ class TrainDataModule(LightningDataModule):
         mean = torch.tensor(self.splits.mean, device=device)
         std = torch.tensor(self.splits.std, device=device)
         images = self.splits.train.to(device)
-        return ChunkLoader(images, self.sampler, Augmentation(self.recipe, mean, std), self.first_epoch)
+        augmentation = Augmentation(self.recipe, mean, std)
+        return ChunkLoader(images, self.sampler, augmentation, self.first_epoch, self.first_step)

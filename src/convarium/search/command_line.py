@@ -1,6 +1,6 @@
 """From a command line to a search, checked before anything runs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from convarium.compose.hydra_adapter import Composer
@@ -17,15 +17,17 @@ from convarium.search.found_sweep import check_found_name
 from convarium.search.limits import parse_limits
 from convarium.search.measures import parse_objectives
 from convarium.search.needs import check_needs
-from convarium.search.offers import ProbedSearch
+from convarium.search.offers import ProbedSearch, find_possible_trial
 from convarium.search.pruning import find_pruning, list_needs
 from convarium.search.search import Search
 from convarium.search.strategy import find_strategy
+from convarium.search.trial import PreparedTrial
 
 REFUSED_KEYS = {
-    "sweep": "a sweep lists its points: convarium run",
-    "hparams_search": "the space is what is typed: convarium search recipe.lr='interval(0.001,0.1)'",
-    "hydra/sweeper": "what chooses is search/strategy=tpe, random or another",
+    "sweep": "a sweep lists its points; write convarium run sweep=NAME",
+    "hparams_search": "the space is what is typed; write convarium search 'recipe.lr=tag(log,interval(0.001,0.1))'",
+    "hydra/sweeper": "no sweeper is needed; write convarium search … search/strategy=tpe search.trials=40",
+    "hydra.sweeper": "no sweeper is needed; write search/strategy=tpe, search.trials=40 (convarium options search)",
 }
 
 
@@ -36,12 +38,14 @@ class SearchRequest(NamedTuple):
         runtime: the checked config of the group, which decides no result.
         launcher_overrides: `hydra/launcher=…` and `hydra.launcher.…`.
         step_count: how many epochs a pruner sees of a trial; 0 where none looks.
+        possible_trial: one that can be made, as an example; None where few can, and none was found.
     """
 
     search: Search
     runtime: dict[str, Any]
     launcher_overrides: tuple[Override, ...]
     step_count: int
+    possible_trial: PreparedTrial | None
 
 
 def parse_command_line(arguments: Sequence[Override]) -> SearchRequest:
@@ -51,12 +55,14 @@ def parse_command_line(arguments: Sequence[Override]) -> SearchRequest:
         UserError: the first mistake, in one line.
     """
     for override in arguments:
-        if override.key in REFUSED_KEYS:
-            raise UserError(f"{override}: {REFUSED_KEYS[override.key]}")
+        refusal = REFUSED_KEYS.get(override.key) or REFUSED_KEYS.get(override.key.rpartition(".")[0])
+        if refusal is not None:
+            raise UserError(f"{override}: {refusal}")
     search, launcher_overrides = build_search(arguments)
     own = [override for override in search.fixed if override.group == "runtime"]
     runtime = search.compose_points(own)[0].config["runtime"]
-    return SearchRequest(search, runtime, launcher_overrides, _check_needs(search))
+    possible_trial = find_possible_trial(search)
+    return SearchRequest(search, runtime, launcher_overrides, _check_needs(search), possible_trial)
 
 
 def build_search(arguments: Sequence[Override]) -> tuple[Search, tuple[Override, ...]]:
@@ -93,11 +99,17 @@ def _check_needs(search: Search) -> int:
     if not (search.strategy.needs or pruner_needs):
         return 0
     if pruner_needs:
-        for objective in search.objectives:
-            if not objective.is_cost:
-                check_has_curve(objective)
+        qualities = [objective for objective in search.objectives if not objective.is_cost]
+        for objective in qualities or search.objectives:
+            check_has_curve(objective)
     probed = ProbedSearch(search)
     offers = probed.find_offers()
-    check_needs(f"search/strategy={search.settings.strategy['name']}", search.strategy.needs, offers)
+    check_needs(_name_strategy(search.settings.strategy), search.strategy.needs, offers)
     check_needs(f"search/pruner={search.settings.pruner['name']}", pruner_needs, offers)
     return probed.count_steps()
+
+
+def _name_strategy(config: Mapping[str, Any]) -> str:
+    if "sampler" in config:
+        return f"search.strategy.sampler={config['sampler']}"
+    return f"search/strategy={config['name']}"

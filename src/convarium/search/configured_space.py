@@ -10,7 +10,8 @@ from convarium.lookup import find_by_name
 from convarium.search.choosers import Chooser
 from convarium.search.function_space import FunctionSpace
 from convarium.search.space import Domain, SearchSpace
-from convarium.search.typed_space import TypedSpace, build_typed_space
+from convarium.search.typed_line import build_typed_space
+from convarium.search.typed_space import TypedSpace
 
 if TYPE_CHECKING:
     from convarium.compose.hydra_adapter import Composer
@@ -83,6 +84,10 @@ def _build_function_space(composer: "Composer", config: Mapping[str, Any], fixed
     arguments = {key: value for key, value in config.items() if key not in OWN_KEYS}
     used = drop_idle_knobs(composer, fixed)
     groups = select_group_choices(used)
-    base = composer.compose_with_values(groups, [override for override in used if override not in groups])
-    function = find_by_name("search.spaces", path)
+    values = [override for override in used if override not in groups]
+    base = composer.compose_with_values(groups, values, must_be_complete=False)  # a search may set what is missing
+    try:
+        function = find_by_name("search.spaces", path)
+    except (UserError, ImportError) as error:
+        raise UserError(f"search.space.function={path}: {error}") from None
     return FunctionSpace(path.rpartition(":")[2], function, {"base": base, **arguments})

@@ -21,7 +21,7 @@ from convarium.config.search_path import list_config_groups
 from convarium.errors import UserError
 from convarium.search.choosers import Chooser, DomainChooser, RandomChooser, ask_domain
 from convarium.search.space import Domain, Value
-from convarium.search.typed_space import UNSEARCHABLE_GROUPS
+from convarium.search.typed_line import UNSEARCHABLE_GROUPS
 
 SpaceFunction = Callable[..., Mapping[str, Any]]
 DISCOVERY_TRIALS = 1000

@@ -14,6 +14,7 @@ from convarium.search.locked_lines import Line, OwnerCheck, lock_lines, read_lin
 from convarium.search.reports import REPORT_PREFIX
 
 TRIAL_IS_RUNNING = 0
+TRIAL_IS_OVER = (1, 2, 3)  # complete, pruned, failed
 
 
 class Operation(IntEnum):
@@ -53,6 +54,18 @@ def cut_unfinished_end(path: Path, asked_count: int, check_owner: OwnerCheck) ->
         else:
             _cut_damaged_line(descriptor, lines)
         os.fsync(descriptor)
+
+
+def count_told_trials(path: Path) -> int:
+    """Return how many trials a journal has told, without replaying it.
+
+    Raises:
+        UserError: a line before the last is damaged.
+    """
+    return sum(
+        value.get("op_code") == Operation.SET_TRIAL_STATE_VALUES and value.get("state") in TRIAL_IS_OVER
+        for _, value in read_lines(path)
+    )
 
 
 def find_unfinished_line(lines: Sequence[Line], asked_count: int) -> int | None:

@@ -39,6 +39,12 @@ class Measure:
         return self.metric not in QUALITY_METRICS
 
 
+def list_measure_names(offers: Sequence[str] = SCORED_METRICS) -> list[str]:
+    """Return the names of what an evaluator gives, as they are typed."""
+    short_names = {metric: name for name, metric in METRICS_BY_NAME.items()}
+    return [short_names.get(metric, metric) for metric in offers]
+
+
 def find_measure(name: str, offers: Sequence[str] = SCORED_METRICS, key: str = OBJECTIVES_KEY) -> Measure:
     """Return the measure of a name: `accuracy` is the one on the validation images, as everywhere a choice is made.
 
@@ -58,8 +64,7 @@ def find_measure(name: str, offers: Sequence[str] = SCORED_METRICS, key: str = O
             f"{key}: {name}: test images are for reporting, never for choosing; write {plain_name}, which here is that"
             " of the validation images"
         )
-    short_names = {metric: name for name, metric in METRICS_BY_NAME.items()}
-    known = [short_names.get(metric, metric) for metric in offers]
+    known = list_measure_names(offers)
     raise UserError(f"{key}: no such measure {name!r}{suggest_metric(name, known) or suggest_nearest(name, known)}")
 
 

@@ -5,15 +5,18 @@ from typing import Any
 
 import numpy as np
 
+from convarium.compose.single_point import drop_idle_knobs
 from convarium.errors import UserError
 from convarium.planning.plan import Node
 from convarium.planning.stage_graph import count_epochs
 from convarium.search.choosers import RandomChooser
 from convarium.search.curve import find_last_training
 from convarium.search.known_costs import find_known_costs
+from convarium.search.limits import CONSTRAINTS_KEY
 from convarium.search.needs import Need, has_finite_space
 from convarium.search.search import Search
 from convarium.search.space import Domain, Options, Value
+from convarium.search.trial import PreparedTrial, prepare_trial
 
 RANDOM_PROBES = 20
 MAX_PROBED_OPTIONS = 20  # of a name
@@ -64,6 +67,33 @@ class ProbedSearch:
         self._trainings.append(None if plan is None else find_last_training(plan, plan.points[0]))
         self._known_costs.append(known_costs)
         return None
+
+
+def find_possible_trial(search: Search) -> PreparedTrial | None:
+    """Return a trial that can be made, looking at no more points than that takes; None where none was found.
+
+    A limit is said to exclude all only where all the points exceed it by the same cost: otherwise one that was not
+    looked at may meet it.
+
+    Raises:
+        UserError: each of the points is refused, or exceeds a limit by a cost that they share.
+    """
+    refusals, excesses = [], set()
+    for chooser in _list_choosers(search):
+        chosen = search.space.choose(chooser, search.fixed)
+        prepared = prepare_trial(search, drop_idle_knobs(search.composer, (*search.fixed, *chosen)))
+        excess = prepared.explain_broken_limit(search.limits)
+        if prepared.refusal is None and excess is None:
+            return prepared
+        if prepared.refusal is not None:
+            refusals.append(prepared.refusal)
+        else:
+            excesses.add(excess)
+    if not excesses:
+        raise UserError(refusals[0])
+    if len(excesses) == 1:
+        raise UserError(f"{CONSTRAINTS_KEY}: no point of the space meets them: {excesses.pop()}")
+    return None
 
 
 class _PinnedChooser(RandomChooser):

@@ -54,6 +54,11 @@ class SearchFolder:
         return str(known["optuna"]) if known["optuna"] != optuna_version else None
 
 
+def has_search(store: Store, signature: str) -> bool:
+    """Whether a search was begun in a store."""
+    return (store.root / SEARCHES_FOLDER / signature).exists()
+
+
 def open_search_folder(store: Store, signature: str) -> tuple[SearchFolder, RunOwner]:
     """Return the folder of a search, created where it is missing, and this process as its owner.
 

@@ -1,4 +1,7 @@
-"""What a method's YAML says is worth searching, under `_search_`: a knob to a list of values or a range of numbers."""
+"""What a method's YAML says is worth searching, under `_search_`: a knob to a list of values or a range of numbers.
+
+`per_site` names the knob whose values may be chosen apart for some weights.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +18,9 @@ from convarium.search.space import Domain, Options
 from convarium.search.typed_axes import build_number_axis
 
 Json = dict[str, Any]
+
+
+PER_SITE = "per_site"
 
 
 @dataclass(frozen=True)
@@ -44,10 +50,24 @@ def list_searched_knobs(method: str, option: Mapping[str, Any]) -> list[Searched
     searched = option["_search_"]
     if not isinstance(searched, Mapping):
         raise UserError(f"{method}: its _search_ is {searched!r}, expected knobs, each with values or a range")
+    step = method.rpartition("/")[2]
     try:
-        return [_build_knob(method.rpartition("/")[2], name, choice, option) for name, choice in searched.items()]
+        return [_build_knob(step, name, choice, option) for name, choice in searched.items() if name != PER_SITE]
     except UserError as error:
         raise UserError(f"{method}: its _search_: {error}") from None
+
+
+def find_knob_per_site(method: str, option: Mapping[str, Any]) -> str | None:
+    """Return the searched knob whose values may be chosen apart for some weights, None where there is none.
+
+    Raises:
+        UserError: `per_site` of `_search_` names no searched knob.
+    """
+    searched = option["_search_"]
+    knob: str | None = searched.get(PER_SITE)
+    if knob is not None and knob not in searched:
+        raise UserError(f"{method}: its _search_: per_site={knob}: expected a knob that is searched")
+    return knob
 
 
 def _build_knob(step: str, name: str, choice: Any, option: Mapping[str, Any]) -> SearchedKnob:

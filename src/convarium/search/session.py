@@ -3,24 +3,28 @@
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import optuna
 
-from convarium.compose.hydra_launcher import build_backend_builder, compose_launcher_config
+from convarium.compose.hydra_launcher import build_backend_builder, compose_launcher_config, find_scheduler
 from convarium.compose.store_access import open_store
 from convarium.compose.worker_counts import count_devices, count_threads, count_workers
 from convarium.config.override import Override
-from convarium.planning.host_check import check_devices, is_launched_here
+from convarium.errors import UserError
+from convarium.planning.host_check import check_devices, check_host, is_launched_here
 from convarium.search.audit import audit_search
 from convarium.search.command_line import SearchRequest, parse_command_line
 from convarium.search.found_sweep import write_found_sweep
 from convarium.search.search import compute_search_signature
-from convarium.search.search_folder import SearchFolder, open_search_folder
+from convarium.search.search_folder import SEARCHES_FOLDER, SearchFolder, has_search, open_search_folder
 from convarium.search.study import Study, ToldTrial
 from convarium.search.summary import summarise_search
+from convarium.store.disk import cache_folder_of
 from convarium.store.store import Store
+from convarium.workers.lease import LeaseLost
 from convarium.workers.open_run import OpenRun, OpenRunSettings
 from convarium.workers.run_owner import RunOwner
 
@@ -38,7 +42,6 @@ def run_search(arguments: Sequence[Override], show: Callable[[ToldTrial], None] 
     start = time.monotonic()
     request = parse_command_line(arguments)
     store = open_store(request.runtime)
-    store.prepare()
     own = request.search.settings.own
     summary = _run_one_search(request, store, show)
     if own.control is not None and own.control != request.search.settings.strategy["name"]:
@@ -53,17 +56,26 @@ def run_search(arguments: Sequence[Override], show: Callable[[ToldTrial], None] 
 
 
 def _run_one_search(request: SearchRequest, store: Store, show: Callable[[ToldTrial], None] | None) -> dict[str, Any]:
-    description = request.search.describe()
-    folder, owner = open_search_folder(store, compute_search_signature(description))
+    search = request.search
+    description = search.describe()
+    signature = compute_search_signature(description)
+    begin_run = _prepare_run(request, store)
+    if not has_search(store, signature):
+        _check_this_host(request, store)
+    store.prepare()
+    folder, owner = open_search_folder(store, signature)
     try:
         other_version = folder.write_description(description, optuna.__version__)
         if other_version is not None:
             text = f"this search was begun with Optuna {other_version}, and goes on with {optuna.__version__}"
             print(f"convarium: {text}", file=sys.stderr)
-        begin_run = _prepare_run(request, store, owner)
-        study = Study(request.search, folder, owner, store, begin_run, show, request.step_count)
-        study.run()
-        return summarise_search(request.search, folder, study.study, study.asked)
+        study = Study(search, folder, owner, store, partial(begin_run, owner), show, request.step_count)
+        try:
+            study.run()
+        except LeaseLost:
+            raise UserError(f"another process has taken this search over: {folder.path}") from None
+        path = str(store.root / SEARCHES_FOLDER / signature)  # as the user named the store
+        return {**summarise_search(search, folder, study.study, study.asked), "path": path}
     finally:
         owner.release()
 
@@ -79,14 +91,21 @@ def _list_control_arguments(arguments: Sequence[Override], strategy: str) -> lis
     return [*kept, Override(f"search/strategy={strategy}")]
 
 
-def _prepare_run(request: SearchRequest, store: Store, owner: RunOwner) -> Callable[[], OpenRun]:
-    """Return what begins the run of a search or takes it over; mistakes in the launcher's settings are said at once."""
+def _check_this_host(request: SearchRequest, store: Store) -> None:
+    """Check that this host has the data and the accelerator that a trial needs, where its workers start."""
+    trial = request.possible_trial
+    if trial is not None and is_launched_here(request.launcher_overrides):
+        check_host(list(trial.nodes.values()), cache_folder_of(store.root))
+
+
+def _prepare_run(request: SearchRequest, store: Store) -> Callable[[RunOwner], OpenRun]:
+    """Return what begins an owner's run or takes it over; mistakes in the launcher's settings are said at once."""
     runtime, composer = request.runtime, request.search.composer
     workers, devices = count_workers(runtime), count_devices(runtime)
     config = compose_launcher_config(composer.loader, request.launcher_overrides, store.root.resolve(), workers)
     if is_launched_here(request.launcher_overrides):
         check_devices(devices)
     threads = count_threads(runtime, workers, config.hydra.launcher)
-    settings = OpenRunSettings(workers, threads, devices, runtime["idle_minutes"])
+    settings = OpenRunSettings(workers, threads, devices, runtime["idle_minutes"], find_scheduler(config))
     build_backend = build_backend_builder(config)
-    return lambda: OpenRun.begin_or_attach(owner, store, settings, build_backend)
+    return lambda owner: OpenRun.begin_or_attach(owner, store, settings, build_backend)

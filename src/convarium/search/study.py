@@ -22,7 +22,7 @@ from convarium.search.asked_trials import AskedTrial, append_asked_trial, read_a
 from convarium.search.choosers import TrialChooser
 from convarium.search.constraints import set_constraints
 from convarium.search.journal import open_journal, open_study
-from convarium.search.limits import Limit, compute_excesses
+from convarium.search.limits import compute_excesses
 from convarium.search.pruning import build_pruner
 from convarium.search.search import Search
 from convarium.search.search_folder import SearchFolder
@@ -86,7 +86,8 @@ class Study:
         self._open_run: OpenRun | None = None
         self._running: list[RunningTrial] = []
         self._published_signatures: set[str] | None = None
-        self._ends_asking_at = time.monotonic() + (self._settings.seconds or float("inf"))
+        seconds = self._settings.seconds
+        self._ends_asking_at = float("inf") if seconds is None else time.monotonic() + seconds
         check_journal_owner(search.strategy, folder.journal)
         self.asked = read_asked_trials(folder.asked_trials)
         storage: JournalStorage = open_journal(folder.journal, len(self.asked), owner.check)
@@ -114,6 +115,7 @@ class Study:
             while self._running:
                 plan_state = self._have_plan_made()
                 told_count = self._tell_answered_trials(plan_state)
+                self._ask_missing_trials()  # for workers that have come
                 if self._open_run is not None and told_count == 0:
                     self._open_run.wait()
         except BaseException:
@@ -176,22 +178,15 @@ class Study:
         Raises:
             UserError: too many in a row were.
         """
-        limits = self._search.limits
-        broken_limit = next((limit for limit in limits if not self._is_met_if_known(limit, prepared)), None)
+        excess = prepared.explain_broken_limit(self._search.limits)
         if prepared.refusal is not None:
             self._tell_without_values(trial, prepared, Outcome.REFUSED, prepared.refusal)
             self.tally.check_turned_down(trial.number, prepared.refusal)
-        elif broken_limit is not None:
-            metric = broken_limit.measure.metric
-            reason = f"{metric} {prepared.known_costs[metric]:g}, limited to {broken_limit.value:g}"
-            self._tell_without_values(trial, prepared, Outcome.GATED, reason)
-            self.tally.check_turned_down(trial.number, reason)
+        elif excess is not None:
+            self._tell_without_values(trial, prepared, Outcome.GATED, excess)
+            self.tally.check_turned_down(trial.number, excess)
         else:
             self._running.append(RunningTrial(trial, prepared, was_stored))
-
-    def _is_met_if_known(self, limit: Limit, prepared: PreparedTrial) -> bool:
-        value = prepared.known_costs.get(limit.measure.metric)
-        return value is None or limit.is_met(value)
 
     def _have_plan_made(self) -> PlanState:
         """Give the workers the trials in flight; return the state of their stages.

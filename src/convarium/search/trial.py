@@ -1,6 +1,6 @@
 """A trial of a search: what it asks of the workers, and what became of it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from statistics import fmean
@@ -14,6 +14,7 @@ from convarium.errors import UserError
 from convarium.planning.plan import Node, Plan
 from convarium.planning.validate import validate_points
 from convarium.search.known_costs import find_known_costs
+from convarium.search.limits import Limit
 from convarium.search.search import Search
 from convarium.store.store import Store
 
@@ -61,6 +62,14 @@ class PreparedTrial:
     def goals(self) -> frozenset[str]:
         """The signatures of what must be stored before the trial can be told."""
         return frozenset(signature for plan in self.plans if plan is not None for signature in plan.goal_signatures)
+
+    def explain_broken_limit(self, limits: Sequence[Limit]) -> str | None:
+        """Return in a few words which limit a cost exceeds that is certain, None where none is exceeded."""
+        for limit in limits:
+            value = self.known_costs.get(limit.measure.metric)
+            if value is not None and not limit.is_met(value):
+                return f"{limit.measure.metric} {value:g}, limited to {limit.value:g}"
+        return None
 
 
 @dataclass

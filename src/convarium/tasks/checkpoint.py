@@ -1,8 +1,12 @@
-"""Checkpoints of a fit: what it needs to go on as if it had never stopped, in one file, replaced at an epoch's end."""
+"""Checkpoints of a fit: what it needs to go on as if it had never stopped, in one file.
+
+It is replaced at an epoch's end, and at a chunk's where the run is told to stop or the last one is some minutes old.
+"""
 
 import json
 import logging
 import os
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,20 +16,39 @@ import torch
 from torch import Tensor, nn
 
 from convarium.tasks.fit_job import FitJob
+from convarium.tasks.ranks import SINGLE
 from convarium.workers.runtime import Runtime
 
 logger = logging.getLogger(__name__)
 MAX_REASON_CHARS = 120
+LOOK_SECONDS = 1.0  # a look at whether the stage is told to leave reads the disk, and a chunk may take milliseconds
 OUT_OF_MEMORY_TEXT = "allocate memory"  # torch raises a plain RuntimeError with this text
 
 
 @dataclass(frozen=True)
+class EpochPart:
+    """What is done of an epoch.
+
+    Attributes:
+        steps: how many of its steps.
+        loss_sum: of its images so far.
+        image_count: how many these are.
+        seconds: spent on it.
+    """
+
+    steps: int = 0
+    loss_sum: float = 0.0
+    image_count: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
 class FitState:
-    """A fit at the end of an epoch.
+    """A fit at the end of an epoch, or of a chunk in the middle of one.
 
     Attributes:
         structure: the job's, as JSON text.
-        epoch: how many epochs are done.
+        epoch: how many whole epochs are done.
         finished: whether the fit is.
         network: its state dict, on the CPU.
         optimizer: its state dict.
@@ -33,6 +56,7 @@ class FitState:
         best_accuracy: on the validation images; below 0 where there was none yet.
         best_epoch: the one that patience counts from.
         average: the averages of the floating tensors of `network`, where the recipe keeps them.
+        part: what is done of the epoch after these.
     """
 
     structure: str
@@ -44,6 +68,7 @@ class FitState:
     best_accuracy: float
     best_epoch: int
     average: dict[str, Tensor] | None = None
+    part: EpochPart = EpochPart()
 
     @property
     def chosen_network(self) -> dict[str, Tensor]:
@@ -57,7 +82,7 @@ def save_state(path: Path, state: FitState) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
-        torch.save(vars(state), temporary)
+        torch.save({**vars(state), "part": vars(state.part)}, temporary)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -77,7 +102,9 @@ def read_state(path: Path) -> FitState | None:
     with path.open("rb") as file:
         file.read(1)
     try:
-        return FitState(**torch.load(path, map_location="cpu", weights_only=True))
+        values = torch.load(path, map_location="cpu", weights_only=True)
+        part = EpochPart(**values.pop("part", {}))  # checkpoints of before have none
+        return FitState(**values, part=part)
     except Exception as error:
         if isinstance(error, MemoryError) or OUT_OF_MEMORY_TEXT in str(error):
             raise
@@ -93,15 +120,21 @@ def read_structure(path: Path) -> Any:
     return None if state is None else json.loads(state.structure)
 
 
+def _copy_weights(network: nn.Module) -> dict[str, Tensor]:
+    return {name: tensor.detach().cpu() for name, tensor in network.state_dict().items()}
+
+
 class Checkpointer:
     """The course of a fit over its epochs: its last state, in memory and in a file, and whether it is finished.
 
     Attributes:
-        state: after the last whole epoch; None before the first.
+        state: after the last whole epoch, or where the fit goes on from; None before the first.
     """
 
     def __init__(self, recipe: Mapping[str, Any], job: FitJob, runtime: Runtime, state: FitState | None) -> None:
         self.recipe, self.job, self.runtime, self.state = recipe, job, runtime, state
+        self.ranks = runtime.ranks or SINGLE
+        self._next_look_time, self._save_time = 0.0, time.monotonic()
 
     @property
     def epochs_done(self) -> int:
@@ -114,6 +147,11 @@ class Checkpointer:
         return int(self.recipe["epochs"]) - self.epochs_done
 
     @property
+    def part_done(self) -> EpochPart:
+        """What is done of the epoch that the fit goes on in."""
+        return self.state.part if self.state else EpochPart()
+
+    @property
     def is_finished(self) -> bool:
         """Whether all epochs are done or validation has not improved for long enough."""
         return self.state is not None and self.state.finished
@@ -121,6 +159,44 @@ class Checkpointer:
     def report_epoch(self, **figures: float | None) -> None:
         """Report the figures of the epoch that has just ended and is not recorded yet."""
         self.runtime.report(epoch=self.epochs_done + 1, epochs=self.recipe["epochs"], **figures)
+
+    @property
+    def is_due(self) -> bool:
+        """Whether a checkpoint is due in mid-epoch: the stage is told to leave, or the last one is old."""
+        return self.ranks.agree(self.ranks.is_first and self._find_due())
+
+    def _find_due(self) -> bool:
+        now = time.monotonic()
+        minutes = self.runtime.checkpoint_minutes
+        if minutes and now - self._save_time >= 60 * minutes:
+            return True
+        if now < self._next_look_time:
+            return False
+        self._next_look_time = now + LOOK_SECONDS
+        return self.runtime.is_told_to_leave()
+
+    def record_part(
+        self,
+        network: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        average: dict[str, Tensor] | None,
+        part: EpochPart,
+    ) -> None:
+        """Take in a chunk's end in mid-epoch, as `record_epoch` takes in an epoch's."""
+        best, best_accuracy, best_epoch = self._last_best
+        state = FitState(
+            structure=self.job.structure_text,
+            epoch=self.epochs_done,
+            finished=False,
+            network=_copy_weights(network),
+            optimizer=optimizer.state_dict(),
+            best=best,
+            best_accuracy=best_accuracy,
+            best_epoch=best_epoch,
+            average=average,
+            part=part,
+        )
+        self._save(state)
 
     def record_epoch(
         self,
@@ -141,7 +217,7 @@ class Checkpointer:
             average: of its weights, on the CPU; None where there is none.
         """
         epoch = self.epochs_done + 1
-        weights = {name: tensor.detach().cpu() for name, tensor in network.state_dict().items()}
+        weights = _copy_weights(network)
         best, best_accuracy, best_epoch = self._select_best(weights, accuracy, is_settled)
         patience = self.recipe["early_stop"]
         is_out_of_patience = bool(patience and epoch - best_epoch >= patience)
@@ -156,18 +232,30 @@ class Checkpointer:
             best_epoch=best_epoch,
             average=average,
         )
+        self._save(state)
+
+    def _save(self, state: FitState) -> None:
+        self.state = state
+        self.ranks.compute_in_first(lambda: self._write(state))
+
+    def _write(self, state: FitState) -> None:
         self.runtime.check_lease()
         save_state(self.job.checkpoint, state)
-        self.state = state
+        self._save_time = time.monotonic()
         self.runtime.note_checkpoint()
+
+    @property
+    def _last_best(self) -> tuple[dict[str, Tensor] | None, float, int]:
+        """The best weights so far (where the recipe keeps them), their accuracy and epoch."""
+        if self.state is None:
+            return None, -1.0, 0
+        return self.state.best, self.state.best_accuracy, self.state.best_epoch
 
     def _select_best(
         self, weights: dict[str, Tensor], accuracy: float | None, is_settled: bool
     ) -> tuple[dict[str, Tensor] | None, float, int]:
         """Return the best weights (where the recipe keeps them), their accuracy and epoch, with the one just ended."""
-        best, best_accuracy, best_epoch = None, -1.0, 0
-        if self.state is not None:
-            best, best_accuracy, best_epoch = self.state.best, self.state.best_accuracy, self.state.best_epoch
+        best, best_accuracy, best_epoch = self._last_best
         epoch = self.epochs_done + 1
         if not is_settled:
             return best, best_accuracy, epoch

@@ -16,6 +16,7 @@ from convarium.store.result_folder import ResultFolder
 from convarium.store.store import Store, sanitize_name
 from convarium.workers import owned_files
 from convarium.workers.lease import LeaseManager
+from convarium.workers.run_file import RUN_FILE
 from convarium.workers.stored_runs import find_dead_runs, find_living_runs, is_run_folder, read_run_plan
 
 GARBAGE_KINDS = {
@@ -231,13 +232,20 @@ def _list_failure_files(folder: Path) -> list[Path]:
 
 
 def _find_abandoned_folders(store: Store, stage_folder_names: Set[str]) -> Iterator[Path]:
-    """Yield transient folders that are a day old or more, and the folders of runs whose controllers were killed."""
+    """Yield transient folders that are a day old or more, and the folders of runs that nobody will go on with.
+
+    A run without its file was begun or ended by a command that was killed meanwhile.
+    """
     for name in sorted(stage_folder_names):
         for path in owned_files.list_transient_folders(store.root / name):
             age_seconds = time.time() - path.stat().st_mtime
             if age_seconds > ABANDONED_AFTER_SECONDS:
                 yield path
     yield from find_dead_runs(store)
+    for path in disk.list_folder(store.root / "runs"):
+        is_unfinished = is_run_folder(path) and not path.is_symlink() and not os.path.lexists(path / RUN_FILE)
+        if is_unfinished and time.time() - path.stat().st_mtime > ABANDONED_AFTER_SECONDS:
+            yield path
 
 
 def _measure_bytes(paths: Iterable[Path]) -> int:

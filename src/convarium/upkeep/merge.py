@@ -1,4 +1,4 @@
-"""Merge another store into this one: finished results, plans and verdicts of checks that this one lacks."""
+"""Merge another store into this one: finished results, plans, verdicts of checks and searches that this one lacks."""
 
 import os
 import shutil
@@ -21,6 +21,7 @@ from convarium.store.result_folder import (
 )
 from convarium.store.signature import compute_signature
 from convarium.store.store import Store
+from convarium.upkeep.merge_searches import copy_search, find_missing_searches
 from convarium.workers.lease import Lease, LeaseManager
 from convarium.workers.run_stage import remove_leftovers
 from convarium.workers.stored_inputs import format_record_inputs
@@ -42,6 +43,8 @@ class MergeReport:
         busy: signatures of results that somebody is making in the target at the moment; they were left alone.
         plans: how many files of plans.
         checks: how many verdicts of checks.
+        searches: how many searches, each with what became of its trials.
+        living_searches: signatures of searches that still go on in the source; they were left alone.
         damaged: why results in either store can't be read, a line each; they were left out.
         refused: what the disk refused to read from the source or to write into the target, a line each.
     """
@@ -53,6 +56,8 @@ class MergeReport:
     busy: list[str] = field(default_factory=list)
     plans: int = 0
     checks: int = 0
+    searches: int = 0
+    living_searches: list[str] = field(default_factory=list)
     damaged: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
 
@@ -106,7 +111,17 @@ def merge_stores(source: Store, target: Store, dry_run: bool = False) -> MergeRe
         _merge_files(plans, target_plans, POINTS_SUFFIX, dry_run, report)
         report.plans = _merge_files(plans, target_plans, PLAN_SUFFIX, dry_run, report)
         report.checks = _merge_files(source.root / "checks", target.root / "checks", ".json", dry_run, report)
+        _merge_searches(source, target, dry_run, report)
     return report
+
+
+def _merge_searches(source: Store, target: Store, dry_run: bool, report: MergeReport) -> None:
+    missing_searches, report.living_searches = find_missing_searches(source, target)
+    for folder in missing_searches:
+        with _record_folder_errors(report):
+            if not dry_run:
+                copy_search(folder, target)
+            report.searches += 1
 
 
 @contextmanager

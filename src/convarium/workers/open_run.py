@@ -1,7 +1,9 @@
 """An open run as its controller sees it: a plan that changes while workers follow it."""
 
+import shutil
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from uuid import uuid4
 
@@ -11,11 +13,14 @@ from convarium.planning.plan import Plan
 from convarium.store import disk
 from convarium.store.store import Store
 from convarium.workers.backend import Backend
+from convarium.workers.killed_leftovers import remove_killed_leftovers
 from convarium.workers.lease import LeaseManager
 from convarium.workers.open_plan import read_newest_plan, write_open_plan
 from convarium.workers.ready_nodes import PlanMonitor, PlanState
 from convarium.workers.run_file import RUN_FILE, Run
 from convarium.workers.run_owner import RunOwner, read_owned_run_id
+from convarium.workers.scheduler import may_have_workers
+from convarium.workers.stored_runs import is_run_folder
 from convarium.workers.supervisor import WorkerSupervisor
 
 POLL_SECONDS = 0.2
@@ -30,13 +35,14 @@ class OpenRunSettings:
         workers: how many at most.
         threads: of each worker.
         devices: how many GPUs each worker has, where its host has any; 0: none.
-        idle_minutes: see `Run`.
+        idle_minutes, scheduler: see `Run`.
     """
 
     workers: int
     threads: int = 1
     devices: int = 0
     idle_minutes: float = 10.0
+    scheduler: str | None = None
 
 
 class OpenRun:
@@ -54,6 +60,7 @@ class OpenRun:
         self._monitor = PlanMonitor(plan, is_open=True)
         self._done_signatures: set[str] = set()
         self._look_seconds = 0.0
+        self._has_looked = False
 
     @staticmethod
     def begin_or_attach(
@@ -94,14 +101,18 @@ class OpenRun:
             UserError: worker after worker has ended in vain.
         """
         plan_state = self._read_state()
-        if self._supervisor.note_ended_jobs(plan_state):
+        if not plan_state.is_finished:
+            self._owner.check()  # what no worker fits, or has killed too many, fails now
+        if self._supervisor.note_ended_jobs(plan_state) or not self._has_looked:
             plan_state = self._read_state()
+            remove_killed_leftovers(self._store, self._done_signatures)
+            self._has_looked = True
         self._supervisor.note_settled_nodes(plan_state)
         if not plan_state.is_finished:
             self._owner.check()
             wanted = max(1, self.run.workers - self.run.count_workers_without_place())
             if not self._supervisor.submit_missing(wanted):
-                raise UserError(f"the workers end one after another: {self._supervisor.explain_unfinished()}")
+                raise UserError(f"the workers end one after another: {self._supervisor.explain_unfinished()[0]}")
         return plan_state
 
     def wait(self) -> None:
@@ -135,17 +146,16 @@ class OpenRun:
 
 
 def find_living_run(owner: RunOwner) -> Run | None:
-    """Return the owner's run where workers of it are alive; remove one that has none."""
-    run_id = read_owned_run_id(owner.lease.folder)
-    if run_id is None:
+    """Return the owner's run where workers of it are alive; remove one that has none, or was never finished."""
+    folder = owner.root / "runs" / (read_owned_run_id(owner.lease.folder) or "")
+    if not is_run_folder(folder):
         return None
-    try:
-        run = replace(Run.read(owner.root / "runs" / run_id / RUN_FILE), store=owner.root)
-    except UserError:
-        return None
-    if any(run.find_living_places()):
-        return run
-    run.remove()
+    with suppress(UserError):
+        run = replace(Run.read(folder / RUN_FILE), store=owner.root)
+        if may_have_workers(run):
+            return run
+    (folder / RUN_FILE).unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
     return None
 
 
@@ -161,6 +171,7 @@ def _begin_run(owner: RunOwner, settings: OpenRunSettings) -> Run:
         owner=owner.name,
         lease=owner.lease.number,
         idle_minutes=settings.idle_minutes,
+        scheduler=settings.scheduler,
     )
     # Its plan first, since workers and other commands may find the run as soon as its file is there; and the owner
     # before all, since a run that no owner names counts as dead.

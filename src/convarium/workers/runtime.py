@@ -5,9 +5,12 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from convarium.store.result_folder import ResultFolder
+
+if TYPE_CHECKING:
+    from convarium.tasks.ranks import Ranks
 
 
 @dataclass(frozen=True)
@@ -44,10 +47,13 @@ class Runtime:
             display. A line with the same words and whole numbers as an earlier one replaces it (an epoch done twice).
         check_lease: raises LeaseLost when another worker owns the stage by now; call it before each checkpoint.
         check_stopped: raises WorkerStopped when the run is stopped, StageUnwanted when no plan asks for the stage now.
+        is_told_to_leave: whether `check_stopped` would raise; it may read the disk, so ask about once a second.
         note_checkpoint: call it after each checkpoint. It forgets how often the stage's workers were killed before, and
             raises what `check_stopped` does, so that what is done is kept.
         run_fresh: `run_fresh("module:function", *json)` runs a function in a process that never saw this one's objects.
         hold_host_alone: `with hold_host_alone():` runs what takes times; no other stage of this host runs meanwhile.
+        checkpoint_minutes: a checkpoint is due in mid-epoch when the last one is so old; None or 0: at epoch ends only.
+        ranks: the processes that share the stage's fits; None: this one alone.
         cache_folder: next to the store, for files that can be made again at any time, such as decoded images.
     """
 
@@ -60,8 +66,11 @@ class Runtime:
     check_lease: Callable[[], None]
     run_fresh: Callable[..., Any]
     check_stopped: Callable[[], None] = lambda: None
+    is_told_to_leave: Callable[[], bool] = lambda: False
     note_checkpoint: Callable[[], None] = lambda: None
     hold_host_alone: Callable[[], AbstractContextManager[None]] = nullcontext
+    checkpoint_minutes: float | None = None
+    ranks: "Ranks | None" = None
     cache_folder: Path | None = None
 
     @property

@@ -90,6 +90,35 @@ def test_a_searched_budget_decides_its_knob_too(here: Path) -> None:
     assert solved == {0.6}
 
 
+def test_weights_that_are_named_get_values_of_their_own() -> None:
+    knobs = {"magnitude.sparsity": 0.8, "magnitude.sparsity[conv*]": 0.6, "magnitude.sparsity[fc1.weight]": 0.9}
+    answers = {**dict.fromkeys(FAMILIES, "none"), "pruning": "pruning/magnitude", **knobs}
+    values = pipeline(FixedChooser(answers), {}, FAMILIES, ("coding/xz",), ("conv*", "fc1.weight"))
+    assert values == {
+        "compression": ["pruning/magnitude"],
+        "compression.magnitude.sparsity": 0.8,
+        "compression.magnitude.per_site": {"conv*": 0.6, "fc1.weight": 0.9},
+    }
+
+
+def test_what_has_become_two_layers_has_no_values_of_its_own() -> None:
+    answers = {"svd.rank_fraction": 0.5, "svd.form": "channel", "kmeans.bits": 3}
+    methods = {"decomposition": "decomposition/svd", "quantization": "quantization/kmeans"}
+    chooser = FixedChooser({**dict.fromkeys(FAMILIES, "none"), **methods, **answers})
+    assert "compression.kmeans.per_site" not in pipeline(chooser, {}, FAMILIES, ("coding/xz",), ("conv*",))
+
+
+def test_pipelines_with_values_for_some_weights_are_points(here: Path) -> None:
+    composer = Composer(list_search_folders("conf"))
+    config = {**CONFIG, "families": ["pruning", "quantization"], "weights": ["conv*", "fc1.weight"]}
+    line = build_search_space(composer, config, [])
+    for chooser, overrides in iterate_random_trials(line.space, 60):
+        steps = compose_single_point(composer, (*line.fixed, *overrides)).config["compression"]
+        for step in steps:
+            if step["method"] == "quantization/kmeans":
+                assert step["per_site"]["fc1.weight"] == chooser.answers["pipeline.kmeans.bits[fc1.weight]"]
+
+
 def test_every_method_says_what_is_worth_searching_and_it_can_be_read() -> None:
     for name in list_group_options("compression"):
         file = find_config_file("conf", f"compression/{name}")
@@ -114,6 +143,7 @@ def test_a_method_of_the_user_s_joins_its_family(write: Callable[[str, str], Pat
         ("{sparsity: [0.5, high]}", "pruning/mine: its _search_: compression.mine.sparsity='high' is str"),
         ("{sparsity: 0.5}", "pruning/mine: its _search_: 0.5: expected an interval or a range of numbers"),
         ("{share: [0.5]}", "pruning/mine: its _search_: compression.mine.share: no such key"),
+        ("{sparsity: [0.5], per_site: share}", "pruning/mine: its _search_: per_site=share: expected a knob"),
         ("[sparsity]", "pruning/mine: its _search_ is \\['sparsity'\\], expected knobs"),
     ],
 )

@@ -8,7 +8,7 @@ import pytest
 from convarium.compose.hydra_adapter import Composer
 from convarium.config.search_path import list_search_folders
 from convarium.errors import UserError
-from convarium.search.typed_space import build_typed_space
+from convarium.search.typed_line import build_typed_space
 
 MISTAKES = {
     "nothing sweeps": (["recipe.lr=0.1"], "nothing to search"),

@@ -7,14 +7,16 @@ import numpy as np
 import optuna
 import pytest
 
+from convarium.compose import points
 from convarium.compose.hydra_adapter import Composer
 from convarium.compose.points import compose_points
 from convarium.compose.single_point import compose_single_point
+from convarium.config.override import Override
 from convarium.config.point import Point
 from convarium.config.search_path import list_search_folders
 from convarium.search.choosers import FixedChooser, RandomChooser, TrialChooser
 from convarium.search.space import Options, RealRange, WholeRange
-from convarium.search.typed_space import TypedLine, build_typed_space
+from convarium.search.typed_line import TypedLine, build_typed_space
 
 pytestmark = pytest.mark.usefixtures("here")
 
@@ -164,6 +166,12 @@ def test_a_range_of_one_number_and_options_of_one_value_are_fixed(composer: Comp
 def test_of_two_overrides_of_a_key_the_later_one_counts(composer: Composer) -> None:
     line = build_typed_space(composer, ["recipe.lr=interval(0.1,0.2)", "recipe=sgd_cosine,adamw", "recipe.lr=0.3"])
     assert (list(line.space.names()), line.fixed) == (["recipe"], ("recipe.lr=0.3",))
+
+
+def test_adopted_weights_bring_their_architecture(composer: Composer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(points, "list_adopted_architecture", lambda *_: [Override("architecture=basic/mlp")])
+    line = build_typed_space(composer, ["recipe.lr=0.1,0.2", "architecture.weights=0a5c5c07c22f"])
+    assert line.fixed == ("architecture=basic/mlp", "architecture.weights=0a5c5c07c22f")
 
 
 def test_a_file_of_the_user_s_with_two_steps_has_knobs_by_their_names(
