@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from convarium.errors import UserError
@@ -86,6 +87,7 @@ class ControllerSchedule:
                 self.schedule.sleep(5.0)
                 continue
             assert self.schedule.running is not None
+            self._is_complete = False
             self._lease_numbers[self.schedule.running] = owner.lease.number
             try:
                 run = OpenRun.begin_or_attach(owner, self.store, OpenRunSettings(workers=1), lambda run: IdleBackend())
@@ -97,6 +99,10 @@ class ControllerSchedule:
                 owner.release()
             except LeaseLost:
                 continue
+            except UserError:  # the folder of its run is gone
+                with suppress(LeaseLost):
+                    owner.check()
+                    raise
 
     def _follow(self) -> None:
         while True:
@@ -146,12 +152,10 @@ class ControllerSchedule:
         actor = self.schedule.running
         name = path.rpartition("/")[2]
         match = PLAN_NAME_PATTERN.fullmatch(name)
-        if (
-            match is None
-            or operation == "unlink"
-            or (int(match[2]) == 0 and int(match[1]) == self._lease_numbers[actor])
-        ):
+        if match is None or operation == "unlink":
             return
+        if (int(match[1]), int(match[2])) == (self._lease_numbers[actor], 0):
+            return  # the first one
         if not self._has_looked.get(actor, False):
             self.schedule.break_off(f"{actor.name} writes {name}, not knowing whose the run is")
         self._has_looked[actor] = False
