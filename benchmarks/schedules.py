@@ -1,11 +1,11 @@
-"""Random schedules of workers, controllers and the room: how many hold what must hold, and how soon known mistakes are found.
+"""Random schedules: how many hold what must hold, and how soon known mistakes are found.
 
     python benchmarks/schedules.py [--schedules 200000] [--first 0] [--mutations 2000]
 
-Each schedule is a seed: workers of two hosts (or controllers, or who shares a room) are steps of one process over a real
-folder, with crashes, stalls, slow calls, lost replies and old views (`tests/random_schedules/`; the suite runs the
-first 2,000). A schedule that breaks what must hold is printed and ends the run. Then each known mistake is put into the
-code, and schedules run until one breaks, at most as many as `--mutations` says (0: none are tried).
+Each schedule is a seed: workers of two hosts, controllers of an open run, or processes that share a room are steps of
+one process over a real folder, with crashes, stalls, slow calls, lost replies and old views (`tests/random_schedules/`;
+the suite runs the first 2,000). A schedule that breaks what must hold is printed and ends the run. Then each known
+mistake is put into the code, and schedules run until one breaks, at most as many as `--mutations` says (0: none).
 """
 
 import argparse

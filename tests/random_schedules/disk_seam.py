@@ -232,7 +232,7 @@ def _change_path(name: str) -> Callable[..., Any]:
             real(path, *arguments, **options)
         except OSError:
             if disk is not None:
-                disk.view.forget(text)  # the server has told the client how it is
+                disk.view.states.pop(text, None)  # the server has told the client that it is there, or is not
             raise
         if disk is not None:
             disk.note_change(name, text)
