@@ -2,11 +2,10 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from time import sleep
 
 import pytest
 
@@ -17,19 +16,21 @@ from convarium.host.process import current_process
 from convarium.host.room import FOLDER_VARIABLE
 from convarium.planning.plan import Node
 from convarium.store.store import Store
-from convarium.workers import controller, wait_notice
+from convarium.workers import controller, hardware_watch, wait_notice
 from convarium.workers.backend import Job
-from convarium.workers.controller import NodeStatus
 from convarium.workers.hardware_watch import HardwareWatch
 from convarium.workers.launcher_backend import LauncherBackend
-from convarium.workers.lease import LeaseManager
+from convarium.workers.lease import LeaseLost, LeaseManager
 from convarium.workers.local_backend import WORKER_CODE, LocalBackend
+from convarium.workers.node_status import NodeStatus
+from convarium.workers.open_run import OpenRun, OpenRunSettings
 from convarium.workers.places import WorkerPlace, read_place_hardware, take_place
 from convarium.workers.progress import build_progress_display
 from convarium.workers.run_file import Run
 from convarium.workers.worker_process import work_in_place
 from host.fake_gpus import GPUS, install_fake_gpus
 from stages.stage_harness import TINY_TRAINING, plan_command_nodes
+from store.fake_open_run import wait_for_owner
 from store.fake_run import SUBPROCESS_ENVIRONMENT, launch_in_thread, make_fake_node, make_fake_plan, run_plan_silently
 
 TORCH = str(find_package_version("torch"))
@@ -39,6 +40,28 @@ NUMBERED_PROCESSORS_CODE = """
 from convarium.host import hardware
 hardware.read_cpu_model = lambda: "Processor " + sys.argv[2]
 """
+
+
+class FakeClock:
+    """A clock that stands still."""
+
+    now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+class EmptyBackend:
+    """Starts no workers."""
+
+    def submit(self, count: int) -> None:
+        pass
+
+    def states(self) -> Sequence[Job]:
+        return ()
+
+    def cancel(self) -> None:
+        pass
 
 
 @pytest.fixture(autouse=True)
@@ -159,37 +182,36 @@ def test_the_lease_of_a_place_says_on_what_its_worker_runs(
 
 
 def test_no_time_counts_while_nobody_works_and_a_waiting_job_begins_it_anew(
-    tmp_path: Path, places: list[WorkerPlace]
+    tmp_path: Path, places: list[WorkerPlace], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    clock = FakeClock()
+    monkeypatch.setattr(hardware_watch, "time", clock)
     node = _make_node("time", "Processor 1")
-    run = _begin(tmp_path / "s", node, idle_seconds=0.2)
+    run = _begin(tmp_path / "s", node)
     watch = HardwareWatch(run, Store(run.store))
 
-    def look(*jobs: Job, ready: tuple[Node, ...] = (node,)) -> bool:
-        return watch.fail_unfit_nodes(ready, jobs)
+    def look_after(minutes: float, *jobs: Job, ready: tuple[Node, ...] = (node,)) -> bool:
+        clock.now += 60 * minutes
+        return watch.fail_unfit_nodes(ready, (RUNNING, *jobs))
 
-    assert not look(RUNNING)
-    sleep(0.25)
-    assert not look(RUNNING), "nobody works, so nobody lacks the hardware"
+    assert not look_after(0)
+    assert not look_after(11), "nobody works, so nobody lacks the hardware"
     first = take_place(run)
     assert first is not None
-    assert not look(RUNNING)
-    sleep(0.15)
-    assert not look(RUNNING)
+    assert not look_after(1)
+    assert not look_after(9)
     first.leave()
-    assert not look(RUNNING)
-    sleep(0.25)
-    assert not look(RUNNING)
+    assert not look_after(0)
+    assert not look_after(60)
     second = take_place(run)
     assert second is not None
     places.append(second)
-    assert not look(RUNNING), "the time without a worker does not count"
-    sleep(0.15)
-    assert not look(RUNNING, WAITING)
-    assert not look(RUNNING), "the time begins anew"
-    sleep(0.25)
-    assert not look(RUNNING, ready=()), "nothing is ready that could be given up"
-    assert look(RUNNING)
+    assert not look_after(0.5), "the hour without a worker does not count"
+    assert not look_after(0, WAITING)
+    assert not look_after(9), "the time begins anew"
+    assert not look_after(9.5)
+    assert not look_after(1, ready=()), "nothing is ready that could be given up"
+    assert look_after(0)
     failure = Store(run.store).find_failure(node.signature)
     assert failure is not None
     assert (failure["kind"], failure["run"]) == ("no_worker", run.id)
@@ -227,6 +249,28 @@ def test_what_a_worker_of_another_run_makes_is_not_given_up(tmp_path: Path, plac
     HardwareWatch(run, store).fail_unfit_nodes([node], [RUNNING])
     assert store.find_failure(node.signature) is None
     lease.release()
+
+
+def test_only_the_present_controller_of_an_open_run_gives_up_what_no_worker_fits(
+    tmp_path: Path, places: list[WorkerPlace]
+) -> None:
+    root = tmp_path / "s"
+    store = Store(root)
+    store.prepare()
+    owner = wait_for_owner(root)
+    open_run = OpenRun.begin_or_attach(owner, store, OpenRunSettings(1, idle_minutes=0.0), lambda run: EmptyBackend())
+    first, second = _make_node("first", "Processor 1"), _make_node("second", "Processor 1")
+    place = take_place(open_run.run)
+    assert place is not None
+    places.append(place)
+    open_run.change_plan(make_fake_plan(first))
+    assert open_run.look().failed[first.signature]["kind"] == "no_worker"
+    open_run.change_plan(make_fake_plan(first, second))
+    # As another host does that has not heard of this controller for two minutes.
+    LeaseManager("").mark_dead(owner.lease.folder, owner.lease.number)
+    with pytest.raises(LeaseLost):
+        open_run.look()
+    assert store.find_failure(second.signature) is None
 
 
 def test_a_worker_says_that_its_host_lacks_the_accelerator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

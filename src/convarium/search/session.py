@@ -9,7 +9,7 @@ from typing import Any
 
 import optuna
 
-from convarium.compose.hydra_launcher import build_backend_builder, compose_launcher_config
+from convarium.compose.hydra_launcher import build_backend_builder, compose_launcher_config, find_scheduler
 from convarium.compose.store_access import open_store
 from convarium.compose.worker_counts import count_devices, count_threads, count_workers
 from convarium.config.override import Override
@@ -106,6 +106,6 @@ def _prepare_run(request: SearchRequest, store: Store) -> Callable[[RunOwner], O
     if is_launched_here(request.launcher_overrides):
         check_devices(devices)
     threads = count_threads(runtime, workers, config.hydra.launcher)
-    settings = OpenRunSettings(workers, threads, devices, runtime["idle_minutes"])
+    settings = OpenRunSettings(workers, threads, devices, runtime["idle_minutes"], find_scheduler(config))
     build_backend = build_backend_builder(config)
     return lambda owner: OpenRun.begin_or_attach(owner, store, settings, build_backend)

@@ -20,8 +20,8 @@ HEARTBEAT_SECONDS = 10.0
 STALL_SECONDS = (60.0, 600.0)  # some shorter than a lease's time out, some longer
 SLOW_SECONDS = (0.0, 60.0)
 JUMP_SECONDS = (0.0, 10.0, 60.0)  # by which all oversleep, when nobody else runs
-OVERSLEEP_FACTORS = (1, 1, 30)
-MAX_STEPS = 60_000
+OVERSLEEP_SECONDS = (0.0, 0.0, 20.0)  # a short sleep oversleeps less
+MAX_STEPS = 20_000
 TRACE_LENGTH = 60
 
 
@@ -50,7 +50,7 @@ class Plague:
     Attributes:
         switch_share: how often another actor may go on after a step.
         misfortunes: how many crashes and stalls there are at most.
-        misfortune_share: how often one comes at a step; at a sleep, where a process spends its time, ten times as often.
+        misfortune_share: how often one comes at a step; at a sleep, where processes spend their time, ten times that.
         slow_share: how often a step takes long, while the process lives on and its heartbeats go out.
         lost_reply_share: how often the reply to a link is lost, so that it is said to exist already.
         view_seconds: for how long a host may show an older view of what others changed.
@@ -159,7 +159,7 @@ class Schedule:
     def sleep(self, seconds: float) -> None:
         """Let others go on while the running actor sleeps."""
         actor = self._get_living()
-        actor.wake_time = self.now + seconds * self.random.choice(OVERSLEEP_FACTORS)
+        actor.wake_time = self.now + seconds + self.random.choice(OVERSLEEP_SECONDS) * min(1.0, seconds)
         self._strike(actor, 10 * self.plague.misfortune_share)
         self._give_turn(actor)
 

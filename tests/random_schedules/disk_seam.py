@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
-from schedules.scheduler import Actor, Crashed, Schedule
+from random_schedules.scheduler import Actor, Crashed, Schedule
 
 NAMES_OF_OS = (
     "stat", "lstat", "listdir", "scandir", "link", "unlink", "remove", "rename", "replace", "mkdir", "rmdir", "open",

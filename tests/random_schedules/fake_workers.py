@@ -20,8 +20,8 @@ from convarium.workers.lease import LEASE_PREFIX, LEASE_TIMEOUT_SECONDS
 from convarium.workers.run_file import Run
 from convarium.workers.runtime import Parent, Runtime
 from convarium.workers.worker import Worker
-from schedules.disk_seam import REAL, Disk, put_seam, use_disk
-from schedules.scheduler import Actor, BrokenInvariant, Plague, Schedule
+from random_schedules.disk_seam import REAL, Disk, put_seam, use_disk
+from random_schedules.scheduler import Actor, BrokenInvariant, Plague, Schedule
 from store.fake_run import make_fake_node, make_fake_plan
 
 HOSTS = ("a", "b")
