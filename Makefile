@@ -1,4 +1,4 @@
-.PHONY: demo test nightly lint bench docs install browser postgresql zsh cluster nncodec
+.PHONY: demo test nightly lint bench docs install browser postgresql zsh cluster slurm nncodec
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -10,7 +10,7 @@ demo: .venv/installed
 	$(BIN)/convarium run sweep=demo
 	$(BIN)/convarium compare sweep=demo
 
-test: .venv/installed browser postgresql zsh cluster
+test: .venv/installed browser postgresql zsh cluster slurm
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
@@ -52,6 +52,13 @@ cluster:
 	@command -v bindfs >/dev/null && command -v faketime >/dev/null && command -v fuse2fs >/dev/null || $(DEBIAN) bindfs faketime fuse2fs >/dev/null 2>&1 \
 	|| { timeout 120 $(ROOT) apt-get -qq update && $(DEBIAN) bindfs faketime fuse2fs; } >/dev/null 2>&1 \
 	|| echo "no bindfs, faketime and fuse2fs could be installed: the tests of several hosts are skipped"
+
+# What the tests of Slurm start a private one of; where it can't be installed they are skipped.
+SLURM_PACKAGES := slurmctld slurmd slurm-client munge
+slurm:
+	@command -v slurmctld >/dev/null && command -v slurmd >/dev/null && command -v sbatch >/dev/null && command -v munged >/dev/null || $(DEBIAN) $(SLURM_PACKAGES) >/dev/null 2>&1 \
+	|| { timeout 120 $(ROOT) apt-get -qq update && $(DEBIAN) $(SLURM_PACKAGES); } >/dev/null 2>&1 \
+	|| echo "no Slurm could be installed: the tests of workers that are its jobs are skipped"
 
 .venv/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Convarium needs Python 3.11 or newer: apt-get install python3"; exit 2; }

@@ -4,11 +4,12 @@
 
 Each schedule is a seed: workers of two hosts (and processes that share a room) are steps of one process over a real
 folder, with crashes, stalls, slow calls, lost replies and old views (`tests/random_schedules/`; the suite runs the
-first 2,000). A schedule that breaks what must hold is printed and ends the run. Then each known mistake is put into the code,
-and schedules run until one breaks, at most as many as `--mutations` says (0: none are tried).
+first 2,000). A schedule that breaks what must hold is printed and ends the run. Then each known mistake is put into the
+code, and schedules run until one breaks, at most as many as `--mutations` says (0: none are tried).
 """
 
 import argparse
+import re
 import sys
 import tempfile
 import time
@@ -17,7 +18,8 @@ from pathlib import Path
 from shutil import rmtree
 from typing import Any
 
-sys.path[0] = str(Path(__file__).parents[1] / "tests")  # in place of benchmarks, whose store.py hides tests/store
+sys.path.pop(0)  # benchmarks, whose store.py hides tests/store
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from random_schedules.fake_room import run_room_schedule  # type: ignore[import-not-found]
 from random_schedules.fake_workers import run_worker_schedule  # type: ignore[import-not-found]
@@ -55,12 +57,16 @@ def print_mutations(mutations: tuple[Any, ...], run: ScheduleRunner, limit: int)
     for mutation in mutations:
         with mutation.apply():
             broken = find_broken_schedule(run, 0, limit)
-        found = str(broken).splitlines()[0].partition(": ")[2] if broken else ""
-        number = str(broken).partition(":")[0].removeprefix("schedule ") if broken else f"none of {limit:,}"
-        print(f"| {mutation.told} | {number} | {found} |", flush=True)
+        number, _, found = (broken or f"none of {limit:,}:").splitlines()[0].partition(":")
+        print(f"| {mutation.told} | {number.removeprefix('schedule ')} |{shorten_paths(found)} |", flush=True)
 
 
-def find_broken_schedule(run: ScheduleRunner, first: int, end: int) -> Exception | None:
+def shorten_paths(text: str) -> str:
+    """Return a text with the name of a result's stage in place of its folder's path."""
+    return re.sub(r"/\S*/(\w+)-[0-9a-f]{12}", r"\1", text)
+
+
+def find_broken_schedule(run: ScheduleRunner, first: int, end: int) -> str | None:
     """Run schedules until one breaks what must hold; return what it says."""
     with tempfile.TemporaryDirectory() as folder:
         for seed in range(first, end):
@@ -68,7 +74,7 @@ def find_broken_schedule(run: ScheduleRunner, first: int, end: int) -> Exception
             try:
                 run(seed, root)
             except BrokenInvariant as broken:
-                return broken
+                return str(broken)
             rmtree(root)
     return None
 

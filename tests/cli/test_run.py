@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from command_lines import Call
-from convarium.workers.controller import NodeStatus
+from convarium.workers.node_status import NodeStatus
 
 
 @pytest.mark.parametrize(

@@ -18,11 +18,11 @@ from convarium.planning.plan import Node
 from convarium.store.store import Store
 from convarium.workers import controller, hardware_watch, wait_notice
 from convarium.workers.backend import Job
-from convarium.workers.controller import NodeStatus
 from convarium.workers.hardware_watch import HardwareWatch
 from convarium.workers.launcher_backend import LauncherBackend
 from convarium.workers.lease import LeaseLost, LeaseManager
 from convarium.workers.local_backend import WORKER_CODE, LocalBackend
+from convarium.workers.node_status import NodeStatus
 from convarium.workers.open_run import OpenRun, OpenRunSettings
 from convarium.workers.places import WorkerPlace, read_place_hardware, take_place
 from convarium.workers.progress import build_progress_display

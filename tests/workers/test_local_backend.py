@@ -15,9 +15,9 @@ from convarium.planning.plan import Plan
 from convarium.store.store import Store
 from convarium.workers import controller
 from convarium.workers.backend import Job
-from convarium.workers.controller import NodeStatus
 from convarium.workers.lease import LeaseManager
 from convarium.workers.local_backend import LocalBackend, build_local_backend
+from convarium.workers.node_status import NodeStatus
 from convarium.workers.progress import build_progress_display
 from convarium.workers.run_file import Run
 from store.fake_run import SUBPROCESS_ENVIRONMENT, make_fake_node, make_fake_plan, read_stored_results

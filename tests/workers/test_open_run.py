@@ -93,7 +93,7 @@ def test_a_killed_worker_is_replaced(tmp_path: Path, controlled: Controlled) -> 
     journal = tmp_path / "journal"
     node = make_fake_node("one", journal=journal, seconds=0.2, epochs=10)
     open_run.change_plan(make_fake_plan(node))
-    _wait_for(lambda: open_run.look() is not None and journal.exists())
+    _wait_for(lambda: open_run.look() is not None and journal.exists() and journal.read_text().endswith("\n"))
     os.kill(int(journal.read_text().split()[1]), signal.SIGKILL)
     _wait_for(lambda: open_run.look().is_finished)
     assert Store(open_run.run.store).find_record(node.signature) is not None

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from convarium.planning.plan import Plan, PlannedPoint
     from convarium.store.store import Store
     from convarium.workers.backend import Backend
-    from convarium.workers.controller import NodeStatus
+    from convarium.workers.node_status import NodeStatus
     from convarium.workers.run_file import Run
 
 RUN_METRICS = (
@@ -99,13 +99,18 @@ def run_points(request: "PointRequest", quiet: bool) -> tuple[list[dict[str, Any
 
     plan, store = build_plan(request.points), open_store(request.runtime)
     workers = threads = 1
+    scheduler: str | None = None
     devices = count_devices(request.runtime)
     build_backend: Callable[[Run], Backend] = _build_no_backend
     done = store.select_finished(plan.nodes)
     if len(done) < len(plan.nodes):
         # Imports torch, which a run of stored results needn't wait for.
         from convarium.cli.network_validation import validate_networks
-        from convarium.compose.hydra_launcher import build_backend_builder, compose_launcher_config
+        from convarium.compose.hydra_launcher import (
+            build_backend_builder,
+            compose_launcher_config,
+            find_scheduler,
+        )
 
         # Hydra's basic launcher runs its jobs one after another in this process.
         if "hydra/launcher=basic" not in request.launcher_overrides:
@@ -116,6 +121,7 @@ def run_points(request: "PointRequest", quiet: bool) -> tuple[list[dict[str, Any
         )
         threads = count_threads(request.runtime, workers, config.hydra.launcher)
         build_backend = build_backend_builder(config)
+        scheduler = find_scheduler(config)
         if is_launched_here(request.launcher_overrides):
             check_devices(devices)
             needed = plan.select_needed(done)
@@ -123,7 +129,7 @@ def run_points(request: "PointRequest", quiet: bool) -> tuple[list[dict[str, Any
     print_dataset_summaries(summarise_datasets(request.points))
     with sync_during_run(request.tracking, plan, store, request.sweep):
         progress, idle_minutes = build_progress_display(quiet), request.runtime["idle_minutes"]
-        statuses = run_plan(plan, store, build_backend, workers, progress, threads, devices, idle_minutes)
+        statuses = run_plan(plan, store, build_backend, workers, progress, threads, devices, idle_minutes, scheduler)
     for line in [*format_skipped_files(plan, store), *find_below_chance(plan, store)]:
         output.build_console(to_stderr=True).print(line, markup=False)
     runs = [_describe_run(point, plan, store, statuses) for point in plan.points]

@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,8 @@ from convarium.noun_count import format_noun_count
 
 if TYPE_CHECKING:
     from convarium.workers.run_file import Run
+
+END_POLL_SECONDS = 0.5
 
 
 def build_parser() -> CommandParser:
@@ -30,6 +33,7 @@ def main(argv: Sequence[str]) -> int:
     options, text = build_parser().parse_with_word("run", argv)
     if options.overrides:
         raise UserError(f"{options.overrides[0]}: convarium work takes a run and no settings: those are the run's own")
+    from convarium.workers.leave_notice import heed_leave_notices, is_leave_notice_given
     from convarium.workers.places import describe_taken_places, take_place
     from convarium.workers.run_stage import WorkerStopped
     from convarium.workers.worker_process import watch_controller, work_in_place
@@ -41,12 +45,13 @@ def main(argv: Sequence[str]) -> int:
         watch_controller(run.controller, _interrupt_this_process)
     failures: list[str] = []
     try:
-        place = take_place(run)
-        if place is None:
-            return _print_end(describe_taken_places(run))
-        work_in_place(run, place, place.number, failures, _print_line)
+        with heed_leave_notices():
+            place = take_place(run)
+            if place is None:
+                return _print_end(describe_taken_places(run))
+            work_in_place(run, place, place.number, failures, _print_line)
     except (WorkerStopped, KeyboardInterrupt):
-        if not run.is_over:
+        if not (run.is_over or is_leave_notice_given()):
             raise KeyboardInterrupt from None
     except UserError:
         if not run.is_over:
@@ -55,9 +60,32 @@ def main(argv: Sequence[str]) -> int:
         _print_line(failure)
     if run.is_over:
         return _print_end("the run is over")
+    if is_leave_notice_given():
+        return _leave(run)
     if failures:
         return _print_end(f"nothing is left for this worker; {format_noun_count(len(failures), 'stage')} failed")
     return _print_end("nothing is left for this worker")
+
+
+def _leave(run: "Run") -> int:
+    """Leave a run that goes on, as this process was told to.
+
+    A job that was told so early enough has itself begun again. One that is about to be ended waits for that: Slurm
+    begins a preempted job again unless it has ended by itself, and a cancelled one must not come back.
+    """
+    from convarium.workers.leave_notice import is_end_near
+    from convarium.workers.slurm_job import find_own_job
+
+    job = find_own_job(run.id)
+    if job is None:
+        return _print_end("left, as this worker was told to; what it was at goes on elsewhere")
+    if is_end_near():
+        while not run.is_over:
+            time.sleep(END_POLL_SECONDS)
+        return _print_end("the run is over")
+    if job.requeue():
+        return _print_end(f"left before the end of its time; Slurm begins job {job.id} again")
+    return _print_end(f"left before the end of its time; Slurm refused to begin job {job.id} again")
 
 
 def find_run(text: str) -> "Run | None":

@@ -77,6 +77,16 @@ def build_backend_builder(config: DictConfig) -> Callable[["Run"], "Backend"]:
     return lambda run: LauncherBackend(run, launch)
 
 
+def find_scheduler(config: DictConfig) -> str | None:
+    """Return whose jobs a launcher's workers are; None where they are processes that end with their controller.
+
+    Args:
+        config: of the launcher, from `compose_launcher_config`, which `build_backend_builder` has taken.
+    """
+    scheduler: str | None = getattr(get_object(config.hydra.launcher._target_), "scheduler", None)
+    return scheduler
+
+
 def build_launch_function(
     config: DictConfig, task: Callable[[DictConfig], None] = run_launched_worker
 ) -> Callable[[list[list[str]]], None]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import optuna
 
-from convarium.compose.hydra_launcher import build_backend_builder, compose_launcher_config
+from convarium.compose.hydra_launcher import build_backend_builder, compose_launcher_config, find_scheduler
 from convarium.compose.store_access import open_store
 from convarium.compose.worker_counts import count_devices, count_threads, count_workers
 from convarium.config.override import Override
@@ -19,7 +19,7 @@ from convarium.search.audit import audit_search
 from convarium.search.command_line import SearchRequest, parse_command_line
 from convarium.search.found_sweep import write_found_sweep
 from convarium.search.search import compute_search_signature
-from convarium.search.search_folder import SearchFolder, has_search, open_search_folder
+from convarium.search.search_folder import SEARCHES_FOLDER, SearchFolder, has_search, open_search_folder
 from convarium.search.study import Study, ToldTrial
 from convarium.search.summary import summarise_search
 from convarium.store.disk import cache_folder_of
@@ -74,7 +74,8 @@ def _run_one_search(request: SearchRequest, store: Store, show: Callable[[ToldTr
             study.run()
         except LeaseLost:
             raise UserError(f"another process has taken this search over: {folder.path}") from None
-        return summarise_search(search, folder, study.study, study.asked)
+        path = str(store.root / SEARCHES_FOLDER / signature)  # as the user named the store
+        return {**summarise_search(search, folder, study.study, study.asked), "path": path}
     finally:
         owner.release()
 
@@ -105,6 +106,6 @@ def _prepare_run(request: SearchRequest, store: Store) -> Callable[[RunOwner], O
     if is_launched_here(request.launcher_overrides):
         check_devices(devices)
     threads = count_threads(runtime, workers, config.hydra.launcher)
-    settings = OpenRunSettings(workers, threads, devices, runtime["idle_minutes"])
+    settings = OpenRunSettings(workers, threads, devices, runtime["idle_minutes"], find_scheduler(config))
     build_backend = build_backend_builder(config)
     return lambda owner: OpenRun.begin_or_attach(owner, store, settings, build_backend)

@@ -2,16 +2,21 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol
 
+from convarium.errors import is_interrupt
 from convarium.planning.plan import Plan
 from convarium.store.store import Store
 from convarium.workers import stored_inputs
 from convarium.workers.backend import Backend
 from convarium.workers.killed_leftovers import remove_killed_leftovers
+from convarium.workers.lease import LeaseLost
+from convarium.workers.node_status import NodeStatus, build_statuses
 from convarium.workers.ready_nodes import PlanMonitor, PlanState
+from convarium.workers.run_claim import RunClaim, claim_run
 from convarium.workers.run_file import DEFAULT_IDLE_MINUTES, Run
+from convarium.workers.run_owner import RunOwner
 from convarium.workers.stored_runs import remove_dead_runs
 from convarium.workers.supervisor import WorkerSupervisor
 
@@ -32,24 +37,6 @@ class ProgressDisplay(Protocol):
         """Close the display; the run has ended, with or without success."""
 
 
-@dataclass(frozen=True)
-class NodeStatus:
-    """How a node ended.
-
-    Attributes:
-        state: "done", "failed", "blocked" (a parent or an earlier ancestor failed) or "unfinished".
-        error: reason in one line, for a blocked node that of the failed one; None if done.
-        mistake: whether the user can mend it (data that are missing or corrupt).
-        kind: set where the failure is a value in a comparison: what could not be reached, what is not installed, what
-            no worker had the hardware for.
-    """
-
-    state: str
-    error: str | None = None
-    mistake: bool = False
-    kind: str | None = None
-
-
 def run_plan(
     plan: Plan,
     store: Store,
@@ -59,6 +46,7 @@ def run_plan(
     threads: int = 1,
     devices: int = 0,
     idle_minutes: float = DEFAULT_IDLE_MINUTES,
+    scheduler: str | None = None,
 ) -> dict[str, NodeStatus]:
     """Make every result that the plan's points need and that is not stored; return how each node ended.
 
@@ -68,6 +56,8 @@ def run_plan(
         threads: of each worker.
         devices: how many GPUs each worker has, where its host has any; 0: none.
         idle_minutes: what is for hardware that no worker has is given up after so long.
+        scheduler: whose jobs the workers are. Those outlive this process, so another one that is asked for the same
+            takes the run over, or follows it while this one is alive.
 
     Raises:
         UserError: the store can't be written to, a stored result has another config than its signature says, or the
@@ -82,37 +72,101 @@ def run_plan(
         remove_dead_runs(store)
         remove_killed_leftovers(store, plan_state.done)
     if plan_state.is_finished:
-        return _build_statuses(plan, plan_state)
+        return build_statuses(plan, plan_state)
     store.prepare()
-    run = Run.begin(plan, store, workers, threads, devices, idle_minutes)
-    try:
-        controller = Controller(plan, store, monitor, run, build_backend(run), progress)
-        progress.begin(plan, store, run, plan_state)
+    begin = partial(Run.begin, plan, store, workers, threads, devices, idle_minutes)
+    if scheduler is None:
+        return _control_run(begin(), plan, store, monitor, build_backend, progress)
+    while True:
+        claim = claim_run(plan, store, monitor, partial(begin, scheduler), workers, progress)
+        if isinstance(claim, PlanState):
+            return build_statuses(plan, claim, "the process that controlled its run has ended it")
         try:
-            return controller.run_until_done()
-        except BaseException:
-            controller.supervisor.stop()
-            raise
+            return _control_run(claim.run, plan, store, monitor, build_backend, progress, claim)
+        except LeaseLost:  # this process was cut off from the store, and another controls the run by now
+            continue
         finally:
-            progress.end()
+            claim.owner.release()
+
+
+def _control_run(
+    run: Run,
+    plan: Plan,
+    store: Store,
+    monitor: PlanMonitor,
+    build_backend: Callable[[Run], Backend],
+    progress: ProgressDisplay,
+    claim: RunClaim | None = None,
+) -> dict[str, NodeStatus]:
+    """Control a run until its end; where its jobs outlive this process, only an interrupt stops those that live."""
+    try:
+        backend = build_backend(run)
+    except BaseException:
+        if claim is None or not claim.is_taken_over:
+            run.remove()
+        raise
+    controller = Controller(plan, store, monitor, run, backend, progress, claim.owner if claim else None)
+    try:
+        progress.begin(plan, store, run, monitor.read_state(store, run.id))
+        statuses = controller.run_until_done()
+    except BaseException as error:
+        if controller.is_to_be_stopped(error):
+            controller.stop()
+        raise
     finally:
-        run.remove()
+        progress.end()
+    run.remove()
+    controller.supervisor.cancel_waiting_jobs()
+    return statuses
 
 
 class Controller:
-    """A closed run, from its first worker to its end."""
+    """A closed run, from its first worker to its end.
+
+    Args:
+        owner: of the run, in the hands of this process; None where the run ends with this process.
+    """
 
     def __init__(
-        self, plan: Plan, store: Store, monitor: PlanMonitor, run: Run, backend: Backend, progress: ProgressDisplay
+        self,
+        plan: Plan,
+        store: Store,
+        monitor: PlanMonitor,
+        run: Run,
+        backend: Backend,
+        progress: ProgressDisplay,
+        owner: RunOwner | None = None,
     ) -> None:
         self.plan, self.store, self.monitor, self.run = plan, store, monitor, run
+        self._owner = owner
         self.supervisor = WorkerSupervisor(run, store, backend)
         self._progress = progress
         self._done_signatures: frozenset[str] = frozenset()
         self._look_seconds = 0.0
 
+    def is_to_be_stopped(self, error: BaseException) -> bool:
+        """Whether the run ends where its controller ends by an error.
+
+        It goes on in the hands of whoever has its owner's lease, and where jobs live that a next controller will find.
+        """
+        if self._owner is None or is_interrupt(error):
+            return True
+        return not isinstance(error, LeaseLost) and not self.supervisor.has_living_jobs
+
+    def stop(self) -> None:
+        """End the run with its workers."""
+        try:
+            self.supervisor.stop()
+        finally:
+            self.run.remove()
+
     def run_until_done(self) -> dict[str, NodeStatus]:
-        """Keep workers running until every node is done, failed or blocked, or worker after worker has settled none."""
+        """Keep workers running until every node is done, failed or blocked, or worker after worker has settled none.
+
+        Raises:
+            LeaseLost: another process controls the run by now.
+            UserError: the backend refused.
+        """
         plan_state = self._read_state()
         self.supervisor.note_settled_nodes(plan_state)
         while not plan_state.is_finished:
@@ -120,17 +174,22 @@ class Controller:
                 plan_state = self._read_state()
                 self.supervisor.note_settled_nodes(plan_state)
             wanted = self._count_wanted_workers(plan_state)
+            if self._owner is not None:
+                self._owner.check()
             if not plan_state.is_finished and not self.supervisor.submit_missing(wanted):
-                return _build_statuses(self.plan, plan_state, *self.supervisor.explain_unfinished())
+                return build_statuses(self.plan, plan_state, *self.supervisor.explain_unfinished())
             self.supervisor.wait(max(POLL_SECONDS, REST_FACTOR * self._look_seconds))
             plan_state = self._read_state()
-        self.supervisor.wait_for_workers_to_leave()
+        if self._owner is None:
+            self.supervisor.wait_for_workers_to_leave()
         stored_inputs.check_stored_inputs(self.plan, self.store, plan_state.done)
-        return _build_statuses(self.plan, plan_state)
+        return build_statuses(self.plan, plan_state)
 
     def _count_wanted_workers(self, plan_state: PlanState) -> int:
-        open_count = len(self.plan.select_needed(plan_state.done))
-        return max(1, min(self.run.workers - self.run.count_workers_without_place(), open_count))
+        # Processes that find nothing to do cost nothing, but jobs hold what others queue for.
+        is_queued_for = self._owner is not None
+        useful_count = len(plan_state.ready if is_queued_for else self.plan.select_needed(plan_state.done))
+        return max(1, min(self.run.workers - self.run.count_workers_without_place(), useful_count))
 
     def _read_state(self) -> PlanState:
         start = time.monotonic()
@@ -139,30 +198,3 @@ class Controller:
         self._progress.update(plan_state)
         self._look_seconds = time.monotonic() - start
         return plan_state
-
-
-def _build_statuses(
-    plan: Plan, plan_state: PlanState, reason: str = "", is_mistake: bool = False
-) -> dict[str, NodeStatus]:
-    """Return each node's status by signature.
-
-    Args:
-        reason: why nodes are unfinished, if any are.
-        is_mistake: whether the user can mend that.
-    """
-    statuses: dict[str, NodeStatus] = {}
-    failed_or_blocked = plan_state.failed.keys() | plan_state.blocked
-    for signature, node in plan.nodes.items():
-        if signature in plan_state.failed:
-            failure = plan_state.failed[signature]
-            line = f"{node.name}: {failure['error']}"
-            statuses[signature] = NodeStatus("failed", line, failure["mistake"], failure.get("kind"))
-        elif signature in plan_state.blocked:
-            blocking_parent = next(parent for parent in node.parents if parent in failed_or_blocked)
-            statuses[signature] = replace(statuses[blocking_parent], state="blocked")
-        elif signature in plan_state.done or plan_state.is_finished:
-            # In a finished plan a node may be missing from the store: an ancestor of stored results is not needed.
-            statuses[signature] = NodeStatus("done")
-        else:
-            statuses[signature] = NodeStatus("unfinished", f"{node.name}: {reason}", is_mistake)
-    return statuses

@@ -31,6 +31,9 @@ def serve() -> None:
     answer_stream = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     install_robust_streams()
+    if sys.platform != "win32":
+        # A scheduler tells all processes of a job to leave soon; the owner alone is to handle it.
+        signal.signal(signal.SIGUSR2, signal.SIG_IGN)
     # Read without a buffer of Python's: _read_until_end asks the descriptor itself whether the owner is gone.
     while line := os.read(0, READ_BYTES):
         while not line.endswith(b"\n"):

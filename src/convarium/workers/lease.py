@@ -201,18 +201,21 @@ class LeaseManager:
         except FileNotFoundError:  # this process slept since, and another has taken over what had no heartbeat yet
             return None
 
-    def mark_dead(self, folder: Path, number: int) -> bool:
+    def mark_dead(self, folder: Path, number: int, is_killed: bool = True) -> bool:
         """Let others take a folder at once whose owner, that of lease `number`, is known to be dead.
 
-        Creates exactly the next lease, released, with one death more; whoever has taken the folder over meanwhile keeps
-        it. Return whether this call created it.
+        Creates exactly the next lease, released; whoever has taken the folder over meanwhile keeps it. Return whether
+        this call created it.
+
+        Args:
+            is_killed: whether it counts as a death of the stage; a job that its scheduler begins again doesn't.
         """
         lease_info = self.read(folder)
         if lease_info is None or lease_info.number != number or lease_info.state == "released":
             return False
         content = {
-            **asdict(current_process()), "run": lease_info.run, "deaths": lease_info.deaths + 1, "released": True,
-            "token": uuid4().hex,
+            **asdict(current_process()), "run": lease_info.run, "deaths": lease_info.deaths + is_killed,
+            "released": True, "token": uuid4().hex,
         }  # fmt: skip
         return _create_lease_file(folder, number + 1, content)
 

@@ -19,6 +19,7 @@ from convarium.workers.open_plan import read_newest_plan, write_open_plan
 from convarium.workers.ready_nodes import PlanMonitor, PlanState
 from convarium.workers.run_file import RUN_FILE, Run
 from convarium.workers.run_owner import RunOwner, read_owned_run_id
+from convarium.workers.scheduler import may_have_workers
 from convarium.workers.stored_runs import is_run_folder
 from convarium.workers.supervisor import WorkerSupervisor
 
@@ -34,13 +35,14 @@ class OpenRunSettings:
         workers: how many at most.
         threads: of each worker.
         devices: how many GPUs each worker has, where its host has any; 0: none.
-        idle_minutes: see `Run`.
+        idle_minutes, scheduler: see `Run`.
     """
 
     workers: int
     threads: int = 1
     devices: int = 0
     idle_minutes: float = 10.0
+    scheduler: str | None = None
 
 
 class OpenRun:
@@ -150,7 +152,7 @@ def find_living_run(owner: RunOwner) -> Run | None:
         return None
     with suppress(UserError):
         run = replace(Run.read(folder / RUN_FILE), store=owner.root)
-        if any(run.find_living_places()):
+        if may_have_workers(run):
             return run
     (folder / RUN_FILE).unlink(missing_ok=True)
     shutil.rmtree(folder, ignore_errors=True)
@@ -169,6 +171,7 @@ def _begin_run(owner: RunOwner, settings: OpenRunSettings) -> Run:
         owner=owner.name,
         lease=owner.lease.number,
         idle_minutes=settings.idle_minutes,
+        scheduler=settings.scheduler,
     )
     # Its plan first, since workers and other commands may find the run as soon as its file is there; and the owner
     # before all, since a run that no owner names counts as dead.

@@ -22,6 +22,7 @@ from convarium.planning.host_check import check_devices
 from convarium.store import disk
 from convarium.workers.lease import Lease, LeaseManager
 from convarium.workers.run_file import Run
+from convarium.workers.slurm_job import build_job_details
 
 HARDWARE_KEY = "hardware"  # among the details of a place's lease
 
@@ -116,10 +117,11 @@ def _lock_free_gpus(gpus: tuple[Gpu, ...], wanted_count: int, locks: dict[Gpu, i
 def _take_lowest_number(run: Run, hardware: Hardware) -> tuple[int, Lease]:
     """Take the lease of the free place with the lowest number; return both."""
     leases = LeaseManager(run.id)
+    details = {HARDWARE_KEY: asdict(hardware), **build_job_details(run.id)}
     for number in count():
         folder = run.places_folder / f"{current_process().host}-{number}"
         _make_place_folder(folder, run)
-        lease = leases.take(folder, {HARDWARE_KEY: asdict(hardware)})
+        lease = leases.take(folder, details)
         if not run.file.exists():
             if lease is not None:
                 lease.release()

@@ -15,11 +15,14 @@ from convarium.planning.plan_file import write_plan
 from convarium.store import disk
 from convarium.store.store import Store
 from convarium.workers.lease import LeaseManager
+from convarium.workers.leave_notice import is_leave_notice_given
+from convarium.workers.run_owner import RunOwner
 from convarium.workers.wait_notice import WaitNotice
 
 RUN_SHAPE: disk.JsonShape = {
     "id": str, "store": str, "plan": (str, type(None)), "workers": int, "threads": int, "devices": int,
     "controller": dict, "owner": (str, type(None)), "lease": int, "idle_minutes": (int, float),
+    "scheduler": (str, type(None)),
 }  # fmt: skip
 WORKER_ERRORS_SHAPE: disk.JsonShape = {"lines": list, "mistake": bool}
 RUN_FILE = "run.json"
@@ -46,6 +49,7 @@ class Run:
         lease: number of the owner's lease under which the controller took the run; 0 without an owner.
         idle_minutes: what is for hardware that no worker has is given up after so long; a worker of a run with an
             owner leaves after so long without anything to do.
+        scheduler: whose jobs the workers are, "slurm"; None where they are processes that no scheduler knows.
     """
 
     id: str
@@ -58,6 +62,7 @@ class Run:
     owner: str | None = None
     lease: int = 0
     idle_minutes: float = DEFAULT_IDLE_MINUTES
+    scheduler: str | None = None
 
     @staticmethod
     def begin(
@@ -67,8 +72,13 @@ class Run:
         threads: int = 1,
         devices: int = 0,
         idle_minutes: float = DEFAULT_IDLE_MINUTES,
+        scheduler: str | None = None,
+        owner: RunOwner | None = None,
     ) -> "Run":
         """Start a closed run controlled by this process: write the plan and the run's file.
+
+        Args:
+            owner: names the run before its file is there, since a run that no owner names counts as dead.
 
         Raises:
             UserError: the store can't be written to.
@@ -86,8 +96,13 @@ class Run:
                 threads=threads,
                 devices=devices,
                 controller=current_process(),
+                owner=None if owner is None else owner.name,
+                lease=0 if owner is None else owner.lease.number,
                 idle_minutes=idle_minutes,
+                scheduler=scheduler,
             )
+            if owner is not None:
+                owner.name_run(run.id)
             run.write()
         return run
 
@@ -139,6 +154,11 @@ class Run:
         """Whether the controller wants its workers to leave, or has ended the run."""
         lease = self.lease if self.owner is None else self._read_lease_number()
         return (self.folder / f"stop.{lease}").exists() or not self.file.exists()
+
+    @property
+    def has_to_be_left(self) -> bool:
+        """Whether this process is to work no longer for the run: that is stopped, or its host wants to be left."""
+        return is_leave_notice_given() or self.is_stopped
 
     @property
     def is_open(self) -> bool:
@@ -210,6 +230,15 @@ class Run:
         """Note that there are places again."""
         for file in self.folder.glob(NO_PLACE_PATTERN):
             file.unlink(missing_ok=True)
+
+    def note_idle_leave(self) -> None:
+        """Note that a worker leaves because it has found nothing to do, if the disk lets it."""
+        with suppress(OSError):
+            (self.folder / f"idle.{uuid4().hex}").touch()
+
+    def count_idle_leaves(self) -> int:
+        """Return how many workers have left because they found nothing to do."""
+        return sum(1 for _ in self.folder.glob("idle.*"))
 
     def count_workers_without_place(self) -> int:
         """Return how many workers have left for want of a place since the last one found one."""

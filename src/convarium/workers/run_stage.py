@@ -93,7 +93,7 @@ class StageRun:
             self._release_lease()
         except BaseException as error:
             # Once the run is stopped, a stage may end by any error (its fresh process was killed): that is no failure.
-            is_stopped = isinstance(error, WorkerStopped) or is_interrupt(error) or self.run.is_stopped
+            is_stopped = isinstance(error, WorkerStopped) or is_interrupt(error) or self.run.has_to_be_left
             if is_stopped:
                 stage_log.append_log_line(self.files.log, "stopped")
                 self._release_lease()
@@ -266,7 +266,7 @@ class StageRun:
             stage_log.limit_log_size(self.files.log)
 
     def _check_stopped(self) -> None:
-        if self.run.is_stopped:
+        if self.run.has_to_be_left:
             raise WorkerStopped
         if not self.is_wanted(self.node):
             raise StageUnwanted

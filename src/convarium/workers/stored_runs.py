@@ -17,6 +17,7 @@ from convarium.workers.lease import LeaseManager
 from convarium.workers.open_plan import read_newest_plan
 from convarium.workers.run_file import RUN_FILE, Run, is_process_dead
 from convarium.workers.run_owner import read_owned_run_id
+from convarium.workers.scheduler import may_have_workers
 
 RUN_FOLDER_PATTERN = re.compile(r"[0-9a-f]{16}")
 
@@ -31,7 +32,7 @@ def find_dead_runs(store: Store) -> Iterator[Path]:
     """Yield the folders of runs that nobody will go on with.
 
     Those are runs whose controller was killed, and that have no owner; of those with an owner, runs without a living
-    place that no living owner names.
+    place or a job in a scheduler's queue that no living owner names.
     """
     for folder, run in _list_runs(store):
         if run is not None and _is_dead(run, store.root):
@@ -88,8 +89,7 @@ def _is_dead(run: Run, root: Path) -> bool:
     if run.owner is None:
         return is_process_dead(run.controller)
     # Not run.store: another host may have written it, where the store is mounted at another path.
-    has_places = any(replace(run, store=root).find_living_places())
-    return not has_places and not _is_controlled(run, root / run.owner)
+    return not _is_controlled(run, root / run.owner) and not may_have_workers(replace(run, store=root))
 
 
 def _is_controlled(run: Run, owner_folder: Path) -> bool:

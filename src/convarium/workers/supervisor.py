@@ -12,10 +12,12 @@ from convarium.planning.plan import Node
 from convarium.store.store import Store
 from convarium.workers.backend import Backend, Job
 from convarium.workers.hardware_watch import HardwareWatch
+from convarium.workers.job_watch import JobWatch
 from convarium.workers.lease import LeaseInfo, LeaseManager
 from convarium.workers.ready_nodes import PlanState
 from convarium.workers.run_file import Run
 from convarium.workers.run_stage import StageRun, format_error_line
+from convarium.workers.slurm_backend import SlurmBackend
 from convarium.workers.worker import DEATHS_UNTIL_FAILED, KILLED_MESSAGE
 
 JOB_POLL_SECONDS = 0.05
@@ -33,7 +35,9 @@ class WorkerSupervisor:
         self._jobs: Sequence[Job] = ()
         self._ended_count = 0
         self._fruitless_count = 0  # of jobs that have ended since a node was settled
+        self._idle_leave_count = 0
         self._settled_signatures: set[str] = set()
+        self._job_watch = JobWatch(run, store, backend) if isinstance(backend, SlurmBackend) else None
 
     def note_ended_jobs(self, plan_state: PlanState) -> bool:
         """Look at the jobs; return whether nodes may have failed: jobs have ended since the last call, or none fits.
@@ -42,6 +46,8 @@ class WorkerSupervisor:
             UserError: the backend refused.
         """
         self._jobs = self._backend.states()
+        if self._job_watch is not None:
+            self._job_watch.release_dead_leases(plan_state.ready)
         ended_jobs = [job for job in self._jobs if job.state == "ended"]
         has_given_up = self._hardware_watch.fail_unfit_nodes(plan_state.ready, self._jobs)
         new_count = len(ended_jobs) - self._ended_count
@@ -51,7 +57,9 @@ class WorkerSupervisor:
             if isinstance(job.error, UserError):
                 raise job.error
         self._ended_count += new_count
-        self._fruitless_count += new_count
+        idle_leave_count = self._run.count_idle_leaves()  # those have ended in vain, and it proves nothing
+        self._fruitless_count += new_count - (idle_leave_count - self._idle_leave_count)
+        self._idle_leave_count = idle_leave_count
         self._store.prepare()
         for node in plan_state.ready:
             self._release_dead_owner(node)
@@ -77,6 +85,16 @@ class WorkerSupervisor:
         if missing_count > 0:
             self._backend.submit(missing_count)
         return True
+
+    @property
+    def has_living_jobs(self) -> bool:
+        """Whether some job had not ended at the last look."""
+        return any(job.state != "ended" for job in self._jobs)
+
+    def cancel_waiting_jobs(self) -> None:
+        """At the run's end: leave none of its jobs in a scheduler's queue; whoever still works leaves by himself."""
+        if self._job_watch is not None:
+            self._backend.cancel()
 
     def explain_unfinished(self) -> tuple[str, bool]:
         """Return why workers have ended in vain, in one line, and whether the user can mend it."""

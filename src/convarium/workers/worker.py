@@ -18,6 +18,7 @@ from convarium.workers.node_queue import NodeQueue
 from convarium.workers.plan_follower import PlanFollower
 from convarium.workers.run_file import Run
 from convarium.workers.run_stage import StageRun
+from convarium.workers.slurm_job import build_job_details
 from convarium.workers.wait_notice import WaitNotice
 
 MIN_SLEEP_SECONDS, MAX_SLEEP_SECONDS = 0.1, 1.0
@@ -57,6 +58,7 @@ class Worker:
         self.queue = NodeQueue(
             plan, self.store, run.id, run.workers, number % run.workers, run.is_open, self._has_hardware_for
         )
+        self._job_details = build_job_details(run.id)
         self._unshown: set[str] = set()  # signatures of results that were listed, but that the disk does not show yet
 
     def run_ready_nodes(self) -> None:
@@ -76,7 +78,7 @@ class Worker:
     def _work_until_finished(self) -> None:
         sleep_seconds = MIN_SLEEP_SECONDS
         idle_since = time.monotonic()
-        while not self.run.is_stopped:
+        while not self.run.has_to_be_left:
             self.plan_follower.follow()
             if self.queue.plan is not self.plan_follower.plan:
                 self.queue.replace_plan(self.plan_follower.plan)
@@ -89,6 +91,7 @@ class Worker:
                 sleep_seconds = MIN_SLEEP_SECONDS
                 idle_since = time.monotonic()
             elif self.run.owner is not None and time.monotonic() - idle_since >= 60 * self.run.idle_minutes:
+                self.run.note_idle_leave()
                 return
             else:
                 if self._wait_reason or self.queue.left_to_others:
@@ -154,7 +157,7 @@ class Worker:
 
         def is_wanted() -> bool:
             self.wait_notice.update(lambda: f"{self.queue.deferred[0].name}: {self.room.describe_wait()}")
-            return not self.run.is_stopped and any(map(self._is_free, self.queue.deferred))
+            return not self.run.has_to_be_left and any(map(self._is_free, self.queue.deferred))
 
         try:
             place = self._enter(lambda: self.room.wait_alone(is_wanted))
@@ -175,7 +178,7 @@ class Worker:
         has_run = False
         try:
             for node in nodes:
-                if not self.run.is_stopped:
+                if not self.run.has_to_be_left:
                     has_run |= self._run_in_place(node, place)
             return has_run
         finally:
@@ -186,7 +189,7 @@ class Worker:
         folder = self.store.folder_of(node)
         try:
             disk.make_folder(folder)
-            lease = self.leases.take(folder)
+            lease = self.leases.take(folder, self._job_details)
         except OSError as error:
             self._record_unusable_folder(node, error)
             return True

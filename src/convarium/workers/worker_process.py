@@ -73,6 +73,8 @@ def work_in_place(
         Worker(run, failures, number, notice, place.hardware).run_ready_nodes()
     finally:
         place.leave()
+        if not run.file.exists():
+            run.remove()  # once more: a network disk keeps a folder while a file in it is open, here the place's lease
 
 
 @lru_cache  # a launcher may use one process for several workers in turn: one thread watches for all of them
@@ -108,7 +110,7 @@ def _wait_for_place(run: Run, worker_number: int) -> WorkerPlace | None:
     try:
         while (place := take_place(run)) is None:
             notice.update(lambda: describe_taken_places(run))
-            if time.monotonic() >= end or run.is_stopped:
+            if time.monotonic() >= end or run.has_to_be_left:
                 run.record_no_place(worker_number, describe_taken_places(run))
                 return None
             time.sleep(PLACE_POLL_SECONDS)

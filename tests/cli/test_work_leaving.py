@@ -1,0 +1,78 @@
+"""`convarium work` that is told to leave by whoever has started it, such as a scheduler."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from convarium.planning.plan import Node
+from convarium.store.store import Store
+from convarium.workers.lease import LeaseManager
+from convarium.workers.leave_notice import NOTICE_VARIABLE
+from convarium.workers.run_file import Run
+from store.fake_run import SUBPROCESS_ENVIRONMENT, make_fake_node, make_fake_plan
+
+LEFT = "left, as this worker was told to; what it was at goes on elsewhere\n"
+
+
+@pytest.mark.parametrize("fresh", [False, True])
+def test_it_leaves_at_its_next_check_when_there_is_time(tmp_path: Path, fresh: bool) -> None:
+    slow = make_fake_node("slow", epochs=1000, seconds=0.2, journal=tmp_path / "journal", fresh=fresh)
+    process, run = _start_work(tmp_path, slow, notice_seconds=60)
+    process.send_signal(signal.SIGUSR2)
+    assert process.communicate(timeout=20) == (LEFT, "")
+    assert process.returncode == 0
+    _check_left(run, slow)
+    assert (Store(run.store).folder_of(slow) / "checkpoints" / "state.json").exists()
+
+
+def test_it_leaves_at_once_when_half_of_the_time_is_over(tmp_path: Path) -> None:
+    endless = make_fake_node("endless", stage="disguise", how="", journal=tmp_path / "journal")
+    process, run = _start_work(tmp_path, endless, notice_seconds=3)
+    begin = time.monotonic()
+    process.send_signal(signal.SIGUSR2)
+    assert process.communicate(timeout=20)[0] == LEFT
+    assert time.monotonic() - begin > 1.4
+    assert process.returncode == 0
+    _check_left(run, endless)
+
+
+def test_it_leaves_at_once_when_its_end_is_near(tmp_path: Path) -> None:
+    endless = make_fake_node("endless", stage="disguise", how="", journal=tmp_path / "journal")
+    process, run = _start_work(tmp_path, endless, notice_seconds=3600)
+    process.send_signal(signal.SIGTERM)
+    assert process.communicate(timeout=20)[0] == LEFT
+    assert process.returncode == 0
+    _check_left(run, endless)
+
+
+def _start_work(folder: Path, node: Node, notice_seconds: int) -> tuple["subprocess.Popen[str]", Run]:
+    """Return a worker that has begun a node of a run."""
+    store = Store(folder / "store")
+    store.prepare()
+    run = Run.begin(make_fake_plan(node), store, 1)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "convarium", "work", str(run.folder)],
+        env=SUBPROCESS_ENVIRONMENT | {NOTICE_VARIABLE: str(notice_seconds)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not (folder / "journal").exists():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+    return process, run
+
+
+def _check_left(run: Run, node: Node) -> None:
+    folder = Store(run.store).folder_of(node)
+    lease_info = LeaseManager(run.id).read(folder)
+    assert lease_info is not None
+    assert lease_info.state == "released"
+    assert not (folder / "failed.json").exists()
+    assert os.listdir(run.places_folder), "it should have had a place"
+    assert not any(run.find_living_places())

@@ -1,0 +1,142 @@
+"""A Slurm of two nodes on this machine: its own munge, no systemd, no cgroups, no accounting, loopback only."""
+
+import os
+import socket
+import subprocess
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+from cluster.namespaces import Namespaces, NamespacesUnavailable
+
+NODES = ("node-a", "node-b")
+CPUS = 2  # of each node
+PROGRAMS = ("unshare", "munged", "slurmctld", "slurmd", "sbatch")
+READY_SECONDS = 30.0
+# A UTS namespace gives each node its host name. The shell, process 1 here, waits for what ends without a parent.
+SCRIPT = """
+set -e; folder=$1; shift
+munged --force --key-file="$folder/key" --socket="$folder/socket" --pid-file="$folder/munged.pid" \\
+  --log-file="$folder/munged.log" --seed-file="$folder/seed" --num-threads=2
+slurmctld -D -f "$folder/slurm.conf" 2> "$folder/slurmctld.err" > /dev/null < /dev/null &
+for node; do
+  unshare --uts sh -c "hostname $node && exec slurmd -D -f $folder/slurm.conf -N $node" \\
+    2> "$folder/slurmd-$node.err" > /dev/null < /dev/null &
+done
+echo ready; cat > /dev/null; exit 0
+"""
+# cred_expire: a requeued job is held for this long, else for two minutes
+CONFIG = """
+ClusterName=tests
+SlurmctldHost={host}(127.0.0.1)
+SlurmctldPort={port}
+SlurmUser={user}
+SlurmdUser={user}
+AuthType=auth/munge
+CredType=cred/munge
+AuthInfo=socket={folder}/socket,cred_expire=2
+StateSaveLocation={folder}/state
+SlurmdSpoolDir={folder}/spool-%n
+SlurmctldPidFile={folder}/slurmctld.pid
+SlurmdPidFile={folder}/slurmd-%n.pid
+SlurmctldLogFile={folder}/slurmctld.log
+SlurmdLogFile={folder}/slurmd-%n.log
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+JobAcctGatherType=jobacct_gather/none
+AccountingStorageType=accounting_storage/none
+MpiDefault=none
+SwitchType=switch/none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_CPU
+SlurmdParameters=config_overrides
+ReturnToService=2
+KillWait=3
+MaxArraySize=6
+SchedulerType=sched/backfill
+SchedulerParameters=sched_interval=1,bf_interval=1,batch_sched_delay=0
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
+SlurmctldParameters=preempt_send_user_signal
+"""
+PARTITIONS = """
+PartitionName=main Nodes={nodes} Default=YES MaxTime=INFINITE State=UP PriorityTier=1 GraceTime=10
+PartitionName=urgent Nodes={nodes} MaxTime=INFINITE State=UP PriorityTier=9 PreemptMode=OFF
+"""
+
+
+class SlurmCluster:
+    """A running Slurm.
+
+    Args:
+        folder: an empty folder, for its files.
+
+    Raises:
+        NamespacesUnavailable: this machine can't run it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.environment = {"SLURM_CONF": str(folder / "slurm.conf")}
+        _write_config(folder)
+        self._namespaces = Namespaces(SCRIPT, [str(folder), *NODES])
+        with ExitStack() as stack:
+            stack.callback(self.close)
+            self._wait_until_idle()
+            stack.pop_all()
+
+    def call(self, *command: str) -> str:
+        """Run one of Slurm's commands; return what it prints."""
+        done = subprocess.run(
+            command, env=os.environ | self.environment, capture_output=True, text=True, timeout=30, check=False
+        )
+        return done.stdout
+
+    def submit(self, *options: str) -> None:
+        """Submit a job whose output is not wanted."""
+        self.call("sbatch", "--output=/dev/null", *options)
+
+    def list_jobs(self, states: str = "PENDING,RUNNING,COMPLETING") -> list[tuple[str, str, str]]:
+        """Return the id, the state and the reason of each job in these states."""
+        text = self.call("squeue", "-h", "-r", f"--states={states}", "-o", "%i|%T|%r")
+        return [tuple(line.split("|")) for line in text.splitlines()]  # type: ignore[misc]
+
+    def hurry(self) -> None:
+        """Let requeued jobs, which Slurm holds for a while, start now."""
+        for job, _, reason in self.list_jobs("PENDING"):
+            if reason == "BeginTime":
+                self.call("scontrol", "update", f"jobid={job}", "StartTime=now")
+
+    def close(self) -> None:
+        """End it with all its jobs."""
+        self._namespaces.close()
+
+    def _wait_until_idle(self) -> None:
+        end = time.monotonic() + READY_SECONDS
+        while self.call("sinfo", "-h", "-N", "-p", "main", "-t", "idle", "-o", "%N").split() != list(NODES):
+            if time.monotonic() > end:
+                errors = [file.read_text()[-300:] for file in self._folder.glob("*.err")]
+                raise NamespacesUnavailable(f"Slurm did not get ready: {' '.join(' '.join(errors).split())}")
+            time.sleep(0.1)
+
+
+def _write_config(folder: Path) -> None:
+    (folder / "state").mkdir()
+    key = folder / "key"
+    key.write_bytes(os.urandom(128))
+    key.chmod(0o600)
+    ports = _find_free_ports(1 + len(NODES))
+    user = "root"  # in the namespaces, whoever made them
+    lines = [CONFIG.format(host=socket.gethostname(), port=ports[0], user=user, folder=folder)]
+    for node, port in zip(NODES, ports[1:], strict=True):
+        lines.append(f"NodeName={node} NodeHostname={node} NodeAddr=127.0.0.1 Port={port} CPUs={CPUS} RealMemory=4000")
+    lines.append(PARTITIONS.format(nodes=",".join(NODES)))
+    (folder / "slurm.conf").write_text("\n".join(lines))
+
+
+def _find_free_ports(count: int) -> list[int]:
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [int(each.getsockname()[1]) for each in sockets]

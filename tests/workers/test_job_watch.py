@@ -1,0 +1,109 @@
+"""Which leases the controller of a run on Slurm takes for dead."""
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from convarium.store.store import Store
+from convarium.workers.job_watch import JobWatch
+from convarium.workers.lease import Lease, LeaseManager
+from convarium.workers.run_file import Run
+from convarium.workers.slurm_backend import SlurmBackend
+from convarium.workers.slurm_job import SlurmJob
+from convarium.workers.slurm_queue import QueuedJob, QueueView
+from store.fake_run import make_fake_node, make_fake_plan
+
+NODE = make_fake_node("node")
+
+
+@dataclass
+class FakeBackend:
+    """A backend whose queue is what a test says."""
+
+    view: QueueView = field(default_factory=lambda: QueueView(time.monotonic(), {}))
+
+    def look_at_queue(self) -> QueueView:
+        return self.view
+
+    def show(self, **jobs: tuple[str, int]) -> None:
+        """Let the queue be asked now: state and restarts of each job."""
+        self.view = QueueView(time.monotonic(), {name: QueuedJob(*each) for name, each in jobs.items()})
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    store = Store(tmp_path / "store")
+    store.prepare()
+    return Run.begin(make_fake_plan(NODE), store, 1)
+
+
+@pytest.fixture
+def lease(run: Run) -> Lease:
+    """The lease of the node, in the hands of job 7 in its second life."""
+    folder = Store(run.store).folder_of(NODE)
+    folder.mkdir(parents=True)
+    lease = LeaseManager(run.id).take(folder, SlurmJob("7", 1).to_details())
+    assert lease is not None
+    return lease
+
+
+@pytest.mark.parametrize(
+    ("job", "state", "deaths"),
+    [
+        (("RUNNING", 1), "alive", 0),
+        (("COMPLETING", 2), "alive", 0),
+        (("SUSPENDED", 1), "alive", 0),
+        (("A_STATE_OF_NEXT_YEAR", 1), "alive", 0),
+        (("PENDING", 2), "released", 0),
+        (("RUNNING", 2), "released", 0),
+        (("NODE_FAIL", 1), "released", 1),
+        (("CANCELLED", 1), "released", 1),
+        (None, "released", 1),
+    ],
+)
+def test_a_lease_is_dead_when_its_job_has_ended_or_is_begun_again_which_counts_no_death(
+    run: Run, lease: Lease, job: tuple[str, int] | None, state: str, deaths: int
+) -> None:
+    watch, backend = _begin_watch(run)
+    backend.show(**({} if job is None else {"7": job}))
+    watch.release_dead_leases([NODE])
+    lease_info = LeaseManager(run.id).read(lease.folder)
+    assert lease_info is not None
+    assert (lease_info.state, lease_info.deaths) == (state, deaths)
+
+
+def test_a_view_that_is_older_than_the_lease_does_not_judge_it(run: Run, lease: Lease) -> None:
+    watch, backend = _begin_watch(run)
+    watch.release_dead_leases([NODE])
+    assert _read_state(lease) == "alive"
+    backend.show()
+    watch.release_dead_leases([NODE])
+    assert _read_state(lease) == "released"
+
+
+def test_a_later_owner_keeps_what_it_has_taken_meanwhile(run: Run, lease: Lease) -> None:
+    watch, backend = _begin_watch(run)
+    lease.release()
+    second = LeaseManager(run.id).take(lease.folder, SlurmJob("8", 0).to_details())
+    assert second is not None
+    backend.show(**{"8": ("RUNNING", 0)})
+    watch.release_dead_leases([NODE])
+    assert _read_state(second) == "alive"
+    second.check()
+
+
+def _begin_watch(run: Run) -> tuple[JobWatch, FakeBackend]:
+    """Return a watch that has read the lease, and the backend that it asks."""
+    backend = FakeBackend()
+    watch = JobWatch(run, Store(run.store), cast(SlurmBackend, backend))
+    watch.release_dead_leases([NODE])
+    return watch, backend
+
+
+def _read_state(lease: Lease) -> str:
+    lease_info = LeaseManager("").read(lease.folder)
+    assert lease_info is not None
+    return lease_info.state
