@@ -1,6 +1,8 @@
 """Two ranks train the network that one process trains, and resume in the same bits."""
 
+import time
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from convarium.architectures.factory import build_architecture
 from convarium.datasets import train_batches
 from convarium.datasets.splits import LabelledImages, Splits
 from convarium.tasks import checkpoint as checkpoints
+from convarium.tasks import ranks as ranks_module
 from convarium.tasks.batch import Batch
 from convarium.tasks.ranks import Ranks
 from tasks.fit_harness import Run, draw_splits, equal, leave_in_mid_epoch, plain
@@ -147,6 +150,27 @@ def test_only_the_first_rank_writes_and_equal_ranks_resume_bit_for_bit(
     assert "Connection" in told
     for weights in call_in_ranks(2, resume, tmp_path):
         assert find_largest_difference(weights, undisturbed) == 0
+
+
+def test_a_rank_that_does_not_come_is_lost_but_the_first_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ranks_module, "PROMPT_TIMEOUT", timedelta(seconds=1))
+
+    def be_late(ranks: Ranks) -> Any:
+        def decide() -> str:
+            time.sleep(2)
+            return "decided"
+
+        answers = [ranks.compute_in_first(decide)]
+        if ranks.rank == 1:
+            time.sleep(3)
+            return answers
+        with pytest.raises(RuntimeError, match="Timed out"):
+            ranks.sum_value(1.0)
+        return answers
+
+    assert call_in_ranks(2, be_late, tmp_path) == [["decided"], ["decided"]]
 
 
 def test_ranks_with_other_weights_are_refused(tmp_path: Path) -> None:

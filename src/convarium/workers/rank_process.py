@@ -29,6 +29,8 @@ from convarium.workers.runtime import Parent, Runtime
 if TYPE_CHECKING:
     from convarium.tasks.ranks import Ranks
 
+COMMUNICATION_NAMES = ("gloo", "NCCL")  # in the lines of errors that tell of another rank's end; they have no class
+
 Json = dict[str, Any]
 
 
@@ -143,11 +145,15 @@ class WorkerLine:
 
 def _write_failure(folder: Path, rank: int, error: BaseException) -> None:
     line = format_error_line(error)
-    if not isinstance(error, UserError | StageFailed):
+    is_lone = any(name in line for name in COMMUNICATION_NAMES)
+    if is_lone:
+        line = f"rank {rank} waited in vain for another: {line}"
+    elif not isinstance(error, UserError | StageFailed):
         line = f"rank {rank}: {line}"
     failure = {
         "time": time.time(),
         "line": line,
+        "is_lone": is_lone,
         "is_mistake": isinstance(error, UserError),
         "kind": getattr(error, "kind", None),
         "trace": "".join(traceback.format_exception(error)),

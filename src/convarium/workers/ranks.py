@@ -144,14 +144,14 @@ def _wait(launcher: "subprocess.Popen[bytes]") -> None:
 
 
 def _build_failure(folder: Path) -> Exception:
-    """Return the error of the rank that failed first: the others fail because they miss it."""
+    """Return the error of the rank that failed first; the others fail because they miss it, and some say so."""
     ended = _read_json(folder / ENDED_FILE) or {"rank": 0, "signal": None}
     if ended["signal"]:
         return StageFailed(f"rank {ended['rank']} was killed by signal {ended['signal']}: out of memory?")
     failures = [failure for path in folder.glob(FAILURE_PATTERN) if (failure := _read_json(path))]
     if not failures:
         return StageFailed("the ranks ended without a result; the log says more")
-    first = min(failures, key=lambda failure: failure["time"])
+    first = min(failures, key=lambda failure: (failure["is_lone"], failure["time"]))
     error = UserError(first["line"]) if first["is_mistake"] else StageFailed(first["line"])
     if isinstance(error, UserError):
         error.kind = first["kind"]
