@@ -1,14 +1,15 @@
-"""Random schedules of workers and of the room: how many hold what must hold, and how soon known mistakes are found.
+"""Random schedules: how many hold what must hold, and how soon known mistakes are found.
 
     python benchmarks/schedules.py [--schedules 200000] [--first 0] [--mutations 2000]
 
-Each schedule is a seed: workers of two hosts (and processes that share a room) are steps of one process over a real
-folder, with crashes, stalls, slow calls, lost replies and old views (`tests/random_schedules/`; the suite runs the
-first 2,000). A schedule that breaks what must hold is printed and ends the run. Then each known mistake is put into the code,
-and schedules run until one breaks, at most as many as `--mutations` says (0: none are tried).
+Each schedule is a seed: workers of two hosts, controllers of an open run, or processes that share a room are steps of
+one process over a real folder, with crashes, stalls, slow calls, lost replies and old views (`tests/random_schedules/`;
+the suite runs the first 2,000). A schedule that breaks what must hold is printed and ends the run. Then each known
+mistake is put into the code, and schedules run until one breaks, at most as many as `--mutations` says (0: none).
 """
 
 import argparse
+import re
 import sys
 import tempfile
 import time
@@ -17,16 +18,22 @@ from pathlib import Path
 from shutil import rmtree
 from typing import Any
 
-sys.path[0] = str(Path(__file__).parents[1] / "tests")  # in place of benchmarks, whose store.py hides tests/store
+sys.path.pop(0)  # benchmarks, whose store.py hides tests/store
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
+from random_schedules.fake_controllers import run_controller_schedule  # type: ignore[import-not-found]
 from random_schedules.fake_room import run_room_schedule  # type: ignore[import-not-found]
 from random_schedules.fake_workers import run_worker_schedule  # type: ignore[import-not-found]
-from random_schedules.mutations import ROOM_MUTATIONS, WORKER_MUTATIONS  # type: ignore[import-not-found]
+from random_schedules.mutations import CONTROLLER_MUTATIONS, ROOM_MUTATIONS, WORKER_MUTATIONS  # type: ignore[import-not-found]
 from random_schedules.scheduler import BrokenInvariant  # type: ignore[import-not-found]
 
 ScheduleRunner = Callable[[int, Path], None]
 # The kinds, and of five schedules how many are of each.
-KINDS: dict[str, tuple[ScheduleRunner, int]] = {"workers": (run_worker_schedule, 4), "room": (run_room_schedule, 1)}
+KINDS: dict[str, tuple[ScheduleRunner, int]] = {
+    "workers": (run_worker_schedule, 3),
+    "controllers": (run_controller_schedule, 1),
+    "room": (run_room_schedule, 1),
+}
 
 
 def main() -> None:
@@ -47,6 +54,7 @@ def main() -> None:
     if options.mutations:
         print("| mistake | found by schedule | what it broke |\n|---|---|---|")
         print_mutations(WORKER_MUTATIONS, run_worker_schedule, options.mutations)
+        print_mutations(CONTROLLER_MUTATIONS, run_controller_schedule, options.mutations)
         print_mutations(ROOM_MUTATIONS, run_room_schedule, options.mutations)
 
 
@@ -55,12 +63,16 @@ def print_mutations(mutations: tuple[Any, ...], run: ScheduleRunner, limit: int)
     for mutation in mutations:
         with mutation.apply():
             broken = find_broken_schedule(run, 0, limit)
-        found = str(broken).splitlines()[0].partition(": ")[2] if broken else ""
-        number = str(broken).partition(":")[0].removeprefix("schedule ") if broken else f"none of {limit:,}"
-        print(f"| {mutation.told} | {number} | {found} |", flush=True)
+        number, _, found = (broken or f"none of {limit:,}:").splitlines()[0].partition(":")
+        print(f"| {mutation.told} | {number.removeprefix('schedule ')} |{shorten_paths(found)} |", flush=True)
 
 
-def find_broken_schedule(run: ScheduleRunner, first: int, end: int) -> Exception | None:
+def shorten_paths(text: str) -> str:
+    """Return a text with the name of a result's stage in place of its folder's path."""
+    return re.sub(r"/\S*/(\w+)-[0-9a-f]{12}", r"\1", text)
+
+
+def find_broken_schedule(run: ScheduleRunner, first: int, end: int) -> str | None:
     """Run schedules until one breaks what must hold; return what it says."""
     with tempfile.TemporaryDirectory() as folder:
         for seed in range(first, end):
@@ -68,7 +80,7 @@ def find_broken_schedule(run: ScheduleRunner, first: int, end: int) -> Exception
             try:
                 run(seed, root)
             except BrokenInvariant as broken:
-                return broken
+                return str(broken)
             rmtree(root)
     return None
 

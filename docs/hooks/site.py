@@ -11,8 +11,8 @@ from mkdocs.structure.files import File, Files
 from options_page import build_pages
 
 GUIDES = (
-    "images", "recipes", "adopt", "sweeps", "workers", "inspect", "compare", "tracking", "export", "keep", "module",
-    "method", "space", "extend",
+    "images", "recipes", "adopt", "sweeps", "search", "workers", "inspect", "compare", "tracking", "export", "keep",
+    "module", "method", "space", "extend",
 )  # fmt: skip
 HOOKS = Path(__file__).parent
 

@@ -89,7 +89,14 @@ MISTAKES = {
         "measurement.gpu=H200: measurement.device=cpu times the processor; add measurement.device=gpu",
     ),
     "a processor without a name": (["measurement.executors=[eager]", "measurement.cpu="], "measurement.cpu is empty"),
-    "two devices": (["runtime.devices=2"], "only one device is built so far"),
+    "a checkpoint before the last": (
+        ["runtime.checkpoint_minutes=-1"],
+        "runtime.checkpoint_minutes=-1.0 is out of range, expected float of at least 0",
+    ),
+    "too small a batch for its devices": (
+        ["runtime.devices=8", "recipe.batch_size=15"],
+        "recipe.batch_size=15 leaves fewer than 2 images for each of runtime.devices=8, expected at least 16",
+    ),
     "unknown launcher": (["hydra/launcher=slrm"], "hydra/launcher"),
     "a setting of the launcher": (["hydra.launcher.jobs=3"], "hydra.launcher.jobs"),
     "other hydra settings": (["hydra.run.dir=x"], "only hydra/launcher and hydra.launcher.… are read"),

@@ -11,6 +11,13 @@ from store.fake_run import launch_in_thread, make_fake_sweep, read_stored_result
 
 pytestmark = pytest.mark.xdist_group("cluster")
 VIEW_SECONDS = 5.0
+COMMAND_CODE = """
+import sys; from pathlib import Path; from store.fake_run import *
+from convarium.workers.local_backend import build_local_backend
+plan, store = make_fake_sweep(Path(sys.argv[2]), width=6, seconds=0.1), Store(Path(sys.argv[1]))
+statuses = controller.run_plan(plan, store, build_local_backend, 2, build_progress_display(True))
+print({status.state for status in statuses.values()})
+"""
 CONTROLLER_CODE = """
 import sys; from dataclasses import replace; from pathlib import Path; from store.fake_run import *
 from convarium.workers.local_backend import build_local_backend; from cluster.impatient_work import shorten_leases
@@ -51,6 +58,19 @@ def test_hosts_with_old_views_of_the_store_make_each_of_17_results_once(
     assert count_begun(journal) == {node.name: 1 for node in plan.nodes.values()}
     run_plan_silently(plan, tmp_path / "calm", launch_in_thread, workers=1)
     assert read_stored_results(run.store) == read_stored_results(tmp_path / "calm")
+
+
+def test_two_commands_of_hosts_with_old_views_share_the_work_and_leave_nothing_behind(
+    start_host: StartHost, tmp_path: Path, journal: Path
+) -> None:
+    root = tmp_path / "store"
+    root.mkdir()
+    hosts = [start_host(name, folders=[root, journal.parent]) for name in ("first", "second")]
+    commands = [host.start_python("-c", COMMAND_CODE, host.mount_view(root, VIEW_SECONDS), journal) for host in hosts]
+    assert [command.wait() for command in commands] == [(0, "{'done'}\n", "")] * 2
+    assert set(count_begun(journal).values()) == {1}
+    wait_until(lambda: not any((root / "runs").iterdir()))
+    assert not any(root.rglob("lease.*"))
 
 
 def test_clocks_that_are_wrong_hide_no_result_and_take_no_living_lease_over(

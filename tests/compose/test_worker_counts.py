@@ -21,6 +21,8 @@ RUNTIME: dict[str, Any] = {"workers": None, "threads": None, "devices": 1, "acce
     ("gpus", "changes", "expected"),
     [
         (0, {}, count_cores()),
+        (0, {"devices": 2}, max(1, count_cores() // 2)),
+        (4, {"accelerator": "cpu", "devices": 1000}, 1),
         (4, {}, 4),
         (4, {"devices": 2}, 2),
         (3, {"devices": 2}, 1),

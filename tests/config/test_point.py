@@ -61,7 +61,11 @@ def test_another_image_size_reaches_the_architecture() -> None:
         ({"dataset": {"imagse": 1}}, "dataset.imagse: no such key (did you mean images?)"),
         ({"architecture": {"kwargs": {"hiden": 1}}}, "architecture.kwargs.hiden: no such key (did you mean hidden?)"),
         ({"architecture": {"in_chans": 3}}, "architecture.in_chans=3 does not fit dataset.channels=1 of digits"),
-        ({"runtime": {"devices": 2}}, "runtime.devices=2: only one device is built so far"),
+        (
+            {"runtime": {"devices": 2}, "recipe": {"batch_size": 3}},
+            "recipe.batch_size=3 leaves fewer than 2 images for each of runtime.devices=2, expected at least 4",
+        ),
+        ({"runtime": {"devices": 2, "accelerator": "mps"}}, "runtime.devices=2: there is one device of"),
     ],
 )
 def test_a_mistake_is_one_line_with_the_key_that_mends_it(groups: dict[str, Any], said: str) -> None:

@@ -113,7 +113,8 @@ def test_what_is_not_hashed_reaches_the_stage_beside() -> None:
         "runtime.checkpoint_minutes=5",
     )
     assert train.runtime == {
-        "root": "elsewhere", "accelerator": "cpu", "threads": 3, "checkpoint_minutes": 5.0, "alone": False, "allow": [],
+        "root": "elsewhere", "accelerator": "cpu", "threads": 3, "checkpoint_minutes": 5.0, "devices": 1,
+        "alone": False, "allow": [],
     }  # fmt: skip
 
 

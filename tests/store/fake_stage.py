@@ -60,6 +60,26 @@ def fail(own: Mapping[str, Any], parents: tuple[Parent, ...], runtime: Runtime) 
     raise ValueError("first line\nsecond line")
 
 
+def share(own: Mapping[str, Any], parents: tuple[Parent, ...], runtime: Runtime) -> dict[str, Any]:
+    """Work in ranks; the second falls as `own["how"]` says."""
+    ranks = runtime.ranks
+    assert ranks is not None
+    write_to_journal(runtime, f"rank {ranks.rank} of {ranks.count}")
+    runtime.report(phase="fake", epoch=1, rank=ranks.rank)
+    runtime.check_lease()
+    ranks.check_equal("place", "begun")
+    if own["how"] == "checkpoint":
+        ranks.compute_in_first(runtime.note_checkpoint)
+    if ranks.rank == 1 and own["how"] == "raise":
+        raise ValueError("deliberate")
+    if ranks.rank == 1 and own["how"] == "user":
+        raise ERRORS_BY_KIND["user"]
+    if ranks.rank == 1 and own["how"] in ("killed", "frozen"):
+        os.kill(os.getpid(), signal.SIGKILL if own["how"] == "killed" else signal.SIGSTOP)
+    runtime.files.network.write_text(str(ranks.sum_value(ranks.rank) if own["how"] != "differ" else ranks.rank))
+    return {"metrics": {}, "told": runtime.is_told_to_leave()}
+
+
 def disguise(own: Mapping[str, Any], parents: tuple[Parent, ...], runtime: Runtime) -> dict[str, Any]:
     """Work for ever; make something else of an interrupt, as `own["how"]` says."""
     write_to_journal(runtime, own["name"])

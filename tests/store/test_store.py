@@ -1,4 +1,6 @@
+import errno
 import json
+import os
 import re
 import time
 from pathlib import Path
@@ -85,6 +87,29 @@ def test_a_store_that_is_not_there_holds_nothing_and_is_not_made(tmp_path: Path)
     assert list(store.read_records()) == []
     assert store.find_record("0" * 12) is None
     assert not (tmp_path / "none").exists()
+
+
+def test_two_commands_may_try_the_links_of_a_disk_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    link = os.link
+
+    def link_while_another_tries(source: Path, target: Path) -> None:
+        link(source, target)
+        monkeypatch.setattr(os, "link", link)
+        disk.require_hard_links(tmp_path)
+
+    monkeypatch.setattr(os, "link", link_while_another_tries)
+    disk.require_hard_links(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_disk_without_hard_links_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(source: Path, target: Path) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "link", refuse)
+    with pytest.raises(UserError, match="lies on a disk without hard links"):
+        Store(tmp_path).prepare()
+    assert not list(tmp_path.iterdir())
 
 
 def test_another_format_is_refused(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from convarium.tasks.batch import Term
 from convarium.tasks.checkpoint import FitState, read_state
 from convarium.tasks.fit import fit_network
 from convarium.tasks.fit_job import FitJob
+from convarium.tasks.ranks import Ranks
 from convarium.workers.runtime import Runtime
 
 RECIPE: dict[str, Any] = {
@@ -81,6 +82,7 @@ class Run:
         is_told_to_leave: Callable[[], bool] = lambda: False,
         checkpoint_minutes: float | None = None,
         structure: dict[str, Any] | None = None,
+        ranks: Ranks | None = None,
     ) -> nn.Module:
         job = FitJob({"name": "classification"}, self.checkpoint, structure or {}, seed=7, terms=terms)
         folder = self.checkpoint.parent
@@ -88,6 +90,7 @@ class Run:
             folder=folder, checkpoint_folder=folder, threads=1, accelerator="cpu", data_root=None,
             report=lambda **row: self.reports.append(row), check_lease=check, run_fresh=lambda *_: None,
             is_told_to_leave=is_told_to_leave, note_checkpoint=note_checkpoint, checkpoint_minutes=checkpoint_minutes,
+            ranks=ranks,
         )  # fmt: skip
         fit_network(network, self.splits, {**self.recipe, "epochs": epochs}, job, runtime)
         return network

@@ -140,6 +140,16 @@ def test_a_place_in_a_run_that_was_removed_leaves_no_folder(tmp_path: Path) -> N
     assert run_worker(run.file, 0) == [f"{run.file}: the run is over"]
 
 
+def test_who_leaves_a_run_that_is_over_last_removes_what_is_left_of_it(tmp_path: Path) -> None:
+    """A network disk keeps a folder as long as a file in it is open, and so the place of a worker."""
+    run = _begin(tmp_path / "s")
+    place = take_place(run)
+    assert place is not None
+    run.file.unlink()
+    worker_process.work_in_place(run, place, 0, [])
+    assert not run.folder.exists()
+
+
 def test_a_worker_without_a_place_says_so_and_leaves(
     tmp_path: Path, held: list[WorkerPlace], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,12 +7,15 @@ from convarium.host.devices import count_task_cores, list_gpus
 
 
 def count_workers(runtime: Mapping[str, Any]) -> int:
-    """Return how many workers a config's runtime group asks for; null is all that can have GPUs, else one a core."""
+    """Return how many workers a config's runtime group asks for.
+
+    Null is all that can have GPUs; without GPUs each device is a core.
+    """
     if runtime["workers"]:
         return int(runtime["workers"])
     devices = count_devices(runtime)
     workers_with_gpus = len(list_gpus()) // devices if devices else 0
-    return workers_with_gpus or count_task_cores()
+    return workers_with_gpus or max(1, count_task_cores() // int(runtime["devices"]))
 
 
 def count_devices(runtime: Mapping[str, Any]) -> int:

@@ -1,7 +1,7 @@
 """Run a step: its phases one by one, each a decision and a fit with its own checkpoint, resumable after each epoch."""
 
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +115,10 @@ def run_phase_decider(state: StepState, phase: Phase, context: StepContext) -> N
     if "budget" in step:
         first_decider = next(entry["decider"] for entry in step["phases"] if "decider" in entry)
         if phase.decider == first_decider:
-            state.solved_knobs = budget_trials.solve_budget_knob(state, phase, context)
+            # Times differ from rank to rank, and what is solved for one of them is every rank's.
+            solve = partial(budget_trials.solve_budget_knob, state, phase, context)
+            ranks = context.runtime.ranks
+            state.solved_knobs = solve() if ranks is None else ranks.compute_in_first(solve)
     run_decider(state, {**step, **state.solved_knobs}, phase, context)
 
 

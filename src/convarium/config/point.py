@@ -11,7 +11,7 @@ from convarium.config.compression_steps import parse_steps
 from convarium.config.measurement import check_measurement
 from convarium.config.override import Override
 from convarium.config.paths import expand_home
-from convarium.config.recipe import check_recipe
+from convarium.config.recipe import SMALLEST_PART, check_recipe
 from convarium.config.rules import Rule, check_known_keys, check_value
 from convarium.config.schema import CLOSED_GROUPS, LAYER_KEYS, ArchitectureConfig, DatasetConfig
 from convarium.errors import UserError
@@ -85,11 +85,25 @@ def check_config(values: Mapping[str, Any], default: Mapping[str, Any]) -> dict[
         if step.get("epochs", 0) is None:
             step["epochs"] = config["recipe"]["epochs"]
     config["budget"] = assign_budget(config["compression"], step_options, config["budget"])
-    if runtime["devices"] > 1:
-        raise UserError(f"runtime.devices={runtime['devices']}: only one device is built so far")
+    _check_devices(runtime, config["recipe"]["batch_size"])
     if not config["tracking"]["experiment"].strip():
         raise UserError("tracking.experiment is empty, expected a name such as convarium")
     return {key: config[key] for key in POINT_KEYS}
+
+
+def _check_devices(runtime: Mapping[str, Any], batch_size: int) -> None:
+    """Check that each of several devices has a share of a batch."""
+    devices = runtime["devices"]
+    if devices == 1:
+        return
+    if runtime["accelerator"] == "mps":
+        raise UserError(f"runtime.devices={devices}: there is one device of runtime.accelerator=mps")
+    smallest = SMALLEST_PART * devices
+    if batch_size < smallest:
+        raise UserError(
+            f"recipe.batch_size={batch_size} leaves fewer than {SMALLEST_PART} images for each of"
+            f" runtime.devices={devices}, expected at least {smallest}"
+        )
 
 
 def _check_half_open_group(

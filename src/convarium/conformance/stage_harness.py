@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from convarium import lookup
 from convarium.compose.points import compose_points
@@ -14,6 +14,9 @@ from convarium.planning.stage_graph import build_plan
 from convarium.stages.declaration import build_stage_config
 from convarium.store.result_folder import ResultFolder
 from convarium.workers.runtime import Parent, Runtime
+
+if TYPE_CHECKING:
+    from convarium.tasks.ranks import Ranks
 
 
 class SimulatedKill(BaseException):
@@ -39,12 +42,14 @@ class StageHarness:
         report: receives the figures of each epoch.
         check_lease: called before each checkpoint.
         checkpoint_minutes: as `Runtime` has them.
+        ranks: likewise.
     """
 
     root: Path
     report: Callable[..., None] = lambda **figures: None
     check_lease: Callable[[], None] = lambda: None
     checkpoint_minutes: float | None = None
+    ranks: "Ranks | None" = None
 
     def network_path(self, node: Node) -> Path:
         """Return the path of the network file that a stage writes."""
@@ -71,6 +76,7 @@ class StageHarness:
             check_lease=self.check_lease,
             run_fresh=lambda *_: None,
             checkpoint_minutes=self.checkpoint_minutes,
+            ranks=self.ranks,
         )
         parents = tuple(Parent(signature, self.root / signature, {}) for signature in node.parents)
         with lookup.allow_packages(node.runtime.get("allow", ())):

@@ -283,6 +283,7 @@ def _select_runtime_fields(config: Json, stage: str) -> Json:
         "root": config["dataset"].get("root"),
         "accelerator": config["runtime"]["accelerator"],
         "threads": config["runtime"]["threads"],
+        "devices": config["runtime"]["devices"],
         "checkpoint_minutes": config["runtime"]["checkpoint_minutes"],
         "alone": find_stages()[stage].needs_quiet_host,
     }

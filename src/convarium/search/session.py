@@ -19,7 +19,7 @@ from convarium.search.audit import audit_search
 from convarium.search.command_line import SearchRequest, parse_command_line
 from convarium.search.found_sweep import write_found_sweep
 from convarium.search.search import compute_search_signature
-from convarium.search.search_folder import SearchFolder, has_search, open_search_folder
+from convarium.search.search_folder import SEARCHES_FOLDER, SearchFolder, has_search, open_search_folder
 from convarium.search.study import Study, ToldTrial
 from convarium.search.summary import summarise_search
 from convarium.store.disk import cache_folder_of
@@ -74,7 +74,8 @@ def _run_one_search(request: SearchRequest, store: Store, show: Callable[[ToldTr
             study.run()
         except LeaseLost:
             raise UserError(f"another process has taken this search over: {folder.path}") from None
-        return summarise_search(search, folder, study.study, study.asked)
+        path = str(store.root / SEARCHES_FOLDER / signature)  # as the user named the store
+        return {**summarise_search(search, folder, study.study, study.asked), "path": path}
     finally:
         owner.release()
 

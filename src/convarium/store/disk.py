@@ -130,7 +130,7 @@ def require_hard_links(folder: Path) -> None:
         OSError: the disk can't be written to.
     """
     file = folder / f".link.{uuid4().hex}"
-    link = file.with_suffix(".linked")
+    link = file.with_name(f"{file.name}.linked")
     file.touch()
     try:
         os.link(file, link)

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from convarium.tasks.fit_job import FitJob
+from convarium.tasks.ranks import SINGLE
 from convarium.workers.runtime import Runtime
 
 logger = logging.getLogger(__name__)
@@ -132,6 +133,7 @@ class Checkpointer:
 
     def __init__(self, recipe: Mapping[str, Any], job: FitJob, runtime: Runtime, state: FitState | None) -> None:
         self.recipe, self.job, self.runtime, self.state = recipe, job, runtime, state
+        self.ranks = runtime.ranks or SINGLE
         self._next_look_time, self._save_time = 0.0, time.monotonic()
 
     @property
@@ -161,6 +163,9 @@ class Checkpointer:
     @property
     def is_due(self) -> bool:
         """Whether a checkpoint is due in mid-epoch: the stage is told to leave, or the last one is old."""
+        return self.ranks.agree(self.ranks.is_first and self._find_due())
+
+    def _find_due(self) -> bool:
         now = time.monotonic()
         minutes = self.runtime.checkpoint_minutes
         if minutes and now - self._save_time >= 60 * minutes:
@@ -230,9 +235,12 @@ class Checkpointer:
         self._save(state)
 
     def _save(self, state: FitState) -> None:
+        self.state = state
+        self.ranks.compute_in_first(lambda: self._write(state))
+
+    def _write(self, state: FitState) -> None:
         self.runtime.check_lease()
         save_state(self.job.checkpoint, state)
-        self.state = state
         self._save_time = time.monotonic()
         self.runtime.note_checkpoint()
 

@@ -21,7 +21,9 @@ from convarium.errors import StageFailed
 from convarium.seeds import derive_seed
 from convarium.tasks.batch import Batch, Term
 from convarium.tasks.evaluate import evaluate_network
+from convarium.tasks.ranks import SINGLE, Ranks
 from convarium.tasks.recipe import LrSchedule
+from convarium.tasks.shared_statistics import SharedStatistics
 from convarium.tasks.weight_average import WeightAverage
 
 
@@ -46,11 +48,13 @@ class Classification(LightningModule):
         validation: LabelledImages | None,
         terms: Sequence[Term],
         average: WeightAverage | None = None,
+        ranks: Ranks = SINGLE,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.network, self.recipe, self.optimizer, self.schedule = network, recipe, optimizer, schedule
         self.seed, self.validation, self.terms, self.average = seed, validation, tuple(terms), average
+        self.ranks = ranks
         self.loss_sum, self.image_count = 0.0, 0
         self.drop_due_connections = network.drop_due_connections if isinstance(network, Condensing) else None
 
@@ -71,13 +75,13 @@ class Classification(LightningModule):
         chunk_loss = torch.zeros((), device=self.device)
         for position in range(len(chunk.indices)):
             chunk_loss += self.train_batch(chunk, position)
-        self.loss_sum += float(chunk_loss)
+        self.loss_sum += self.ranks.sum_value(float(chunk_loss))
         self.image_count += sum(len(indices) for indices in chunk.indices)
         if not math.isfinite(self.loss_sum):
             self._raise_diverged(chunk)
 
     def train_batch(self, chunk: BatchChunk, position: int) -> Tensor:
-        """Take one optimiser step; return the summed loss of its images."""
+        """Take one optimiser step; return the summed loss of this rank's images."""
         step = chunk.first_step + position
         self.reseed(derive_seed(self.seed, "step", step))
         for group in self.optimizer.param_groups:
@@ -86,6 +90,7 @@ class Classification(LightningModule):
             self.drop_due_connections(step / self.schedule.steps)
         self.optimizer.zero_grad()
         loss_sum = self.accumulate_gradients(chunk, position)
+        self.ranks.sum_gradients(self.network.parameters())
         max_norm = self.recipe["gradient_clip"]
         if max_norm is not None:
             nn.utils.clip_grad_norm_(self.network.parameters(), max_norm)
@@ -97,17 +102,25 @@ class Classification(LightningModule):
     def accumulate_gradients(self, chunk: BatchChunk, position: int) -> Tensor:
         """Add up the gradients of a batch's parts, as many as the recipe says; return the summed loss of its images.
 
-        Whole batches are augmented and mixed, so that images are the same in however many parts they are trained.
+        Whole batches are augmented and mixed, so that images are the same in however many parts and by however many
+        ranks they are trained. A batch that is too small to be shared is each rank's, which then counts by its part.
         """
         images, labels = chunk.load_batch(position)
         indices, mixture = chunk.indices[position], None
         if self.recipe["mixup"] or self.recipe["cutmix"]:
             images, mixture = mix_batch(images, labels, self.recipe["mixup"], self.recipe["cutmix"])
         loss_sum = torch.zeros((), device=self.device)
-        for part in split_batch(len(labels), self.recipe["accumulate"]):
+        parts = split_batch(len(labels), self.recipe["accumulate"])
+        is_shared = self.ranks.can_share(parts)
+        if is_shared:
+            self.reseed(derive_seed(self.seed, "step", chunk.first_step + position, "rank", self.ranks.rank))
+            parts = [self.ranks.select_share(part) for part in parts]
+        copies = 1 if is_shared else self.ranks.count
+        for part in parts:
             part_mixture = None if mixture is None else mixture.select(part)
-            loss = self.compute_loss(images[part], labels[part], indices[part], part_mixture)
-            part_size = part.stop - part.start
+            with SharedStatistics() if is_shared else nullcontext():
+                loss = self.compute_loss(images[part], labels[part], indices[part], part_mixture)
+            part_size = (part.stop - part.start) / copies
             (loss * (part_size / len(labels))).backward()
             loss_sum += loss.detach() * part_size
         return loss_sum

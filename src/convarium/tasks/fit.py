@@ -13,6 +13,7 @@ from convarium.errors import StageFailed, UserError
 from convarium.seeds import derive_seed
 from convarium.tasks import checkpoint as checkpoints
 from convarium.tasks.fit_job import FitJob
+from convarium.tasks.ranks import SINGLE, compute_digest
 from convarium.workers.runtime import Runtime
 
 
@@ -39,6 +40,10 @@ def fit_network(network: nn.Module, splits: Splits, recipe: Mapping[str, Any], j
     state = checkpoints.read_state(job.checkpoint)
     if state is not None and state.structure != job.structure_text:
         raise StageFailed(f"{job.checkpoint} holds another network structure: remove it to train this phase anew")
+    ranks = runtime.ranks or SINGLE
+    if ranks.count > 1:
+        progress = [] if state is None else [state.epoch, state.part.steps]
+        ranks.check_equal("network", compute_digest(f"{job.structure_text} {progress}", network.state_dict()))
     if recipe["epochs"] > 0 and (state is None or not state.finished):
         # Lightning takes seconds to import; a finished fit needs none of it.
         from convarium.tasks.lightning_fit import run_lightning_fit

@@ -23,6 +23,7 @@ from convarium.lookup import find_by_name
 from convarium.tasks.checkpoint import Checkpointer, EpochPart, FitState
 from convarium.tasks.fit_job import FitJob
 from convarium.tasks.optimizer import build_optimizer
+from convarium.tasks.ranks import SINGLE, Ranks
 from convarium.tasks.recipe import build_lr_schedule
 from convarium.tasks.weight_average import WeightAverage
 from convarium.workers.runtime import Runtime
@@ -38,6 +39,7 @@ def run_lightning_fit(
 ) -> FitState | None:
     """Train from `state` (None: from the network as it is) to the end; return the last state."""
     assert splits.train is not None
+    ranks = runtime.ranks or SINGLE
     checkpointer = Checkpointer(recipe, job, runtime, state)
     sampler = BatchSampler(len(splits.train), recipe["batch_size"], job.seed)
     optimizer = build_optimizer(recipe, network)
@@ -47,11 +49,11 @@ def run_lightning_fit(
     average = _build_average(network, recipe, state)
     schedule = build_lr_schedule(recipe, sampler.steps_per_epoch)
     build_module = find_by_name("tasks", job.task["name"])
-    module = build_module(network, recipe, optimizer, schedule, job.seed, splits.validation, job.terms, average)
+    module = build_module(network, recipe, optimizer, schedule, job.seed, splits.validation, job.terms, average, ranks)
     data = TrainDataModule(splits, sampler, recipe, checkpointer.epochs_done, checkpointer.part_done.steps)
     # cuDNN's fastest algorithms differ from run to run, in speed and in the last bits.
     with _silence_lightning(), torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
-        trainer = _build_trainer(runtime.accelerator, checkpointer.epochs_left, CheckpointCallback(checkpointer))
+        trainer = _build_trainer(runtime.accelerator, ranks, checkpointer.epochs_left, CheckpointCallback(checkpointer))
         try:
             with _restore_interrupts():
                 trainer.fit(module, data)
@@ -96,7 +98,7 @@ class CheckpointCallback(Callback):
         module: Any = pl_module
         network, optimizer = module.network, module.optimizer
         self._check_weights(network)
-        accuracy = module.measure_validation_accuracy()
+        accuracy = self.checkpointer.ranks.compute_in_first(module.measure_validation_accuracy)
         self.checkpointer.report_epoch(
             loss=module.loss_sum / module.image_count,
             lr=optimizer.param_groups[0]["lr"],
@@ -117,10 +119,10 @@ def _copy_average(module: Any) -> dict[str, Tensor] | None:
     return None if module.average is None else module.average.copy_state()
 
 
-def _build_trainer(accelerator: str, epochs: int, callback: Callback) -> Trainer:
+def _build_trainer(accelerator: str, ranks: Ranks, epochs: int, callback: Callback) -> Trainer:
     return Trainer(
         accelerator=accelerator,
-        devices=1,
+        devices=1 if ranks.gpu is None else [ranks.gpu],  # the ranks meet in the task: to Lightning each is alone
         max_epochs=epochs,
         min_epochs=0,
         callbacks=[callback],

@@ -31,6 +31,7 @@ from convarium.workers import owned_files, stage_log
 from convarium.workers.fresh_process import build_fresh_runner
 from convarium.workers.lease import Lease, LeaseLost
 from convarium.workers.output_capture import capture_stage_output
+from convarium.workers.ranks import run_stage_in_ranks
 from convarium.workers.run_file import Run
 from convarium.workers.runtime import Parent, Runtime
 
@@ -174,11 +175,8 @@ class StageRun:
             lookup.allow_packages(allowed_packages),
             capture_stage_output(self.files.log, whole_process=has_own_process),
         ):
-            stage = _load_stage(self.node.stage, self.threads)
-            if makes_network(self.node.stage):
-                check_accelerator(runtime.accelerator)
-            result = stage(config, parents, runtime)
-        _check_stage_result(result)
+            made = self._make_result(config, parents, runtime)
+        _check_stage_result(made["result"])
         return {
             "format": RECORD_FORMAT,
             "signature": self.node.signature,
@@ -189,14 +187,31 @@ class StageRun:
             "fingerprint": self.node.fingerprint,
             "name": self.node.name,
             "work": self.node.work,
-            "result": result,
+            "result": made["result"],
             "started": started,
             "seconds": round(time.monotonic() - start_seconds, 3),
-            "device": provenance.read_device_name(),
+            "device": made["device"],
+            "ranks": self._rank_count,
             "threads": self.threads,
-            "peak_memory_bytes": provenance.measure_peak_memory_bytes(),
+            "peak_memory_bytes": made["peak_memory_bytes"],
             **provenance.collect_provenance(),
         }
+
+    @property
+    def _rank_count(self) -> int:
+        is_trained = self.node.work > 0  # what trains nothing takes one device
+        return int(self.node.runtime.get("devices", 1)) if is_trained else 1
+
+    def _make_result(self, config: Any, parents: tuple[Parent, ...], runtime: Runtime) -> dict[str, Any]:
+        """Run the stage, here or in ranks; return its result, the device and the peak memory (of the first rank)."""
+        if makes_network(self.node.stage):
+            check_accelerator(runtime.accelerator)
+        if self._rank_count > 1:
+            return run_stage_in_ranks(self.node, parents, runtime, self._rank_count, self.files)
+        stage = _load_stage(self.node.stage, self.threads)
+        result = stage(config, parents, runtime)
+        device, memory = provenance.read_device_name(), provenance.measure_peak_memory_bytes()
+        return {"result": result, "device": device, "peak_memory_bytes": memory}
 
     def _build_runtime(self) -> Runtime:
         work_folder = self.files.work_folder(self.lease.number)

@@ -5,9 +5,12 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from convarium.store.result_folder import ResultFolder
+
+if TYPE_CHECKING:
+    from convarium.tasks.ranks import Ranks
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,7 @@ class Runtime:
         run_fresh: `run_fresh("module:function", *json)` runs a function in a process that never saw this one's objects.
         hold_host_alone: `with hold_host_alone():` runs what takes times; no other stage of this host runs meanwhile.
         checkpoint_minutes: a checkpoint is due in mid-epoch when the last one is so old; None or 0: at epoch ends only.
+        ranks: the processes that share the stage's fits; None: this one alone.
         cache_folder: next to the store, for files that can be made again at any time, such as decoded images.
     """
 
@@ -66,6 +70,7 @@ class Runtime:
     note_checkpoint: Callable[[], None] = lambda: None
     hold_host_alone: Callable[[], AbstractContextManager[None]] = nullcontext
     checkpoint_minutes: float | None = None
+    ranks: "Ranks | None" = None
     cache_folder: Path | None = None
 
     @property

@@ -73,6 +73,8 @@ def work_in_place(
         Worker(run, failures, number, notice, place.hardware).run_ready_nodes()
     finally:
         place.leave()
+        if not run.file.exists():
+            run.remove()  # once more: a network disk keeps a folder while a file in it is open, here the place's lease
 
 
 @lru_cache  # a launcher may use one process for several workers in turn: one thread watches for all of them
