@@ -107,7 +107,7 @@ def _start_launcher(folder: Path, count: int, threads: int, log: Path) -> Iterat
 
 def _prepare_launcher() -> None:
     die_with_parent()
-    # A scheduler may give its notice to all processes of a job. The worker heeds it; what is ignored here is by ranks too.
+    # A scheduler may give its notice to all processes of a job; the worker heeds it. Ranks ignore what is ignored here.
     signal.signal(signal.SIGUSR2, signal.SIG_IGN)
 
 
