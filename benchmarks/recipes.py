@@ -66,7 +66,7 @@ def tell_other_network(plan: Plan) -> str:
     network = own.config["architecture"]["name"]
     if network == plan.points[0].config["architecture"]["name"]:
         return ""
-    return f"\nThe sweep's own network, {network}, was not measured.\n"
+    return f"\nThe sweep's own network is {network}: [recipes.md](recipes.md).\n"
 
 
 def group_results(plan: Plan, store: Store) -> Rows:

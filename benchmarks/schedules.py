@@ -1,11 +1,11 @@
-"""Random schedules of workers and of the room: how many hold what must hold, and how soon known mistakes are found.
+"""Random schedules: how many hold what must hold, and how soon known mistakes are found.
 
     python benchmarks/schedules.py [--schedules 200000] [--first 0] [--mutations 2000]
 
-Each schedule is a seed: workers of two hosts (and processes that share a room) are steps of one process over a real
-folder, with crashes, stalls, slow calls, lost replies and old views (`tests/random_schedules/`; the suite runs the
-first 2,000). A schedule that breaks what must hold is printed and ends the run. Then each known mistake is put into the
-code, and schedules run until one breaks, at most as many as `--mutations` says (0: none are tried).
+Each schedule is a seed: workers of two hosts, controllers of an open run, or processes that share a room are steps of
+one process over a real folder, with crashes, stalls, slow calls, lost replies and old views (`tests/random_schedules/`;
+the suite runs the first 2,000). A schedule that breaks what must hold is printed and ends the run. Then each known
+mistake is put into the code, and schedules run until one breaks, at most as many as `--mutations` says (0: none).
 """
 
 import argparse
@@ -21,14 +21,19 @@ from typing import Any
 sys.path.pop(0)  # benchmarks, whose store.py hides tests/store
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
+from random_schedules.fake_controllers import run_controller_schedule  # type: ignore[import-not-found]
 from random_schedules.fake_room import run_room_schedule  # type: ignore[import-not-found]
 from random_schedules.fake_workers import run_worker_schedule  # type: ignore[import-not-found]
-from random_schedules.mutations import ROOM_MUTATIONS, WORKER_MUTATIONS  # type: ignore[import-not-found]
+from random_schedules.mutations import CONTROLLER_MUTATIONS, ROOM_MUTATIONS, WORKER_MUTATIONS  # type: ignore[import-not-found]
 from random_schedules.scheduler import BrokenInvariant  # type: ignore[import-not-found]
 
 ScheduleRunner = Callable[[int, Path], None]
 # The kinds, and of five schedules how many are of each.
-KINDS: dict[str, tuple[ScheduleRunner, int]] = {"workers": (run_worker_schedule, 4), "room": (run_room_schedule, 1)}
+KINDS: dict[str, tuple[ScheduleRunner, int]] = {
+    "workers": (run_worker_schedule, 3),
+    "controllers": (run_controller_schedule, 1),
+    "room": (run_room_schedule, 1),
+}
 
 
 def main() -> None:
@@ -49,6 +54,7 @@ def main() -> None:
     if options.mutations:
         print("| mistake | found by schedule | what it broke |\n|---|---|---|")
         print_mutations(WORKER_MUTATIONS, run_worker_schedule, options.mutations)
+        print_mutations(CONTROLLER_MUTATIONS, run_controller_schedule, options.mutations)
         print_mutations(ROOM_MUTATIONS, run_room_schedule, options.mutations)
 
 

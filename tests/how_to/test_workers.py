@@ -17,7 +17,7 @@ def test_a_worker_makes_what_the_page_s_run_asks_for(call: Call) -> None:
     lines = [
         shlex.split(line) for block in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL) for line in block.splitlines()
     ]
-    (_, run_command, *overrides), (_, work_command, run_folder) = lines
+    (_, run_command, *overrides), (_, work_command, run_folder) = lines[:2]
     assert (run_command, work_command) == ("run", "work")
     store, plan = Store(Path("outputs/store")), plan_command_line(*overrides, *SMALL)
     store.prepare()

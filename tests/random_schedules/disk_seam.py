@@ -228,7 +228,12 @@ def _change_path(name: str) -> Callable[..., Any]:
 
     def change(path: Any, *arguments: Any, **options: Any) -> None:
         disk, text = _begin(name, path)
-        real(path, *arguments, **options)
+        try:
+            real(path, *arguments, **options)
+        except OSError:
+            if disk is not None:
+                disk.view.states.pop(text, None)  # the server has told the client that it is there, or is not
+            raise
         if disk is not None:
             disk.note_change(name, text)
 

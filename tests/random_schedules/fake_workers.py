@@ -1,7 +1,7 @@
 """Workers of a run as actors of a schedule, with what must hold whatever the schedule is."""
 
 import random
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,77 +9,25 @@ from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
-from convarium.host import process, room
 from convarium.host.hardware import Hardware
-from convarium.host.process import Process
+from convarium.host.process import current_process
 from convarium.planning.plan import Plan
 from convarium.store.result_folder import FAILURE_FILE, NETWORK_FILE, RECORD_FILE
 from convarium.store.store import Store
-from convarium.workers import lease, run_stage, worker
+from convarium.workers import run_stage, worker
 from convarium.workers.lease import LEASE_PREFIX, LEASE_TIMEOUT_SECONDS
 from convarium.workers.run_file import Run
 from convarium.workers.runtime import Parent, Runtime
 from convarium.workers.worker import Worker
 from random_schedules.disk_seam import REAL, Disk, put_seam, use_disk
+from random_schedules.fake_processes import put_fake_processes
 from random_schedules.scheduler import Actor, BrokenInvariant, Plague, Schedule
 from store.fake_run import make_fake_node, make_fake_plan
 
 HOSTS = ("a", "b")
 WORKERS = 3
 EPOCHS = 2
-
-
-class FakeEvent:
-    """The event of a lease, which lets its thread beat once where the schedule says so."""
-
-    def __init__(self) -> None:
-        self._is_set = False
-        self._waits = 0
-
-    def is_set(self) -> bool:
-        return self._is_set
-
-    def set(self) -> None:
-        self._is_set = True
-
-    def wait(self, seconds: float) -> bool:
-        self._waits += 1
-        return self._is_set or self._waits % 2 == 0
-
-
-class FakeLock:
-    """The lock of a lease's file; a heartbeat that meets it taken comes at the next opportunity."""
-
-    def __init__(self) -> None:
-        self.is_taken = False
-
-    def __enter__(self) -> None:
-        self.is_taken = True
-
-    def __exit__(self, *error: object) -> None:
-        self.is_taken = False
-
-
-class FakeHeartbeat:
-    """The thread of a lease."""
-
-    def __init__(self, schedule: Schedule, send_heartbeats: Callable[[], None]) -> None:
-        self._schedule, self._send_heartbeats = schedule, send_heartbeats
-        self._lease: Any = send_heartbeats.__self__  # type: ignore[attr-defined]
-
-    def start(self) -> None:
-        """Let the running actor's heartbeats include this lease's."""
-        assert self._schedule.running is not None
-        self._schedule.running.beats.append(self)
-
-    def belongs_to(self, folder: str, number: int) -> bool:
-        """Whether it is that of a lease."""
-        return str(self._lease.folder) == folder and self._lease.number == number
-
-    def beat(self) -> None:
-        """Send one heartbeat."""
-        if not self._lease._write_lock.is_taken and not self._lease._ended.is_set():
-            self._send_heartbeats()
+FREE_NAMES = (".", "work.", LEASE_PREFIX, "log.txt")  # drafts, an owner's own folder, leases, a log of all attempts
 
 
 @dataclass(frozen=True)
@@ -97,7 +45,8 @@ class Observer:
     Attributes:
         taken: by actor and folder, the lease that it took last.
         takers: by folder and number, who took a lease last.
-        owned: by actor and folder, whether its lease was the highest when it listed the folder last.
+        owned: by actor and folder, whether its lease was the highest when it listed the folder last, and whether it has
+            changed nothing since that others read.
         in_room: by host, who is in the middle of a stage, and whether it must be alone.
     """
 
@@ -123,6 +72,8 @@ class Observer:
             self._note_lease(folder, int(name.removeprefix(LEASE_PREFIX)))
         if name == RECORD_FILE:
             self._check_publishing(operation, folder)
+        if (self._actor, folder) in self.owned and not name.startswith(FREE_NAMES):
+            self.owned[self._actor, folder] = False  # it has to look again before the record
 
     @property
     def _actor(self) -> Actor:
@@ -215,8 +166,6 @@ class WorkerSchedule:
         Raises:
             BrokenInvariant: something that must hold does not.
         """
-        for host in HOSTS:
-            (self.local / host).mkdir(parents=True)
         with put_seam(), use_disk(self.disk), self._put_fakes():
             self.store.prepare()
             self.run_file = Run.begin(self.plan, self.store, WORKERS)
@@ -246,9 +195,6 @@ class WorkerSchedule:
 
     @contextmanager
     def _put_fakes(self) -> Iterator[None]:
-        threads = SimpleNamespace(
-            Event=FakeEvent, Lock=FakeLock, Thread=lambda target, **options: FakeHeartbeat(self.schedule, target)
-        )
         provenance = SimpleNamespace(
             reset_peak_memory=lambda: None,
             read_device_name=lambda: "cpu",
@@ -256,10 +202,7 @@ class WorkerSchedule:
             collect_provenance=dict,
         )
         with (
-            patch.object(lease, "threading", threads),
-            patch.object(process, "_identify_process", self._identify_process),
-            patch.object(process, "_read_stat_fields", self._read_stat_fields),
-            patch.object(room, "find_host_folder", lambda: self.local / self._identify_process(0).host),
+            put_fake_processes(self.schedule, self.local),
             patch.object(worker, "read_hardware", lambda: Hardware("cpu", None, ())),
             patch.object(worker, "random", random.Random(self.schedule.seed)),
             patch.object(run_stage, "provenance", provenance),
@@ -268,14 +211,6 @@ class WorkerSchedule:
             patch.object(run_stage, "_load_stage", lambda stage, threads: self._run_stage),
         ):
             yield
-
-    def _identify_process(self, pid: int) -> Process:
-        running = self.schedule.running
-        return running.process if running else Process("controller", "boot", "", 1, "")
-
-    def _read_stat_fields(self, pid: int) -> list[str] | None:
-        actor = self.schedule.find_process(pid)
-        return None if actor is None else ["S", *[""] * (process.START_FIELD - 1), actor.process.start]
 
     def _run_stage(self, config: Mapping[str, Any], parents: tuple[Parent, ...], runtime: Runtime) -> dict[str, Any]:
         """Do nothing, with a checkpoint after each epoch."""
@@ -286,7 +221,7 @@ class WorkerSchedule:
                 self.schedule.sleep(self.schedule.random.choice((0.0, 1.0, 30.0)))
                 runtime.check_lease()
                 self.observer.check_ownership(folder, "keeps a checkpoint of")
-                draft = runtime.checkpoint_folder / f"draft.{self._identify_process(0).pid}"
+                draft = runtime.checkpoint_folder / f"draft.{current_process().pid}"
                 draft.write_text(str(epoch))
                 draft.replace(runtime.checkpoint_folder / "state")
                 runtime.note_checkpoint()

@@ -10,7 +10,7 @@ from unittest.mock import patch
 
 from convarium.host import room
 from convarium.store import disk
-from convarium.workers import lease, run_stage, worker
+from convarium.workers import lease, open_plan, open_run, run_stage, worker
 
 
 @dataclass(frozen=True)
@@ -128,5 +128,18 @@ ROOM_MUTATIONS = (
         "who enters does not look at the door",
         room.HostRoom, "try_enter",
         "door is None:\n        return None\n    os.close(door)", "door is not None:\n        os.close(door)",
+    ),
+)  # fmt: skip
+CONTROLLER_MUTATIONS = (
+    Mutation(
+        "a controller does not look at its lease before it changes the plan",
+        open_run.OpenRun, "change_plan",
+        "self._owner.check()", "pass",
+    ),
+    Mutation(
+        "a worker follows the plan whose count is highest, whoever wrote it",
+        open_plan, "find_newest_version",
+        "max(_iterate_versions(folder), default=None)",
+        "max(_iterate_versions(folder), key=lambda version: version[1], default=None)",
     ),
 )  # fmt: skip

@@ -27,11 +27,11 @@ def _parse(*texts: str) -> SearchRequest:
         (("search/pruner=median", "search.objectives=[macs]"), "no curve is kept of macs"),
         (
             ("search/strategy=optuna", "search.strategy.sampler=optuna.samplers:CmaEsSampler", TWO),
-            "search/strategy=optuna needs a single objective",
+            "search.strategy.sampler=optuna.samplers:CmaEsSampler needs a single objective",
         ),
         (
             ("search/strategy=optuna", "search.strategy.sampler=optuna.samplers:BruteForceSampler"),
-            "search/strategy=optuna needs a space of finitely many points",
+            "optuna.samplers:BruteForceSampler needs a space of finitely many points",
         ),
     ],
 )

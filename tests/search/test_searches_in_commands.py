@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from convarium.search.search_folder import open_search_folder
 from convarium.search.stored_searches import find_searched_signatures
 from convarium.store.store import Store
 from convarium.workers.stored_runs import find_living_runs
+from store.fake_run import SUBPROCESS_ENVIRONMENT
 
 pytestmark = pytest.mark.xdist_group("searches")  # one is made once
 LINE = (*SMALL_MLP, "compression=[kmeans]", "compression.kmeans.epochs=0", "compression.kmeans.bits=range(2,6)")
@@ -117,12 +118,16 @@ def test_a_merge_leaves_a_search_alone_that_goes_on_there(living_search: Path, c
     assert not Path("other/store/searches").exists()
 
 
-def test_ctrl_c_leaves_nothing_running_and_the_same_command_goes_on(here: Path, call: Call) -> None:
-    line = (*LINE, "search.trials=500", "compression.kmeans.bits=range(2,9)", "recipe.lr=tag(log,interval(0.01,0.1))")
-    command = [sys.executable, "-m", "convarium", "search", *line]
+def test_ctrl_c_leaves_nothing_running_and_the_same_command_goes_on(
+    call: Call, write: Callable[[str, str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", SUBPROCESS_ENVIRONMENT["PYTHONPATH"])
+    write("conf/search/evaluator/fake.yaml", "name: search.fake_search:FakeEvaluator\nseconds: 0.2\n")
+    line = (*SMALL_MLP, "search/evaluator=fake", "recipe.lr=interval(0.01,0.1)", "runtime.workers=2")
+    command = [sys.executable, "-m", "convarium", "search", *line, "search.trials=500"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
-        asked = _wait_for_asked_trials(3)
+        asked = _wait_for_asked_trials(4)
         pids = {worker.pid for _, run in find_living_runs(Store(STORE)) if run for worker in run.find_living_workers()}
         process.send_signal(signal.SIGINT)
         out, _ = process.communicate(timeout=60)

@@ -11,10 +11,10 @@ from typing import Any
 from convarium.planning.plan import Node, Plan
 from convarium.store.store import Store
 from convarium.workers import controller
-from convarium.workers.controller import ProgressDisplay
 from convarium.workers.launcher_backend import Launcher, LauncherBackend
 from convarium.workers.node_status import NodeStatus
 from convarium.workers.progress import build_progress_display
+from convarium.workers.progress_display import ProgressDisplay
 from convarium.workers.worker_process import run_worker
 
 Launch = Launcher

@@ -17,9 +17,10 @@ from convarium.planning.plan import Node, Plan, PlannedPoint
 from convarium.store.store import Store
 from convarium.upkeep.garbage import find_planned_signatures
 from convarium.workers.lease import LeaseLost, LeaseManager
+from convarium.workers.local_backend import LocalBackend
 from convarium.workers.open_run import OpenRun, OpenRunSettings
 from convarium.workers.run_file import Run
-from convarium.workers.run_owner import RunOwner
+from convarium.workers.run_owner import RunOwner, read_owned_run_id
 from convarium.workers.stored_runs import find_dead_runs, find_living_runs, remove_dead_runs
 from convarium.workers.worker_process import run_worker
 from store.fake_open_run import begin_open_run, grow, make_growing_nodes, wait_for_owner
@@ -227,3 +228,19 @@ def _wait_for(condition: Callable[[], bool], seconds: float = 30) -> None:
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.02)
+
+
+def test_a_controller_that_slept_since_it_took_the_owner_begins_no_run(tmp_path: Path) -> None:
+    root = tmp_path / "store"
+    Store(root).prepare()
+    sleeper = wait_for_owner(root)
+    assert LeaseManager("").mark_dead(sleeper.lease.folder, sleeper.lease.number)
+    successor, open_run = begin_open_run(root)  # nobody works for its run yet
+    try:
+        with pytest.raises(LeaseLost):
+            OpenRun.begin_or_attach(sleeper, Store(root), OpenRunSettings(workers=1), LocalBackend)
+        assert read_owned_run_id(successor.lease.folder) == open_run.run.id
+        assert open_run.run.file.exists()
+    finally:
+        open_run.stop()
+        successor.release()

@@ -23,6 +23,7 @@ from convarium.workers import worker as worker_module
 from convarium.workers.lease import LeaseManager
 from convarium.workers.ready_nodes import PlanMonitor
 from convarium.workers.run_file import Run
+from convarium.workers.run_stage import StageRun
 from convarium.workers.worker import KILLED_MESSAGE, Worker
 from convarium.workers.worker_process import run_worker
 from store.fake_run import (
@@ -364,3 +365,23 @@ def _die_as_owner(folder: Path, run: str) -> None:
     lease._ended.set()
     path = folder / f"lease.{lease.number}"
     path.write_bytes(path.read_bytes().replace(b'"start": "', b'"start": "9'))
+
+
+def test_a_worker_that_slept_since_it_took_a_lease_leaves_its_successors_files_alone(tmp_path: Path) -> None:
+    node = make_fake_node("slept")
+    store = Store(tmp_path)
+    store.prepare()
+    run = Run.begin(make_fake_plan(node), store, 1)
+    folder = store.folder_of(node)
+    folder.mkdir(parents=True)
+    leases = LeaseManager(run.id)
+    lease = leases.take(folder)
+    assert lease is not None
+    assert leases.mark_dead(folder, lease.number)
+    successor = leases.take(folder)
+    assert successor is not None
+    successor_files = folder / f"work.{successor.number}"
+    successor_files.mkdir()
+    assert StageRun(node, lease, store, run, threads=1).run_and_publish() is None
+    assert successor_files.exists()
+    successor.check()

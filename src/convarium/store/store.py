@@ -174,7 +174,8 @@ class Store:
         self._scan()
         wanted_signatures = set(signatures)
         failures: dict[str, Json] = {}
-        for signature in wanted_signatures & self._folders.keys():
+        # Sorted, so that all processes read in the same order: a seed of the random schedules means one schedule.
+        for signature in sorted(wanted_signatures & self._folders.keys()):
             failure = _read_failure(self._folders[signature])
             if failure is not None and _holds_for_run(failure, run_id):
                 failures[signature] = failure

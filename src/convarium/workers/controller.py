@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Protocol
 
 from convarium.errors import is_interrupt
 from convarium.planning.plan import Plan
@@ -13,6 +12,7 @@ from convarium.workers.backend import Backend
 from convarium.workers.killed_leftovers import remove_killed_leftovers
 from convarium.workers.lease import LeaseLost
 from convarium.workers.node_status import NodeStatus, build_statuses
+from convarium.workers.progress_display import ProgressDisplay
 from convarium.workers.ready_nodes import PlanMonitor, PlanState
 from convarium.workers.run_claim import RunClaim, claim_run
 from convarium.workers.run_file import DEFAULT_IDLE_MINUTES, Run
@@ -22,19 +22,6 @@ from convarium.workers.supervisor import WorkerSupervisor
 
 POLL_SECONDS = 0.2
 REST_FACTOR = 20  # looks at the store take at most a twenty-first of the controller's time
-
-
-class ProgressDisplay(Protocol):
-    """Shows a run to the user."""
-
-    def begin(self, plan: Plan, store: Store, run: Run, plan_state: PlanState) -> None:
-        """Show that the run starts from `plan_state`."""
-
-    def update(self, plan_state: PlanState) -> None:
-        """Show what has changed since the last call."""
-
-    def end(self) -> None:
-        """Close the display; the run has ended, with or without success."""
 
 
 def run_plan(

@@ -154,6 +154,7 @@ def find_living_run(owner: RunOwner) -> Run | None:
         run = replace(Run.read(folder / RUN_FILE), store=owner.root)
         if may_have_workers(run):
             return run
+    owner.check()
     (folder / RUN_FILE).unlink(missing_ok=True)
     shutil.rmtree(folder, ignore_errors=True)
     return None
@@ -175,6 +176,7 @@ def _begin_run(owner: RunOwner, settings: OpenRunSettings) -> Run:
     )
     # Its plan first, since workers and other commands may find the run as soon as its file is there; and the owner
     # before all, since a run that no owner names counts as dead.
+    owner.check()
     owner.name_run(run.id)
     disk.make_folder(run.folder)
     write_open_plan(Plan({}, ()), run.folder, (run.lease, 0))

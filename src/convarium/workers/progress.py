@@ -12,8 +12,8 @@ from convarium.stages.declaration import makes_network
 from convarium.store import curves
 from convarium.store.result_folder import ResultFolder
 from convarium.store.store import Store
-from convarium.workers.controller import ProgressDisplay
 from convarium.workers.lease import LeaseManager
+from convarium.workers.progress_display import ProgressDisplay
 from convarium.workers.ready_nodes import PlanState
 from convarium.workers.run_file import Run
 

@@ -83,7 +83,9 @@ class PlanMonitor:
             known_done: signatures that an earlier call found done; their results are not looked for again.
         """
         earlier_done = frozenset(known_done)
-        done = earlier_done | store.select_finished(self.plan.nodes.keys() - earlier_done)
+        done = earlier_done | store.select_finished(
+            signature for signature in self.plan.nodes if signature not in earlier_done
+        )
         needed = self.plan.select_needed(done)
         open_nodes = [node for signature, node in self.plan.nodes.items() if signature in needed]
         failed = store.find_failures([node.signature for node in open_nodes], run_id)

@@ -11,7 +11,6 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Protocol
 
 from convarium.errors import UserError
 from convarium.planning.plan import Plan
@@ -19,6 +18,7 @@ from convarium.store import disk
 from convarium.store.signature import canonical_json
 from convarium.store.store import Store
 from convarium.workers.lease import LeaseManager
+from convarium.workers.progress_display import ProgressDisplay
 from convarium.workers.ready_nodes import PlanMonitor, PlanState
 from convarium.workers.run_file import RUN_FILE, Run
 from convarium.workers.run_owner import RunOwner, read_owned_run_id, take_owner
@@ -26,19 +26,6 @@ from convarium.workers.scheduler import may_have_workers
 
 POLL_SECONDS = 0.5
 OWNER_DIGITS = 16
-
-
-class FollowDisplay(Protocol):
-    """Shows a run to the user."""
-
-    def begin(self, plan: Plan, store: Store, run: Run, plan_state: PlanState) -> None:
-        """Show that the run starts from `plan_state`."""
-
-    def update(self, plan_state: PlanState) -> None:
-        """Show what has changed since the last call."""
-
-    def end(self) -> None:
-        """Close the display."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +47,7 @@ def claim_run(
     monitor: PlanMonitor,
     begin: Callable[[RunOwner], Run],
     workers: int,
-    display: FollowDisplay,
+    display: ProgressDisplay,
 ) -> RunClaim | PlanState:
     """Take over the run of a plan with its workers, or begin one; follow another process as long as that controls it.
 
@@ -116,7 +103,7 @@ class RunFollower:
         last_state: of the plan, with the failures of that run; None where no run was seen.
     """
 
-    def __init__(self, plan: Plan, store: Store, monitor: PlanMonitor, folder: Path, display: FollowDisplay) -> None:
+    def __init__(self, plan: Plan, store: Store, monitor: PlanMonitor, folder: Path, display: ProgressDisplay) -> None:
         self._plan, self._store, self._monitor, self._folder = plan, store, monitor, folder
         self._display = display
         self._run: Run | None = None

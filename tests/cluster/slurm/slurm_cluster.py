@@ -101,12 +101,6 @@ class SlurmCluster:
         text = self.call("squeue", "-h", "-r", f"--states={states}", "-o", "%i|%T|%r")
         return [tuple(line.split("|")) for line in text.splitlines()]  # type: ignore[misc]
 
-    def hurry(self) -> None:
-        """Let requeued jobs, which Slurm holds for a while, start now."""
-        for job, _, reason in self.list_jobs("PENDING"):
-            if reason == "BeginTime":
-                self.call("scontrol", "update", f"jobid={job}", "StartTime=now")
-
     def close(self) -> None:
         """End it with all its jobs."""
         self._namespaces.close()
