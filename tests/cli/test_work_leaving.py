@@ -30,6 +30,15 @@ def test_it_leaves_at_its_next_check_when_there_is_time(tmp_path: Path, fresh: b
     assert (Store(run.store).folder_of(slow) / "checkpoints" / "state.json").exists()
 
 
+def test_what_has_no_check_for_long_is_told_and_keeps_what_it_did(tmp_path: Path) -> None:
+    asked = make_fake_node("asked", stage="ask", journal=tmp_path / "journal")
+    process, run = _start_work(tmp_path, asked, notice_seconds=60)
+    process.send_signal(signal.SIGUSR2)
+    assert process.communicate(timeout=20) == (LEFT, "")
+    _check_left(run, asked)
+    assert (Store(run.store).folder_of(asked) / "checkpoints" / "state.json").exists()
+
+
 def test_it_leaves_at_once_when_half_of_the_time_is_over(tmp_path: Path) -> None:
     endless = make_fake_node("endless", stage="disguise", how="", journal=tmp_path / "journal")
     process, run = _start_work(tmp_path, endless, notice_seconds=3)

@@ -60,6 +60,16 @@ def fail(own: Mapping[str, Any], parents: tuple[Parent, ...], runtime: Runtime) 
     raise ValueError("first line\nsecond line")
 
 
+def ask(own: Mapping[str, Any], parents: tuple[Parent, ...], runtime: Runtime) -> dict[str, Any]:
+    """Work until it is told to leave, as a fit does in mid-epoch, and keep what was done."""
+    write_to_journal(runtime, own["name"])
+    while not runtime.is_told_to_leave():
+        time.sleep(0.01)
+    (runtime.checkpoint_folder / "state.json").write_text("{}")
+    runtime.note_checkpoint()
+    raise AssertionError("it should have left")
+
+
 def share(own: Mapping[str, Any], parents: tuple[Parent, ...], runtime: Runtime) -> dict[str, Any]:
     """Work in ranks; the second falls as `own["how"]` says."""
     ranks = runtime.ranks

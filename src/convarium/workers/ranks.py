@@ -3,6 +3,7 @@
 import json
 import os
 import select
+import signal
 import socket
 import subprocess
 import tempfile
@@ -95,13 +96,19 @@ def _start_launcher(folder: Path, count: int, threads: int, log: Path) -> Iterat
             stderr=output,
             env=environment,
             start_new_session=True,  # Ctrl-C goes to a whole process group; the controller alone is to handle it
-            preexec_fn=die_with_parent,
+            preexec_fn=_prepare_launcher,
         )
     try:
         yield process
     finally:
         process.kill()
         process.wait()
+
+
+def _prepare_launcher() -> None:
+    die_with_parent()
+    # A scheduler may give its notice to all processes of a job; the worker heeds it. Ranks ignore what is ignored here.
+    signal.signal(signal.SIGUSR2, signal.SIG_IGN)
 
 
 def _answer_calls(listener: socket.socket, launcher: "subprocess.Popen[bytes]", runtime: Runtime) -> Json | None:

@@ -272,7 +272,7 @@ class StageRun:
             raise StageUnwanted
 
     def _is_told_to_leave(self) -> bool:
-        return self.run.is_stopped or not self.is_wanted(self.node)
+        return self.run.has_to_be_left or not self.is_wanted(self.node)
 
     def _note_checkpoint(self) -> None:
         self.lease.forget_deaths()
