@@ -13,6 +13,7 @@ NODES = ("node-a", "node-b")
 CPUS = 2  # of each node
 PROGRAMS = ("unshare", "munged", "slurmctld", "slurmd", "sbatch")
 READY_SECONDS = 30.0
+CREDENTIAL_SECONDS = 2  # a job that is begun again before is refused its step
 # A UTS namespace gives each node its host name. The shell, process 1 here, waits for what ends without a parent.
 SCRIPT = """
 set -e; folder=$1; shift
@@ -25,7 +26,6 @@ for node; do
 done
 echo ready; cat > /dev/null; exit 0
 """
-# cred_expire: a requeued job is held for this long, else for two minutes
 CONFIG = """
 ClusterName=tests
 SlurmctldHost={host}(127.0.0.1)
@@ -34,7 +34,7 @@ SlurmUser={user}
 SlurmdUser={user}
 AuthType=auth/munge
 CredType=cred/munge
-AuthInfo=socket={folder}/socket,cred_expire=2
+AuthInfo=socket={folder}/socket,cred_expire={credential_seconds}
 StateSaveLocation={folder}/state
 SlurmdSpoolDir={folder}/spool-%n
 SlurmctldPidFile={folder}/slurmctld.pid
@@ -102,12 +102,12 @@ class SlurmCluster:
         return [tuple(line.split("|")) for line in text.splitlines()]  # type: ignore[misc]
 
     def hurry(self) -> None:
-        """Let requeued jobs, which Slurm holds for two minutes, start now, and leave it time to do so."""
+        """Let requeued jobs, which Slurm holds for two minutes, start as soon as their old credentials have expired."""
         held_jobs = [job for job, _, reason in self.list_jobs("PENDING") if reason == "BeginTime"]
+        if held_jobs:
+            time.sleep(CREDENTIAL_SECONDS + 1.0)
         for job in held_jobs:
             self.call("scontrol", "update", f"jobid={job}", "StartTime=now")
-        if held_jobs:  # who asks again and again is put off again and again
-            time.sleep(1.5)
 
     def close(self) -> None:
         """End it with all its jobs."""
@@ -129,7 +129,11 @@ def _write_config(folder: Path) -> None:
     key.chmod(0o600)
     ports = _find_free_ports(1 + len(NODES))
     user = "root"  # in the namespaces, whoever made them
-    lines = [CONFIG.format(host=socket.gethostname(), port=ports[0], user=user, folder=folder)]
+    lines = [
+        CONFIG.format(
+            host=socket.gethostname(), port=ports[0], user=user, folder=folder, credential_seconds=CREDENTIAL_SECONDS
+        )
+    ]
     for node, port in zip(NODES, ports[1:], strict=True):
         lines.append(f"NodeName={node} NodeHostname={node} NodeAddr=127.0.0.1 Port={port} CPUs={CPUS} RealMemory=4000")
     lines.append(PARTITIONS.format(nodes=",".join(NODES)))
