@@ -3,8 +3,8 @@
     python benchmarks/scale_commands.py [OLD]
 
 The results are made, not trained (`benchmarks/store.py`): LeNet-5 on Fashion-MNIST with pruning, sharing and coding,
-every point with a dense network of its seed and recipe. Once the points are seeds of a hundred rows, once each is a row
-of its own, once half of these is not stored yet. With OLD (a commit) the same commands run with that commit's source,
+every point with a dense network of its seed and recipe. Once the points are a hundred seeds of each row, once each is a
+row of its own. With OLD (a commit) the same commands run with that commit's source,
 in turns with this one's. Asked: 20 s each.
 """
 
@@ -29,11 +29,7 @@ ROWS = (
     *BASE, "compression.magnitude.sparsity=range(0.5,0.98,0.0012)", "compression.kmeans.bits=range(3,8)",
     "recipe.lr=0.1,0.02,0.01,0.005,0.002",
 )  # fmt: skip
-GRIDS = {
-    "100 seeds of a row, all stored": (SEEDS, 1.0),
-    "a row each, all stored": (ROWS, 1.0),
-    "a row each, half stored": (ROWS, 0.5),
-}
+GRIDS = {"100 seeds of a row": SEEDS, "a row each": ROWS}
 
 
 def main() -> None:
@@ -48,9 +44,9 @@ def main() -> None:
             subprocess.run(["git", "worktree", "add", "-q", "--detach", sources[old], old], check=True)
         try:
             print(f"| 10,000 points | command | {' | '.join(sources)} |\n|{'---|' * (2 + len(sources))}")
-            for index, (told, (grid, share)) in enumerate(GRIDS.items()):
+            for index, (told, grid) in enumerate(GRIDS.items()):
                 root = Path(folder, f"store-{index}")
-                store_grid(root, grid, share)
+                store_grid(root, grid)
                 for words in (["compare", *grid], ["compare"], ["status", *grid]):
                     seconds = [
                         measure_command([*words, f"runtime.store={root}"], source) for source in sources.values()
@@ -62,8 +58,8 @@ def main() -> None:
                 subprocess.run(["git", "worktree", "remove", "--force", sources[old]], check=True)
 
 
-def store_grid(root: Path, grid: tuple[str, ...], share: float) -> None:
-    """Write the results of the first `share` of the nodes that a grid's points ask for."""
+def store_grid(root: Path, grid: tuple[str, ...]) -> None:
+    """Write the results of all nodes that a grid's points ask for."""
     from convarium.compose.points import compose_points
     from convarium.planning.stage_graph import build_plan
     from convarium.store.store import Store
@@ -71,7 +67,7 @@ def store_grid(root: Path, grid: tuple[str, ...], share: float) -> None:
     store, chance = Store(root), random.Random(0)
     store.prepare()
     nodes = list(build_plan(compose_points(grid).check_points()).nodes.values())
-    for index, node in enumerate(nodes[: int(share * len(nodes))]):
+    for index, node in enumerate(nodes):
         write_result(store, node, index, chance)
 
 

@@ -11,7 +11,7 @@ from random_schedules.disk_seam import Disk, put_seam, use_disk
 from random_schedules.scheduler import Actor, Plague, Schedule
 
 SHORT_STAY_SECONDS, LONG_STAY_SECONDS = 20.0, 5000.0
-LATENESS_SECONDS = 400.0  # what sleepers that oversleep add to each wait
+LATENESS_SECONDS = 1600.0  # what sleepers that oversleep, and two waiters that stall, add to a wait
 
 
 class RoomSchedule:
@@ -31,7 +31,8 @@ class RoomSchedule:
         self.waiters_left = chance.choice((1, 2))
         self.occupants: dict[Actor, bool] = {}
         self.wait_start = self.schedule.now
-        self._sharers = chance.choice((2, 3))
+        self._sharers = chance.choice((2, 3, 5))
+        self._pause_seconds = chance.choice((0.0, 1.0))  # with none and five sharers the room is hardly ever empty
         self._has_long_stay = chance.random() < 0.5
         self.schedule.on_crash = self._replace
 
@@ -65,13 +66,13 @@ class RoomSchedule:
         while self.waiters_left:
             place = room.try_enter()
             if place is not None:
-                self._stay(place, self.schedule.random.uniform(0, SHORT_STAY_SECONDS))
+                self._stay(place, self.schedule.random.uniform(0.5, 1) * SHORT_STAY_SECONDS)
                 refused_since = self.schedule.now
             elif any(self.occupants.values()):
                 refused_since = self.schedule.now
             elif self.schedule.now - refused_since > self._find_longest_wait():
                 self.schedule.break_off("the door was shut for more than half of the time")
-            self.schedule.sleep(self.schedule.random.uniform(0, 1))
+            self.schedule.sleep(self._pause_seconds if place else self.schedule.random.uniform(0, 1))
 
     def _find_longest_wait(self) -> float:
         return DOOR_SECONDS + LATENESS_SECONDS + (self.schedule.now - self.wait_start) / 2

@@ -63,6 +63,7 @@ def test_a_file_of_another_content_is_not_overwritten(call: Call, here: Path) ->
     assert code == 2
     assert "sweeps/found/mine.yaml holds another sweep" in err
     assert file.read_text() == "description: mine"
+    assert not (here / "store").exists()
 
 
 @pytest.mark.parametrize("name", ["../mine", "", "a/b", ".hidden"])

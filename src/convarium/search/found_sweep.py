@@ -34,6 +34,17 @@ def check_found_name(name: str) -> None:
         raise UserError(f"search.save={name}: expected a name of letters, digits, '-', '_' and '.', such as small")
 
 
+def check_found_file(name: str, signature: str) -> None:
+    """Check that the file of a saved sweep is not taken by another search, before anything runs.
+
+    Raises:
+        UserError: it is.
+    """
+    file = FOUND_FOLDER / f"{name}.yaml"
+    if file.exists() and signature not in file.read_text(encoding="utf-8"):
+        raise _build_taken_error(file)
+
+
 def write_found_sweep(search: Search, name: str, signature: str, best: Iterable[Sequence[str]]) -> str:
     """Write `./sweeps/found/NAME.yaml`; return how it is named on a command line.
 
@@ -55,7 +66,7 @@ def write_found_sweep(search: Search, name: str, signature: str, best: Iterable[
     file = FOUND_FOLDER / f"{name}.yaml"
     text = yaml.safe_dump(sweep, sort_keys=False, allow_unicode=True, width=120)
     if file.exists() and file.read_text(encoding="utf-8") != text:
-        raise UserError(f"{file} holds another sweep; move it away, or choose another name: search.save=NAME")
+        raise _build_taken_error(file)
     with disk.translate_write_errors(FOUND_FOLDER.absolute()):
         disk.make_folder(FOUND_FOLDER)
         disk.write_bytes(file, text.encode())
@@ -79,6 +90,10 @@ def draw_random_points(search: Search) -> list[tuple[Override, ...]]:
         if len(points) == RANDOM_POINTS:
             break
     return points
+
+
+def _build_taken_error(file: Path) -> UserError:
+    return UserError(f"{file} holds another sweep; move it away, or choose another name: search.save=NAME")
 
 
 def _can_be_trained(search: Search, overrides: Sequence[Override]) -> bool:

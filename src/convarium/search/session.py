@@ -17,7 +17,7 @@ from convarium.errors import UserError
 from convarium.planning.host_check import check_devices, check_host, is_launched_here
 from convarium.search.audit import audit_search
 from convarium.search.command_line import SearchRequest, parse_command_line
-from convarium.search.found_sweep import write_found_sweep
+from convarium.search.found_sweep import check_found_file, write_found_sweep
 from convarium.search.search import compute_search_signature
 from convarium.search.search_folder import SEARCHES_FOLDER, SearchFolder, has_search, open_search_folder
 from convarium.search.study import Study, ToldTrial
@@ -43,6 +43,8 @@ def run_search(arguments: Sequence[Override], show: Callable[[ToldTrial], None] 
     request = parse_command_line(arguments)
     store = open_store(request.runtime)
     own = request.search.settings.own
+    if own.save is not None:
+        check_found_file(own.save, compute_search_signature(request.search.describe()))
     summary = _run_one_search(request, store, show)
     if own.control is not None and own.control != request.search.settings.strategy["name"]:
         control = parse_command_line(_list_control_arguments(arguments, own.control))
