@@ -117,7 +117,7 @@ def main() -> None:
     print_differences()
     print("\nAsked of lost ranks: a frozen one is noticed within 90 s (60 of waiting, 30 until it is ended).\n")
     print_lost_ranks()
-    print("\nNot measured: GPUs, of which this machine has none; images per second on a machine of its own.")
+    print("\nNot measured: GPUs. The rates tell little: others used the two cores meanwhile.")
 
 
 if __name__ == "__main__":

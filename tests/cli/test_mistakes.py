@@ -91,7 +91,7 @@ MISTAKES = {
     "a processor without a name": (["measurement.executors=[eager]", "measurement.cpu="], "measurement.cpu is empty"),
     "a checkpoint before the last": (
         ["runtime.checkpoint_minutes=-1"],
-        "runtime.checkpoint_minutes=-1.0 is out of range, expected float of at least 0",
+        "runtime.checkpoint_minutes=-1.0 is out of range, expected float or null of at least 0",
     ),
     "too small a batch for its devices": (
         ["runtime.devices=8", "recipe.batch_size=15"],

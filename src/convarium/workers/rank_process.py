@@ -147,7 +147,7 @@ def _write_failure(folder: Path, rank: int, error: BaseException) -> None:
     line = format_error_line(error)
     is_lone = any(name in line for name in COMMUNICATION_NAMES)
     if is_lone:
-        line = f"rank {rank} waited in vain for another: {line}"
+        line = f"rank {rank} waited in vain for another: {line.rpartition('] ')[2]}"  # without a place in their source
     elif not isinstance(error, UserError | StageFailed):
         line = f"rank {rank}: {line}"
     failure = {
