@@ -51,7 +51,8 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("docs/results/search_recipes.md"))
     parser.add_argument("--trials", type=int, default=40)
     options, overrides = parser.parse_known_args()
-    base = (*BASE, *overrides)
+    overridden = {text.partition("=")[0] for text in overrides}
+    base = (*(text for text in BASE if text.partition("=")[0] not in overridden), *overrides)
     default = retrain(base)
     deltas: dict[str, list[float]] = {strategy: [] for strategy in STRATEGIES}
     rows = list(describe_searches(base, options.trials, default, deltas))
@@ -61,7 +62,7 @@ def main() -> None:
         PAGE.format(
             trials=options.trials,
             overrides=typed,
-            base=f"`{' '.join(BASE)}`",
+            base=f"`{' '.join(text for text in base if not text.startswith('runtime.'))}`",
             default=mean_accuracy(default),
             rows="\n".join(rows),
             means=means,
