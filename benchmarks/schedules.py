@@ -1,6 +1,6 @@
 """Random schedules: how many hold what must hold, and how soon known mistakes are found.
 
-    python benchmarks/schedules.py [--schedules 200000] [--first 0] [--mutations 2000]
+    python benchmarks/schedules.py [--schedules 200000] [--first 0] [--mutations 2000]   # by default 2,000 and 100
 
 Each schedule is a seed: workers of two hosts, controllers of an open run, or processes that share a room are steps of
 one process over a real folder, with crashes, stalls, slow calls, lost replies and old views (`tests/random_schedules/`;
@@ -39,9 +39,9 @@ KINDS: dict[str, tuple[ScheduleRunner, int]] = {
 def main() -> None:
     """Print how many schedules of each kind hold, and a table of mistakes."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--schedules", type=int, default=200_000)
+    parser.add_argument("--schedules", type=int, default=2_000)
     parser.add_argument("--first", type=int, default=0)
-    parser.add_argument("--mutations", type=int, default=2_000)
+    parser.add_argument("--mutations", type=int, default=100)
     options = parser.parse_args()
     for kind, (run, share) in KINDS.items():
         start, count = time.process_time(), options.schedules * share // 5

@@ -131,6 +131,7 @@ def test_plan_counts_what_is_stored(command: Command) -> None:
         "datasets": [],
         "networks": [{"architecture": "basic/mlp", "coverage": 1.0, "uncovered": {}}],
         "notes": [],
+        "hardware": None,
     }
 
 

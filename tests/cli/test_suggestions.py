@@ -8,8 +8,10 @@ import pytest
 from convarium.cli.commands import COMMANDS
 from convarium.comparison.metric_names import METRICS
 from convarium.compose.points import compose_points
+from convarium.compose.search_config import compose_search_settings
 from convarium.config import suggestions
-from convarium.config.search_path import list_config_groups, list_group_options
+from convarium.config.override import Override
+from convarium.config.search_path import list_config_groups, list_group_options, list_search_folders
 from convarium.errors import UserError
 from convarium.store.store import Store
 
@@ -136,8 +138,20 @@ def test_what_is_suggested_for_an_option_is_there(group: str) -> None:
 def test_what_is_suggested_for_a_key_is_there(key: str) -> None:
     assert key not in list_config_groups()
     line = suggestions.KEYS_MEANT[key].partition(",")[0].format("nothing")
-    reasons = find_reasons(line.split())
-    assert not any("no such key" in reason or "no such group" in reason for reason in reasons)
+    if "convarium" in line:
+        assert line.partition("convarium ")[2].split()[0] in COMMANDS
+        return
+    is_of_search = line.startswith("search")
+    reasons = find_search_reasons(line.split()) if is_of_search else find_reasons(line.split())
+    assert not any(f"no such {noun}" in reason for reason in reasons for noun in ("key", "group"))
+
+
+def find_search_reasons(overrides: list[str]) -> list[str]:
+    try:
+        compose_search_settings(list_search_folders("conf"), [Override(text) for text in overrides])
+    except UserError as error:
+        return [str(error)]
+    return []
 
 
 def find_reasons(overrides: list[str]) -> list[str]:
