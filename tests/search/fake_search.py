@@ -73,6 +73,7 @@ def run_fake_search(search: Search, root: Path, workers: int = 1) -> dict[str, A
     store.prepare()
     folder, owner = open_search_folder(store, compute_search_signature(search.describe()))
     try:
+        folder.write_description(search.describe(), "5.0.0")
         settings = OpenRunSettings(workers)
         study = Study(
             search, folder, owner, store, lambda: OpenRun.begin_or_attach(owner, store, settings, LocalBackend)

@@ -8,12 +8,16 @@ import pytest
 import yaml
 
 from command_lines import HERE, Call
+from convarium.search.audit import audit_search
 from convarium.search.journal import open_journal
+from convarium.search.search_folder import SearchFolder
 from convarium.search.summary import find_importances
+from convarium.store.store import Store
 from search.fake_search import FakeEvaluator, build_fake_search, read_trials, run_fake_search
 from store.fake_run import SUBPROCESS_ENVIRONMENT
 
 MLP = ("architecture=mlp", "dataset=digits", "dataset.train_size=100", "recipe.epochs=1")
+RANDOM = "search/strategy=random"
 SEARCH = (*MLP, "recipe.lr=0.01,0.03,0.1,0.2", "search.trials=3", *HERE)
 
 
@@ -106,3 +110,14 @@ def test_the_learning_rate_is_what_matters_most_where_it_does(tmp_path: Path) ->
     importances = find_importances(optuna.load_study(study_name=folder.name, storage=storage))
     assert importances is not None
     assert importances["recipe.lr"] > importances["recipe.epochs"]
+
+
+def test_a_control_counts_by_what_it_made_and_not_by_what_was_refused(tmp_path: Path) -> None:
+    line = ("recipe.schedule=cosine,one_cycle", "search.trials=6", "search.seed=6")
+    searched = build_fake_search(*line, "search/strategy=tpe")
+    summaries = [run_fake_search(search, tmp_path) for search in (searched, build_fake_search(*line, RANDOM))]
+    refused = [summary["refused"] for summary in summaries]
+    assert refused[0] > refused[1]  # so that the control has asked for fewer trials in all
+    assert [summary["trials"] for summary in summaries] == [6, 6]
+    folder = SearchFolder(Path(summaries[0]["path"]))
+    assert "no_control" not in audit_search(searched, folder, Store(tmp_path), [])

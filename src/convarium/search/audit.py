@@ -6,10 +6,11 @@ from typing import Any
 from convarium.config.override import Override
 from convarium.errors import UserError
 from convarium.planning.stage_graph import build_plan
-from convarium.search.asked_trials import read_asked_trials
 from convarium.search.found_sweep import list_unused_seeds
+from convarium.search.journal_end import count_trials_of_outcomes
 from convarium.search.search import Search
 from convarium.search.search_folder import SearchFolder
+from convarium.search.tally import COUNTED_OUTCOMES
 from convarium.store import disk
 from convarium.store.store import Store
 
@@ -43,17 +44,20 @@ def audit_search(search: Search, folder: SearchFolder, store: Store, best: Itera
 
 
 def _find_searches_of_budget(folder: SearchFolder) -> list[Json]:
-    """Return the descriptions of the store's searches that asked for as many trials, this one included."""
-    budget = len(read_asked_trials(folder.asked_trials))
+    """Return the descriptions of the store's searches that made as many trials, this one included.
+
+    Refused and gated trials don't count: how many of them there are is the strategy's and the seed's.
+    """
+    budget = count_trials_of_outcomes(folder.journal, COUNTED_OUTCOMES)
     descriptions = []
     for path in disk.list_folder(folder.path.parent):
         other = SearchFolder(path)
         try:
             description = disk.read_json_object(other.description, {"seed": int, "strategy": dict})
-            asked_count = len(read_asked_trials(other.asked_trials))
+            made_count = count_trials_of_outcomes(other.journal, COUNTED_OUTCOMES)
         except (UserError, OSError):
             continue
-        if description is not None and asked_count >= budget:
+        if description is not None and made_count >= budget:
             descriptions.append(description)
     return descriptions
 

@@ -6,7 +6,7 @@ how many came before it, a pruner's answer from what is reported.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from enum import IntEnum
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from convarium.search.locked_lines import Line, OwnerCheck, lock_lines, read_lin
 from convarium.search.reports import REPORT_PREFIX
 
 TRIAL_IS_RUNNING = 0
+OUTCOME_ATTRIBUTE = "outcome"  # of a trial, noted before it is told
 TRIAL_IS_OVER = (1, 2, 3)  # complete, pruned, failed
 
 
@@ -54,6 +55,16 @@ def cut_unfinished_end(path: Path, asked_count: int, check_owner: OwnerCheck) ->
         else:
             _cut_damaged_line(descriptor, lines)
         os.fsync(descriptor)
+
+
+def count_trials_of_outcomes(path: Path, outcomes: Collection[str]) -> int:
+    """Return how many trials of a journal have come to one of these outcomes.
+
+    Raises:
+        UserError: a line before the last is damaged.
+    """
+    lines = (line.value for line in read_lines(path))
+    return len({line["trial_id"] for line in lines if line.get("user_attr", {}).get(OUTCOME_ATTRIBUTE) in outcomes})
 
 
 def count_told_trials(path: Path) -> int:

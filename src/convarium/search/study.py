@@ -22,6 +22,7 @@ from convarium.search.asked_trials import AskedTrial, append_asked_trial, read_a
 from convarium.search.choosers import TrialChooser
 from convarium.search.constraints import set_constraints
 from convarium.search.journal import open_journal, open_study
+from convarium.search.journal_end import OUTCOME_ATTRIBUTE
 from convarium.search.limits import compute_excesses
 from convarium.search.pruning import build_pruner
 from convarium.search.search import Search
@@ -35,7 +36,6 @@ from convarium.search.strategy import (
 )
 from convarium.search.tally import Tally
 from convarium.search.trial import (
-    OUTCOME_ATTRIBUTE,
     Outcome,
     PreparedTrial,
     RunningTrial,

@@ -8,6 +8,7 @@ from optuna.trial import FrozenTrial
 from convarium.errors import UserError
 from convarium.search.trial import Outcome, read_outcome
 
+COUNTED_OUTCOMES = (Outcome.COMPLETE, Outcome.PRUNED, Outcome.FAILED)  # for search.trials
 MAX_REFUSED_IN_A_ROW = 20
 MAX_GATED_IN_A_ROW = 300
 
@@ -30,7 +31,7 @@ class Tally:
     @property
     def counted(self) -> int:
         """How many trials count for `search.trials`: those that were told and pruned."""
-        return self.counts[Outcome.COMPLETE] + self.counts[Outcome.PRUNED] + self.counts[Outcome.FAILED]
+        return sum(self.counts[outcome] for outcome in COUNTED_OUTCOMES)
 
     def add(self, number: int, outcome: Outcome) -> None:
         """Count a trial that was told."""

@@ -13,12 +13,11 @@ from convarium.config.point import Point
 from convarium.errors import UserError
 from convarium.planning.plan import Node, Plan
 from convarium.planning.validate import validate_points
+from convarium.search.journal_end import OUTCOME_ATTRIBUTE
 from convarium.search.known_costs import find_known_costs
 from convarium.search.limits import Limit
 from convarium.search.search import Search
 from convarium.store.store import Store
-
-OUTCOME_ATTRIBUTE = "outcome"
 
 
 class Outcome(StrEnum):

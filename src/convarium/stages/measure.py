@@ -26,19 +26,26 @@ def measure(config: MeasureConfig, parents: tuple[Parent, ...], runtime: Runtime
     Raises:
         UserError: the data are missing, or a file is damaged.
     """
+    inputs = list_measured_inputs(config.dataset, config.task, parents, runtime)
+    answers = str(ResultFolder(runtime.folder.absolute()).answers)
+    result: dict[str, Any] = runtime.run_fresh("convarium.measurement.quality:measure_file", *inputs, answers)
+    return result
+
+
+def list_measured_inputs(
+    dataset: dict[str, Any], task: dict[str, Any], parents: tuple[Parent, ...], runtime: Runtime
+) -> tuple[Any, ...]:
+    """Return, as JSON, what a fresh process needs to measure `parents[0]` against the dense `parents[1]`."""
     network, dense = parents
     external_network = network.files.external_network
-    result: dict[str, Any] = runtime.run_fresh(
-        "convarium.measurement.quality:measure_file",
+    return (
         str(network.files.network),
         str(dense.files.network),
-        config.dataset,
-        config.task,
+        dataset,
+        task,
         str(Path(runtime.data_root).absolute()) if runtime.data_root else None,
         runtime.threads,
         runtime.accelerator,
         str(external_network) if external_network.is_file() else None,
         str(runtime.cache_folder) if runtime.cache_folder else None,
-        str(ResultFolder(runtime.folder.absolute()).answers),
     )
-    return result

@@ -1,10 +1,10 @@
 """Score the network of a search's trial: what it is chosen by, on the validation images alone."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from convarium.stages.declaration import StageConfig, StageDeclaration
+from convarium.stages.measure import list_measured_inputs
 from convarium.workers.runtime import Parent, Runtime
 
 
@@ -25,18 +25,6 @@ def score(config: ScoreConfig, parents: tuple[Parent, ...], runtime: Runtime) ->
     Raises:
         UserError: the data are missing, or a file is damaged.
     """
-    network, dense = parents
-    external_network = network.files.external_network
-    result: dict[str, Any] = runtime.run_fresh(
-        "convarium.measurement.score:score_file",
-        str(network.files.network),
-        str(dense.files.network),
-        config.dataset,
-        config.task,
-        str(Path(runtime.data_root).absolute()) if runtime.data_root else None,
-        runtime.threads,
-        runtime.accelerator,
-        str(external_network) if external_network.is_file() else None,
-        str(runtime.cache_folder) if runtime.cache_folder else None,
-    )
+    inputs = list_measured_inputs(config.dataset, config.task, parents, runtime)
+    result: dict[str, Any] = runtime.run_fresh("convarium.measurement.score:score_file", *inputs)
     return result

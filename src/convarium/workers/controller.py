@@ -20,9 +20,6 @@ from convarium.workers.run_owner import RunOwner
 from convarium.workers.stored_runs import remove_dead_runs
 from convarium.workers.supervisor import WorkerSupervisor
 
-POLL_SECONDS = 0.2
-REST_FACTOR = 20  # looks at the store take at most a twenty-first of the controller's time
-
 
 def run_plan(
     plan: Plan,
@@ -165,7 +162,7 @@ class Controller:
                 self._owner.check()
             if not plan_state.is_finished and not self.supervisor.submit_missing(wanted):
                 return build_statuses(self.plan, plan_state, *self.supervisor.explain_unfinished())
-            self.supervisor.wait(max(POLL_SECONDS, REST_FACTOR * self._look_seconds))
+            self.supervisor.wait(self._look_seconds)
             plan_state = self._read_state()
         if self._owner is None:
             self.supervisor.wait_for_workers_to_leave()

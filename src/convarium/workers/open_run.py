@@ -23,9 +23,6 @@ from convarium.workers.scheduler import may_have_workers
 from convarium.workers.stored_runs import is_run_folder
 from convarium.workers.supervisor import WorkerSupervisor
 
-POLL_SECONDS = 0.2
-REST_FACTOR = 20  # looks at the store take at most a twenty-first of the controller's time
-
 
 @dataclass(frozen=True)
 class OpenRunSettings:
@@ -117,7 +114,7 @@ class OpenRun:
 
     def wait(self) -> None:
         """Wait until it is worth while to look again, or a worker has ended."""
-        self._supervisor.wait(max(POLL_SECONDS, REST_FACTOR * self._look_seconds))
+        self._supervisor.wait(self._look_seconds)
 
     def count_living_workers(self) -> int:
         """Return how many workers have a place."""

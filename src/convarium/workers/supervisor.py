@@ -20,6 +20,8 @@ from convarium.workers.run_stage import StageRun, format_error_line
 from convarium.workers.slurm_backend import SlurmBackend
 from convarium.workers.worker import DEATHS_UNTIL_FAILED, KILLED_MESSAGE
 
+POLL_SECONDS = 0.2
+REST_FACTOR = 20  # looks at the store take at most a twenty-first of the controller's time
 JOB_POLL_SECONDS = 0.05
 MAX_FRUITLESS_ROUNDS = 3  # not below DEATHS_UNTIL_FAILED: a node that kills worker after worker fails first
 STOP_GRACE_SECONDS = 3.0  # for workers to leave after the last result
@@ -104,9 +106,13 @@ class WorkerSupervisor:
         lines, is_mistake = self._run.read_worker_errors()
         return (lines[0], is_mistake) if lines else ("its workers ended without it", False)
 
-    def wait(self, seconds: float) -> None:
-        """Return after so many seconds, or as soon as a job has ended."""
-        due = time.monotonic() + seconds
+    def wait(self, look_seconds: float) -> None:
+        """Return when another look is worth while, or as soon as a job has ended.
+
+        Args:
+            look_seconds: what the last look at the store took.
+        """
+        due = time.monotonic() + max(POLL_SECONDS, REST_FACTOR * look_seconds)
         while time.monotonic() < due and self._count_ended_jobs() == self._ended_count:
             time.sleep(JOB_POLL_SECONDS)
 
