@@ -45,6 +45,7 @@ class Observer:
     Attributes:
         taken: by actor and folder, the lease that it took last.
         takers: by folder and number, who took a lease last.
+        link_times: by folder and number, when that was.
         owned: by actor and folder, whether its lease was the highest when it listed the folder last, and whether it has
             changed nothing since that others read.
         in_room: by host, who is in the middle of a stage, and whether it must be alone.
@@ -55,6 +56,7 @@ class Observer:
         self.taken: dict[tuple[Actor, str], Taken] = {}
         self.owned: dict[tuple[Actor, str], bool] = {}
         self.takers: dict[tuple[str, int], Actor] = {}
+        self.link_times: dict[tuple[str, int], float] = {}
         self.in_room: dict[str, list[tuple[Actor, bool]]] = {}
         self.published: dict[str, int] = {}
 
@@ -87,15 +89,18 @@ class Observer:
             self._check_takeover(folder, numbers[-2])
         self.taken[self._actor, folder] = Taken(number, RECORD_FILE in names, number == numbers[-1])
         self.takers[folder, number] = self._actor
+        self.link_times[folder, number] = self._schedule.now
 
     def _check_takeover(self, folder: str, number: int) -> None:
         """Check that the lease which is taken over was not in living hands."""
         owner = self.takers[folder, number]
         with REAL.open_file(f"{folder}/{LEASE_PREFIX}{number}", "rb") as file:
             is_released = b'"released": true' in file.read()
-        is_silent = self._schedule.now - owner.last_beat >= LEASE_TIMEOUT_SECONDS
-        has_beaten = any(beat.belongs_to(folder, number) for beat in owner.beats)
-        if has_beaten and not (owner.is_dead or is_released or is_silent):
+        beats = [beat.last_sent for beat in owner.beats if beat.belongs_to(folder, number) and beat.last_sent]
+        last_sign = max([self.link_times[folder, number], *beats])
+        # The last heartbeats may lie on the disk and not be seen by the taker yet.
+        is_silent = self._schedule.now - last_sign >= LEASE_TIMEOUT_SECONDS - self._schedule.plague.view_seconds
+        if not (owner.is_dead or is_released or is_silent):
             self._schedule.break_off(f"{self._actor.name} takes {folder}, which {owner.name} still has")
 
     def _check_publishing(self, operation: str, folder: str) -> None:
