@@ -11,11 +11,12 @@ import pytest
 
 from cluster.cluster_run import count_begun
 from cluster.slurm.slurm_cluster import SlurmCluster
-from cluster.slurm.slurm_runs import make_fake_chains, run_on_slurm, wait_until
+from cluster.slurm.slurm_runs import make_fake_chains, run_on_slurm
 from convarium.errors import UserError
 from convarium.store.store import Store
 from convarium.workers.run_file import Run
 from convarium.workers.stored_runs import find_dead_runs
+from waiting import wait_until
 
 pytestmark = pytest.mark.xdist_group("slurm")
 ALL_DONE = ["done"] * 4
