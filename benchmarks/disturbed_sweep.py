@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -13,6 +14,9 @@ from convarium.workers.lease import LeaseManager
 
 # What may differ: how long it took, where, and by how many attempts.
 UNCOMPARED_FILES = ("done.json", "log.txt", "curves.jsonl")
+
+ATTEMPT_PATTERN = re.compile(r"begins on (\S+, process \d+)")
+MAX_RUNS = 2
 
 Mark = tuple[tuple[str, int, int], ...]  # the checkpoints of a stage: name, inode and time of change
 
@@ -55,10 +59,6 @@ class DisturbedSweep:
         """Return the folders of the stages that a living worker has begun, and that are not stored."""
         return [folder for folder in self.store.glob("*/*") if self._is_at_work(folder)]
 
-    def find_unfinished_stages(self) -> list[Path]:
-        """Return the folders of the stages that were begun, and that are not stored."""
-        return [log.parent for log in self.store.glob("*/*/log.txt") if not (log.parent / "done.json").exists()]
-
     def _is_at_work(self, folder: Path) -> bool:
         if (folder / "done.json").exists():
             return False
@@ -90,17 +90,55 @@ def read_mark(folder: Path) -> Mark:
     return tuple(sorted(marks))
 
 
-def has_gone_on(folder: Path, mark: Mark) -> bool:
-    """Whether a stage is stored, or has another checkpoint than then."""
-    if (folder / "done.json").exists():
-        return True
-    now = read_mark(folder)
-    return bool(now) and now != mark
+class StageWatch:
+    """Looks at the stages of a store: who brings them further, and how often each was begun since its last checkpoint.
 
+    Attributes:
+        workers: who has brought a stage further, to another checkpoint or to its end, since `forget_workers`.
+        begun_count: how often stages were begun.
+        stage_count: how many stages were begun.
+        too_often: the names of those that were begun more than MAX_RUNS times between two checkpoints.
+    """
 
-def count_attempts(folder: Path) -> int:
-    """Return how often a stage was begun, from its first attempt or from a checkpoint."""
-    return _read_log(folder).count(" begins on ")
+    def __init__(self, store: Path) -> None:
+        self._store = store
+        self._marks: dict[Path, Mark | None] = {}  # None once a stage is stored
+        self._begun_before: dict[Path, int] = {}  # attempts before the one that wrote the last checkpoint
+        self._begun: dict[Path, int] = {}
+        self.workers: set[str] = set()
+        self.too_often: set[str] = set()
+
+    @property
+    def begun_count(self) -> int:
+        """How often stages were begun."""
+        return sum(self._begun.values())
+
+    @property
+    def stage_count(self) -> int:
+        """How many stages were begun."""
+        return len(self._begun)
+
+    def forget_workers(self) -> None:
+        """Count anew who brings stages further."""
+        self.look()
+        self.workers = set()
+
+    def look(self) -> None:
+        """Look at all stages that are not stored yet."""
+        for log in self._store.glob("*/*/log.txt"):
+            if self._marks.get(log.parent, ()) is not None:
+                self._look_at(log.parent)
+
+    def _look_at(self, folder: Path) -> None:
+        mark = None if (folder / "done.json").exists() else read_mark(folder)
+        workers = ATTEMPT_PATTERN.findall(_read_log(folder))
+        if mark != self._marks.get(folder, ()) and workers:
+            self._begun_before[folder] = len(workers) - 1
+            self.workers.add(workers[-1])
+        self._marks[folder] = mark
+        self._begun[folder] = len(workers)
+        if len(workers) - self._begun_before.get(folder, 0) > MAX_RUNS:
+            self.too_often.add(folder.name)
 
 
 def read_contents(store: Path) -> dict[str, str]:

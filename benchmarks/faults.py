@@ -6,9 +6,10 @@ Two jobs of a Slurm of two nodes, or four local workers, make the stages. Real o
 twelve methods, three seeds (75 stages); ranks are killed in a smaller sweep under `runtime.devices=2`. Fake ones: 36
 chains of two stages of the tests, of ten epochs of 0.3 s, each with a checkpoint.
 
-One fault comes after another, each when all stages that were begun have gone on; a command that was killed, or that
-says that something is missing, is typed again. A sweep that is done is compared with an undisturbed one and begun again
-in an empty store. Needs root for the store's own small disk (a tmpfs); `slurm` what tests/cluster/slurm needs.
+One fault comes after another, each when as many workers as before the last one have brought a stage further, to another
+checkpoint or to its end. A command that was killed, or that says that something is missing, is typed again. A sweep
+that is done is compared with an undisturbed one, and begun again in an empty store. Needs root for the store's own
+small disk (a tmpfs); `slurm` what tests/cluster/slurm needs.
 """
 
 import argparse
@@ -28,7 +29,7 @@ from statistics import median
 from typing import Any
 
 from convarium.host.room import FOLDER_VARIABLE
-from disturbed_sweep import DisturbedSweep, count_attempts, has_gone_on, read_contents, read_mark
+from disturbed_sweep import DisturbedSweep, StageWatch, read_contents
 from fault_kinds import LOCAL_FAULTS, RANK_FAULTS, SLURM_FAULTS, NothingToHarm, Scene, bring_jobs_back
 
 sys.path[0] = str(Path(__file__).parents[1] / "tests")  # in place of this folder, whose store.py would hide theirs
@@ -193,13 +194,16 @@ def disturb(
     while remaining:
         sweep = DisturbedSweep(scratch, store, line.command, environment)
         scene = Scene(sweep, rng, scratch, slurm, import_module("cluster.hosts").Host)
+        watch = StageWatch(store)
         while remaining:
             try:
-                inflict(scene, remaining[0], faults, tally)
+                inflict(scene, watch, remaining[0], faults, tally)
             except NothingToHarm:
                 break
             remaining.pop(0)
         finish(scene)
+        watch.look()
+        tally.too_often += sorted(watch.too_often)
         check(scene, expected, tally)
         shutil.rmtree(store)
 
@@ -214,26 +218,24 @@ def make_expected(calm: DisturbedSweep) -> dict[str, str]:
     return expected
 
 
-def inflict(scene: Scene, name: str, faults: Faults, tally: Tally) -> None:
-    """Let a fault happen, and wait until the stages that were at work have gone on."""
+def inflict(scene: Scene, watch: StageWatch, name: str, faults: Faults, tally: Tally) -> None:
+    """Let a fault happen, and wait until as many workers as before have brought a stage further."""
     time.sleep(scene.rng.uniform(*PAUSE_SECONDS))
     scene.choose(scene.sweep.find_stages_at_work)
-    attempts = {folder: count_attempts(folder) for folder in scene.sweep.find_stages_at_work()}
-    typed_before = scene.sweep.typed_count
+    worker_count = len(scene.sweep.find_stages_at_work())
+    watch.look()
+    again, typed = watch.begun_count - watch.stage_count, scene.sweep.typed_count
     faults[name][0](scene)
     ended = time.monotonic()
-    marks = {folder: read_mark(folder) for folder in scene.sweep.find_unfinished_stages()}
-    attempts = {folder: count_attempts(folder) for folder in marks} | attempts
-    while not all(has_gone_on(folder, mark) for folder, mark in marks.items()):
+    watch.forget_workers()
+    while len(watch.workers) < worker_count and not scene.sweep.is_done:
         if time.monotonic() - ended > GO_ON_SECONDS:
-            raise SystemExit(f"after {name} these did not go on: {[folder.name for folder in marks]}")
+            raise SystemExit(f"after {name} the work did not go on")
         tend(scene)
-    again = {folder: count_attempts(folder) - before for folder, before in attempts.items()}
-    seconds, typed = time.monotonic() - ended, scene.sweep.typed_count - typed_before
-    tally.note(name, seconds, sum(again.values()), typed)
-    tally.too_often += [f"{folder.name} by {name}" for folder, count in again.items() if count > 1]
-    stages = ", ".join(f"{folder.name} +{count}" for folder, count in again.items())
-    print(f"{tally.count}. {name}: {seconds:.1f} s, typed +{typed}, {stages}", file=sys.stderr, flush=True)
+        watch.look()
+    figures = (watch.begun_count - watch.stage_count - again, scene.sweep.typed_count - typed)
+    tally.note(name, time.monotonic() - ended, *figures)
+    print(f"{tally.count}. {name}: {tally.seconds[name][-1]:.1f} s, {figures}", file=sys.stderr, flush=True)
 
 
 def tend(scene: Scene) -> None:
