@@ -5,6 +5,7 @@ import os
 import random
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -42,7 +43,6 @@ class Scene:
     scratch: Path
     slurm: Any
     host_class: Any
-    host_count: int = 0
 
     def choose_job(self) -> str:
         """Choose one of the jobs that run; wait for one."""
@@ -118,10 +118,8 @@ def fill_disk(scene: Scene) -> None:
 def help_with_old_views(scene: Scene) -> None:
     """Have another host work with them for a while, to which the disk shows what was seconds ago."""
     run_file = scene.choose(lambda: list(scene.sweep.store.glob("runs/*/run.json")))
-    scene.host_count += 1
-    scratch = scene.scratch / f"host-{scene.host_count}"
-    scratch.mkdir()
-    host = scene.host_class(f"other-{scene.host_count}", scratch, folders=[scene.sweep.store])
+    scratch = Path(tempfile.mkdtemp(dir=scene.scratch))
+    host = scene.host_class("other", scratch, folders=[scene.sweep.store])
     try:
         view = host.mount_view(scene.sweep.store, VIEW_SECONDS)
         worker = host.start_python("-m", "convarium", "work", view / run_file.parent.relative_to(scene.sweep.store))

@@ -1,6 +1,7 @@
 """Faults over a sweep of 36 points on Slurm or with local workers: the same command ends with the same files.
 
-    python benchmarks/faults.py [--backend slurm|local] [--stages real|fake] [--faults 100] [--seed 0] [--store-mib 600]
+    python benchmarks/faults.py [--backend slurm|local] [--stages real|fake] [--faults 100] [--minutes 90]
+        [--seed 0] [--store-mib 600]
 
 Two jobs of a Slurm of two nodes, or four local workers, make the stages. Real ones: LeNet-5 on 1,500 images of mnist5k,
 twelve methods, three seeds (75 stages); ranks are killed in a smaller sweep under `runtime.devices=2`. Fake ones: 36
@@ -86,11 +87,13 @@ class Tally:
     """What came of the faults.
 
     Attributes:
+        due: when no further fault is begun, in monotonic time.
         seconds, begun_again, typed_again: of each fault, by its name.
         too_often: stages that were begun more than twice between two checkpoints.
         broken: what else is not as it must be, in words.
     """
 
+    due: float
     seconds: dict[str, list[float]] = field(default_factory=dict)
     begun_again: dict[str, list[int]] = field(default_factory=dict)
     typed_again: dict[str, list[int]] = field(default_factory=dict)
@@ -116,10 +119,11 @@ def main() -> int:
     parser.add_argument("--backend", choices=list(WORKERS), default="local")
     parser.add_argument("--faults", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--minutes", type=float, default=90.0, help="after which no fault is begun")
     parser.add_argument("--stages", choices=["real", "fake"], default="real")
     parser.add_argument("--store-mib", type=int, default=600)
     options = parser.parse_args()
-    tally = Tally()
+    tally = Tally(time.monotonic() + 60 * options.minutes)
     with tempfile.TemporaryDirectory() as name, mount_disk(Path(name), options.store_mib) as disk, ExitStack() as stack:
         scratch = Path(name)
         (scratch / "room").mkdir()
@@ -191,11 +195,11 @@ def disturb(
     store = disk / "store"
     expected = make_expected(DisturbedSweep(scratch, disk / "undisturbed", line.calm_command, environment))
     remaining = list(names)
-    while remaining:
+    while remaining and time.monotonic() < tally.due:
         sweep = DisturbedSweep(scratch, store, line.command, environment)
         scene = Scene(sweep, rng, scratch, slurm, import_module("cluster.hosts").Host)
         watch = StageWatch(store)
-        while remaining:
+        while remaining and time.monotonic() < tally.due:
             try:
                 inflict(scene, watch, remaining[0], faults, tally)
             except NothingToHarm:
