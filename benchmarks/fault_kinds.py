@@ -7,7 +7,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,23 +26,38 @@ FILLER_BYTES = 1 << 20
 Victim = TypeVar("Victim")
 
 
-@dataclass
-class Scene:
-    """What can be harmed.
+@dataclass(frozen=True)
+class Place:
+    """Where sweeps are disturbed.
 
     Attributes:
-        sweep: the command and its store.
-        rng: chooses among victims.
-        scratch: for files that no result depends on.
+        scratch: a folder for files that no result depends on.
+        disk: a small one, for stores.
+        environment: of the commands, beside this process's own.
         slurm: whose jobs the workers are; None where they are processes.
         host_class: of a host that is a set of namespaces.
+        rng: chooses faults, moments and victims.
     """
 
-    sweep: DisturbedSweep
-    rng: random.Random
     scratch: Path
+    disk: Path
+    environment: Mapping[str, str]
     slurm: Any
     host_class: Any
+    rng: random.Random
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A command that goes on, and where."""
+
+    sweep: DisturbedSweep
+    place: Place
+
+    @property
+    def slurm(self) -> Any:
+        """Whose jobs the workers are; None where they are processes."""
+        return self.place.slurm
 
     def choose_job(self) -> str:
         """Choose one of the jobs that run; wait for one."""
@@ -71,7 +86,7 @@ class Scene:
                 raise SystemExit("there was nothing to harm for too long")
             self.sweep.type_again()
             time.sleep(0.1)
-        return self.rng.choice(found)
+        return self.place.rng.choice(found)
 
 
 class NothingToHarm(Exception):
@@ -101,7 +116,7 @@ def kill_rank(scene: Scene) -> None:
 
 def fill_disk(scene: Scene) -> None:
     """Leave no byte on the store's disk for a while."""
-    filler = scene.sweep.store.parent / "filler"
+    filler = scene.place.disk / "filler"
     end = time.monotonic() + FULL_SECONDS
     with filler.open("wb", buffering=0) as file:
         while time.monotonic() < end:
@@ -118,8 +133,8 @@ def fill_disk(scene: Scene) -> None:
 def help_with_old_views(scene: Scene) -> None:
     """Have another host work with them for a while, to which the disk shows what was seconds ago."""
     run_file = scene.choose(lambda: list(scene.sweep.store.glob("runs/*/run.json")))
-    scratch = Path(tempfile.mkdtemp(dir=scene.scratch))
-    host = scene.host_class("other", scratch, folders=[scene.sweep.store])
+    scratch = Path(tempfile.mkdtemp(dir=scene.place.scratch))
+    host = scene.place.host_class("other", scratch, folders=[scene.sweep.store])
     try:
         view = host.mount_view(scene.sweep.store, VIEW_SECONDS)
         worker = host.start_python("-m", "convarium", "work", view / run_file.parent.relative_to(scene.sweep.store))

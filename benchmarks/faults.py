@@ -14,7 +14,6 @@ small disk (a tmpfs); `slurm` what tests/cluster/slurm needs.
 """
 
 import argparse
-import os
 import random
 import shutil
 import subprocess
@@ -31,7 +30,7 @@ from typing import Any
 
 from convarium.host.room import FOLDER_VARIABLE
 from disturbed_sweep import DisturbedSweep, StageWatch, read_contents
-from fault_kinds import LOCAL_FAULTS, RANK_FAULTS, SLURM_FAULTS, NothingToHarm, Scene, bring_jobs_back
+from fault_kinds import LOCAL_FAULTS, RANK_FAULTS, SLURM_FAULTS, NothingToHarm, Place, Scene, bring_jobs_back
 
 sys.path[0] = str(Path(__file__).parents[1] / "tests")  # in place of this folder, whose store.py would hide theirs
 
@@ -76,10 +75,11 @@ Faults = Mapping[str, tuple[Callable[[Scene], None], int]]
 
 @dataclass(frozen=True)
 class Sweep:
-    """A command that is disturbed, and one that makes the same undisturbed; each is completed by its store."""
+    """A command that is disturbed, one that makes the same undisturbed, and the faults; a store completes each."""
 
     command: Sequence[str]
     calm_command: Sequence[str]
+    faults: Faults
 
 
 @dataclass
@@ -125,29 +125,32 @@ def main() -> int:
     options = parser.parse_args()
     tally = Tally(time.monotonic() + 60 * options.minutes)
     with tempfile.TemporaryDirectory() as name, mount_disk(Path(name), options.store_mib) as disk, ExitStack() as stack:
-        scratch = Path(name)
-        (scratch / "room").mkdir()
+        (Path(name) / "room").mkdir()
+        environment = {FOLDER_VARIABLE: f"{name}/room", "PYTHONPATH": sys.path[0]}
         slurm = None
-        environment = {FOLDER_VARIABLE: str(scratch / "room")}
         if options.backend == "slurm":
-            slurm = stack.enter_context(start_slurm(scratch / "slurm"))
+            slurm = stack.enter_context(start_slurm(Path(name) / "slurm"))
             environment |= slurm.environment
-        rng = random.Random(options.seed)
-        faults = SLURM_FAULTS if slurm else LOCAL_FAULTS
-        if options.stages == "fake":
-            environment["PYTHONPATH"] = os.pathsep.join(sys.path[:1])
-            fake = Sweep((*FAKE_SWEEP, options.backend, "2" if slurm else "4", ""), (*FAKE_SWEEP, "local", "4", ""))
-            sweeps = [(fake, faults)]
-        else:
-            sweeps = [
-                (Sweep((*line, *WORKERS[options.backend], STORE), (*line, *WORKERS["local"], STORE)), kinds)
-                for line, kinds in ((SWEEP, faults), (RANK_SWEEP, RANK_FAULTS))
-            ]
-        for sweep, kinds in sweeps:
-            names = choose_faults(kinds, options.faults, rng)
-            disturb(scratch, disk, sweep, environment, slurm, kinds, names, rng, tally)
-    print_table(tally)
+        host_class = import_module("cluster.hosts").Host
+        place = Place(Path(name), disk, environment, slurm, host_class, random.Random(options.seed))
+        try:
+            for sweep in list_sweeps(options.stages, options.backend):
+                disturb(place, sweep, choose_faults(sweep.faults, options.faults, place.rng), tally)
+        finally:
+            print_table(tally)
     return 1 if tally.broken or tally.too_often else 0
+
+
+def list_sweeps(stages: str, backend: str) -> list[Sweep]:
+    """Return the sweeps that are disturbed."""
+    faults = SLURM_FAULTS if backend == "slurm" else LOCAL_FAULTS
+    if stages == "fake":
+        workers = "2" if backend == "slurm" else "4"
+        return [Sweep((*FAKE_SWEEP, backend, workers, ""), (*FAKE_SWEEP, "local", "4", ""), faults)]
+    return [
+        Sweep((*command, *WORKERS[backend], STORE), (*command, *WORKERS["local"], STORE), kinds)
+        for command, kinds in ((SWEEP, faults), (RANK_SWEEP, RANK_FAULTS))
+    ]
 
 
 @contextmanager
@@ -180,51 +183,49 @@ def choose_faults(faults: Faults, count: int, rng: random.Random) -> list[str]:
     return names
 
 
-def disturb(
-    scratch: Path,
-    disk: Path,
-    line: Sweep,
-    environment: Mapping[str, str],
-    slurm: Any,
-    faults: Faults,
-    names: list[str],
-    rng: random.Random,
-    tally: Tally,
-) -> None:
+def disturb(place: Place, line: Sweep, names: Sequence[str], tally: Tally) -> None:
     """Run a sweep undisturbed, then with the faults, as often as it takes until all have happened."""
-    store = disk / "store"
-    expected = make_expected(DisturbedSweep(scratch, disk / "undisturbed", line.calm_command, environment))
     remaining = list(names)
+    if time.monotonic() < tally.due:
+        expected = make_expected(place, line)
     while remaining and time.monotonic() < tally.due:
-        sweep = DisturbedSweep(scratch, store, line.command, environment)
-        scene = Scene(sweep, rng, scratch, slurm, import_module("cluster.hosts").Host)
-        watch = StageWatch(store)
-        while remaining and time.monotonic() < tally.due:
-            try:
-                inflict(scene, watch, remaining[0], faults, tally)
-            except NothingToHarm:
-                break
-            remaining.pop(0)
-        finish(scene)
-        watch.look()
-        tally.too_often += sorted(watch.too_often)
-        check(scene, expected, tally)
-        shutil.rmtree(store)
+        with begin_sweep(place, line.command) as sweep:
+            scene, watch = Scene(sweep, place), StageWatch(sweep.store)
+            while remaining and time.monotonic() < tally.due:
+                try:
+                    inflict(scene, watch, remaining[0], line.faults, tally)
+                except NothingToHarm:
+                    break
+                remaining.pop(0)
+            finish(scene)
+            watch.look()
+            tally.too_often += sorted(watch.too_often)
+            check(scene, expected, tally)
 
 
-def make_expected(calm: DisturbedSweep) -> dict[str, str]:
+@contextmanager
+def begin_sweep(place: Place, command: Sequence[str]) -> Iterator[DisturbedSweep]:
+    """Type a command for an empty store, which is removed in the end; what it left running ends with it."""
+    sweep = DisturbedSweep(place.scratch, place.disk / "store", command, place.environment)
+    try:
+        yield sweep
+    finally:
+        sweep.process.kill()
+        sweep.process.wait()
+        shutil.rmtree(sweep.store)
+
+
+def make_expected(place: Place, line: Sweep) -> dict[str, str]:
     """Return what a sweep stores that nothing happens to."""
-    calm.process.wait(FINISH_SECONDS)
-    if not calm.is_done:
-        raise SystemExit("the undisturbed sweep failed")
-    expected = read_contents(calm.store)
-    shutil.rmtree(calm.store)
-    return expected
+    with begin_sweep(place, line.calm_command) as calm:
+        if calm.process.wait(FINISH_SECONDS) != 0:
+            raise SystemExit("the undisturbed sweep failed")
+        return read_contents(calm.store)
 
 
 def inflict(scene: Scene, watch: StageWatch, name: str, faults: Faults, tally: Tally) -> None:
     """Let a fault happen, and wait until as many workers as before have brought a stage further."""
-    time.sleep(scene.rng.uniform(*PAUSE_SECONDS))
+    time.sleep(scene.place.rng.uniform(*PAUSE_SECONDS))
     scene.choose(scene.sweep.find_stages_at_work)
     worker_count = len(scene.sweep.find_stages_at_work())
     watch.look()
