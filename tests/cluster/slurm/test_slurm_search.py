@@ -10,8 +10,8 @@ import pytest
 
 from cluster.cluster_run import count_begun
 from cluster.slurm.slurm_cluster import SlurmCluster
-from cluster.slurm.slurm_runs import wait_until
 from search.fake_search import read_trials
+from waiting import wait_until
 
 pytestmark = pytest.mark.xdist_group("slurm")
 TRIALS = 8
