@@ -218,4 +218,4 @@ SLURM_FAULTS: dict[str, tuple[Callable[[Scene], None], int]] = {
     f"full disk for {FULL_SECONDS:.0f} s": (fill_disk, 4),
     f"a worker on another host whose views are {VIEW_SECONDS:.0f} s old": (help_with_old_views, 4),
 }
-RANK_FAULTS: dict[str, tuple[Callable[[Scene], None], int]] = {"kill -9 of a rank": (kill_rank, 6)}
+RANK_FAULTS: dict[str, tuple[Callable[[Scene], None], int]] = {"kill -9 of a rank": (kill_rank, 100)}

@@ -1,11 +1,11 @@
 """Faults over a sweep of 36 points on Slurm or with local workers: the same command ends with the same files.
 
-    python benchmarks/faults.py [--backend slurm|local] [--stages real|fake] [--faults 100] [--minutes 90]
+    python benchmarks/faults.py [--backend slurm|local] [--stages real|fake|ranks] [--faults 100] [--minutes 90]
         [--seed 0] [--store-mib 600]
 
 Two jobs of a Slurm of two nodes, or four local workers, make the stages. Real ones: LeNet-5 on 1,500 images of mnist5k,
-twelve methods, three seeds (75 stages); ranks are killed in a smaller sweep under `runtime.devices=2`. Fake ones: 36
-chains of two stages of the tests, of ten epochs of 0.3 s, each with a checkpoint.
+twelve methods, three seeds (75 stages). Fake ones: 36 chains of two stages of the tests, of ten epochs of 0.3 s, each
+with a checkpoint. "ranks": six points of the real ones under `runtime.devices=2`, of which ranks are killed.
 
 One fault comes after another, each when as many workers as before the last one have brought a stage further, to another
 checkpoint or to its end. A command that was killed, or that says that something is missing, is typed again. A sweep
@@ -120,7 +120,7 @@ def main() -> int:
     parser.add_argument("--faults", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--minutes", type=float, default=90.0, help="after which no fault is begun")
-    parser.add_argument("--stages", choices=["real", "fake"], default="real")
+    parser.add_argument("--stages", choices=["real", "fake", "ranks"], default="real")
     parser.add_argument("--store-mib", type=int, default=600)
     options = parser.parse_args()
     tally = Tally(time.monotonic() + 60 * options.minutes)
@@ -134,23 +134,21 @@ def main() -> int:
         host_class = import_module("cluster.hosts").Host
         place = Place(Path(name), disk, environment, slurm, host_class, random.Random(options.seed))
         try:
-            for sweep in list_sweeps(options.stages, options.backend):
-                disturb(place, sweep, choose_faults(sweep.faults, options.faults, place.rng), tally)
+            sweep = build_sweep(options.stages, options.backend)
+            disturb(place, sweep, choose_faults(sweep.faults, options.faults, place.rng), tally)
         finally:
             print_table(tally)
     return 1 if tally.broken or tally.too_often else 0
 
 
-def list_sweeps(stages: str, backend: str) -> list[Sweep]:
-    """Return the sweeps that are disturbed."""
+def build_sweep(stages: str, backend: str) -> Sweep:
+    """Return the sweep that is disturbed."""
     faults = SLURM_FAULTS if backend == "slurm" else LOCAL_FAULTS
     if stages == "fake":
         workers = "2" if backend == "slurm" else "4"
-        return [Sweep((*FAKE_SWEEP, backend, workers, ""), (*FAKE_SWEEP, "local", "4", ""), faults)]
-    return [
-        Sweep((*command, *WORKERS[backend], STORE), (*command, *WORKERS["local"], STORE), kinds)
-        for command, kinds in ((SWEEP, faults), (RANK_SWEEP, RANK_FAULTS))
-    ]
+        return Sweep((*FAKE_SWEEP, backend, workers, ""), (*FAKE_SWEEP, "local", "4", ""), faults)
+    command, kinds = (RANK_SWEEP, RANK_FAULTS) if stages == "ranks" else (SWEEP, faults)
+    return Sweep((*command, *WORKERS[backend], STORE), (*command, *WORKERS["local"], STORE), kinds)
 
 
 @contextmanager
