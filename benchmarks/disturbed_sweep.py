@@ -4,7 +4,7 @@ import json
 import os
 import re
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
@@ -118,6 +118,14 @@ class StageWatch:
         """How many stages were begun."""
         return len(self._begun)
 
+    def has_second_run(self, folders: Iterable[Path]) -> bool:
+        """Whether one of these stages was begun again and has not written a checkpoint since.
+
+        Another fault now would have it run a third time, whoever is to blame.
+        """
+        self.look()
+        return any(self._count_runs(folder) >= MAX_RUNS for folder in folders)
+
     def forget_workers(self) -> None:
         """Count anew who brings stages further."""
         self.look()
@@ -137,8 +145,12 @@ class StageWatch:
             self.workers.add(workers[-1])
         self._marks[folder] = mark
         self._begun[folder] = len(workers)
-        if len(workers) - self._begun_before.get(folder, 0) > MAX_RUNS:
+        if self._count_runs(folder) > MAX_RUNS:
             self.too_often.add(folder.name)
+
+    def _count_runs(self, folder: Path) -> int:
+        """Return how often a stage was begun since the checkpoint before its last attempt's."""
+        return self._begun.get(folder, 0) - self._begun_before.get(folder, 0)
 
 
 def read_contents(store: Path) -> dict[str, str]:

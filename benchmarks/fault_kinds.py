@@ -7,7 +7,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,7 +76,7 @@ class Scene:
     def _list_running_jobs(self) -> list[str]:
         return [job for job, _, _ in self.slurm.list_jobs("RUNNING") if "_" in job]
 
-    def choose(self, find: Callable[[], list[Victim]], seconds: float = 120.0) -> Victim:
+    def choose(self, find: Callable[[], Sequence[Victim]], seconds: float = 120.0) -> Victim:
         """Choose one of those that are found, as soon as there is one."""
         end = time.monotonic() + seconds
         while not (found := find()):
@@ -85,6 +85,7 @@ class Scene:
             if time.monotonic() > end:
                 raise SystemExit("there was nothing to harm for too long")
             self.sweep.type_again()
+            bring_jobs_back(self)
             time.sleep(0.1)
         return self.place.rng.choice(found)
 

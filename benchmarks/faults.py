@@ -8,7 +8,7 @@ twelve methods, three seeds (75 stages). Fake ones: 36 chains of two stages of t
 with a checkpoint. "ranks": six points of the real ones under `runtime.devices=2`, of which ranks are killed.
 
 One fault comes after another, each when as many workers as before the last one have brought a stage further, to another
-checkpoint or to its end. A command that was killed, or that says that something is missing, is typed again. A sweep
+checkpoint or to its end, and none is at work on what a fault has met since its last checkpoint. A command that was killed, or that says that something is missing, is typed again. A sweep
 that is done is compared with an undisturbed one, and begun again in an empty store. Needs root for the store's own
 small disk (a tmpfs); `slurm` what tests/cluster/slurm needs.
 """
@@ -224,7 +224,7 @@ def make_expected(place: Place, line: Sweep) -> dict[str, str]:
 def inflict(scene: Scene, watch: StageWatch, name: str, faults: Faults, tally: Tally) -> None:
     """Let a fault happen, and wait until as many workers as before have brought a stage further."""
     time.sleep(scene.place.rng.uniform(*PAUSE_SECONDS))
-    scene.choose(scene.sweep.find_stages_at_work)
+    scene.choose(lambda: _find_stages_to_meet(scene, watch), GO_ON_SECONDS)
     worker_count = len(scene.sweep.find_stages_at_work())
     watch.look()
     again, typed = watch.begun_count - watch.stage_count, scene.sweep.typed_count
@@ -239,6 +239,12 @@ def inflict(scene: Scene, watch: StageWatch, name: str, faults: Faults, tally: T
     figures = (watch.begun_count - watch.stage_count - again, scene.sweep.typed_count - typed)
     tally.note(name, time.monotonic() - ended, *figures)
     print(f"{tally.count}. {name}: {tally.seconds[name][-1]:.1f} s, {figures}", file=sys.stderr, flush=True)
+
+
+def _find_stages_to_meet(scene: Scene, watch: StageWatch) -> Sequence[Path]:
+    """Return the stages at work; none as long as a fault would meet one twice between two checkpoints."""
+    folders = scene.sweep.find_stages_at_work()
+    return [] if watch.has_second_run(folders) else folders
 
 
 def tend(scene: Scene) -> None:
