@@ -8,9 +8,10 @@ twelve methods, three seeds (75 stages). Fake ones: 36 chains of two stages of t
 with a checkpoint. "ranks": six points of the real ones under `runtime.devices=2`, of which ranks are killed.
 
 One fault comes after another, each when as many workers as before the last one have brought a stage further, to another
-checkpoint or to its end, and none is at work on what a fault has met since its last checkpoint. A command that was killed, or that says that something is missing, is typed again. A sweep
-that is done is compared with an undisturbed one, and begun again in an empty store. Needs root for the store's own
-small disk (a tmpfs); `slurm` what tests/cluster/slurm needs.
+checkpoint or to its end, and none is at work on what a fault has met since its last checkpoint. A command that was
+killed, or that says that something is missing, is typed again. A sweep that is done is compared with an undisturbed
+one, and begun again in an empty store. Needs root for the store's own small disk (a tmpfs); `slurm` what
+tests/cluster/slurm needs.
 """
 
 import argparse
