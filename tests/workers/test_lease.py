@@ -14,6 +14,7 @@ from convarium.host.process import current_process
 from convarium.workers import lease as lease_module
 from convarium.workers.lease import Lease, LeaseLost, LeaseManager, find_lease_number
 from store.fake_run import SUBPROCESS_ENVIRONMENT
+from waiting import wait_until
 
 HOLDER = """
 import sys, time
@@ -27,7 +28,6 @@ RACER = """
 import sys, time
 from pathlib import Path
 from convarium.workers.lease import LeaseManager
-from waiting import wait_until
 leases = LeaseManager("run")
 for line in sys.stdin:
     folder, moment = line.split()
