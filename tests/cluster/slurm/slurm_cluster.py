@@ -92,6 +92,18 @@ class SlurmCluster:
         )
         return done.stdout
 
+    def run_on_other_disk(self, folder: Path, *command: str) -> "subprocess.CompletedProcess[str]":
+        """Run a command on a host that sees another disk at a folder than the nodes do."""
+        script = 'mount -n -t tmpfs tmpfs "$1" && shift && exec "$@"'
+        return subprocess.run(
+            self._namespaces.build_command("unshare", "--mount", "sh", "-c", script, "sh", str(folder), *command),
+            env=os.environ | self.environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
     def submit(self, *options: str) -> None:
         """Submit a job whose output is not wanted."""
         self.call("sbatch", "--output=/dev/null", *options)
