@@ -116,18 +116,16 @@ def _await_answer(job_id: str, folder: Path) -> list[Finding]:
     submitted_at = time.monotonic()
     started_at: float | None = None
     while True:
-        job = _read_job(job_id)
+        job, answer = _read_job(job_id), _read_answer(folder)
         now = time.monotonic()
-        if job.state in END_STATES:
-            answer = _await_last_answer(folder)
-            return (
-                _explain_end(job, folder) if answer is None else _list_findings(answer, started_at or now, submitted_at)
-            )
-        answer = _read_answer(folder)
-        if answer is not None:
-            return _list_findings(answer, started_at or now, submitted_at)
         if job.state not in WAITING_STATES:
             started_at = started_at or now
+        if answer is None and job.state in END_STATES and job.exit_code == 0:
+            answer = _await_last_answer(folder)
+        if answer is not None:
+            return _list_findings(answer, (started_at or now) - submitted_at)
+        if job.state in END_STATES:
+            return [_explain_end(job, folder)]
         if started_at is None and now - submitted_at > START_SECONDS:
             line = f"did not start within {START_SECONDS:.0f} s ({job.reason}): no node was looked at; try again later"
             return [Finding(JOB_CHECK, False, line)]
@@ -163,19 +161,18 @@ def _read_job(job_id: str) -> JobView:
     )
 
 
-def _list_findings(answer: dict[str, Any], started_at: float, submitted_at: float) -> list[Finding]:
+def _list_findings(answer: dict[str, Any], seconds: float) -> list[Finding]:
     node = answer["host"]
-    begin = Finding(JOB_CHECK, True, f"began on {node} within {started_at - submitted_at + POLL_SECONDS:.0f} s")
-    return [begin, *(parse_finding(values).name_host(node) for values in answer["findings"])]
+    start = Finding(JOB_CHECK, True, f"started on {node} within {seconds + POLL_SECONDS:.0f} s")
+    return [start, *(parse_finding(values).name_host(node) for values in answer["findings"])]
 
 
-def _explain_end(job: JobView, folder: Path) -> list[Finding]:
-    root = folder.parent
+def _explain_end(job: JobView, folder: Path) -> Finding:
     if job.exit_code == NO_FOLDER_CODE:
-        line = f"{root} is another folder there, or none: set runtime.store to one that all nodes mount under its path"
-        return [Finding("store", False, line).name_host(job.node)]
+        line = "another folder there, or none: set runtime.store to one that all nodes mount under its path"
+        return Finding("store", False, f"{folder.parent} is {line}").name_host(job.node)
     if job.exit_code == NO_PYTHON_CODE:
         line = f"{sys.executable} is not there: install convarium on a disk that all nodes mount under its path"
-        return [Finding("environment", False, line).name_host(job.node)]
-    line = f"ended as {job.state} on {job.node} without an answer; it said: {read_last_line(folder / LOG_FILE)}"
-    return [Finding(JOB_CHECK, False, line)]
+        return Finding("environment", False, line).name_host(job.node)
+    said = read_last_line(folder / LOG_FILE)
+    return Finding(JOB_CHECK, False, f"ended as {job.state} on {job.node} without an answer; it said: {said}")

@@ -137,10 +137,7 @@ def test_a_node_with_another_convarium_is_told(examine: Examine, monkeypatch: py
     assert "holds another convarium than the one that submits" in examined.not_ok["environment"]
 
 
-def test_a_job_that_ends_without_an_answer_is_told_with_its_last_line(
-    examine: Examine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(node_job, "ANSWER_SECONDS", 0.0)
+def test_a_job_that_ends_without_an_answer_is_told_with_its_last_line(examine: Examine) -> None:
     examined = examine(profile="setup: [echo no module of that name, exit 3]\n")
     assert list(examined.not_ok) == [JOB_CHECK]
     assert "ended as FAILED on node-" in examined.not_ok[JOB_CHECK]
