@@ -39,7 +39,7 @@ def find(name: str, settings: SlurmSettings, workers: int | None) -> Finding:
         (SlurmSettings(account="vision", qos="tiny"), None, True, "2 at once is the least of them"),
         (SlurmSettings(), None, True, "1 at once is the least of them"),
         (SlurmSettings(qos="none"), None, False, "0 at once is the least of them: ask who runs the cluster"),
-        (SlurmSettings(account="nobody"), None, True, "none is known"),
+        (SlurmSettings(account="nobody"), None, True, "there is none"),
     ],
 )
 def test_the_least_limit_on_jobs_of_account_and_qos_is_told(
@@ -59,15 +59,15 @@ def test_the_least_limit_on_jobs_of_account_and_qos_is_told(
 def test_limits_that_nobody_tells_stand_in_no_way(bin_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install_fake_program("sacctmgr", "echo 'no accounting' >&2; exit 1", bin_folder, monkeypatch)
     finding = find("limits of jobs", SlurmSettings(), 4)
-    assert (finding.is_ok, finding.message) == (True, "not told (sacctmgr: no accounting)")
+    assert (finding.is_ok, finding.message) == (True, "unknown here (sacctmgr: no accounting)")
 
 
 @pytest.mark.parametrize(
     ("size", "workers", "is_ok", "message"),
     [
-        (1001, None, True, "of up to 1,001 jobs"),
-        (6, 6, True, "of up to 6 jobs"),
-        (6, 20, True, "of up to 6 jobs; 20 workers would be 4 arrays"),
+        (1001, None, True, "an array may have 1,001 jobs"),
+        (6, 6, True, "an array may have 6 jobs"),
+        (6, 20, True, "an array may have 6 jobs; 20 workers would be 4 arrays"),
         (
             0,
             2,

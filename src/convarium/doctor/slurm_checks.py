@@ -63,7 +63,7 @@ def _check_arrays(workers: int | None) -> str:
         raise UserError(
             "Slurm has job arrays switched off, which workers are submitted as: set MaxArraySize in slurm.conf"
         )
-    text = f"of up to {format_noun_count(size, 'job')}"
+    text = f"an array may have {format_noun_count(size, 'job')}"
     if workers is None or workers <= size:
         return text
     return f"{text}; {format_noun_count(workers, 'worker')} would be {-(-workers // size)} arrays"
@@ -73,9 +73,9 @@ def _check_limits(settings: SlurmSettings, workers: int | None) -> str:
     try:
         limits = list(_read_limits(settings))
     except SlurmRefusal as error:
-        return f"not told ({error})"
+        return f"unknown here ({error})"
     if not limits:
-        return "none is known"
+        return "there is none"
     least = min(limits)
     text = f"{least} at once is the least of them"
     if least < 1:
