@@ -14,7 +14,7 @@ CPUS = 2  # of each node
 PROGRAMS = ("unshare", "munged", "slurmctld", "slurmd", "sbatch")
 READY_SECONDS = 30.0
 CREDENTIAL_SECONDS = 2  # a job that is begun again before is refused its step
-# A UTS namespace gives each node its host name. The shell, process 1 here, waits for what ends without a parent.
+# Where a job's own /tmp lies, of-jobs/NODE, must be a mount. A UTS namespace gives each node its host name. The shell, process 1 here, waits for what ends without a parent.
 SCRIPT = """
 set -e; folder=$1; shift
 munged --force --key-file="$folder/key" --socket="$folder/socket" --pid-file="$folder/munged.pid" \\
@@ -154,7 +154,7 @@ def _write_config(folder: Path, has_private_tmp: bool) -> None:
     lines.append(PARTITIONS.format(nodes=",".join(NODES)))
     if has_private_tmp:
         lines.append(PRIVATE_TMP)
-        (folder / "job_container.conf").write_text(f"BasePath={folder}/of-jobs\n")
+        (folder / "job_container.conf").write_text(f"AutoBasePath=true\nBasePath={folder}/of-jobs\n")
     (folder / "slurm.conf").write_text("\n".join(lines))
 
 
