@@ -15,7 +15,6 @@ HOST_CHECKS = ["/tmp", "locks of the host", "processor", "devices"]
 DISK_CHECKS = [
     "store", "exclusive create", "hard links", "locks of the store", "clock of the disk", "times of files", "free room",
 ]  # fmt: skip
-LAUNCHER = "_target_: convarium.workers.slurm_backend.SlurmBackend\n"
 
 
 def test_a_good_host_is_ok_in_all_and_nothing_is_left_on_it(call: Call, here: Path) -> None:
@@ -97,6 +96,15 @@ def test_a_host_without_slurm_is_told_where_to_submit_from(call: Call, monkeypat
     assert "sbatch is not installed here: submit from a host that has Slurm's commands" in checks["profile"]["message"]
     assert "job on a node" not in checks
     assert not set(HOST_CHECKS) & checks.keys(), "no worker runs on this host"
+
+
+def test_hosts_of_another_launcher_are_not_looked_at_and_that_is_said(
+    call: Call, write: Callable[[str, str], Path]
+) -> None:
+    write("conf/hydra/launcher/elsewhere.yaml", "defaults: [local, _self_]\n")
+    code, out, error = call("doctor", "--json", "hydra/launcher=elsewhere")
+    assert (code, error) == (0, "convarium: the hosts of this launcher are not looked at\n")
+    assert [check["name"] for check in json.loads(out)["checks"]] == DISK_CHECKS
 
 
 def test_torch_is_imported_only_where_devices_are_asked_for(here: Path) -> None:

@@ -95,7 +95,8 @@ def test_the_processor_is_named_as_it_is_typed() -> None:
 
 def test_too_few_gpus_or_another_are_not_ok(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install_fake_gpus(2, tmp_path / "bin", monkeypatch)
-    assert check("devices") == (True, "2 GPUs: Fake A, Fake B; runtime.devices=1 for each worker")
+    assert check("devices") == (True, "2 GPUs (Fake A, Fake B), 1 for each worker")
+    assert check("devices", HostNeeds(0, "cpu"))[1] == "2 GPUs (Fake A, Fake B), unused: runtime.accelerator=cpu"
     assert check("devices", HostNeeds(4, "auto"))[1].startswith("runtime.devices=4: ")
     assert check("devices", HostNeeds(1, "auto", gpus=("Fake B",)))[1].startswith(
         "Fake A, and times are asked for on Fake B"

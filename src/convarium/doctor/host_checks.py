@@ -128,7 +128,10 @@ def _check_devices(needs: HostNeeds) -> str:
         )
     if gpus:
         names = ", ".join(dict.fromkeys(gpu.name for gpu in gpus))
-        return f"{format_noun_count(len(gpus), 'GPU')}: {names}; runtime.devices={needs.devices} for each worker"
+        share = (
+            f"{needs.devices} for each worker" if needs.devices else f"unused: runtime.accelerator={needs.accelerator}"
+        )
+        return f"{format_noun_count(len(gpus), 'GPU')} ({names}), {share}"
     return "no GPU" if shutil.which("nvidia-smi") else "no GPU: there is no nvidia-smi"
 
 

@@ -14,7 +14,8 @@ CPUS = 2  # of each node
 PROGRAMS = ("unshare", "munged", "slurmctld", "slurmd", "sbatch")
 READY_SECONDS = 30.0
 CREDENTIAL_SECONDS = 2  # a job that is begun again before is refused its step
-# Where a job's own /tmp lies, of-jobs/NODE, must be a mount. A UTS namespace gives each node its host name. The shell, process 1 here, waits for what ends without a parent.
+# A UTS namespace gives each node its host name. Where its jobs' own folders lie must be a mount. The shell, process 1
+# here, waits for what ends without a parent.
 SCRIPT = """
 set -e; folder=$1; shift
 munged --force --key-file="$folder/key" --socket="$folder/socket" --pid-file="$folder/munged.pid" \\
