@@ -16,7 +16,13 @@ from convarium.doctor.disk_checks import check_disk, make_trial_folder
 from convarium.doctor.finding import Finding
 
 GREEDY_RIVAL = "import sys; print('ready', flush=True); sys.stdin.readline(); print(list(range(int(sys.argv[3]))))"
-BLIND_RIVAL = "import sys; print('true' if sys.argv[1] == 'lock' else 'ready\\n[]')"
+BLIND_RIVAL = """
+import sys
+if sys.argv[1] == "lock":
+    print("true")
+else:
+    print("ready", flush=True); sys.stdin.readline(); print("[]")
+"""
 SLEEPY_RIVAL = "import time; print('ready', flush=True); time.sleep(60)"
 
 
