@@ -10,6 +10,7 @@ COMMANDS = {
     "adopt": "weights from outside as a dense network, measured at once",
     "plan": "what is stored, what would run, and what it would cost",
     "status": "how far a sweep is, what runs where, what failed",
+    "cancel": "end a run whose workers are a scheduler's jobs",
     "compare": "table, Pareto front and paired statistics of what is stored",
     "measure": "measure a network file",
     "inspect": "a network layer by layer, and what its maps respond to",
