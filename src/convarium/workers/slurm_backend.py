@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from convarium.errors import StageFailed
+from convarium.store.store import Store
 from convarium.workers.backend import Job
+from convarium.workers.job_watch import JobWatch
 from convarium.workers.run_file import Run
 from convarium.workers.slurm_command import SlurmRefusal, run_slurm_command
 from convarium.workers.slurm_queue import QueuedJob, QueueView, SlurmQueue, cancel_waiting_jobs
@@ -76,9 +78,9 @@ class SlurmBackend:
         """Cancel the jobs that have not started; workers leave by themselves once the run is stopped or over."""
         cancel_waiting_jobs(self._run.id)
 
-    def look_at_queue(self) -> QueueView:
-        """Return the newest view of the queue."""
-        return self._queue.look()
+    def watch_leases(self, store: Store) -> JobWatch:
+        """Return what finds the leases of jobs that are gone."""
+        return JobWatch(self._run, store, self._queue.look)
 
     def _prepare_script(self) -> Path:
         """Write the script and ask Slurm whether it would take it, before anything is queued."""

@@ -68,7 +68,8 @@ def test_status_tells_of_each_job_and_cancel_by_points_ends_them(slurm: SlurmClu
     running = json.loads(call("status", "--json", STORE)[1])["running"]
     assert {job["signature"] for job in jobs} == {stage["signature"] for stage in running}
     assert list_jobs(call, *POINTS) == {}, "these points are no business of that run"
-    (line,) = [line for line in call("status", STORE)[1].splitlines() if line.lstrip().startswith(f"{min(list_jobs(call))} ")]
+    job_id = min(list_jobs(call))
+    (line,) = [line for line in call("status", STORE)[1].splitlines() if line.split()[0] == job_id]
     assert " running " in line
     assert "train mlp-digits-s" in line
     assert call("run", *LONG_POINTS, *ON_SLURM, "--detach")[1].startswith(
