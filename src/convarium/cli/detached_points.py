@@ -63,12 +63,14 @@ def detach_points(request: "PointRequest") -> DetachedPoints:
     from convarium.workers.controller import look_at_store
     from convarium.workers.detached_run import detach_run
     from convarium.workers.ready_nodes import PlanMonitor
+    from convarium.workers.run_claim import print_line
     from convarium.workers.run_file import Run
 
     prepared = prepare_run(request)
     plan, store = prepared.plan, prepared.store
     print_dataset_summaries(summarise_datasets(request.check_points()))
-    plan_state = look_at_store(plan, store, PlanMonitor(plan))
+    monitor = PlanMonitor(plan)
+    plan_state = look_at_store(plan, store, monitor)
     stored_count = sum(plan_state.done.issuperset(point.figure_signatures) for point in plan.points)
     if plan_state.is_finished:
         return DetachedPoints(None, len(plan.points), stored_count)
@@ -83,7 +85,9 @@ def detach_points(request: "PointRequest") -> DetachedPoints:
         prepared.idle_minutes,
         prepared.scheduler,
     )
-    run = detach_run(plan, store, plan_state.done, begin, prepared.build_backend, prepared.workers)
+    if request.tracking["name"] != "none":
+        print_line("nothing is tracked while no command follows the run: convarium sync writes it afterwards")
+    run = detach_run(plan, store, monitor, begin, prepared.build_backend, prepared.workers)
     return DetachedPoints(run, len(plan.points), stored_count)
 
 

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Set
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from convarium.host.process import Process
@@ -11,6 +11,7 @@ from convarium.store import disk
 from convarium.store.store import Store
 from convarium.workers.backend import Backend
 from convarium.workers.lease import LeaseManager
+from convarium.workers.ready_nodes import PlanMonitor, PlanState
 from convarium.workers.run_claim import RunClaim, find_owner_folder, read_named_run, take_run
 from convarium.workers.run_file import Run
 from convarium.workers.run_owner import RunOwner, is_controller, take_owner
@@ -39,7 +40,7 @@ class DetachedRun:
 def detach_run(
     plan: Plan,
     store: Store,
-    done: Set[str],
+    monitor: PlanMonitor,
     begin: Callable[[RunOwner], Run],
     build_backend: Callable[[Run], Backend],
     workers: int,
@@ -47,7 +48,6 @@ def detach_run(
     """Submit the jobs of a plan that is not finished; of a run that goes on already, those that are missing.
 
     Args:
-        done: signatures of the stored results.
         begin: begins the run of an owner.
         build_backend: returns what submits the jobs of a run; they outlive this process.
         workers: how many at most.
@@ -67,22 +67,22 @@ def detach_run(
             time.sleep(POLL_SECONDS)  # one of the run's workers has the lease for a moment, or the run is just begun
         try:
             claim = take_run(owner, begin, workers)
-            wanted = min(workers, measure_greatest_width(plan, done))
+            plan_state = monitor.read_state(store, claim.run.id)
+            wanted = min(workers, measure_greatest_width(plan, plan_state))
             return _submit_missing(claim, build_backend, wanted)
         finally:
             owner.release()
 
 
-def measure_greatest_width(plan: Plan, done: Set[str]) -> int:
-    """Return how many nodes may be ready at the same time: the most that have equally many missing nodes before them.
+def measure_greatest_width(plan: Plan, plan_state: PlanState) -> int:
+    """Return how many nodes may be ready at the same time: the most that have equally many missing stages before them.
 
-    Args:
-        done: signatures of the stored results.
+    What has failed, and what that blocks, is not counted.
     """
-    needed = plan.select_needed(done)
+    missing = plan.select_needed(plan_state.done) - plan_state.failed.keys() - plan_state.blocked
     levels: dict[str, int] = {}
     for signature, node in plan.nodes.items():  # parents first
-        if signature in needed:
+        if signature in missing:
             levels[signature] = 1 + max((levels[parent] for parent in node.parents if parent in levels), default=0)
     counts = Counter(levels.values())
     return max(counts.values(), default=0)

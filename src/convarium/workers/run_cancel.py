@@ -43,7 +43,7 @@ def cancel_run(run: Run) -> CancelledRun:
     _check_cancellable(run)
     jobs = _read_jobs(run)
     _end_run(run)
-    later_jobs = _read_jobs(run)
+    later_jobs = _read_jobs(run) if jobs else jobs
     ended = {job_id for job_id in jobs if job_id not in later_jobs or later_jobs[job_id].is_over}
     return CancelledRun(
         run,

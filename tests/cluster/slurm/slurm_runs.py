@@ -39,10 +39,11 @@ def run_on_slurm(plan: Plan, root: Path, workers: int, **settings: Any) -> list[
 def detach_on_slurm(plan: Plan, root: Path, workers: int, **settings: Any) -> DetachedRun:
     """Have the jobs of a plan submitted."""
     store = Store(root)
-    done = controller.look_at_store(plan, store, PlanMonitor(plan)).done
     store.prepare()
     begin = partial(Run.begin, plan, store, workers, idle_minutes=0.05, scheduler=SlurmBackend.scheduler)
-    return detach_run(plan, store, done, lambda owner: begin(owner=owner), build_slurm_backend(**settings), workers)
+    return detach_run(
+        plan, store, PlanMonitor(plan), lambda owner: begin(owner=owner), build_slurm_backend(**settings), workers
+    )
 
 
 def make_fake_chains(journal: Path, width: int, epochs: int, seconds: float) -> Plan:
