@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from convarium.cli.command_parser import CommandParser
 
 if TYPE_CHECKING:
+    from argparse import Namespace
+
     from convarium.compose.points import PointRequest
     from convarium.planning.plan import Plan, PlannedPoint
     from convarium.store.store import Store
@@ -35,28 +37,25 @@ def main(argv: Sequence[str]) -> int:
     """Run the points of a command line; exit code 1 if one failed, 2 if what failed is the user's to mend."""
     options = build_parser().parse_overrides(argv)
     from convarium.cli import output
-    from convarium.cli.dataset_summary import summarise_datasets
-    from convarium.cli.detached_points import check_launcher_outlives, detach_points, print_detached
-    from convarium.cli.run_table import print_runs
     from convarium.compose.points import compose_points
 
     with output.redirect_to_stderr():
         request = compose_points(options.overrides)
-        if options.detach and not options.cfg:
-            check_launcher_outlives(request)
-        if options.retry and not options.cfg:
-            _forget_results(options.retry, request)
-        if not options.cfg:
-            datasets = summarise_datasets(request.points)
-        if options.detach and not options.cfg:
-            detached = detach_points(request)
-        elif not options.cfg:
-            runs, code = run_points(request, options.json)
     if options.cfg:
         return _print_configs(request)
-    if options.detach:
-        print_detached(detached, options.overrides, options.json)
-        return 0
+    return _detach(request, options) if options.detach else _run(request, options)
+
+
+def _run(request: "PointRequest", options: "Namespace") -> int:
+    from convarium.cli import output
+    from convarium.cli.dataset_summary import summarise_datasets
+    from convarium.cli.run_table import print_runs
+
+    with output.redirect_to_stderr():
+        if options.retry:
+            _forget_results(options.retry, request)
+        datasets = summarise_datasets(request.points)
+        runs, code = run_points(request, options.json)
     if options.json:
         output.print_json({"datasets": datasets, "runs": runs})
         return code
@@ -64,6 +63,19 @@ def main(argv: Sequence[str]) -> int:
     if len(runs) > 1:
         print(f"to compare them: {shlex.join(['convarium', 'compare', *options.overrides])}")
     return code
+
+
+def _detach(request: "PointRequest", options: "Namespace") -> int:
+    from convarium.cli import output
+    from convarium.cli.detached_points import check_launcher_outlives, detach_points, print_detached
+
+    with output.redirect_to_stderr():
+        check_launcher_outlives(request)
+        if options.retry:
+            _forget_results(options.retry, request)
+        points = detach_points(request)
+    print_detached(points, options.overrides, options.json)
+    return 0
 
 
 def _forget_results(kind: str, request: "PointRequest") -> None:
