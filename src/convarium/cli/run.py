@@ -100,6 +100,7 @@ def run_points(request: "PointRequest", quiet: bool) -> tuple[list[dict[str, Any
     plan, store = build_plan(request.points), open_store(request.runtime)
     workers = threads = 1
     scheduler: str | None = None
+    is_lasting = False
     devices = count_devices(request.runtime)
     build_backend: Callable[[Run], Backend] = _build_no_backend
     done = store.select_finished(plan.nodes)
@@ -110,6 +111,7 @@ def run_points(request: "PointRequest", quiet: bool) -> tuple[list[dict[str, Any
             build_backend_builder,
             compose_launcher_config,
             find_scheduler,
+            has_lasting_workers,
         )
 
         # Hydra's basic launcher runs its jobs one after another in this process.
@@ -121,7 +123,7 @@ def run_points(request: "PointRequest", quiet: bool) -> tuple[list[dict[str, Any
         )
         threads = count_threads(request.runtime, workers, config.hydra.launcher)
         build_backend = build_backend_builder(config)
-        scheduler = find_scheduler(config)
+        scheduler, is_lasting = find_scheduler(config), has_lasting_workers(config)
         if is_launched_here(request.launcher_overrides):
             check_devices(devices)
             needed = plan.select_needed(done)
@@ -129,7 +131,9 @@ def run_points(request: "PointRequest", quiet: bool) -> tuple[list[dict[str, Any
     print_dataset_summaries(summarise_datasets(request.points))
     with sync_during_run(request.tracking, plan, store, request.sweep):
         progress, idle_minutes = build_progress_display(quiet), request.runtime["idle_minutes"]
-        statuses = run_plan(plan, store, build_backend, workers, progress, threads, devices, idle_minutes, scheduler)
+        statuses = run_plan(
+            plan, store, build_backend, workers, progress, threads, devices, idle_minutes, scheduler, is_lasting
+        )
     for line in [*format_skipped_files(plan, store), *find_below_chance(plan, store)]:
         output.build_console(to_stderr=True).print(line, markup=False)
     runs = [_describe_run(point, plan, store, statuses) for point in plan.points]
