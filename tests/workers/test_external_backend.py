@@ -56,10 +56,10 @@ class Command:
         self.processes: list[subprocess.Popen[str]] = []
 
     def start_controller(self) -> "subprocess.Popen[str]":
-        return self._start("-c", CONTROLLER_CODE, self.root, self.journal, WORKERS)
+        return self.start("-c", CONTROLLER_CODE, self.root, self.journal, WORKERS)
 
     def start_worker(self, run: Run) -> "subprocess.Popen[str]":
-        return self._start("-m", "convarium", "work", run.folder)
+        return self.start("-m", "convarium", "work", run.folder)
 
     def find_run(self) -> Run | None:
         """Return the run that goes on, if any does."""
@@ -71,12 +71,13 @@ class Command:
         lines = self.journal.read_text().splitlines() if self.journal.exists() else []
         return [line.split()[0] for line in lines if not line.startswith("child")]
 
-    def _start(self, *arguments: object) -> "subprocess.Popen[str]":
+    def start(self, *arguments: object, stderr: int = subprocess.PIPE) -> "subprocess.Popen[str]":
+        """Start this repository's Python."""
         process = subprocess.Popen(
             [sys.executable, *map(str, arguments)],
             env=SUBPROCESS_ENVIRONMENT,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=stderr,
             text=True,
         )
         self.processes.append(process)
@@ -156,6 +157,18 @@ def test_an_interrupt_has_the_workers_leave_and_ends_the_run(command: Command) -
     assert controller.wait(DEADLINE_SECONDS) != 0
     assert worker.communicate(timeout=DEADLINE_SECONDS)[0] == "the run is over\n"
     assert not run.folder.exists()
+
+
+def test_a_search_says_too_how_a_worker_is_started(command: Command, tmp_path: Path) -> None:
+    arguments = ["architecture=mlp", "dataset=digits", "recipe.epochs=1", "recipe.lr=0.1,0.2", "search.trials=1"]
+    launcher = ["hydra/launcher=external", f"runtime.store={command.root}"]
+    said = tmp_path / "said"
+    with said.open("w") as file:
+        search = command.start("-m", "convarium", "search", *arguments, *launcher, stderr=file.fileno())
+    _wait_for(said.read_text)
+    assert said.read_text().startswith(f"{WAITS}convarium work {command.root}/runs/")
+    search.send_signal(signal.SIGINT)
+    assert search.wait(DEADLINE_SECONDS) != 0
 
 
 def _read_ends(controller: "subprocess.Popen[str]") -> set[str]:
