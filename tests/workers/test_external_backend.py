@@ -159,6 +159,17 @@ def test_an_interrupt_has_the_workers_leave_and_ends_the_run(command: Command) -
     assert not run.folder.exists()
 
 
+def test_another_command_can_cancel_it(command: Command) -> None:
+    controller = command.start_controller()
+    run = _wait_for(command.find_run)
+    worker = command.start_worker(run)
+    _wait_for(command.list_begun)
+    cancelling = command.start("-m", "convarium", "cancel", run.folder)
+    assert cancelling.wait(DEADLINE_SECONDS) == 0
+    assert controller.wait(DEADLINE_SECONDS) != 0
+    assert worker.communicate(timeout=DEADLINE_SECONDS)[0] == "the run is over\n"
+
+
 def test_a_search_says_too_how_a_worker_is_started(command: Command, tmp_path: Path) -> None:
     arguments = ["architecture=mlp", "dataset=digits", "recipe.epochs=1", "recipe.lr=0.1,0.2", "search.trials=1"]
     launcher = ["hydra/launcher=external", f"runtime.store={command.root}"]

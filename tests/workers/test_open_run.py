@@ -256,3 +256,15 @@ def test_a_run_without_a_plan_is_not_attached_to(tmp_path: Path) -> None:
     finally:
         next_run.stop()
         owner.release()
+
+
+def test_a_controller_that_slept_since_it_named_its_run_does_not_hide_its_successors(tmp_path: Path) -> None:
+    root = tmp_path / "store"
+    Store(root).prepare()
+    sleeper = wait_for_owner(root)
+    assert LeaseManager("").mark_dead(sleeper.lease.folder, sleeper.lease.number)
+    successor = wait_for_owner(root)
+    successor.name_run("b" * 16)
+    sleeper.name_run("a" * 16)
+    assert read_owned_run_id(successor.lease.folder) == "b" * 16
+    successor.release()
