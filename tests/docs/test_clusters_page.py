@@ -24,7 +24,7 @@ from convarium.workers.run_file import Run
 from store.fake_run import SUBPROCESS_ENVIRONMENT, make_fake_node, make_fake_plan
 
 PAGE = (Path(__file__).parents[2] / "docs" / "clusters.md").read_text(encoding="utf-8")
-DEADLINE_SECONDS = 60.0
+DEADLINE_SECONDS = 120.0
 HOSTS = ("node01", "node02", "node03")
 TIME_LIMIT = "230m"
 

@@ -34,7 +34,7 @@ build, workers = lambda run: ExternalBackend(run, 1), int(sys.argv[3])
 statuses = controller.run_plan(plan, Store(Path(sys.argv[1])), build, workers, display, has_lasting_workers=True)
 print(json.dumps(sorted(status.error or status.state for status in statuses.values())))
 """
-DEADLINE_SECONDS = 60.0
+DEADLINE_SECONDS = 120.0
 WORKERS = 2
 WAITS = "waits for workers, which others start: "
 
