@@ -121,7 +121,7 @@ def test_deaths_before_a_checkpoint_count_no_more(tmp_path: Path) -> None:
     _kill_an_owner(tmp_path, "run")
     lease = _take(LeaseManager("run"), tmp_path)
     assert lease.deaths == 1
-    lease.forget_deaths()
+    lease.note_progress()
     lease.release()
     assert LeaseManager("run").count_deaths(LeaseManager("run").read(tmp_path)) == 0
     assert _take(LeaseManager("run"), tmp_path).deaths == 0

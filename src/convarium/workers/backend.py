@@ -13,11 +13,13 @@ class Job:
         id: what the place calls it: a process id, a job id of a cluster.
         state: "waiting" (not started yet), "running" or "ended".
         error: why the place itself could not start or end it properly; what the worker met stands in the run's folder.
+        exit_code: of a process that has ended, the negative of a signal that killed it; None where it is not known.
     """
 
     id: str
     state: str
     error: BaseException | None = None
+    exit_code: int | None = None
 
 
 class Backend(Protocol):

@@ -8,6 +8,7 @@ from pathlib import Path
 from convarium.planning.plan import Node
 from convarium.store import disk
 from convarium.store.store import Store
+from convarium.workers.death import explain_job_end
 from convarium.workers.lease import LeaseManager
 from convarium.workers.run_file import Run
 from convarium.workers.slurm_backend import SlurmBackend
@@ -19,11 +20,12 @@ Marks = frozenset[tuple[str, int]]  # id and restarts of each job that runs
 
 @dataclass(frozen=True)
 class JobLease:
-    """A lease that was read, and the job that held it."""
+    """A lease that was read, the job that held it, and that job's host."""
 
     folder: Path
     number: int
     job: SlurmJob
+    host: str
 
 
 class JobWatch:
@@ -64,7 +66,8 @@ class JobWatch:
                 continue
             job = parse_job(lease_info.details)
             if job is not None:
-                yield JobLease(folder, lease_info.number, job)
+                host = "" if lease_info.owner is None else lease_info.owner.host
+                yield JobLease(folder, lease_info.number, job, host)
 
     def _judge(self, lease: JobLease, view: QueueView) -> bool:
         """Mark a lease as dead if its job is gone; return whether that is certain, the one or the other."""
@@ -72,6 +75,9 @@ class JobWatch:
         if queued_job is not None and queued_job.state == LEAVING_STATE:
             return False
         is_begun_again = queued_job is not None and (queued_job.is_waiting or queued_job.restarts > lease.job.restarts)
-        if is_begun_again or queued_job is None or queued_job.is_over:
-            self._leases.mark_dead(lease.folder, lease.number, is_killed=not is_begun_again)
+        if is_begun_again:
+            self._leases.mark_dead(lease.folder, lease.number, None)
+        elif queued_job is None or queued_job.is_over:
+            state = None if queued_job is None else queued_job.state
+            self._leases.mark_dead(lease.folder, lease.number, explain_job_end(state, lease.host))
         return True

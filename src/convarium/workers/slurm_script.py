@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from convarium.workers.leave_notice import NOTICE_VARIABLE
+from convarium.workers.leave_notice import END_VARIABLE, NOTICE_VARIABLE
 from convarium.workers.run_file import Run
 from convarium.workers.slurm_settings import SlurmSettings
 
@@ -36,6 +36,7 @@ def format_job_script(run: Run, settings: SlurmSettings) -> str:
         "#!/bin/bash",
         f"# One worker of the run {run.id}; convarium submits it as the tasks of an array.",
         *(f"#SBATCH {_format_option(key, value)}" for key, value in options.items()),
+        f"export {END_VARIABLE}=$(( $(date +%s) + {60 * settings.timeout_min} ))",
         *(settings.setup or ()),
         f"export {NOTICE_VARIABLE}={settings.signal_delay_s}",
         shlex.join(worker),
