@@ -15,6 +15,7 @@ from convarium.workers.lease import LeaseManager
 from convarium.workers.leave_notice import NOTICE_VARIABLE
 from convarium.workers.run_file import Run
 from store.fake_run import SUBPROCESS_ENVIRONMENT, make_fake_node, make_fake_plan
+from waiting import wait_until
 
 LEFT = "left, as this worker was told to; what it was at goes on elsewhere\n"
 
@@ -71,9 +72,7 @@ def _start_work(folder: Path, node: Node, notice_seconds: int) -> tuple["subproc
         stderr=subprocess.PIPE,
         text=True,
     )
-    while not (folder / "journal").exists():
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.02)
+    wait_until((folder / "journal").exists)
     return process, run
 
 

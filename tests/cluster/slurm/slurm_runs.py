@@ -2,7 +2,6 @@
 
 import json
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -41,14 +40,6 @@ def make_fake_chains(journal: Path, width: int, epochs: int, seconds: float) -> 
         first = make_fake_node(f"first-{index}", **knobs)
         nodes += [first, make_fake_node(f"second-{index}", [first], **{**knobs, "fresh": True})]
     return make_fake_plan(*nodes)
-
-
-def wait_until(is_so: Callable[[], bool], seconds: float = 40.0) -> None:
-    """Wait until something is so."""
-    end = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < end, "it did not come about"
-        time.sleep(0.05)
 
 
 def main() -> None:
