@@ -5,6 +5,7 @@
 
 import json
 import os
+import resource
 import signal
 import time
 from collections.abc import Mapping
@@ -53,6 +54,14 @@ def fail(own: Mapping[str, Any], parents: tuple[Parent, ...], runtime: Runtime) 
         os.kill(os.getpid(), signal.SIGKILL)
     if own["how"] == "nan":
         return {"metrics": {"loss": float("nan")}}
+    if own["how"] == "data":
+        _load_missing_data()
+    if own["how"] == "data, fresh":
+        runtime.run_fresh("store.fake_stage:misbehave", "data")
+    if own["how"] == "memory":
+        fill_memory()
+    if own["how"] == "memory, fresh":
+        runtime.run_fresh("store.fake_stage:misbehave", "memory")
     if own["how"] == "large":
         (runtime.folder / "network.cvm").write_bytes(bytes(1 << 22))
     if own["how"] == "exit":
@@ -134,6 +143,10 @@ def misbehave(how: str) -> Any:
     """What a function in a fresh process can do wrong."""
     if how == "killed":
         os.kill(os.getpid(), signal.SIGKILL)
+    if how == "data":
+        _load_missing_data()
+    if how == "memory":
+        fill_memory()
     if how == "large":
         return "x" * 3_000_000
     if how == "pids":
@@ -145,6 +158,21 @@ def write_to_journal(runtime: Runtime, text: str) -> None:
     """Append to the journal, if there is one."""
     if runtime.data_root:
         _append_line(runtime.data_root, f"{text} {os.getpid()}")
+
+
+def fill_memory(room_bytes: int = 1 << 28) -> None:
+    """Allocate more memory than this process may have, which is `room_bytes` more than it has."""
+    used_pages = int(Path("/proc/self/statm").read_text().split()[0])
+    limit = used_pages * resource.getpagesize() + room_bytes
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    blocks = [bytes(room_bytes // 16) for _ in range(32)]
+    raise AssertionError(f"{len(blocks)} blocks should not have fitted")
+
+
+def _load_missing_data() -> None:
+    from convarium.datasets.loading import load_splits
+
+    load_splits({"name": "mnist", "channels": 1, "classes": 10, "fingerprint": None}, root="/nowhere")
 
 
 def _append_line(journal: str, text: str) -> None:

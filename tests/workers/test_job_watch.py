@@ -7,6 +7,7 @@ from typing import cast
 
 import pytest
 
+from convarium.host.process import current_process
 from convarium.store.store import Store
 from convarium.workers.job_watch import JobWatch
 from convarium.workers.lease import Lease, LeaseManager
@@ -60,6 +61,7 @@ def lease(run: Run) -> Lease:
         (("PENDING", 2), "released", 0),
         (("RUNNING", 2), "released", 0),
         (("NODE_FAIL", 1), "released", 1),
+        (("OUT_OF_MEMORY", 1), "released", 1),
         (("CANCELLED", 1), "released", 1),
         (None, "released", 1),
     ],
@@ -73,6 +75,28 @@ def test_a_lease_is_dead_when_its_job_has_ended_or_is_begun_again_which_counts_n
     lease_info = LeaseManager(run.id).read(lease.folder)
     assert lease_info is not None
     assert (lease_info.state, lease_info.deaths) == (state, deaths)
+
+
+@pytest.mark.parametrize(
+    ("state", "cause", "words"),
+    [
+        ("OUT_OF_MEMORY", "out of memory", "raise hydra.launcher.mem_gb"),
+        ("TIMEOUT", "time limit", "raise hydra.launcher.timeout_min"),
+        ("NODE_FAIL", "lost node", "Slurm ended its job as NODE_FAIL"),
+        ("CANCELLED", "killed", "Slurm ended its job as CANCELLED"),
+        (None, "killed", "not in Slurm's queue any more"),
+    ],
+)
+def test_the_next_owner_knows_how_slurm_ended_the_job_of_the_last(
+    run: Run, lease: Lease, state: str | None, cause: str, words: str
+) -> None:
+    watch, backend = _begin_watch(run)
+    backend.show(**({} if state is None else {"7": (state, 1)}))
+    watch.release_dead_leases([NODE])
+    next_lease = LeaseManager(run.id).take(lease.folder)
+    assert next_lease is not None
+    assert (next_lease.last_death.cause, next_lease.last_death.host) == (cause, current_process().host)
+    assert words in next_lease.last_death.line
 
 
 def test_a_view_that_is_older_than_the_lease_does_not_judge_it(run: Run, lease: Lease) -> None:
