@@ -79,6 +79,14 @@ def ask(own: Mapping[str, Any], parents: tuple[Parent, ...], runtime: Runtime) -
     raise AssertionError("it should have left")
 
 
+def decide(own: Mapping[str, Any], parents: tuple[Parent, ...], runtime: Runtime) -> dict[str, Any]:
+    """Work without end and without a checkpoint, as a decider does that is slower than a time limit."""
+    write_to_journal(runtime, own["name"])
+    while True:
+        time.sleep(0.01)
+        runtime.check_stopped()
+
+
 def share(own: Mapping[str, Any], parents: tuple[Parent, ...], runtime: Runtime) -> dict[str, Any]:
     """Work in ranks; the second falls as `own["how"]` says."""
     ranks = runtime.ranks

@@ -50,12 +50,11 @@ class WorkerSupervisor:
             UserError: the backend refused.
         """
         self._jobs = self._backend.states()
-        if self._job_watch is not None:
-            self._job_watch.release_dead_leases(plan_state.ready)
+        has_released = self._job_watch is not None and self._job_watch.release_dead_leases(plan_state.ready)
         ended_jobs = [job for job in self._jobs if job.state == "ended"]
         has_given_up = self._hardware_watch.fail_unfit_nodes(plan_state.ready, self._jobs)
         new_count = len(ended_jobs) - self._ended_count
-        if new_count == 0:
+        if new_count == 0 and not has_released:
             return has_given_up
         for job in ended_jobs:
             if isinstance(job.error, UserError):
@@ -84,7 +83,8 @@ class WorkerSupervisor:
             wanted: at least 1.
         """
         if self._fruitless_count >= MAX_FRUITLESS_ROUNDS * wanted:
-            return False
+            # A scheduler tells later than a process: a node whose last death is not counted yet has not failed yet.
+            return self._job_watch is not None and self._job_watch.has_suspects
         missing_count = wanted - len(self._jobs) + self._ended_count
         if missing_count > 0:
             self._backend.submit(missing_count)
