@@ -62,6 +62,10 @@ def fail(own: Mapping[str, Any], parents: tuple[Parent, ...], runtime: Runtime) 
         fill_memory()
     if own["how"] == "memory, fresh":
         runtime.run_fresh("store.fake_stage:misbehave", "memory")
+    if own["how"] == "grow":
+        blocks = [bytearray(os.urandom(1 << 20)) for _ in range(400)]
+        time.sleep(60.0)
+        raise AssertionError(f"{len(blocks)} blocks should have been too many")
     if own["how"] == "large":
         (runtime.folder / "network.cvm").write_bytes(bytes(1 << 22))
     if own["how"] == "exit":

@@ -54,7 +54,7 @@ def give_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> GiveUp:
 def test_slurm_is_asked_what_only_slurm_knows(give_up: GiveUp) -> None:
     cause, line = give_up("echo '7|OUT_OF_MEMORY|0|'")
     assert cause == "out of memory"
-    advice = "Slurm ended its job as OUT_OF_MEMORY: raise hydra.launcher.mem_gb"
+    advice = "Slurm ended its job as OUT_OF_MEMORY, out of memory: raise hydra.launcher.mem_gb"
     assert line.endswith(f"the last time on {current_process().host}: {advice}")
 
 

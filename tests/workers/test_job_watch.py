@@ -99,6 +99,28 @@ def test_the_next_owner_knows_how_slurm_ended_the_job_of_the_last(
     assert words in next_lease.last_death.line
 
 
+@pytest.mark.parametrize(
+    ("log", "cause"),
+    [
+        ("slurmstepd: error: Detected 1 oom_kill event in StepId=7.0. Some of the step tasks", "out of memory"),
+        ("slurmstepd-node-a: error: StepId=7.0 exceeded memory limit (36 > 32), being killed", "out of memory"),
+        ("srun: error: node-a: task 0: Out Of Memory", "out of memory"),
+        ("srun: error: node-a: task 0: Killed", "killed"),
+        ("convarium: it said that it is out of memory", "killed"),
+    ],
+)
+def test_a_job_whose_step_ran_out_of_memory_ends_as_failed_and_its_log_says_why(
+    run: Run, lease: Lease, log: str, cause: str
+) -> None:
+    (run.folder / "job.7.log").write_text(f"first line\n{log}\nsrun: done\n")
+    watch, backend = _begin_watch(run)
+    backend.show(**{"7": ("FAILED", 1)})
+    watch.release_dead_leases([NODE])
+    next_lease = LeaseManager(run.id).take(lease.folder)
+    assert next_lease is not None
+    assert next_lease.last_death.cause == cause
+
+
 def test_a_view_that_is_older_than_the_lease_does_not_judge_it(run: Run, lease: Lease) -> None:
     watch, backend = _begin_watch(run)
     watch.release_dead_leases([NODE])

@@ -10,17 +10,6 @@ from convarium.host.memory_kills import MemoryKills, has_killed_since, read_memo
 from convarium.workers.slurm_job import parse_job
 
 MEMORY_KILLS_KEY = "memory_kills"  # among the details of a lease
-CAUSES_OF_STATES: Mapping[str, Cause] = {
-    "OUT_OF_MEMORY": "out of memory",
-    "TIMEOUT": "time limit",
-    "DEADLINE": "time limit",
-    "NODE_FAIL": "lost node",
-    "BOOT_FAIL": "lost node",
-}
-ADVICE: Mapping[Cause, str] = {
-    "out of memory": ": raise hydra.launcher.mem_gb",
-    "time limit": ": raise hydra.launcher.timeout_min",
-}
 
 
 @dataclass(frozen=True)
@@ -65,18 +54,6 @@ def explain_gone_process(host: str, details: Mapping[str, Any], exit_code: int |
     if exit_code >= 0:
         return Death("error", f"its process ended with exit code {exit_code}", host, job_id)
     return Death("killed", _describe_kill(-exit_code), host, job_id)
-
-
-def explain_job_end(state: str | None, host: str) -> Death:
-    """Return how a worker ended whose Slurm job is over.
-
-    Args:
-        state: Slurm's word; None where it does not know the job any more.
-    """
-    if state is None:
-        return Death("killed", "its job is not in Slurm's queue any more", host)
-    cause = CAUSES_OF_STATES.get(state, "killed")
-    return Death(cause, f"Slurm ended its job as {state}{ADVICE.get(cause, '')}", host)
 
 
 def explain_silence(host: str, seconds: float) -> Death:

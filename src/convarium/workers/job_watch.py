@@ -8,7 +8,7 @@ from pathlib import Path
 from convarium.planning.plan import Node
 from convarium.store import disk
 from convarium.store.store import Store
-from convarium.workers.death import explain_job_end
+from convarium.workers.job_end import explain_job_end
 from convarium.workers.lease import LeaseManager
 from convarium.workers.run_file import Run
 from convarium.workers.slurm_backend import SlurmBackend
@@ -90,6 +90,7 @@ class JobWatch:
             return True
         if queued_job is None or queued_job.is_over:
             state = None if queued_job is None else queued_job.state
-            self._leases.mark_dead(lease.folder, lease.number, explain_job_end(state, lease.host))
+            death = explain_job_end(self._run.folder, lease.job.id, state, lease.host)
+            self._leases.mark_dead(lease.folder, lease.number, death)
             return True
         return False

@@ -25,6 +25,15 @@ def write_job_script(run: Run, settings: SlurmSettings) -> Path:
     return file
 
 
+def find_job_log(run_folder: Path, job_id: str) -> Path:
+    """Return where a job's output lies.
+
+    Args:
+        job_id: as `squeue` writes it, "4711_0".
+    """
+    return run_folder / LOG_PATTERN.replace("%A_%a", job_id)
+
+
 def format_job_script(run: Run, settings: SlurmSettings) -> str:
     """Return the script."""
     options = _list_options(run, settings)

@@ -1,7 +1,7 @@
 """What a stage fails by whose workers are jobs of a real Slurm."""
 
+import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -56,15 +56,18 @@ def run_until_failed(
 ) -> dict[str, Any]:
     """Run a stage until it has failed, and let no job wait longer than it must; return its failure."""
 
+    ends: list[str] = []
+
+    def run() -> None:
+        ends.extend(run_on_slurm(make_fake_plan(node), store, 1, **settings))
+
     def is_done() -> bool:
         disturb()
         slurm.hurry()
-        return future.done()
+        return bool(ends)
 
-    with ThreadPoolExecutor(1) as pool:
-        future: Future[list[str]] = pool.submit(run_on_slurm, make_fake_plan(node), store, 1, **settings)
-        wait_until(is_done)
-        (end,) = future.result()
+    threading.Thread(target=run, daemon=True).start()
+    wait_until(is_done)
     failure = Store(store).find_failure(node.signature)
-    assert failure is not None, end
+    assert failure is not None, ends
     return failure
