@@ -51,6 +51,17 @@ def test_what_kills_its_workers_fails_by_what_slurm_says_of_their_jobs(
     assert count_begun(journal) == {"bad": 3}
 
 
+def test_what_takes_more_memory_than_its_job_may_have_says_which_setting_to_raise(
+    slurm: SlurmCluster, store: Path, journal: Path
+) -> None:
+    large = make_fake_node("large", stage="fail", how="grow", journal=journal)
+    failure = run_until_failed(slurm, store, large, mem_gb=0.3)
+    assert failure["cause"] == "out of memory"
+    assert failure["error"].endswith("raise hydra.launcher.mem_gb")
+    assert failure["host"] in NODES
+    assert count_begun(journal) == {"large": 3}
+
+
 def run_until_failed(
     slurm: SlurmCluster, store: Path, node: Node, disturb: Callable[[], None] = lambda: None, **settings: Any
 ) -> dict[str, Any]:
