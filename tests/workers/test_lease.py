@@ -17,6 +17,7 @@ from convarium.host.process import current_process
 from convarium.workers import lease as lease_module
 from convarium.workers.lease import Lease, LeaseLost, LeaseManager, find_lease_number
 from store.fake_run import SUBPROCESS_ENVIRONMENT
+from waiting import wait_until
 
 HOLDER = """
 import json, sys, time
@@ -241,6 +242,16 @@ def test_a_host_of_which_nothing_is_heard_is_lost(tmp_path: Path, monkeypatch: p
     time.sleep(0.15)
     death = _take(reader, tmp_path).last_death
     assert (death.cause, death.host) == ("lost node", "elsewhere")
+
+
+def test_who_removes_its_leases_does_not_seem_to_stand_still(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its first heartbeat once more would look to others as if there had been none since."""
+    lease = _take(LeaseManager("run", heartbeat_seconds=0.01), tmp_path)
+    first_content = (tmp_path / "lease.0").read_bytes()
+    wait_until(lambda: (tmp_path / "lease.0").read_bytes() != first_content)
+    monkeypatch.setattr(lease_module, "remove_leases", lambda folder: None)
+    lease.remove()
+    assert (tmp_path / "lease.0").read_bytes() != first_content
 
 
 def test_damaged_leases_are_stale_in_the_end(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from convarium.upkeep.garbage import find_planned_signatures
 from convarium.workers.lease import LeaseLost, LeaseManager
 from convarium.workers.local_backend import LocalBackend
 from convarium.workers.open_run import OpenRun, OpenRunSettings
+from convarium.workers.places import take_place
 from convarium.workers.run_file import Run
 from convarium.workers.run_owner import RunOwner, read_owned_run_id
 from convarium.workers.stored_runs import find_dead_runs, find_living_runs, remove_dead_runs
@@ -238,3 +239,32 @@ def test_a_controller_that_slept_since_it_took_the_owner_begins_no_run(tmp_path:
     finally:
         open_run.stop()
         successor.release()
+
+
+def test_a_run_without_a_plan_is_not_attached_to(tmp_path: Path) -> None:
+    """Who slept while it began a run may write its file when the rest has been removed, and workers come to it."""
+    root = tmp_path / "store"
+    owner, open_run = begin_open_run(root)
+    place = take_place(open_run.run)
+    assert place is not None
+    for file in open_run.run.folder.glob("p*.[0-9]*"):
+        file.unlink()
+    next_run = OpenRun.begin_or_attach(owner, Store(root), OpenRunSettings(workers=1), LocalBackend)
+    try:
+        assert next_run.run.id != open_run.run.id
+        assert not open_run.run.file.exists()
+    finally:
+        next_run.stop()
+        owner.release()
+
+
+def test_a_controller_that_slept_since_it_named_its_run_does_not_hide_its_successors(tmp_path: Path) -> None:
+    root = tmp_path / "store"
+    Store(root).prepare()
+    sleeper = wait_for_owner(root)
+    assert LeaseManager("").mark_dead(sleeper.lease.folder, sleeper.lease.number)
+    successor = wait_for_owner(root)
+    successor.name_run("b" * 16)
+    sleeper.name_run("a" * 16)
+    assert read_owned_run_id(successor.lease.folder) == "b" * 16
+    successor.release()

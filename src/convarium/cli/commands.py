@@ -9,6 +9,7 @@ COMMANDS = {
     "work": "one more worker for a run that is going on, on this host or another",
     "adopt": "weights from outside as a dense network, measured at once",
     "plan": "what is stored, what would run, and what it would cost",
+    "doctor": "what would hinder a run here or on a cluster, and what mends it",
     "status": "how far a sweep is, what runs where, what failed",
     "compare": "table, Pareto front and paired statistics of what is stored",
     "measure": "measure a network file",

@@ -89,6 +89,7 @@ def run_points(request: "PointRequest", quiet: bool) -> tuple[list[dict[str, Any
     from convarium.cli.dataset_summary import print_dataset_summaries, summarise_datasets
     from convarium.cli.skipped_files import format_skipped_files
     from convarium.compose.store_access import open_store
+    from convarium.compose.task_devices import check_task_devices
     from convarium.compose.worker_counts import count_devices, count_threads, count_workers
     from convarium.planning.host_check import check_devices, check_host, is_launched_here
     from convarium.planning.stage_graph import build_plan
@@ -119,6 +120,7 @@ def run_points(request: "PointRequest", quiet: bool) -> tuple[list[dict[str, Any
         config = compose_launcher_config(
             request.composer.loader, request.launcher_overrides, store.root.resolve(), workers
         )
+        check_task_devices(request.runtime, config.hydra.launcher)
         threads = count_threads(request.runtime, workers, config.hydra.launcher)
         build_backend = build_backend_builder(config)
         scheduler = find_scheduler(config)

@@ -44,8 +44,7 @@ def explain_gone_process(host: str, details: Mapping[str, Any], exit_code: int |
         details: of its lease.
         exit_code: of the process, as its parent got it: the negative of a signal; None where that is not known.
     """
-    job = parse_job(details)
-    job_id = "" if job is None else job.id
+    job_id = _find_job_id(details)
     if exit_code in (None, -signal.SIGKILL) and has_killed_since(_parse_memory_kills(details)):
         line = "out of memory, killed by the kernel: take fewer workers at a time, or a host with more memory"
         return Death("out of memory", line, host)
@@ -56,9 +55,15 @@ def explain_gone_process(host: str, details: Mapping[str, Any], exit_code: int |
     return Death("killed", _describe_kill(-exit_code), host, job_id)
 
 
-def explain_silence(host: str, seconds: float) -> Death:
-    """Return how a worker of another host ended, which can't be seen from here."""
-    return Death("lost node", f"nothing was heard of it for {seconds:.0f} s, as when its host is gone", host)
+def explain_silence(host: str, details: Mapping[str, Any], seconds: float) -> Death:
+    """Return how a worker of another host ended, which can't be seen from here.
+
+    Args:
+        details: of its lease.
+        seconds: for which nothing was heard of it.
+    """
+    line = f"nothing was heard of it for {seconds:.0f} s, as when its host is gone"
+    return Death("lost node", line, host, _find_job_id(details))
 
 
 def build_kill_error(process: str, signal_number: int, has_memory_kill: bool) -> StageFailed:
@@ -79,6 +84,11 @@ def parse_death(content: Any) -> Death:
         return Death(**content)
     except TypeError:
         return UNSEEN_DEATH
+
+
+def _find_job_id(details: Mapping[str, Any]) -> str:
+    job = parse_job(details)
+    return "" if job is None else job.id
 
 
 def _parse_memory_kills(details: Mapping[str, Any]) -> MemoryKills | None:

@@ -15,7 +15,7 @@ from convarium.store.store import Store
 from convarium.workers.backend import Backend
 from convarium.workers.killed_leftovers import remove_killed_leftovers
 from convarium.workers.lease import LeaseManager
-from convarium.workers.open_plan import read_newest_plan, write_open_plan
+from convarium.workers.open_plan import find_newest_version, read_newest_plan, write_open_plan
 from convarium.workers.ready_nodes import PlanMonitor, PlanState
 from convarium.workers.run_file import RUN_FILE, Run
 from convarium.workers.run_owner import RunOwner, read_owned_run_id
@@ -149,7 +149,8 @@ def find_living_run(owner: RunOwner) -> Run | None:
         return None
     with suppress(UserError):
         run = replace(Run.read(folder / RUN_FILE), store=owner.root)
-        if may_have_workers(run):
+        # A controller that slept while it began may have lost the run, and written its file after all was removed.
+        if find_newest_version(folder) is not None and may_have_workers(run):
             return run
     owner.check()
     (folder / RUN_FILE).unlink(missing_ok=True)

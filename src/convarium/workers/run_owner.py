@@ -1,12 +1,14 @@
 """What owns a run: a folder that outlives the run's controller and names the run, so that another can take it over."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from convarium.store import disk
 from convarium.workers.lease import Lease, LeaseManager
 
-OWNED_RUN_FILE = "run.txt"
+RUN_NAME_PREFIX = "run."
+READ_ATTEMPTS = 20
 
 
 @dataclass(frozen=True)
@@ -35,8 +37,16 @@ class RunOwner:
         self.lease.check()
 
     def name_run(self, run_id: str) -> None:
-        """Write down which run belongs to the owner."""
-        disk.write_bytes(self.lease.folder / OWNED_RUN_FILE, run_id.encode())
+        """Write down which run belongs to the owner.
+
+        The file is named by the number of the lease, and the highest counts: so a controller that slept through its
+        lease can't put its run in the place of its successor's.
+        """
+        number = self.lease.number
+        disk.write_bytes(self.lease.folder / f"{RUN_NAME_PREFIX}{number}", run_id.encode())
+        for other_number, file in _list_run_names(self.lease.folder):
+            if other_number < number:
+                file.unlink(missing_ok=True)
 
     def release(self) -> None:
         """Let another controller begin at once."""
@@ -58,7 +68,16 @@ def take_owner(root: Path, folder: Path, leases: LeaseManager) -> RunOwner | Non
 
 def read_owned_run_id(owner_folder: Path) -> str | None:
     """Return the id of the run that an owner names, None if it names none."""
-    try:
-        return (owner_folder / OWNED_RUN_FILE).read_text(encoding="utf-8")
-    except OSError:
-        return None
+    for _ in range(READ_ATTEMPTS):
+        files = _list_run_names(owner_folder)
+        if not files:
+            return None
+        with suppress(OSError):  # a successor has removed it since it was listed, and written its own
+            return max(files)[1].read_text(encoding="utf-8")
+    return None
+
+
+def _list_run_names(owner_folder: Path) -> list[tuple[int, Path]]:
+    """Return the files that name a run, each with the number of the lease under which it was written."""
+    files = [(path.name.removeprefix(RUN_NAME_PREFIX), path) for path in disk.list_folder(owner_folder)]
+    return [(int(suffix), path) for suffix, path in files if suffix != path.name and suffix.isdecimal()]

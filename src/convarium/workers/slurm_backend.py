@@ -116,7 +116,7 @@ class SlurmBackend:
         if queued_job.state in GOOD_ENDS:
             return None
         log = find_job_log(self._run.folder, job_id)
-        return StageFailed(f"Slurm's job {job_id} ended as {queued_job.state}; it said: {_read_last_line(log)}")
+        return StageFailed(f"Slurm's job {job_id} ended as {queued_job.state}; it said: {read_last_line(log)}")
 
 
 def read_max_array_size() -> int:
@@ -125,7 +125,8 @@ def read_max_array_size() -> int:
     return int(match[1]) if match else 1
 
 
-def _read_last_line(log: Path) -> str:
+def read_last_line(log: Path) -> str:
+    """Return the last line of a job's log, "nothing" where there is none."""
     try:
         lines = log.read_text(encoding="utf-8", errors="replace").split("\n")
     except OSError:
