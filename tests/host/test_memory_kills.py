@@ -10,6 +10,7 @@ from uuid import uuid4
 import pytest
 
 from convarium.host.memory_kills import MemoryKills, has_killed_since, read_memory_kills
+from store.fake_run import SUBPROCESS_ENVIRONMENT
 
 LAYOUTS = {
     "version 2": ("0::/user/shell", "sys/fs/cgroup/user/shell/memory.events"),
@@ -18,7 +19,7 @@ LAYOUTS = {
     "version 1, of a container": ("4:memory:/docker/12", "sys/fs/cgroup/memory/memory.oom_control"),
 }
 MEMORY_MOUNT = Path("/sys/fs/cgroup/memory")  # of version 1, where a group can be made without more ado
-LIMIT_BYTES = 64 << 20
+LIMIT_BYTES = 256 << 20
 # Joins the group that it is told of, reads the count, and forks a child that takes more memory than there is.
 FALL = """
 import os, sys
@@ -28,10 +29,25 @@ Path(sys.argv[1], "cgroup.procs").write_text(str(os.getpid()))
 before = read_memory_kills()
 child = os.fork()
 if child == 0:
-    blocks = [bytearray(os.urandom(1 << 20)) for _ in range(256)]
+    blocks = [bytearray(os.urandom(1 << 20)) for _ in range(512)]
     os._exit(0)
 _, status = os.waitpid(child, 0)
 print(os.waitstatus_to_exitcode(status), has_killed_since(before))
+"""
+
+# Joins the group that it is told of, and has two workers make a stage that takes more memory than there is.
+RUN = """
+import os, sys
+from pathlib import Path
+from convarium.store.store import Store
+from convarium.workers.controller import run_plan
+from convarium.workers.local_backend import LocalBackend
+from convarium.workers.progress import build_progress_display
+from store.fake_run import make_fake_node, make_fake_plan
+Path(sys.argv[1], "cgroup.procs").write_text(str(os.getpid()))
+plan = make_fake_plan(make_fake_node("large", stage="fail", how="grow"))
+(status,) = run_plan(plan, Store(Path(sys.argv[2])), LocalBackend, 2, build_progress_display(True)).values()
+print(status.cause, status.error, sep=": ")
 """
 
 
@@ -72,6 +88,13 @@ def test_a_process_that_the_kernel_kills_for_want_of_memory_is_counted(small_gro
     command = [sys.executable, "-c", FALL, str(small_group)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.stdout == f"{-signal.SIGKILL} True\n", done.stderr
+
+
+def test_a_stage_whose_workers_the_kernel_kills_for_want_of_memory_says_so(small_group: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", RUN, str(small_group), str(tmp_path / "store")]
+    done = subprocess.run(command, env=SUBPROCESS_ENVIRONMENT, capture_output=True, text=True, timeout=120, check=False)
+    assert done.stdout.startswith("out of memory: large: its worker was lost 3 times"), done.stdout + done.stderr
+    assert "out of memory, killed by the kernel" in done.stdout
 
 
 def _write(file: Path, text: str) -> Path:

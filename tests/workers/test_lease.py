@@ -15,7 +15,9 @@ from convarium.host import memory_kills as memory_kills_module
 from convarium.host.memory_kills import MemoryKills
 from convarium.host.process import current_process
 from convarium.workers import lease as lease_module
+from convarium.workers.death import Death
 from convarium.workers.lease import Lease, LeaseLost, LeaseManager, find_lease_number
+from convarium.workers.slurm_job import SlurmJob
 from store.fake_run import SUBPROCESS_ENVIRONMENT
 from waiting import wait_until
 
@@ -154,6 +156,22 @@ def test_an_owner_that_the_kernel_killed_for_want_of_memory_is_known(
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert _take(LeaseManager("run"), tmp_path).last_death.cause == "out of memory"
+
+
+def test_a_lease_of_a_long_host_and_job_fits_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its content is padded to a constant length; a longer one would leave its end behind."""
+    long_host = replace(current_process(), host="h" * 64, pid=4194304, start="9" * 12)
+    monkeypatch.setattr(lease_module, "current_process", lambda: long_host)
+    kills = {"memory_kills": {"group": 1 << 62, "count": 1 << 40}}
+    details = {**SlurmJob("4711111111_1000000", 1000).to_details(), **kills}
+    leases = LeaseManager("f" * 16)
+    first = leases.take(tmp_path, details)
+    assert first is not None
+    line = "killed by SIGKILL, by a person or by the kernel for want of memory, or anything as long as that"
+    assert leases.mark_dead(tmp_path, first.number, Death("out of memory", line, "h" * 64, "4711111111_1000000"))
+    second = leases.take(tmp_path, details)
+    assert second is not None
+    assert (tmp_path / f"lease.{second.number}").stat().st_size == lease_module.LEASE_FILE_BYTES
 
 
 def test_who_left_for_want_of_time_without_a_checkpoint_is_counted(tmp_path: Path) -> None:
