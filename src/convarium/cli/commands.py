@@ -11,6 +11,7 @@ COMMANDS = {
     "plan": "what is stored, what would run, and what it would cost",
     "doctor": "what would hinder a run here or on a cluster, and what mends it",
     "status": "how far a sweep is, what runs where, what failed",
+    "cancel": "end a run whose workers are a scheduler's jobs",
     "compare": "table, Pareto front and paired statistics of what is stored",
     "measure": "measure a network file",
     "inspect": "a network layer by layer, and what its maps respond to",

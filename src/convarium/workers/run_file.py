@@ -28,6 +28,7 @@ WORKER_ERRORS_SHAPE: disk.JsonShape = {"lines": list, "mistake": bool}
 RUN_FILE = "run.json"
 DEFAULT_IDLE_MINUTES = 10.0
 NO_PLACE_PATTERN = "no_place.*"
+REFUSED_SUBMISSION_FILE = "refused_submission"
 
 
 @dataclass(frozen=True)
@@ -239,6 +240,22 @@ class Run:
     def count_idle_leaves(self) -> int:
         """Return how many workers have left because they found nothing to do."""
         return sum(1 for _ in self.folder.glob("idle.*"))
+
+    def note_refused_submission(self, line: str) -> None:
+        """Note why a worker could not submit jobs that are missing, if the disk lets it."""
+        with suppress(OSError):
+            disk.write_bytes(self.folder / REFUSED_SUBMISSION_FILE, line.encode())
+
+    def forget_refused_submission(self) -> None:
+        """Note that jobs were submitted since."""
+        (self.folder / REFUSED_SUBMISSION_FILE).unlink(missing_ok=True)
+
+    def read_refused_submission(self) -> str | None:
+        """Return why the last worker that tried could not submit jobs that are missing; None where none was refused."""
+        try:
+            return (self.folder / REFUSED_SUBMISSION_FILE).read_text(encoding="utf-8")
+        except OSError:
+            return None
 
     def count_workers_without_place(self) -> int:
         """Return how many workers have left for want of a place since the last one found one."""

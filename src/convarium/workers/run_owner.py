@@ -1,12 +1,15 @@
 """What owns a run: a folder that outlives the run's controller and names the run, so that another can take it over."""
 
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from convarium.store import disk
-from convarium.workers.lease import Lease, LeaseManager
+from convarium.workers.lease import Lease, LeaseInfo, LeaseManager
 
+WORKER_KEY = "worker"  # among the details of an owner's lease
 RUN_NAME_PREFIX = "run."
 READ_ATTEMPTS = 20
 
@@ -53,17 +56,24 @@ class RunOwner:
         self.lease.release()
 
 
-def take_owner(root: Path, folder: Path, leases: LeaseManager) -> RunOwner | None:
+def take_owner(root: Path, folder: Path, leases: LeaseManager, is_worker: bool = False) -> RunOwner | None:
     """Take the lease of an owner's folder below a store's root; None where another controller has it.
 
     Args:
         leases: kept between the calls of one who waits: it remembers since when it sees another host's lease unchanged.
+        is_worker: whether this process is a worker of the run, which has the lease for a moment while nobody controls.
 
     Raises:
         OSError: the lease's file can't be created.
     """
-    lease = leases.take(folder)
+    details: Mapping[str, Any] | None = {WORKER_KEY: True} if is_worker else None
+    lease = leases.take(folder, details)
     return None if lease is None else RunOwner(root, lease)
+
+
+def is_controller(lease_info: LeaseInfo | None) -> bool:
+    """Whether the holder of an owner's lease lives and controls its run, and is not one of its workers."""
+    return lease_info is not None and lease_info.state == "alive" and WORKER_KEY not in lease_info.details
 
 
 def read_owned_run_id(owner_folder: Path) -> str | None:

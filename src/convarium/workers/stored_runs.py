@@ -49,6 +49,13 @@ def find_living_runs(store: Store) -> Iterator[tuple[Path, Run | None]]:
             yield folder, run
 
 
+def find_scheduler_runs(store: Store) -> Iterator[Run]:
+    """Yield the runs whose workers are a scheduler's jobs, also those that nobody will go on with."""
+    for _, run in _list_runs(store):
+        if run is not None and run.scheduler is not None:
+            yield replace(run, store=store.root)
+
+
 def read_run_plan(folder: Path, run: Run | None) -> Plan:
     """Return the plan of a run as `find_living_runs` yields it.
 
