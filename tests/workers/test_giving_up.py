@@ -52,7 +52,7 @@ def give_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> GiveUp:
 
 
 def test_slurm_is_asked_what_only_slurm_knows(give_up: GiveUp) -> None:
-    cause, line = give_up("echo '7|OUT_OF_MEMORY|0|'")
+    cause, line = give_up("echo '7|OUT_OF_MEMORY|0|None|node-a|0:01|'")
     assert cause == "out of memory"
     advice = "Slurm ended its job as OUT_OF_MEMORY, out of memory: raise hydra.launcher.mem_gb"
     assert line.endswith(f"the last time on {current_process().host}: {advice}")
@@ -62,13 +62,12 @@ def test_a_job_that_is_about_to_end_is_waited_for(
     give_up: GiveUp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(giving_up, "QUEUE_POLL_SECONDS", 0.01)
-    cause, _ = give_up(
-        f'state=COMPLETING; [ -e {tmp_path}/asked ] && state=NODE_FAIL; echo > {tmp_path}/asked; echo "7|$state|0|"'
-    )
+    choose_state = f"state=COMPLETING; [ -e {tmp_path}/asked ] && state=NODE_FAIL; echo > {tmp_path}/asked"
+    cause, _ = give_up(f'{choose_state}; echo "7|$state|0|None|node-a|0:01|"')
     assert cause == "lost node"
 
 
-@pytest.mark.parametrize("script", ["exit 1", "exit 0", "echo '7|PENDING|1|'"])
+@pytest.mark.parametrize("script", ["exit 1", "exit 0", "echo '7|PENDING|1|None|node-a|0:01|'"])
 def test_where_slurm_does_not_say_nothing_is_made_up(give_up: GiveUp, script: str) -> None:
     cause, line = give_up(script)
     assert cause == "killed"
@@ -80,4 +79,4 @@ def test_a_job_that_goes_on_is_waited_for_no_longer_than_it_takes(
 ) -> None:
     monkeypatch.setattr(giving_up, "QUEUE_SECONDS", 0.1)
     monkeypatch.setattr(giving_up, "QUEUE_POLL_SECONDS", 0.01)
-    assert give_up("echo '7|RUNNING|0|'")[0] == "killed"
+    assert give_up("echo '7|RUNNING|0|None|node-a|0:01|'")[0] == "killed"
