@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from cluster.slurm.slurm_cluster import SlurmCluster
-from cluster.slurm.slurm_runs import detach_on_slurm, make_fake_chains, run_on_slurm, wait_until
+from cluster.slurm.slurm_runs import detach_on_slurm, make_fake_chains, run_on_slurm
 from command_lines import Call
 from convarium.workers.slurm_queue import read_queue
+from waiting import wait_until
 
 pytestmark = pytest.mark.xdist_group("slurm")
 ALL_DONE = ["done"] * 4

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from cluster.slurm.slurm_cluster import SlurmCluster
-from cluster.slurm.slurm_runs import wait_until
 from command_lines import SMALL_MLP, Call
 from store.fake_run import SUBPROCESS_ENVIRONMENT
+from waiting import wait_until
 
 pytestmark = pytest.mark.xdist_group("slurm")
 STORE = "runtime.store=store"

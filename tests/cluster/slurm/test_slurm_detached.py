@@ -7,13 +7,14 @@ import pytest
 
 from cluster.cluster_run import count_begun
 from cluster.slurm.slurm_cluster import SlurmCluster
-from cluster.slurm.slurm_runs import detach_on_slurm, make_fake_chains, run_on_slurm, wait_until
+from cluster.slurm.slurm_runs import detach_on_slurm, make_fake_chains, run_on_slurm
 from convarium.cli.job_table import summarise_jobs
 from convarium.errors import UserError
 from convarium.store.store import Store
 from convarium.workers.slurm_queue import read_queue
 from convarium.workers.stored_runs import find_living_runs
 from store.fake_run import make_fake_node, make_fake_plan
+from waiting import wait_until
 
 pytestmark = pytest.mark.xdist_group("slurm")
 ALL_DONE = ["done"] * 4
