@@ -11,6 +11,7 @@ from cluster.namespaces import Namespaces, NamespacesUnavailable
 
 NODES = ("node-a", "node-b")
 CPUS = 2  # of each node
+MEMORY = 4000  # of each node, in MB; a job that takes more than it asked for is ended
 PROGRAMS = ("unshare", "munged", "slurmctld", "slurmd", "sbatch")
 READY_SECONDS = 30.0
 CREDENTIAL_SECONDS = 2  # a job that is begun again before is refused its step
@@ -45,12 +46,15 @@ SlurmctldLogFile={folder}/slurmctld.log
 SlurmdLogFile={folder}/slurmd-%n.log
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
-JobAcctGatherType=jobacct_gather/none
+JobAcctGatherType=jobacct_gather/linux
+JobAcctGatherFrequency=1
+JobAcctGatherParams=UsePss,OverMemoryKill
 AccountingStorageType=accounting_storage/none
 MpiDefault=none
 SwitchType=switch/none
 SelectType=select/cons_tres
-SelectTypeParameters=CR_CPU
+SelectTypeParameters=CR_CPU_Memory
+DefMemPerCPU={memory_per_cpu}
 SlurmdParameters=config_overrides
 ReturnToService=2
 KillWait=3
@@ -147,11 +151,18 @@ def _write_config(folder: Path, has_private_tmp: bool) -> None:
     user = "root"  # in the namespaces, whoever made them
     lines = [
         CONFIG.format(
-            host=socket.gethostname(), port=ports[0], user=user, folder=folder, credential_seconds=CREDENTIAL_SECONDS
+            host=socket.gethostname(),
+            port=ports[0],
+            user=user,
+            folder=folder,
+            credential_seconds=CREDENTIAL_SECONDS,
+            memory_per_cpu=MEMORY // CPUS,
         )
     ]
     for node, port in zip(NODES, ports[1:], strict=True):
-        lines.append(f"NodeName={node} NodeHostname={node} NodeAddr=127.0.0.1 Port={port} CPUs={CPUS} RealMemory=4000")
+        lines.append(
+            f"NodeName={node} NodeHostname={node} NodeAddr=127.0.0.1 Port={port} CPUs={CPUS} RealMemory={MEMORY}"
+        )
     lines.append(PARTITIONS.format(nodes=",".join(NODES)))
     if has_private_tmp:
         lines.append(PRIVATE_TMP)
