@@ -3,14 +3,13 @@
 import os
 import signal
 import time
-from collections.abc import Sequence
 from contextlib import suppress
 
 from convarium.errors import UserError
 from convarium.host.process import is_on_this_host
 from convarium.planning.plan import Node
 from convarium.store.store import Store
-from convarium.workers.backend import Backend, Job, SchedulerBackend
+from convarium.workers.backend import Backend, SchedulerBackend
 from convarium.workers.death import Death
 from convarium.workers.failure import format_error_line
 from convarium.workers.giving_up import DEATHS_UNTIL_FAILED, record_deaths
@@ -34,10 +33,10 @@ class WorkerSupervisor:
         self._run, self._store, self._backend = run, store, backend
         self._leases = LeaseManager(run.id)
         self._hardware_watch = HardwareWatch(run, store)
-        self._jobs: Sequence[Job] = ()
-        self._ended_count = 0
+        self._jobs = backend.states()  # where a run is taken over, also those of its controllers before
+        self._ended_count = sum(job.state == "ended" for job in self._jobs)
         self._fruitless_count = 0  # of jobs that have ended since a node was settled
-        self._idle_leave_count = 0
+        self._idle_leave_count = run.count_idle_leaves()
         self._settled_signatures: set[str] = set()
         self._lease_watch = backend.watch_leases(store) if isinstance(backend, SchedulerBackend) else None
 

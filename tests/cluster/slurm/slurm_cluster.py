@@ -15,6 +15,7 @@ MEMORY = 4000  # of each node, in MB; a job that takes more than it asked for is
 PROGRAMS = ("unshare", "munged", "slurmctld", "slurmd", "sbatch")
 READY_SECONDS = 30.0
 CREDENTIAL_SECONDS = 2  # a job that is begun again before is refused its step
+START_CONTROLLER = 'slurmctld -D -f "$1/slurm.conf" 2>> "$1/slurmctld.err" > /dev/null < /dev/null &'
 # A UTS namespace gives each node its host name. Where its jobs' own folders lie must be a mount. The shell, process 1
 # here, waits for what ends without a parent.
 SCRIPT = """
@@ -128,6 +129,14 @@ class SlurmCluster:
             time.sleep(CREDENTIAL_SECONDS + 1.0)
         for job in held_jobs:
             self.call("scontrol", "update", f"jobid={job}", "StartTime=now")
+
+    def stop_controller(self) -> None:
+        """End slurmctld; the nodes and the jobs go on without it."""
+        self._namespaces.call("sh", "-c", 'kill "$(cat "$1")"', "sh", str(self._folder / "slurmctld.pid"))
+
+    def start_controller(self) -> None:
+        """Start slurmctld again; it knows the jobs of before."""
+        self._namespaces.call("sh", "-c", START_CONTROLLER, "sh", str(self._folder))
 
     def close(self) -> None:
         """End it with all its jobs."""
