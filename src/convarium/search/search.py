@@ -12,6 +12,7 @@ from convarium.search.evaluator import Evaluator
 from convarium.search.first_trials import Answers
 from convarium.search.limits import Limit
 from convarium.search.measures import Measure
+from convarium.search.method_versions import find_method_versions
 from convarium.search.pruning import Pruning
 from convarium.search.space import SearchSpace
 from convarium.search.strategy import Strategy
@@ -73,6 +74,7 @@ class Search:
             "task": config["task"],
             "seeds": list(self.seeds),
             "stages": {name: stage.version for name, stage in find_stages().items()},
+            "methods": find_method_versions(self.composer, self._list_compressions()),
             "space": self.space.to_json(),
             "strategy": self.settings.strategy,
             "evaluator": self.settings.evaluator,
@@ -82,6 +84,10 @@ class Search:
             "constraints": {limit.measure.metric: limit.value for limit in self.limits},
             "seed": self.settings.own.seed,
         }
+
+    def _list_compressions(self) -> frozenset[str]:
+        fixed = {override.value for override in self.fixed if override.key == "compression"}
+        return self.space.list_compressions() | fixed
 
 
 def compute_search_signature(description: dict[str, Any]) -> str:
