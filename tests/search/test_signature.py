@@ -43,6 +43,19 @@ def test_a_method_of_another_version_makes_another_search(typed: tuple[str, ...]
     assert signatures[0] == signatures[1] != signatures[2]
 
 
+def test_a_file_of_several_steps_has_the_versions_of_their_methods(write: Write) -> None:
+    write(
+        "conf/compression/twice.yaml",
+        "defaults:\n  - /compression/mine/cut@_global_.compression.first\n"
+        "  - /compression/mine/cut@_global_.compression.second\n",
+    )
+    signatures = set()
+    for version in (1, 2):
+        write("conf/compression/mine/cut.yaml", METHOD.format(family="mine", version=version))
+        signatures.add(_sign("compression=none,twice"))
+    assert len(signatures) == 2
+
+
 def test_the_version_of_a_method_that_no_trial_has_makes_no_other_search(write: Write) -> None:
     signatures = set()
     for version in (1, 2):

@@ -3,7 +3,9 @@
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from convarium.config.option_file import read_option
 from convarium.config.override import Override
+from convarium.config.search_path import find_config_file
 from convarium.errors import UserError
 
 if TYPE_CHECKING:
@@ -17,13 +19,18 @@ def find_method_versions(composer: "Composer", choices: Iterable[str]) -> dict[s
         choices: values of `compression`, each an option or a list of them.
     """
     options = {option for choice in choices for option in choice.strip("[]").split(",")} - {"none", ""}
-    steps = [step for option in sorted(options) for step in _compose_steps(composer, option)]
+    steps = [step for option in sorted(options) for step in _list_steps(composer, option)]
     return {step["method"]: step.get("version") for step in steps if isinstance(step, Mapping) and "method" in step}
 
 
-def _compose_steps(composer: "Composer", option: str) -> Iterable[Any]:
+def _list_steps(composer: "Composer", option: str) -> list[Any]:
+    file = find_config_file("conf", f"compression/{option}")
     try:
+        values = {} if file is None else read_option(file)
+        if "method" in values:
+            return [values]
+        # Several steps, each perhaps of another file: Hydra knows them, and takes ten times as long as one file.
         steps = composer.compose_groups((Override(f"compression={option}"),))["compression"]
     except UserError:
-        return ()  # the trials that choose it are refused, with the reason
-    return steps.values() if isinstance(steps, Mapping) else ()
+        return []  # the trials that choose it are refused, with the reason
+    return list(steps.values()) if isinstance(steps, Mapping) else []

@@ -12,7 +12,6 @@ from convarium.planning.plan import Node
 from convarium.planning.stage_graph import count_epochs
 from convarium.search.choosers import RandomChooser
 from convarium.search.curve import find_last_training
-from convarium.search.known_costs import find_known_costs
 from convarium.search.limits import CONSTRAINTS_KEY
 from convarium.search.needs import Need, has_finite_space
 from convarium.search.search import Search
@@ -102,6 +101,8 @@ def _build_probe(composed: PreparedTrial) -> _Probe | None:
     """Return what is known of a composed trial, None where it is refused."""
     if composed.refusal is not None:
         return None
+    from convarium.search.known_costs import find_known_costs  # imports torch
+
     point, plan = composed.points[0], composed.plans[0]
     try:
         known_costs = set(find_known_costs(point))

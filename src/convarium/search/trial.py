@@ -14,7 +14,6 @@ from convarium.errors import UserError
 from convarium.planning.plan import Node, Plan
 from convarium.planning.validate import validate_points
 from convarium.search.journal_end import OUTCOME_ATTRIBUTE
-from convarium.search.known_costs import find_known_costs
 from convarium.search.limits import Limit
 from convarium.search.search import Search
 from convarium.store.store import Store
@@ -108,6 +107,9 @@ def check_trial(composed: PreparedTrial) -> PreparedTrial:
     """Return a composed trial with its known costs, or refused if its network can't be built."""
     if composed.refusal is not None:
         return composed
+    # Imports torch, for which a mistake in the command line needn't wait.
+    from convarium.search.known_costs import find_known_costs
+
     # The seeds differ in nothing that could be refused.
     reasons = validate_points(composed.points[:1])
     if reasons:
