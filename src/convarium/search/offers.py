@@ -51,7 +51,7 @@ class ProbedSearch:
         """
         refusals, excesses = [], set()
         for composed in self._iterate_trials():
-            trial = check_trial(composed)
+            trial = check_trial(self._search, composed)
             excess = trial.explain_broken_limit(self._search.limits)
             if trial.refusal is None and excess is None:
                 return trial

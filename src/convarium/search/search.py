@@ -1,13 +1,14 @@
 """A search: everything that decides which trials are asked, and the folder that is named after it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from convarium.compose.single_point import compose_single_point
 from convarium.config.override import Override
 from convarium.config.point import Point
+from convarium.planning.validate import TriedNetworks
 from convarium.search.evaluator import Evaluator
 from convarium.search.first_trials import Answers
 from convarium.search.limits import Limit
@@ -37,6 +38,7 @@ class Search:
         pruning: which trials are left before their training ends.
         offers: the measures that the evaluator gives.
         first: answers of the trials that are tried before any other.
+        tried_networks: what came of building the trials' networks.
     """
 
     composer: "Composer"
@@ -51,6 +53,7 @@ class Search:
     limits: tuple[Limit, ...]
     first: tuple[Answers, ...]
     settings: "SearchSettings"
+    tried_networks: TriedNetworks = field(default_factory=TriedNetworks)
 
     def compose_points(self, overrides: Sequence[Override]) -> tuple[Point, ...]:
         """Return the point of each seed.

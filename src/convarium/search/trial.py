@@ -91,7 +91,7 @@ class RunningTrial:
 
 def prepare_trial(search: Search, overrides: tuple[Override, ...]) -> PreparedTrial:
     """Compose, plan and check a trial."""
-    return check_trial(compose_trial(search, overrides))
+    return check_trial(search, compose_trial(search, overrides))
 
 
 def compose_trial(search: Search, overrides: tuple[Override, ...]) -> PreparedTrial:
@@ -103,7 +103,7 @@ def compose_trial(search: Search, overrides: tuple[Override, ...]) -> PreparedTr
         return PreparedTrial(overrides, refusal=str(error))
 
 
-def check_trial(composed: PreparedTrial) -> PreparedTrial:
+def check_trial(search: Search, composed: PreparedTrial) -> PreparedTrial:
     """Return a composed trial with its known costs, or refused if its network can't be built."""
     if composed.refusal is not None:
         return composed
@@ -111,7 +111,8 @@ def check_trial(composed: PreparedTrial) -> PreparedTrial:
     from convarium.search.known_costs import find_known_costs
 
     # The seeds differ in nothing that could be refused.
-    reasons = validate_points(composed.points[:1])
+    search.tried_networks.make_room()
+    reasons = validate_points(composed.points[:1], tried=search.tried_networks)
     if reasons:
         return PreparedTrial(composed.overrides, refusal=reasons[0])
     return replace(composed, known_costs=find_known_costs(composed.points[0]))
