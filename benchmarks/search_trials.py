@@ -18,19 +18,19 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 sys.path[0] = str(ROOT / "tests")  # in place of this folder, whose store.py would hide that of the tests
 
-from optuna.samplers import BaseSampler  # noqa: E402
+from optuna.samplers import BaseSampler, NSGAIISampler, TPESampler  # noqa: E402
 from optuna.storages import JournalStorage  # noqa: E402
 
 from convarium.config.point import Point  # noqa: E402
 from convarium.planning.plan import Plan  # noqa: E402
 from convarium.search import study  # noqa: E402
-from convarium.search.strategies import nsga2, random, tpe  # noqa: E402
+from convarium.search.distinct_sampler import DistinctSampler  # noqa: E402
 from convarium.store.store import Store  # noqa: E402
 
 import_module("convarium.search.known_costs")  # with torch, which is imported when the first trial is checked
 fake_search: Any = import_module("search.fake_search")
 
-SAMPLERS: tuple[type[BaseSampler], ...] = (tpe.TPESampler, random.DistinctSampler, nsga2.NSGAIISampler)
+SAMPLERS: tuple[type[BaseSampler], ...] = (TPESampler, DistinctSampler, NSGAIISampler)
 SAMPLER_METHODS = (
     "infer_relative_search_space",
     "sample_relative",
