@@ -9,6 +9,7 @@ from convarium.compose.search_config import compose_search_settings
 from convarium.config import search_path
 from convarium.config.override import Override
 from convarium.errors import UserError
+from convarium.planning.host_check import check_hardware_named, is_launched_here
 from convarium.search.configured_space import build_search_space
 from convarium.search.curve import check_has_curve
 from convarium.search.evaluator import build_evaluator
@@ -63,6 +64,8 @@ def parse_command_line(arguments: Sequence[Override]) -> SearchRequest:
     runtime = search.compose_points(own)[0].config["runtime"]
     probed = ProbedSearch(search)
     possible_trial = probed.find_possible_trial()
+    if not is_launched_here(launcher_overrides):
+        check_hardware_named(probed.list_timed_configs(), launcher_overrides)
     return SearchRequest(search, runtime, launcher_overrides, _check_needs(search, probed), possible_trial)
 
 

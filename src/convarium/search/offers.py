@@ -65,6 +65,15 @@ class ProbedSearch:
             raise UserError(f"{CONSTRAINTS_KEY}: no point of the space meets them: {excesses.pop()}")
         return None
 
+    def list_timed_configs(self) -> list[dict[str, Any]]:
+        """Return the config of each of the points of which a stage is for some hardware."""
+        return [
+            point.config
+            for trial in self._iterate_trials()
+            for point, plan in zip(trial.points, trial.plans, strict=True)
+            if plan is not None and any("hardware" in node.runtime for node in plan.nodes.values())
+        ]
+
     def find_offers(self) -> set[Need]:
         """Return what the search offers."""
         offers = {Need.ONE_OBJECTIVE} if len(self._search.objectives) == 1 else set()
