@@ -112,9 +112,10 @@ def run_points(request: "PointRequest", quiet: bool) -> tuple[list[dict[str, Any
             find_scheduler,
         )
 
+        is_here = is_launched_here(request.launcher_overrides)
         # Hydra's basic launcher runs its jobs one after another in this process.
         if "hydra/launcher=basic" not in request.launcher_overrides:
-            workers = count_workers(request.runtime)
+            workers = count_workers(request.runtime, is_here)
         plan = build_plan(validate_networks(request).check_points())
         config = compose_launcher_config(
             request.composer.loader, request.launcher_overrides, store.root.resolve(), workers
@@ -122,7 +123,7 @@ def run_points(request: "PointRequest", quiet: bool) -> tuple[list[dict[str, Any
         threads = count_threads(request.runtime, workers, config.hydra.launcher)
         build_backend = build_backend_builder(config)
         scheduler = find_scheduler(config)
-        if is_launched_here(request.launcher_overrides):
+        if is_here:
             check_devices(devices)
             needed = plan.select_needed(done)
             check_host([plan.nodes[signature] for signature in needed], cache_folder_of(store.root))
