@@ -86,14 +86,24 @@ def merge_running_plans(store: "Store") -> "Plan":
 
 def list_living_searches(store: "Store") -> list[Json]:
     """Return the searches that go on in the store, as far as their files can be read."""
-    from convarium.search.stored_searches import find_living_searches
+    from convarium.search.stored_searches import list_search_folders, read_living_search
     from convarium.store.disk import format_error
 
+    searches = []
     try:
-        return [vars(search) for search in find_living_searches(store)]
-    except (UserError, OSError) as error:
-        print(f"convarium: {format_error(error)}; how far its search is, is not known", file=sys.stderr)
+        folders = list_search_folders(store)
+    except OSError as error:
+        print(f"convarium: {format_error(error)}; which searches go on, is not known", file=sys.stderr)
         return []
+    for folder in folders:
+        try:
+            search = read_living_search(folder)
+        except (UserError, OSError) as error:
+            print(f"convarium: {format_error(error)}; how far its search is, is not known", file=sys.stderr)
+            continue
+        if search is not None:
+            searches.append(vars(search))
+    return searches
 
 
 def _is_sweep_name(text: str) -> bool:
