@@ -117,8 +117,8 @@ def test_workers_that_leave_as_soon_as_nothing_is_ready_are_replaced_for_what_co
     nodes = [make_fake_node(f"n{index}", journal=journal) for index in range(6)]  # more than may end in vain
     for node in nodes:
         open_run.change_plan(make_fake_plan(node))
-        _wait_for(lambda: open_run.look().is_finished)
-        _wait_for(lambda: open_run.count_living_workers() == 0)
+        wait_until(lambda: open_run.look().is_finished)
+        wait_until(lambda: open_run.count_living_workers() == 0)
     open_run.end()
     owner.release()
     lines = [line.split() for line in journal.read_text().splitlines()]
