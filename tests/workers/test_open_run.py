@@ -111,6 +111,21 @@ def test_workers_whose_controller_died_finish_the_plan_and_leave_after_the_idle_
     assert len(journal.read_text().splitlines()) == 1
 
 
+def test_workers_that_leave_as_soon_as_nothing_is_ready_are_replaced_for_what_comes_later(tmp_path: Path) -> None:
+    owner, open_run = begin_open_run(tmp_path / "store", OpenRunSettings(workers=2, idle_minutes=0.0))
+    journal = tmp_path / "journal"
+    nodes = [make_fake_node(f"n{index}", journal=journal) for index in range(6)]  # more than may end in vain
+    for node in nodes:
+        open_run.change_plan(make_fake_plan(node))
+        wait_until(lambda: open_run.look().is_finished)
+        wait_until(lambda: open_run.count_living_workers() == 0)
+    open_run.end()
+    owner.release()
+    lines = [line.split() for line in journal.read_text().splitlines()]
+    assert [name for name, _ in lines] == [node.name for node in nodes]
+    assert len({pid for _, pid in lines}) == len(nodes)
+
+
 def test_a_controller_takes_the_run_of_a_dead_one_over_with_its_workers(tmp_path: Path) -> None:
     store, journal = tmp_path / "store", tmp_path / "journal"
     process = _start_controller(store, journal)
@@ -256,3 +271,47 @@ def test_a_run_without_a_plan_is_not_attached_to(tmp_path: Path) -> None:
     finally:
         next_run.stop()
         owner.release()
+
+
+def test_a_controller_that_slept_while_it_named_its_run_does_not_hide_one_that_was_taken_over(tmp_path: Path) -> None:
+    root = tmp_path / "store"
+    first, open_run = begin_open_run(root)
+    place = take_place(open_run.run)
+    assert place is not None
+    leases = LeaseManager("")
+    assert leases.mark_dead(first.lease.folder, first.lease.number)
+    sleeper = wait_for_owner(root)
+    assert leases.mark_dead(sleeper.lease.folder, sleeper.lease.number)
+    successor = wait_for_owner(root)
+    taken_over = OpenRun.begin_or_attach(successor, Store(root), OpenRunSettings(workers=1), LocalBackend)
+    assert taken_over.run.id == open_run.run.id
+    sleeper.name_run("a" * 16)
+    assert read_owned_run_id(successor.lease.folder) == open_run.run.id
+    assert open_run.run.file.exists()
+    place.leave()
+    taken_over.stop()
+    successor.release()
+
+
+def test_a_run_that_its_owner_names_no_more_is_removed(tmp_path: Path) -> None:
+    """Workers that came to it leave, where a controller slept while it began the run and was taken for dead."""
+    root = tmp_path / "store"
+    first, open_run = begin_open_run(root)
+    assert LeaseManager("").mark_dead(first.lease.folder, first.lease.number)
+    successor = wait_for_owner(root)
+    successor.name_run("b" * 16)
+    assert not open_run.run.folder.exists()
+    successor.release()
+
+
+def test_a_run_that_was_removed_under_its_controller_is_written_anew(tmp_path: Path) -> None:
+    """Who slept while it removed what a dead controller had left may remove the run of the one after it."""
+    root, journal = tmp_path / "store", tmp_path / "journal"
+    owner, open_run = begin_open_run(root)
+    node = make_fake_node("one", journal=journal)
+    open_run.change_plan(make_fake_plan(node))
+    open_run.run.remove()
+    wait_until(lambda: open_run.look().is_finished)
+    assert len(journal.read_text().splitlines()) == 1
+    open_run.end()
+    owner.release()

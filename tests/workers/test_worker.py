@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from convarium.host import room as room_module
+from convarium.host.process import current_process
 from convarium.host.room import FOLDER_VARIABLE
 from convarium.planning.plan import Plan
 from convarium.store import disk, result_record
@@ -24,7 +25,7 @@ from convarium.workers.lease import LeaseManager
 from convarium.workers.ready_nodes import PlanMonitor
 from convarium.workers.run_file import Run
 from convarium.workers.run_stage import StageRun
-from convarium.workers.worker import KILLED_MESSAGE, Worker
+from convarium.workers.worker import Worker
 from convarium.workers.worker_process import run_worker
 from store.fake_run import (
     SUBPROCESS_ENVIRONMENT,
@@ -125,7 +126,9 @@ def test_a_stage_that_kills_its_worker_fails_after_three_workers(tmp_path: Path)
     bad = make_fake_node("bad", stage="fail", how="killed", journal=tmp_path / "journal")
     good = [make_fake_node(f"good{index}", seconds=0.2) for index in range(3)]
     statuses = run_plan_silently(make_fake_plan(bad, *good), tmp_path, launch_in_processes)
-    assert statuses[bad.signature].error == f"bad: {KILLED_MESSAGE}"
+    line = f"its worker was lost 3 times without a checkpoint in between, the last time on {current_process().host}: "
+    assert statuses[bad.signature].error == f"bad: {line}its process was gone, and nobody saw why"
+    assert statuses[bad.signature].cause == "killed"
     assert {statuses[one.signature].state for one in good} == {"done"}
     assert len((tmp_path / "journal").read_text().splitlines()) == 3
 
@@ -217,6 +220,22 @@ def test_what_another_worker_has_made_since_the_survey_is_passed_over(tmp_path: 
     run_plan_silently(make_fake_plan(one), tmp_path, launch_in_processes, workers=1)
     assert worker._run_next_node()
     assert worker.queue.done == {one.signature, two.signature}
+
+
+def test_what_starts_from_a_result_finds_it_where_the_disk_does_not_list_its_folder_yet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A network disk may show a record whose path is known, and for some seconds not list what lies above it."""
+    parent = make_fake_node("parent")
+    child = make_fake_node("child", [parent])
+    run = _begin(tmp_path, make_fake_plan(parent, child), workers=1)
+    worker = Worker(run, [])
+    worker.queue.survey_if_due()
+    run_plan_silently(make_fake_plan(parent), tmp_path, launch_in_processes, workers=1)
+    monkeypatch.setattr(worker.store, "_scan", lambda: None)
+    worker.run_ready_nodes()
+    assert worker.failures == []
+    assert worker.queue.done == {parent.signature, child.signature}
 
 
 def test_lock_files_that_cant_be_opened_fail_what_takes_times_and_nothing_else(

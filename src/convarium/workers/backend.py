@@ -1,8 +1,11 @@
 """What a controller needs of a place that runs workers."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
+
+from convarium.planning.plan import Node
+from convarium.store.store import Store
 
 
 @dataclass(frozen=True)
@@ -13,11 +16,13 @@ class Job:
         id: what the place calls it: a process id, a job id of a cluster.
         state: "waiting" (not started yet), "running" or "ended".
         error: why the place itself could not start or end it properly; what the worker met stands in the run's folder.
+        exit_code: of a process that has ended, the negative of a signal that killed it; None where it is not known.
     """
 
     id: str
     state: str
     error: BaseException | None = None
+    exit_code: int | None = None
 
 
 class Backend(Protocol):
@@ -35,3 +40,26 @@ class Backend(Protocol):
 
     def cancel(self) -> None:
         """End all workers of the run that have not left by themselves within a moment."""
+
+
+class LeaseWatch(Protocol):
+    """Knows sooner than a lease's silence tells that its holder is gone."""
+
+    @property
+    def has_suspects(self) -> bool:
+        """Whether leases are not judged yet whose workers may be gone."""
+
+    def release_dead_leases(self, ready: Iterable[Node]) -> bool:
+        """Let others take what is held by workers that are gone; return whether there was any.
+
+        Args:
+            ready: the nodes that may be in the hands of workers.
+        """
+
+
+@runtime_checkable
+class SchedulerBackend(Backend, Protocol):
+    """A backend whose jobs wait in a scheduler's queue, and outlive the controller."""
+
+    def watch_leases(self, store: Store) -> LeaseWatch:
+        """Return what finds the leases of the run's jobs that are gone."""

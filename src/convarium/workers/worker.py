@@ -13,18 +13,20 @@ from convarium.planning.plan import Node
 from convarium.store import disk
 from convarium.store.result_folder import RECORD_FILE
 from convarium.store.store import Store
+from convarium.workers.death import build_memory_details
+from convarium.workers.giving_up import DEATHS_UNTIL_FAILED, record_deaths
 from convarium.workers.lease import LEASE_TIMEOUT_SECONDS, LeaseInfo, LeaseManager
 from convarium.workers.node_queue import NodeQueue
 from convarium.workers.plan_follower import PlanFollower
 from convarium.workers.run_file import Run
 from convarium.workers.run_stage import StageRun
 from convarium.workers.slurm_job import build_job_details
+from convarium.workers.uncontrolled_run import UncontrolledRun
 from convarium.workers.wait_notice import WaitNotice
 
 MIN_SLEEP_SECONDS, MAX_SLEEP_SECONDS = 0.1, 1.0
 # A node that was running at two deaths may have run out of memory next to others: it gets one try with no other node.
-DEATHS_UNTIL_ALONE, DEATHS_UNTIL_FAILED = 2, 3
-KILLED_MESSAGE = f"its worker was killed {DEATHS_UNTIL_FAILED} times: out of memory?"
+DEATHS_UNTIL_ALONE = DEATHS_UNTIL_FAILED - 1
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
@@ -59,6 +61,8 @@ class Worker:
             plan, self.store, run.id, run.workers, number % run.workers, run.is_open, self._has_hardware_for
         )
         self._job_details = build_job_details(run.id)
+        has_jobs = run.owner is not None and run.scheduler is not None and not run.is_open
+        self._uncontrolled_run = UncontrolledRun(run) if has_jobs else None
         self._unshown: set[str] = set()  # signatures of results that were listed, but that the disk does not show yet
 
     def run_ready_nodes(self) -> None:
@@ -84,7 +88,11 @@ class Worker:
                 self.queue.replace_plan(self.plan_follower.plan)
             has_progress = self.queue.survey_if_due()
             if self.queue.is_finished and not self.run.is_open:
+                if self._uncontrolled_run is not None:
+                    self._uncontrolled_run.end()
                 return
+            if self._uncontrolled_run is not None:
+                self._uncontrolled_run.submit_missing(self.queue.ready_count)
             if self._run_next_node() or has_progress:
                 self.wait_notice.clear()
                 self._wait_reason = ""
@@ -115,6 +123,8 @@ class Worker:
         while (node := self.queue.pop()) is not None:
             folder = self.store.folder_of(node)
             if _holds_result(folder):
+                # What starts from it looks for it by this: a network disk may not list its parents yet.
+                self.store.note_folder(node.signature, folder)
                 self.queue.mark_done(node)
                 continue
             if node.signature in self._unshown:
@@ -189,7 +199,7 @@ class Worker:
         folder = self.store.folder_of(node)
         try:
             disk.make_folder(folder)
-            lease = self.leases.take(folder, self._job_details)
+            lease = self.leases.take(folder, self._job_details | build_memory_details())
         except OSError as error:
             self._record_unusable_folder(node, error)
             return True
@@ -211,7 +221,9 @@ class Worker:
         line = f"can't work in {disk.format_error(error)}"
         if is_blocked_by_file:
             line += "; move it away"
-        self.run.record_failure(node.signature, {"error": line, "mistake": is_blocked_by_file, "kind": None})
+        self.run.record_failure(
+            node.signature, {"error": line, "mistake": is_blocked_by_file, "kind": None, "cause": "error"}
+        )
         self.failures.append(f"{node.stage} {node.name}: {line}")
 
     def _is_exclusive(self, node: Node, lease_info: LeaseInfo | None) -> bool:
@@ -240,10 +252,8 @@ class Worker:
         if self.store.find_failure_of_run(node.signature, self.run.id):
             lease.release()
             return
-        if lease.deaths >= DEATHS_UNTIL_FAILED:
-            failure = stage_run.record_failure(KILLED_MESSAGE)
-        else:
-            failure = stage_run.run_and_publish()
+        is_given_up = lease.deaths >= DEATHS_UNTIL_FAILED
+        failure = record_deaths(stage_run) if is_given_up else stage_run.run_and_publish()
         if failure is not None:
             self.failures.append(f"{node.stage} {node.name}: {failure}")
         elif stage_run.files.record.exists():  # else its lease was lost
