@@ -14,7 +14,8 @@ from convarium.workers.open_plan import PLAN_NAME_PATTERN
 from convarium.workers.open_run import OpenRun, OpenRunSettings
 from convarium.workers.places import take_place
 from convarium.workers.plan_follower import PlanFollower
-from convarium.workers.run_file import RUN_FILE, Run
+from convarium.workers.run_file import Run
+from convarium.workers.run_folder import RUN_FILE
 from convarium.workers.run_owner import read_owned_run_id, take_owner
 from random_schedules.disk_seam import Disk, put_seam, use_disk
 from random_schedules.fake_processes import put_fake_processes

@@ -258,13 +258,32 @@ def test_a_run_without_a_plan_is_not_attached_to(tmp_path: Path) -> None:
         owner.release()
 
 
-def test_a_controller_that_slept_since_it_named_its_run_does_not_hide_its_successors(tmp_path: Path) -> None:
+def test_a_controller_that_slept_while_it_named_its_run_does_not_hide_one_that_was_taken_over(tmp_path: Path) -> None:
     root = tmp_path / "store"
-    Store(root).prepare()
+    first, open_run = begin_open_run(root)
+    place = take_place(open_run.run)
+    assert place is not None
+    leases = LeaseManager("")
+    assert leases.mark_dead(first.lease.folder, first.lease.number)
     sleeper = wait_for_owner(root)
-    assert LeaseManager("").mark_dead(sleeper.lease.folder, sleeper.lease.number)
+    assert leases.mark_dead(sleeper.lease.folder, sleeper.lease.number)
+    successor = wait_for_owner(root)
+    taken_over = OpenRun.begin_or_attach(successor, Store(root), OpenRunSettings(workers=1), LocalBackend)
+    assert taken_over.run.id == open_run.run.id
+    sleeper.name_run("a" * 16)
+    assert read_owned_run_id(successor.lease.folder) == open_run.run.id
+    assert open_run.run.file.exists()
+    place.leave()
+    taken_over.stop()
+    successor.release()
+
+
+def test_a_run_that_its_owner_names_no_more_is_removed(tmp_path: Path) -> None:
+    """Workers that came to it leave, where a controller slept while it began the run and was taken for dead."""
+    root = tmp_path / "store"
+    first, open_run = begin_open_run(root)
+    assert LeaseManager("").mark_dead(first.lease.folder, first.lease.number)
     successor = wait_for_owner(root)
     successor.name_run("b" * 16)
-    sleeper.name_run("a" * 16)
-    assert read_owned_run_id(successor.lease.folder) == "b" * 16
+    assert not open_run.run.folder.exists()
     successor.release()

@@ -219,6 +219,22 @@ def test_what_another_worker_has_made_since_the_survey_is_passed_over(tmp_path: 
     assert worker.queue.done == {one.signature, two.signature}
 
 
+def test_what_starts_from_a_result_finds_it_where_the_disk_does_not_list_its_folder_yet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A network disk may show a record whose path is known, and for some seconds not list what lies above it."""
+    parent = make_fake_node("parent")
+    child = make_fake_node("child", [parent])
+    run = _begin(tmp_path, make_fake_plan(parent, child), workers=1)
+    worker = Worker(run, [])
+    worker.queue.survey_if_due()
+    run_plan_silently(make_fake_plan(parent), tmp_path, launch_in_processes, workers=1)
+    monkeypatch.setattr(worker.store, "_scan", lambda: None)
+    worker.run_ready_nodes()
+    assert worker.failures == []
+    assert worker.queue.done == {parent.signature, child.signature}
+
+
 def test_lock_files_that_cant_be_opened_fail_what_takes_times_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

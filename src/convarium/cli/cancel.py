@@ -48,7 +48,7 @@ def main(argv: Sequence[str]) -> int:
 
 def _is_run_path(text: str) -> bool:
     """Whether a word names a run's folder, be it there or not, and no sweep."""
-    from convarium.workers.run_file import RUN_FILE
+    from convarium.workers.run_folder import RUN_FILE
 
     path = parse_path(text)
     return "=" not in text and (path.is_absolute() or path.name == RUN_FILE or path.absolute().parent.name == "runs")

@@ -1,6 +1,5 @@
 """An open run as its controller sees it: a plan that changes while workers follow it."""
 
-import shutil
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,10 +16,10 @@ from convarium.workers.killed_leftovers import remove_killed_leftovers
 from convarium.workers.lease import LeaseManager
 from convarium.workers.open_plan import find_newest_version, read_newest_plan, write_open_plan
 from convarium.workers.ready_nodes import PlanMonitor, PlanState
-from convarium.workers.run_file import RUN_FILE, Run
+from convarium.workers.run_file import Run
+from convarium.workers.run_folder import RUN_FILE, is_run_folder, remove_run_folder
 from convarium.workers.run_owner import RunOwner, read_owned_run_id
 from convarium.workers.scheduler import may_have_workers
-from convarium.workers.stored_runs import is_run_folder
 from convarium.workers.supervisor import WorkerSupervisor
 
 
@@ -72,7 +71,7 @@ class OpenRun:
             run = find_living_run(owner)
             if run is not None:
                 owner.check()
-                run = run.attach(owner.lease.number, settings.workers)
+                run = run.attach(owner, settings.workers)
                 plan = read_newest_plan(run.folder)[1]
                 return OpenRun(run, owner, store, build_backend(run), plan, 0)
             run = _begin_run(owner, settings)
@@ -153,8 +152,7 @@ def find_living_run(owner: RunOwner) -> Run | None:
         if find_newest_version(folder) is not None and may_have_workers(run):
             return run
     owner.check()
-    (folder / RUN_FILE).unlink(missing_ok=True)
-    shutil.rmtree(folder, ignore_errors=True)
+    remove_run_folder(folder)
     return None
 
 

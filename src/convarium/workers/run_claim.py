@@ -20,7 +20,8 @@ from convarium.store.store import Store
 from convarium.workers.lease import LeaseManager
 from convarium.workers.progress_display import ProgressDisplay
 from convarium.workers.ready_nodes import PlanMonitor, PlanState
-from convarium.workers.run_file import RUN_FILE, Run
+from convarium.workers.run_file import Run
+from convarium.workers.run_folder import RUN_FILE
 from convarium.workers.run_owner import RunOwner, is_controller, read_owned_run_id, take_owner
 from convarium.workers.scheduler import may_have_workers
 
@@ -85,7 +86,7 @@ def take_run(owner: RunOwner, begin: Callable[[RunOwner], Run], workers: int) ->
     run = read_named_run(owner.root, owner.lease.folder)
     if run is not None and may_have_workers(run) and not run.is_stopped:
         print_line(f"takes over the run that {name_controller(run)} controlled, with its jobs")
-        return RunClaim(run.attach(owner.lease.number, workers), owner, True)
+        return RunClaim(run.attach(owner, workers), owner, True)
     if run is not None:
         run.remove()
     return RunClaim(begin(owner), owner, False)

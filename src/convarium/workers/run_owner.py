@@ -1,16 +1,16 @@
 """What owns a run: a folder that outlives the run's controller and names the run, so that another can take it over."""
 
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from convarium.store import disk
 from convarium.workers.lease import Lease, LeaseInfo, LeaseManager
+from convarium.workers.run_folder import is_run_folder, remove_run_folder
 
 WORKER_KEY = "worker"  # among the details of an owner's lease
-RUN_NAME_PREFIX = "run."
+RUN_NAME_PREFIX = "run."  # of the owner's files that name its run
 READ_ATTEMPTS = 20
 
 
@@ -40,15 +40,21 @@ class RunOwner:
         self.lease.check()
 
     def name_run(self, run_id: str) -> None:
-        """Write down which run belongs to the owner.
+        """Write down which run belongs to the owner, and remove another one that an earlier lease's holder named.
 
         The file is named by the number of the lease, and the highest counts: so a controller that slept through its
         lease can't put its run in the place of its successor's.
+
+        Raises:
+            OSError: the disk refuses.
         """
         number = self.lease.number
         disk.write_bytes(self.lease.folder / f"{RUN_NAME_PREFIX}{number}", run_id.encode())
         for other_number, file in _list_run_names(self.lease.folder):
             if other_number < number:
+                earlier_run = self.root / "runs" / (_read_run_id(file) or "")
+                if earlier_run.name != run_id and is_run_folder(earlier_run):
+                    remove_run_folder(earlier_run)
                 file.unlink(missing_ok=True)
 
     def release(self) -> None:
@@ -82,9 +88,18 @@ def read_owned_run_id(owner_folder: Path) -> str | None:
         files = _list_run_names(owner_folder)
         if not files:
             return None
-        with suppress(OSError):  # a successor has removed it since it was listed, and written its own
-            return max(files)[1].read_text(encoding="utf-8")
+        run_id = _read_run_id(max(files)[1])
+        if run_id is not None:
+            return run_id
+        # A successor has removed it since it was listed, and written its own.
     return None
+
+
+def _read_run_id(file: Path) -> str | None:
+    try:
+        return file.read_text(encoding="utf-8")
+    except OSError:
+        return None
 
 
 def _list_run_names(owner_folder: Path) -> list[tuple[int, Path]]:

@@ -122,6 +122,8 @@ class Worker:
         while (node := self.queue.pop()) is not None:
             folder = self.store.folder_of(node)
             if _holds_result(folder):
+                # What starts from it looks for it by this: a network disk may not list its parents yet.
+                self.store.note_folder(node.signature, folder)
                 self.queue.mark_done(node)
                 continue
             if node.signature in self._unshown:
