@@ -132,6 +132,10 @@ MISTAKES = {
         ["--detach", "hydra/launcher=joblib"],
         "--detach: workers of hydra/launcher=joblib end with the command",
     ),
+    "detached from workers that others start": (
+        ["--detach", "hydra/launcher=external"],
+        "--detach: workers of hydra/launcher=external have yet to come when the command ends",
+    ),
     "detached from an unknown launcher": (["--detach", "hydra/launcher=slrm"], "hydra/launcher"),
     "unknown option of run": (["--jsn"], "unrecognized arguments: --jsn; see convarium run --help"),
 }

@@ -287,3 +287,16 @@ def test_a_run_that_its_owner_names_no_more_is_removed(tmp_path: Path) -> None:
     successor.name_run("b" * 16)
     assert not open_run.run.folder.exists()
     successor.release()
+
+
+def test_a_run_that_was_removed_under_its_controller_is_written_anew(tmp_path: Path) -> None:
+    """Who slept while it removed what a dead controller had left may remove the run of the one after it."""
+    root, journal = tmp_path / "store", tmp_path / "journal"
+    owner, open_run = begin_open_run(root)
+    node = make_fake_node("one", journal=journal)
+    open_run.change_plan(make_fake_plan(node))
+    open_run.run.remove()
+    wait_until(lambda: open_run.look().is_finished)
+    assert len(journal.read_text().splitlines()) == 1
+    open_run.end()
+    owner.release()

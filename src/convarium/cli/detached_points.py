@@ -31,13 +31,18 @@ class DetachedPoints:
 
 
 def check_launcher_outlives(request: "PointRequest") -> None:
-    """Check that the workers of a command line's launcher outlive the command.
+    """Check that a scheduler keeps the jobs of a command line's launcher when the command has ended.
 
     Raises:
-        UserError: they end with it.
+        UserError: it has none.
     """
     from convarium.compose.hydra_files import LAUNCHER_GROUP
-    from convarium.compose.hydra_launcher import build_backend_builder, compose_launcher_config, find_scheduler
+    from convarium.compose.hydra_launcher import (
+        build_backend_builder,
+        compose_launcher_config,
+        find_scheduler,
+        has_lasting_workers,
+    )
     from convarium.compose.store_access import open_store
 
     root = open_store(request.runtime).root.resolve()
@@ -46,8 +51,9 @@ def check_launcher_outlives(request: "PointRequest") -> None:
     if find_scheduler(config) is None:
         names = [override.value for override in request.launcher_overrides if override.key == LAUNCHER_GROUP]
         name = names[-1] if names else "local"
+        reason = "have yet to come when the command ends" if has_lasting_workers(config) else "end with the command"
         raise UserError(
-            f"--detach: workers of {LAUNCHER_GROUP}={name} end with the command; take a launcher whose jobs a scheduler"
+            f"--detach: workers of {LAUNCHER_GROUP}={name} {reason}; take a launcher whose jobs a scheduler"
             f" keeps, such as {LAUNCHER_GROUP}=slurm"
         )
 

@@ -23,6 +23,7 @@ class PreparedRun:
         threads: of each worker.
         devices: how many GPUs each worker has, where its host has any; 0: none.
         idle_minutes, scheduler: see `Run`.
+        has_lasting_workers: whether others start the workers, which outlive the command.
     """
 
     plan: "Plan"
@@ -34,6 +35,7 @@ class PreparedRun:
     devices: int
     idle_minutes: float
     scheduler: str | None
+    has_lasting_workers: bool = False
 
 
 def prepare_run(request: "PointRequest") -> PreparedRun:
@@ -59,7 +61,12 @@ def prepare_run(request: "PointRequest") -> PreparedRun:
         return PreparedRun(plan, store, done, _build_no_backend, 1, 1, devices, idle_minutes, None)
     # Imports torch, which a run of stored results needn't wait for.
     from convarium.cli.network_validation import validate_networks
-    from convarium.compose.hydra_launcher import build_backend_builder, compose_launcher_config, find_scheduler
+    from convarium.compose.hydra_launcher import (
+        build_backend_builder,
+        compose_launcher_config,
+        find_scheduler,
+        has_lasting_workers,
+    )
 
     # Hydra's basic launcher runs its jobs one after another in this process.
     is_basic = "hydra/launcher=basic" in request.launcher_overrides
@@ -74,7 +81,16 @@ def prepare_run(request: "PointRequest") -> PreparedRun:
         needed = plan.select_needed(done)
         check_host([plan.nodes[signature] for signature in needed], cache_folder_of(store.root))
     return PreparedRun(
-        plan, store, done, build_backend, workers, threads, devices, idle_minutes, find_scheduler(config)
+        plan,
+        store,
+        done,
+        build_backend,
+        workers,
+        threads,
+        devices,
+        idle_minutes,
+        find_scheduler(config),
+        has_lasting_workers(config),
     )
 
 

@@ -127,6 +127,7 @@ def run_points(request: "PointRequest", quiet: bool) -> tuple[list[dict[str, Any
             prepared.devices,
             prepared.idle_minutes,
             prepared.scheduler,
+            prepared.has_lasting_workers,
         )
     for line in [*format_skipped_files(plan, store), *find_below_chance(plan, store)]:
         output.build_console(to_stderr=True).print(line, markup=False)

@@ -87,6 +87,15 @@ def find_scheduler(config: DictConfig) -> str | None:
     return scheduler
 
 
+def has_lasting_workers(config: DictConfig) -> bool:
+    """Whether a launcher's workers are started by others, and outlive their controller.
+
+    Args:
+        config: of the launcher, from `compose_launcher_config`, which `build_backend_builder` has taken.
+    """
+    return bool(getattr(get_object(config.hydra.launcher._target_), "outlives_controller", False))
+
+
 def list_settings(config: DictConfig) -> dict[str, Any]:
     """Return the settings of a launcher, without what tells Hydra how it is made.
 

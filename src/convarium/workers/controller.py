@@ -31,6 +31,7 @@ def run_plan(
     devices: int = 0,
     idle_minutes: float = DEFAULT_IDLE_MINUTES,
     scheduler: str | None = None,
+    has_lasting_workers: bool = False,
 ) -> dict[str, NodeStatus]:
     """Make every result that the plan's points need and that is not stored; return how each node ended.
 
@@ -42,6 +43,7 @@ def run_plan(
         idle_minutes: what is for hardware that no worker has is given up after so long.
         scheduler: whose jobs the workers are. Those outlive this process, so another one that is asked for the same
             takes the run over, or follows it while this one is alive.
+        has_lasting_workers: whether the workers outlive this process though no scheduler's name is known.
 
     Raises:
         UserError: the store can't be written to, a stored result has another config than its signature says, or the
@@ -54,7 +56,7 @@ def run_plan(
         return build_statuses(plan, plan_state)
     store.prepare()
     begin = partial(Run.begin, plan, store, workers, threads, devices, idle_minutes)
-    if scheduler is None:
+    if scheduler is None and not has_lasting_workers:
         return _control_run(begin(), plan, store, monitor, build_backend, progress)
     has_lost_run = False
     while True:

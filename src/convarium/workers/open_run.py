@@ -85,7 +85,11 @@ class OpenRun:
         """
         self._owner.check()
         with disk.translate_write_errors(self._owner.root):
+            # The folder may be gone: who slept while it removed what a dead controller had left has removed this too.
+            disk.make_folder(self.run.folder)
             write_open_plan(plan, self.run.folder, (self.run.lease, self._count))
+            if not self.run.file.exists():
+                self.run.write()
         self._count += 1
         self._plan = plan
         self._monitor = PlanMonitor(plan, is_open=True)
@@ -106,6 +110,8 @@ class OpenRun:
         self._supervisor.note_settled_nodes(plan_state)
         if not plan_state.is_finished:
             self._owner.check()
+            if not self.run.file.exists():
+                self.change_plan(self._plan)
             wanted = max(1, self.run.workers - self.run.count_workers_without_place())
             if not self._supervisor.submit_missing(wanted):
                 raise UserError(f"the workers end one after another: {self._supervisor.explain_unfinished()[0]}")
