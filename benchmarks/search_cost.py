@@ -29,6 +29,7 @@ from convarium.config.point import Point  # noqa: E402, what is imported below l
 from convarium.planning.plan import Plan, PlannedPoint  # noqa: E402
 from convarium.store.store import Store  # noqa: E402
 
+import_module("convarium.search.known_costs")  # with torch, which is imported when the first trial is checked
 fake_search: Any = import_module("search.fake_search")
 fake_run: Any = import_module("store.fake_run")
 

@@ -25,6 +25,16 @@ def test_two_given_results_are_compared(pretend: Pretend, call: Call) -> None:
     assert found["differs"] == {"compression.magnitude.sparsity": [0.5, 0.8], "recipe.lr": [0.1, 0.2]}
 
 
+def test_a_key_at_its_default_has_that_value_though_it_is_not_hashed(pretend: Pretend, call: Call) -> None:
+    made = pretend(("architecture=mlp", "dataset=digits", "recipe.mixup=0,0.3", "compression=kmeans"))
+    plain, mixed = (point.network for point in made.points)
+    assert json.loads(call("diff", plain, mixed, "--json")[1])["differs"] == {"recipe.mixup": [0.0, 0.3]}
+    assert "  recipe.mixup: 0.0 here, 0.3 there\n" in call("diff", plain, mixed)[1]
+    for condition, signature in (("recipe.mixup=0", plain), ("recipe.mixup>0", mixed)):
+        rows = json.loads(call("ls", "--stage", "compress", "--where", condition, "--json")[1])["results"]
+        assert [row["signature"] for row in rows] == [signature]
+
+
 def test_of_another_chain_the_list_of_methods_is_told(pretend: Pretend, call: Call) -> None:
     made = pretend(("architecture=mlp", "dataset=digits", "compression=kmeans,[magnitude,kmeans]"))
     short, long = (point.network for point in made.points)

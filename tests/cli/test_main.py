@@ -62,6 +62,16 @@ def test_help_of_run_names_the_groups_and_who_lists_their_options(
     out = capsys.readouterr().out
     assert "groups: architecture, budget, compression," in out
     assert "convarium options compression " in out
+    assert "sweep=NAME" in out
+
+
+def test_help_of_search_offers_no_sweep_which_it_refuses(capsys: pytest.CaptureFixture[str], here: Path) -> None:
+    with pytest.raises(SystemExit):
+        main(["search", "--help"])
+    out = capsys.readouterr().out
+    assert "sweep" not in out.replace("What sweeps is searched", "")
+    assert "beside them search and seed" in out
+    assert "search.KEY=VALUE" in out
 
 
 @pytest.mark.parametrize(

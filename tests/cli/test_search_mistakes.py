@@ -125,6 +125,14 @@ def test_a_mistake_is_one_line_and_leaves_nothing(kind: str, here: Path, call: C
     assert list(here.iterdir()) == []
 
 
+def test_a_mistake_is_said_before_torch_is_imported(here: Path) -> None:
+    code = "import sys; from convarium.cli import main; main(sys.argv[1:]); print('torch' in sys.modules)"
+    command = [sys.executable, "-c", code, "search", *TINY, *MISTAKES["unknown strategy"][0]]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=here, check=True)
+    assert MISTAKES["unknown strategy"][1] in done.stderr
+    assert done.stdout == "False\n"
+
+
 @pytest.mark.parametrize(
     ("typed", "said"),
     [

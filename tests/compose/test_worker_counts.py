@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from convarium.compose.worker_counts import count_devices, count_threads, count_workers
+from convarium.compose.worker_counts import WORKERS_ELSEWHERE, count_devices, count_threads, count_workers
 from convarium.errors import UserError
 from convarium.host.devices import TASK_CORES_VARIABLE
 from convarium.host.process import current_process
@@ -35,7 +35,16 @@ def test_left_open_there_are_as_many_workers_as_have_gpus_else_one_a_core(
     gpus: int, changes: dict[str, Any], expected: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     install_fake_gpus(gpus, tmp_path, monkeypatch)
-    assert count_workers(RUNTIME | changes) == expected
+    assert count_workers(RUNTIME | changes, is_launched_here=True) == expected
+
+
+@pytest.mark.parametrize("gpus", [0, 4])
+def test_left_open_on_other_hosts_their_number_does_not_follow_from_this_host(
+    gpus: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install_fake_gpus(gpus, tmp_path, monkeypatch)
+    assert count_workers(RUNTIME, is_launched_here=False) == WORKERS_ELSEWHERE
+    assert count_workers(RUNTIME | {"workers": 32}, is_launched_here=False) == 32
 
 
 def test_a_worker_on_the_cpu_has_no_gpus() -> None:

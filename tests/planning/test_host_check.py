@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from command_lines import SMALL_MLP, Call
+from convarium.config.override import Override
+from convarium.search.command_line import parse_command_line
 
 FAR_LAUNCHER = "_target_: hydra._internal.core_plugins.basic_launcher.BasicLauncher\n"
 NAMED_CPU, NAMED_GPU = 'measurement.cpu="AMD EPYC 7543"', 'measurement.gpu="NVIDIA H200"'
@@ -55,3 +57,22 @@ def test_what_is_named_or_not_timed_may_run_anywhere(
 def test_workers_of_this_host_need_no_names(call: Call, launcher: str) -> None:
     command = ("plan", "--fast", *SMALL_MLP, "measurement.executors=[eager]", f"hydra/launcher={launcher}")
     assert call(*command)[0] == 0
+
+
+SEARCH = ("hydra/launcher=far", "compression=none,filter_l1")
+
+
+def test_a_search_whose_trials_are_timed_needs_the_names_too(
+    call: Call, write: Callable[[str, str], Path], here: Path
+) -> None:
+    write("conf/hydra/launcher/far.yaml", FAR_LAUNCHER)
+    code, out, error = call("search", *SMALL_MLP, *SEARCH, "budget.latency=0.5")
+    assert (code, out, len(error.splitlines())) == (2, "", 1)
+    assert "measurement.cpu=null is this host's, and hydra/launcher=far starts workers on others" in error
+    assert not (here / "outputs").exists()
+
+
+def test_a_search_times_nothing_for_the_executors_of_a_later_run(write: Callable[[str, str], Path]) -> None:
+    write("conf/hydra/launcher/far.yaml", FAR_LAUNCHER)
+    line = (*SMALL_MLP, *SEARCH, "measurement.executors=[eager]")
+    assert parse_command_line([Override(text) for text in line]).possible_trial is not None

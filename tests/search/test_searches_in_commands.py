@@ -87,6 +87,20 @@ def test_a_search_that_goes_on_is_told_by_status(living_search: Path, call: Call
     assert "searches" not in call_json(call, "status", *SMALL_MLP)
 
 
+def test_a_damaged_search_is_one_line_and_hides_no_other(living_search: Path, call: Call) -> None:
+    damaged = living_search.with_name("0" * 12)  # the first in order
+    shutil.copytree(living_search, damaged, ignore=shutil.ignore_patterns("lease.*", "run.txt"))
+    (damaged / "asked.jsonl").write_text("{}\n{}\n")
+    _, owner = open_search_folder(Store(STORE), damaged.name)
+    code, out, error = call("status")
+    owner.release()
+    assert code == 0
+    assert f"search {living_search.name}: 2 of 2 trials told" in out
+    (line,) = error.splitlines()
+    assert f"{damaged.name}/asked.jsonl is damaged" in line
+    assert line.endswith("how far its search is, is not known")
+
+
 def test_a_search_that_is_over_is_not(search: Path, call: Call) -> None:
     assert call("status")[1] == "nothing runs in outputs/store\n"
 

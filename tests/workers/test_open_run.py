@@ -111,6 +111,21 @@ def test_workers_whose_controller_died_finish_the_plan_and_leave_after_the_idle_
     assert len(journal.read_text().splitlines()) == 1
 
 
+def test_workers_that_leave_as_soon_as_nothing_is_ready_are_replaced_for_what_comes_later(tmp_path: Path) -> None:
+    owner, open_run = begin_open_run(tmp_path / "store", OpenRunSettings(workers=2, idle_minutes=0.0))
+    journal = tmp_path / "journal"
+    nodes = [make_fake_node(f"n{index}", journal=journal) for index in range(6)]  # more than may end in vain
+    for node in nodes:
+        open_run.change_plan(make_fake_plan(node))
+        wait_until(lambda: open_run.look().is_finished)
+        wait_until(lambda: open_run.count_living_workers() == 0)
+    open_run.end()
+    owner.release()
+    lines = [line.split() for line in journal.read_text().splitlines()]
+    assert [name for name, _ in lines] == [node.name for node in nodes]
+    assert len({pid for _, pid in lines}) == len(nodes)
+
+
 def test_a_controller_takes_the_run_of_a_dead_one_over_with_its_workers(tmp_path: Path) -> None:
     store, journal = tmp_path / "store", tmp_path / "journal"
     process = _start_controller(store, journal)

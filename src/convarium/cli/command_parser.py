@@ -26,23 +26,31 @@ OPTIONS_HELP = """
 class CommandParser(ArgumentParser):
     """An argument parser whose mistakes are one line."""
 
-    def __init__(self, command: str, description: str, takes_points: bool = False, epilog: str = "") -> None:
+    def __init__(
+        self,
+        command: str,
+        description: str,
+        takes_points: bool = False,
+        epilog: str = "",
+        overrides_help: str = "choices and values, sweep=NAME",
+        beside_groups: str = "seed and sweep",
+    ) -> None:
         super().__init__(
             prog=f"convarium {command}",
             description=description,
             formatter_class=RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )
-        self.takes_points, self.further_help = takes_points, epilog
+        self.takes_points, self.further_help, self.beside_groups = takes_points, epilog, beside_groups
         self.add_argument("--debug", action="store_true", help="show where an error comes from")
-        self.add_argument("overrides", nargs="*", metavar="key=value", help="choices and values, sweep=NAME")
+        self.add_argument("overrides", nargs="*", metavar="key=value", help=overrides_help)
         if takes_points:
             self.add_argument("-m", "--multirun", action="store_true", help="accepted and ignored: a comma sweeps")
 
     def format_help(self) -> str:
         """Return the help; of a command that takes points also where groups and their options are listed."""
         if self.takes_points:
-            groups = f"groups: {', '.join(list_config_groups())}; beside them seed and sweep"
+            groups = f"groups: {', '.join(list_config_groups())}; beside them {self.beside_groups}"
             self.epilog = f"{groups}\n{OPTIONS_HELP}{self.further_help}"
         return super().format_help()
 

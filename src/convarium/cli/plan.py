@@ -54,6 +54,7 @@ def _build_plan_document(request: "PointRequest", fast: bool) -> dict[str, Any]:
     from convarium.compose.store_access import open_store, print_unreadable
     from convarium.compose.worker_counts import count_workers
     from convarium.planning.duration_estimate import summarize_plan
+    from convarium.planning.host_check import is_launched_here
     from convarium.planning.point_coverage import measure_coverages
     from convarium.planning.stage_graph import build_plan
 
@@ -61,7 +62,8 @@ def _build_plan_document(request: "PointRequest", fast: bool) -> dict[str, Any]:
     print_dataset_summaries(datasets)
     invalid = [{"overrides": list(point.overrides), "error": point.error} for point in request.invalid]
     store, plan = open_store(request.runtime), build_plan(request.points)
-    summary = summarize_plan(plan, store, invalid, count_workers(request.runtime))
+    workers = count_workers(request.runtime, is_launched_here(request.launcher_overrides))
+    summary = summarize_plan(plan, store, invalid, workers)
     print_unreadable(store)
     networks = {} if fast else {"networks": measure_coverages(request.points)}
     hardware = _describe_hardware(plan)

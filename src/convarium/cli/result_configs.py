@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from convarium.config.recipe import restore_default_keys
+
 if TYPE_CHECKING:
     from convarium.store.store import Store
 
@@ -54,6 +56,9 @@ def _flatten_stage_config(record: Record, parent_keys: Json) -> Json:
             flattened |= {f"compression.{name}.{key}": value for key, value in _iterate_leaves(values)}
             if "budget" in values:
                 flattened[f"budget.{values['budget']['quantity']}"] = values["budget"]["value"]
+        elif group == "recipe":
+            # What is at its default is left out of what is hashed, but may be asked for.
+            flattened |= {f"recipe.{key}": value for key, value in _iterate_leaves(restore_default_keys(values))}
         elif isinstance(values, Mapping):
             flattened |= {f"{group}.{key}": value for key, value in _iterate_leaves(values)}
             if group in NAMED_GROUPS and "name" in values:

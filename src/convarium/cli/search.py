@@ -25,7 +25,14 @@ SHOWN_MEASURES = ("validation_accuracy", "file_bytes", "macs")
 def build_parser() -> CommandParser:
     """Return the parser of the command's options."""
     text = "Choose points one after another by what the ones before gave. What sweeps is searched; so are ranges."
-    parser = CommandParser("search", text, takes_points=True, epilog=SEARCH_HELP)
+    parser = CommandParser(
+        "search",
+        text,
+        takes_points=True,
+        epilog=SEARCH_HELP,
+        overrides_help="values that are fixed, several or a range that are searched, search.KEY=VALUE",
+        beside_groups="search and seed",
+    )
     multirun = parser.find_action("--multirun")
     assert multirun is not None
     multirun.help = "refused: a search is one command, and a comma is searched"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convarium.cli.command_parser import CommandParser
+from convarium.cli.failure_words import format_state
 from convarium.cli.job_table import print_jobs, summarise_jobs
 from convarium.errors import UserError
 from convarium.noun_count import format_noun_count
@@ -85,14 +86,24 @@ def merge_running_plans(store: "Store") -> "Plan":
 
 def list_living_searches(store: "Store") -> list[Json]:
     """Return the searches that go on in the store, as far as their files can be read."""
-    from convarium.search.stored_searches import find_living_searches
+    from convarium.search.stored_searches import list_search_folders, read_living_search
     from convarium.store.disk import format_error
 
+    searches = []
     try:
-        return [vars(search) for search in find_living_searches(store)]
-    except (UserError, OSError) as error:
-        print(f"convarium: {format_error(error)}; how far its search is, is not known", file=sys.stderr)
+        folders = list_search_folders(store)
+    except OSError as error:
+        print(f"convarium: {format_error(error)}; which searches go on, is not known", file=sys.stderr)
         return []
+    for folder in folders:
+        try:
+            search = read_living_search(folder)
+        except (UserError, OSError) as error:
+            print(f"convarium: {format_error(error)}; how far its search is, is not known", file=sys.stderr)
+            continue
+        if search is not None:
+            searches.append(vars(search))
+    return searches
 
 
 def _is_sweep_name(text: str) -> bool:
@@ -163,9 +174,11 @@ def _describe_failure(node: "Node", store: "Store") -> Json | None:
         "stage": node.stage,
         "name": node.name,
         "kind": failure.get("kind"),
+        "cause": failure.get("cause"),
         "error": failure["error"],
         "ended": failure.get("ended", ""),
         "host": failure.get("host"),
+        "log": ResultFolder(store.folder_of(node)).find_log(),
     }
 
 
@@ -201,8 +214,10 @@ def _print_status(status: Json) -> None:
         terminal_table.print_fitting_table(console, table, ("epoch", "since", "running", "figures", "phase", "where"))
     print_jobs(status, console)
     for failure in status["failed"]:
-        kind = (failure["kind"] or "failed").replace("_", " ")
-        line = f"{kind}: {failure['stage']} {failure['name']}: {failure['error']}"
+        state = format_state((failure["kind"] or "failed").replace("_", " "), failure["cause"])
+        line = f"{state}: {failure['stage']} {failure['name']}: {failure['error']}"
         if failure["ended"]:
             line += f" ({failure['ended']} on {failure['host']})"
+        if failure["log"]:
+            line += f"; its log: {failure['log']}"
         console.print(line, markup=False, soft_wrap=True)

@@ -5,14 +5,21 @@ from typing import Any
 
 from convarium.host.devices import count_task_cores, list_gpus
 
+WORKERS_ELSEWHERE = 8  # of this host's cores and GPUs nothing follows for them
 
-def count_workers(runtime: Mapping[str, Any]) -> int:
+
+def count_workers(runtime: Mapping[str, Any], is_launched_here: bool) -> int:
     """Return how many workers a config's runtime group asks for.
 
-    Null is all that can have GPUs; without GPUs each device is a core.
+    Null is all that can have GPUs; without GPUs each device is a core; on other hosts WORKERS_ELSEWHERE.
+
+    Args:
+        is_launched_here: whether they start on this host.
     """
     if runtime["workers"]:
         return int(runtime["workers"])
+    if not is_launched_here:
+        return WORKERS_ELSEWHERE
     devices = count_devices(runtime)
     workers_with_gpus = len(list_gpus()) // devices if devices else 0
     return workers_with_gpus or max(1, count_task_cores() // int(runtime["devices"]))

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from convarium.errors import UserError
@@ -18,10 +19,32 @@ if TYPE_CHECKING:
     from torch import nn
 
 MAX_ERROR_CHARS = 200
+MAX_TRIED = 256
 MAX_LISTED_NAMES = 3
 
 
-def validate_points(points: Sequence[PointLike], notes: list[str] | None = None) -> dict[int, str]:
+@dataclass
+class TriedNetworks:
+    """What came of trying networks and steps, so that each is tried once in several validations.
+
+    Attributes:
+        networks: those that work, on the meta device, by the canonical JSON of their architecture.
+        problems: of an architecture and a step (or none) as canonical JSON: what it raised, None where it works.
+    """
+
+    networks: "dict[str, nn.Module]" = field(default_factory=dict)
+    problems: dict[str, str | None] = field(default_factory=dict)
+
+    def make_room(self) -> None:
+        """Forget all once there are many: a search may try thousands of networks."""
+        if len(self.problems) >= MAX_TRIED:
+            self.networks.clear()
+            self.problems.clear()
+
+
+def validate_points(
+    points: Sequence[PointLike], notes: list[str] | None = None, tried: TriedNetworks | None = None
+) -> dict[int, str]:
     """Return the one-line reason for every point (by index) whose data, network or methods can't work.
 
     Each distinct architecture is built once, each distinct (architecture, step) tried once. What the meta device can't
@@ -29,9 +52,9 @@ def validate_points(points: Sequence[PointLike], notes: list[str] | None = None)
 
     Args:
         notes: gets a line for what one should know of a network that works.
+        tried: what earlier validations tried, and need not be tried again; gets what this one tries.
     """
-    networks: dict[str, nn.Module] = {}
-    network_problems: dict[str, str | None] = {}
+    tried = tried or TriedNetworks()
     reasons: dict[int, str] = {}
     for index, point in enumerate(points):
         architecture = drop_weight_source(point.config["architecture"])
@@ -39,14 +62,14 @@ def validate_points(points: Sequence[PointLike], notes: list[str] | None = None)
         # Every network is tried, also of a point that has a reason already: a later point or the notes may need it.
         for step in [None, *point.config["compression"]]:
             key = canonical_json([architecture, step])
-            if key not in network_problems:
+            if key not in tried.problems:
                 with allow_packages(find_named_packages(point.config)):
-                    network_problems[key] = _find_network_problem(architecture, step, networks)
-            problem = problem or network_problems[key]
+                    tried.problems[key] = _find_network_problem(architecture, step, tried.networks)
+            problem = problem or tried.problems[key]
         if problem:
             reasons[index] = problem
     if notes is not None:
-        for key, network in networks.items():
+        for key, network in tried.networks.items():
             notes += _list_network_notes(json.loads(key)["name"], network)
     return reasons
 

@@ -9,6 +9,7 @@ from convarium.compose.search_config import compose_search_settings
 from convarium.config import search_path
 from convarium.config.override import Override
 from convarium.errors import UserError
+from convarium.planning.host_check import check_hardware_named, is_launched_here
 from convarium.search.configured_space import build_search_space
 from convarium.search.curve import check_has_curve
 from convarium.search.evaluator import build_evaluator
@@ -17,7 +18,7 @@ from convarium.search.found_sweep import check_found_name
 from convarium.search.limits import parse_limits
 from convarium.search.measures import parse_objectives
 from convarium.search.needs import check_needs
-from convarium.search.offers import ProbedSearch, find_possible_trial
+from convarium.search.offers import ProbedSearch
 from convarium.search.pruning import find_pruning, list_needs
 from convarium.search.search import Search
 from convarium.search.strategy import find_strategy
@@ -61,8 +62,11 @@ def parse_command_line(arguments: Sequence[Override]) -> SearchRequest:
     search, launcher_overrides = build_search(arguments)
     own = [override for override in search.fixed if override.group == "runtime"]
     runtime = search.compose_points(own)[0].config["runtime"]
-    possible_trial = find_possible_trial(search)
-    return SearchRequest(search, runtime, launcher_overrides, _check_needs(search), possible_trial)
+    probed = ProbedSearch(search)
+    possible_trial = probed.find_possible_trial()
+    if not is_launched_here(launcher_overrides):
+        check_hardware_named(probed.list_timed_configs(), launcher_overrides)
+    return SearchRequest(search, runtime, launcher_overrides, _check_needs(search, probed), possible_trial)
 
 
 def build_search(arguments: Sequence[Override]) -> tuple[Search, tuple[Override, ...]]:
@@ -93,7 +97,7 @@ def build_search(arguments: Sequence[Override]) -> tuple[Search, tuple[Override,
     return search, launcher_overrides
 
 
-def _check_needs(search: Search) -> int:
+def _check_needs(search: Search, probed: ProbedSearch) -> int:
     """Check that a search offers what its strategy and its pruner need; return how many steps the pruner sees."""
     pruner_needs = list_needs(search.pruning, len(search.objectives))
     if not (search.strategy.needs or pruner_needs):
@@ -102,7 +106,6 @@ def _check_needs(search: Search) -> int:
         qualities = [objective for objective in search.objectives if not objective.is_cost]
         for objective in qualities or search.objectives:
             check_has_curve(objective)
-    probed = ProbedSearch(search)
     offers = probed.find_offers()
     check_needs(_name_strategy(search.settings.strategy), search.strategy.needs, offers)
     check_needs(f"search/pruner={search.settings.pruner['name']}", pruner_needs, offers)

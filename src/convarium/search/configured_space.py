@@ -44,6 +44,10 @@ class CombinedSpace:
         decided = self.typed_space.find_decided_knob((*self.typed_space.fixed, *chosen, *overrides))
         return tuple(override for override in overrides if override.key != decided)
 
+    def list_compressions(self) -> frozenset[str]:
+        """Return those of both."""
+        return self.function_space.compressions | self.typed_space.list_compressions()
+
     def to_json(self) -> Any:
         """Return what a search's signature hashes."""
         return {"version": self.version, **self.function_space.to_json(), **self.typed_space.to_json()}

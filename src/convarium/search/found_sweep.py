@@ -101,7 +101,7 @@ def _can_be_trained(search: Search, overrides: Sequence[Override]) -> bool:
         points = search.compose_points(overrides)
     except UserError:
         return False
-    return not validate_points(points[:1])
+    return not validate_points(points[:1], tried=search.tried_networks)
 
 
 def _drop_settings(overrides: Iterable[Override]) -> tuple[Override, ...]:

@@ -32,6 +32,7 @@ class FunctionSpace:
 
     Attributes:
         keys: of a point, that the function sets.
+        compressions: the values that it gave `compression` when it was asked for its names.
     """
 
     def __init__(self, name: str, function: SpaceFunction, arguments: Mapping[str, Any]) -> None:
@@ -47,11 +48,12 @@ class FunctionSpace:
         self.name, self.function, self.arguments = name, function, arguments
         _check_arguments(name, function, arguments)
         discovery = _Discovery()
-        keys: set[str] = set()
+        overrides: set[Override] = set()
         for _ in range(DISCOVERY_TRIALS):
             discovery.answers = {}
-            keys.update(override.key for override in self._ask(discovery))
-        self.keys = frozenset(keys)
+            overrides.update(self._ask(discovery))
+        self.keys = frozenset(override.key for override in overrides)
+        self.compressions = frozenset(override.value for override in overrides if override.key == "compression")
         self._names = {f"{name}.{asked}": domain for asked, domain in discovery.domains.items()}
 
     def names(self) -> Mapping[str, Domain]:

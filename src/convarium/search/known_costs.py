@@ -98,4 +98,10 @@ def _find_header_bytes(config: Json, architecture: Json) -> int | None:
     if normalisation is None or any(key in config["architecture"] for key in WEIGHT_SOURCE_KEYS):
         return None
     splits = Splits(None, None, None, *normalisation)
-    return len(pack_file(build_file_header(architecture, config["task"], dataset, splits), [], b""))
+    return _count_header_bytes(canonical_json(build_file_header(architecture, config["task"], dataset, splits)))
+
+
+@cache
+def _count_header_bytes(header_text: str) -> int:
+    """Return the bytes of a file that has this header, given as canonical JSON, and no tensors."""
+    return len(pack_file(loads(header_text), [], b""))

@@ -1,17 +1,19 @@
 """A search: everything that decides which trials are asked, and the folder that is named after it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from convarium.compose.single_point import compose_single_point
 from convarium.config.override import Override
 from convarium.config.point import Point
+from convarium.planning.validate import TriedNetworks
 from convarium.search.evaluator import Evaluator
 from convarium.search.first_trials import Answers
 from convarium.search.limits import Limit
 from convarium.search.measures import Measure
+from convarium.search.method_versions import find_method_versions
 from convarium.search.pruning import Pruning
 from convarium.search.space import SearchSpace
 from convarium.search.strategy import Strategy
@@ -36,6 +38,7 @@ class Search:
         pruning: which trials are left before their training ends.
         offers: the measures that the evaluator gives.
         first: answers of the trials that are tried before any other.
+        tried_networks: what came of building the trials' networks.
     """
 
     composer: "Composer"
@@ -50,6 +53,7 @@ class Search:
     limits: tuple[Limit, ...]
     first: tuple[Answers, ...]
     settings: "SearchSettings"
+    tried_networks: TriedNetworks = field(default_factory=TriedNetworks)
 
     def compose_points(self, overrides: Sequence[Override]) -> tuple[Point, ...]:
         """Return the point of each seed.
@@ -73,6 +77,7 @@ class Search:
             "task": config["task"],
             "seeds": list(self.seeds),
             "stages": {name: stage.version for name, stage in find_stages().items()},
+            "methods": find_method_versions(self.composer, self._list_compressions()),
             "space": self.space.to_json(),
             "strategy": self.settings.strategy,
             "evaluator": self.settings.evaluator,
@@ -82,6 +87,10 @@ class Search:
             "constraints": {limit.measure.metric: limit.value for limit in self.limits},
             "seed": self.settings.own.seed,
         }
+
+    def _list_compressions(self) -> frozenset[str]:
+        fixed = {override.value for override in self.fixed if override.key == "compression"}
+        return self.space.list_compressions() | fixed
 
 
 def compute_search_signature(description: dict[str, Any]) -> str:

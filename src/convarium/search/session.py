@@ -104,9 +104,10 @@ def _check_this_host(request: SearchRequest, store: Store) -> None:
 def _prepare_run(request: SearchRequest, store: Store) -> Callable[[RunOwner], OpenRun]:
     """Return what begins an owner's run or takes it over; mistakes in the launcher's settings are said at once."""
     runtime, composer = request.runtime, request.search.composer
-    workers, devices = count_workers(runtime), count_devices(runtime)
+    is_here = is_launched_here(request.launcher_overrides)
+    workers, devices = count_workers(runtime, is_here), count_devices(runtime)
     config = compose_launcher_config(composer.loader, request.launcher_overrides, store.root.resolve(), workers)
-    if is_launched_here(request.launcher_overrides):
+    if is_here:
         check_devices(devices)
     check_task_devices(runtime, config.hydra.launcher)
     threads = count_threads(runtime, workers, config.hydra.launcher)

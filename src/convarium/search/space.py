@@ -199,6 +199,9 @@ class SearchSpace(Protocol):
             chosen: the overrides that others have chosen for the same trial.
         """
 
+    def list_compressions(self) -> frozenset[str]:
+        """Return the values that trials may have for `compression`, as far as this space chooses them."""
+
     def to_json(self) -> Any:
         """Return what a search's signature hashes."""
 

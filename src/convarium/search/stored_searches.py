@@ -1,6 +1,5 @@
 """The searches of a store, seen from outside: those that go on, and the results that searches asked for."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from convarium.search.asked_trials import read_asked_trials
@@ -44,19 +43,19 @@ def find_living_lease(folder: SearchFolder) -> LeaseInfo | None:
     return lease_info if lease_info is not None and lease_info.state == "alive" else None
 
 
-def find_living_searches(store: Store) -> Iterator[LivingSearch]:
-    """Yield the searches that a process goes on with.
+def read_living_search(folder: SearchFolder) -> LivingSearch | None:
+    """Return how far a search is, None where no process goes on with it.
 
     Raises:
-        UserError: a file of one is damaged.
-        OSError: a file of one can't be read.
+        UserError: a file of it is damaged.
+        OSError: a file of it can't be read.
     """
-    for folder in list_search_folders(store):
-        lease_info = find_living_lease(folder)
-        if lease_info is not None:
-            host, pid = (lease_info.owner.host, lease_info.owner.pid) if lease_info.owner else ("", 0)
-            asked = len(read_asked_trials(folder.asked_trials))
-            yield LivingSearch(folder.signature, host, pid, asked, count_told_trials(folder.journal))
+    lease_info = find_living_lease(folder)
+    if lease_info is None:
+        return None
+    host, pid = (lease_info.owner.host, lease_info.owner.pid) if lease_info.owner else ("", 0)
+    asked = len(read_asked_trials(folder.asked_trials))
+    return LivingSearch(folder.signature, host, pid, asked, count_told_trials(folder.journal))
 
 
 def find_searched_signatures(store: Store, only_living: bool = False) -> set[str]:

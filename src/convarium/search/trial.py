@@ -1,7 +1,7 @@
 """A trial of a search: what it asks of the workers, and what became of it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from statistics import fmean
 
@@ -14,7 +14,6 @@ from convarium.errors import UserError
 from convarium.planning.plan import Node, Plan
 from convarium.planning.validate import validate_points
 from convarium.search.journal_end import OUTCOME_ATTRIBUTE
-from convarium.search.known_costs import find_known_costs
 from convarium.search.limits import Limit
 from convarium.search.search import Search
 from convarium.store.store import Store
@@ -91,17 +90,32 @@ class RunningTrial:
 
 
 def prepare_trial(search: Search, overrides: tuple[Override, ...]) -> PreparedTrial:
-    """Compose, check and plan a trial."""
+    """Compose, plan and check a trial."""
+    return check_trial(search, compose_trial(search, overrides))
+
+
+def compose_trial(search: Search, overrides: tuple[Override, ...]) -> PreparedTrial:
+    """Compose and plan a trial; whether its network can be built is not looked at, nor what it costs."""
     try:
         points = search.compose_points(overrides)
-        plans = tuple(search.evaluator.plan(point) for point in points)
+        return PreparedTrial(overrides, points, tuple(search.evaluator.plan(point) for point in points))
     except UserError as error:
         return PreparedTrial(overrides, refusal=str(error))
+
+
+def check_trial(search: Search, composed: PreparedTrial) -> PreparedTrial:
+    """Return a composed trial with its known costs, or refused if its network can't be built."""
+    if composed.refusal is not None:
+        return composed
+    # Imports torch, for which a mistake in the command line needn't wait.
+    from convarium.search.known_costs import find_known_costs
+
     # The seeds differ in nothing that could be refused.
-    reasons = validate_points(points[:1])
+    search.tried_networks.make_room()
+    reasons = validate_points(composed.points[:1], tried=search.tried_networks)
     if reasons:
-        return PreparedTrial(overrides, refusal=reasons[0])
-    return PreparedTrial(overrides, points, plans, known_costs=find_known_costs(points[0]))
+        return PreparedTrial(composed.overrides, refusal=reasons[0])
+    return replace(composed, known_costs=find_known_costs(composed.points[0]))
 
 
 def read_measures(search: Search, prepared: PreparedTrial, store: Store) -> dict[str, float]:

@@ -9,7 +9,7 @@ from convarium.config.override import Override
 from convarium.config.search_path import list_config_groups
 from convarium.errors import UserError
 from convarium.search.choosers import Chooser, ask_domain
-from convarium.search.space import Domain
+from convarium.search.space import Domain, Options
 from convarium.search.typed_axes import Axis
 
 if TYPE_CHECKING:
@@ -44,6 +44,11 @@ class TypedSpace:
     def is_asked(self, knob: Axis, overrides: Sequence[Override]) -> bool:
         """Whether a trial of these overrides has the method of a knob, and no budget decides it."""
         return has_step(self.composer, overrides, knob.method or "") and knob.key != self.find_decided_knob(overrides)
+
+    def list_compressions(self) -> frozenset[str]:
+        """Return the options of `compression`, none where it is not searched."""
+        domains = [axis.domain for axis in self.axes if axis.key == "compression"]
+        return frozenset(text for domain in domains if isinstance(domain, Options) for text in domain.texts)
 
     def to_json(self) -> Any:
         """Return what a search's signature hashes."""
