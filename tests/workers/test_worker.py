@@ -401,3 +401,23 @@ def test_a_worker_that_slept_since_it_took_a_lease_leaves_its_successors_files_a
     assert StageRun(node, lease, store, run, threads=1).run_and_publish() is None
     assert successor_files.exists()
     successor.check()
+
+
+def test_a_stage_that_breaks_because_a_former_owner_has_published_it_has_not_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who slept between its last check and its record clears the checkpoints away that its successor writes to."""
+    run = _begin(tmp_path, make_fake_plan(node := make_fake_node("one")), workers=1)
+    folder = Store(tmp_path).folder_of(node)
+    folder.mkdir(parents=True)
+
+    def break_after_another_has_published(stage_run: StageRun) -> None:
+        stage_run.files.record.write_text("{}")
+        raise FileNotFoundError("checkpoints")
+
+    monkeypatch.setattr(StageRun, "_run_and_build_record", break_after_another_has_published)
+    lease = LeaseManager(run.id).take(folder)
+    assert lease is not None
+    assert StageRun(node, lease, Store(tmp_path), run, threads=1).run_and_publish() is None
+    assert not (folder / "failed.json").exists()
+    assert not list(folder.glob("lease.*"))

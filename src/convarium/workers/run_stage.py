@@ -99,6 +99,10 @@ class StageRun:
                 stage_log.append_log_line(self.files.log, "left: no plan asks for it any more")
                 self._release_lease()
                 return None
+            if self.files.record.exists():
+                # A former owner had slept, and has published the result and cleared away what this one worked on.
+                self.finish()
+                return None
             return self.record_failure(build_failure(error, self._format_parent_repair_hint(str(error))))
         return None
 

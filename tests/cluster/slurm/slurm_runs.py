@@ -36,10 +36,10 @@ def run_on_slurm(plan: Plan, root: Path, workers: int, **settings: Any) -> list[
 
 
 def detach_on_slurm(plan: Plan, root: Path, workers: int, **settings: Any) -> DetachedRun:
-    """Have the jobs of a plan submitted."""
+    """Have the jobs of a plan submitted; those that find nothing to do leave at once."""
     store = Store(root)
     store.prepare()
-    begin = partial(Run.begin, plan, store, workers, idle_minutes=0.05, scheduler=SlurmBackend.scheduler)
+    begin = partial(Run.begin, plan, store, workers, idle_minutes=0.0, scheduler=SlurmBackend.scheduler)
     return detach_run(
         plan, store, PlanMonitor(plan), lambda owner: begin(owner=owner), build_slurm_backend(**settings), workers
     )

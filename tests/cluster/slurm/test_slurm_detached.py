@@ -36,7 +36,7 @@ def test_a_detached_run_is_made_by_its_jobs_and_leaves_nothing_behind(
 def test_a_worker_that_frees_more_than_there_are_jobs_for_submits_the_difference(
     slurm: SlurmCluster, store: Path, journal: Path
 ) -> None:
-    first = make_fake_node("first", epochs=50, seconds=0.2, journal=journal)
+    first = make_fake_node("first", epochs=100, seconds=0.2, journal=journal)
     others = [make_fake_node(f"next-{index}", [first], epochs=10, seconds=0.2, journal=journal) for index in range(3)]
     detached = detach_on_slurm(make_fake_plan(first, *others), store, 3)
     wait_until(lambda: len(slurm.list_jobs()) == 1)
@@ -55,7 +55,7 @@ def test_where_workers_may_not_submit_status_says_what_submits_the_missing_jobs(
     programs = tmp_path / "programs"
     programs.mkdir()
     (programs / "srun").symlink_to("/usr/bin/srun")
-    first = make_fake_node("first", epochs=50, seconds=0.2, journal=journal)
+    first = make_fake_node("first", epochs=100, seconds=0.2, journal=journal)
     others = [make_fake_node(f"next-{index}", [first], epochs=60, seconds=0.2, journal=journal) for index in range(3)]
     detach_on_slurm(make_fake_plan(first, *others), store, 3, setup=[f"export PATH={programs}"])
     wait_until(lambda: bool(summarise_jobs(Store(store), None)["missing_jobs"]))
