@@ -1,4 +1,4 @@
-.PHONY: demo test nightly lint bench docs install browser postgresql zsh cluster slurm nncodec
+.PHONY: demo test nightly lint bench docs install browser postgresql zsh cluster slurm ray nncodec
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -10,7 +10,7 @@ demo: .venv/installed
 	$(BIN)/convarium run sweep=demo
 	$(BIN)/convarium compare sweep=demo
 
-test: .venv/installed browser postgresql zsh cluster slurm
+test: .venv/installed browser postgresql zsh cluster slurm ray
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
@@ -59,6 +59,14 @@ slurm:
 	@command -v slurmctld >/dev/null && command -v slurmd >/dev/null && command -v sbatch >/dev/null && command -v munged >/dev/null || $(DEBIAN) $(SLURM_PACKAGES) >/dev/null 2>&1 \
 	|| { timeout 120 $(ROOT) apt-get -qq update && $(DEBIAN) $(SLURM_PACKAGES); } >/dev/null 2>&1 \
 	|| echo "no Slurm could be installed: the tests of workers that are its jobs are skipped"
+
+# What the tests of Ray run on; where it can't be installed they are skipped. The launcher asks for packages that only its
+# `ray_aws` uses, and for older ones than ours.
+ray: .venv/installed
+	@$(BIN)/python -m pip show --quiet ray hydra-ray-launcher 2>/dev/null \
+	|| { $(BIN)/python -m pip install --quiet --constraint constraints.txt ray \
+	&& $(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps hydra-ray-launcher; } \
+	|| echo "no Ray could be installed: the tests of workers that it starts are skipped"
 
 .venv/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Convarium needs Python 3.11 or newer: apt-get install python3"; exit 2; }

@@ -77,7 +77,10 @@ def describe_searches(
     for seed in SEARCH_SEEDS:
         for strategy in STRATEGIES:
             start = time.monotonic()
-            found = search(*base, f"search.trials={trials}", f"search.seed={seed}", f"search/strategy={strategy}")
+            found = search(
+                "search/space=recipe", *base, f"search.trials={trials}", f"search.seed={seed}",
+                f"search/strategy={strategy}",
+            )  # fmt: skip
             minutes = (time.monotonic() - start) / 60
             (best,) = found["best"]
             winner = retrain([text for text in best["overrides"] if not text.startswith("runtime.")] + runtime_of(base))
@@ -94,7 +97,7 @@ def describe_searches(
 
 def search(*arguments: str) -> dict[str, Any]:
     """Return the document of a search."""
-    line = [sys.executable, "-m", "convarium", "search", "search/space=recipe", *arguments, "--json"]
+    line = [sys.executable, "-m", "convarium", "search", *arguments, "--json"]
     document: dict[str, Any] = json.loads(subprocess.run(line, check=True, stdout=subprocess.PIPE).stdout)
     return document
 

@@ -34,6 +34,10 @@ class StageFailed(Exception):
     """A stage could not finish (the loss became NaN, a child process died), said in one line. Exit code 1."""
 
 
+class RunCancelled(KeyboardInterrupt):
+    """The run of this process was ended by `convarium cancel`, as Ctrl-C would have ended it."""
+
+
 def format_first_line(error: Exception, max_chars: int = 200) -> str:
     """Return the first line of an error's message, or its type where it has none."""
     lines = str(error).strip().splitlines() or [type(error).__name__]

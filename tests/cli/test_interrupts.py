@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from convarium.cli import main
+from waiting import wait_until
 
 POINTS = ("dataset=digits", "architecture=mlp", "recipe.epochs=100000", "seed=0,1", "runtime.threads=1")
 BASIC, POOL = "hydra/launcher=basic", "runtime.workers=2"
@@ -58,7 +59,7 @@ def test_an_interrupted_run_has_not_failed_and_keeps_its_checkpoint(
 ) -> None:
     process = begin("run", *POINTS, launcher)
     store = here / "outputs/store"
-    _wait_for(lambda: list(store.glob("train/*/checkpoints/train.ckpt")))
+    wait_until(lambda: list(store.glob("train/*/checkpoints/train.ckpt")))
     for _ in range(times):
         os.killpg(process.pid, number)
     said = process.communicate(timeout=60)[0]
@@ -67,7 +68,7 @@ def test_an_interrupted_run_has_not_failed_and_keeps_its_checkpoint(
     assert not list(store.glob("*/*/failed.json"))
     assert main(["gc"]) == 0
     assert list(store.glob("train/*/checkpoints/train.ckpt"))
-    _wait_for(lambda: not _session(process.pid))
+    wait_until(lambda: not _session(process.pid))
 
 
 @pytest.mark.parametrize("seconds", [0.0, 0.5, 2.0])
@@ -76,7 +77,7 @@ def test_an_interrupt_while_all_is_still_imported_and_set_up_is_no_failure(
 ) -> None:
     process = begin("run", *POINTS, BASIC)
     store = here / "outputs/store"
-    _wait_for(lambda: list(store.glob("runs/*/run.json")))
+    wait_until(lambda: list(store.glob("runs/*/run.json")))
     time.sleep(seconds)
     os.killpg(process.pid, signal.SIGINT)
     said = process.communicate(timeout=60)[0]
@@ -88,20 +89,13 @@ def test_an_interrupt_while_all_is_still_imported_and_set_up_is_no_failure(
 def test_a_signal_that_is_ignored_stays_ignored(begin: Callable[..., subprocess.Popen[str]], here: Path) -> None:
     process = begin("run", *POINTS, BASIC, ignoring=signal.SIGHUP)
     store = here / "outputs/store"
-    _wait_for(lambda: list(store.glob("train/*/checkpoints/train.ckpt")))
+    wait_until(lambda: list(store.glob("train/*/checkpoints/train.ckpt")))
     os.killpg(process.pid, signal.SIGHUP)
     time.sleep(1.0)
     assert process.poll() is None
     os.killpg(process.pid, signal.SIGTERM)
     process.communicate(timeout=60)
     assert process.returncode == 130
-
-
-def _wait_for(is_so: Callable[[], object]) -> None:
-    until = time.monotonic() + 120
-    while not is_so():
-        assert time.monotonic() < until
-        time.sleep(0.05)
 
 
 def _session(leader: int) -> list[int]:

@@ -124,6 +124,19 @@ MISTAKES = {
         "bias_bits=1: expected one of 0, 2, 3",
     ),
     "quantised twice": (["compression=[kmeans,levels]"], "quantization/levels can't come after quantization/kmeans"),
+    "detached from workers of this host": (
+        ["--detach"],
+        "--detach: workers of hydra/launcher=local end with the command; take a launcher whose jobs a scheduler keeps",
+    ),
+    "detached from a launcher of Hydra's": (
+        ["--detach", "hydra/launcher=joblib"],
+        "--detach: workers of hydra/launcher=joblib end with the command",
+    ),
+    "detached from workers that others start": (
+        ["--detach", "hydra/launcher=external"],
+        "--detach: workers of hydra/launcher=external have yet to come when the command ends",
+    ),
+    "detached from an unknown launcher": (["--detach", "hydra/launcher=slrm"], "hydra/launcher"),
     "unknown option of run": (["--jsn"], "unrecognized arguments: --jsn; see convarium run --help"),
 }
 

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from convarium.workers.places import take_place
 from convarium.workers.run_file import Run
 from host.fake_gpus import install_fake_gpus
 from store.fake_run import SUBPROCESS_ENVIRONMENT, make_fake_node, make_fake_plan
+from waiting import wait_until
 
 CONTROLLER_CODE = """
 import sys, time; from pathlib import Path; from convarium.store.store import Store
@@ -175,7 +175,7 @@ def test_ctrl_c_stops_this_worker_only_and_keeps_its_checkpoint(tmp_path: Path, 
     run = _begin(tmp_path / "s", slow)
     folder = Store(run.store).folder_of(slow)
     process = _start_work(start, run.folder)
-    _wait_for((folder / "checkpoints" / "state.json").exists)
+    wait_until((folder / "checkpoints" / "state.json").exists)
     process.send_signal(signal.SIGINT)
     error = process.communicate(timeout=30)[1]
     assert process.returncode == 130
@@ -196,7 +196,7 @@ def test_it_leaves_with_a_controller_of_its_host(end: signal.Signals | str, tmp_
     assert controller.stdout is not None
     run_file = Path(controller.stdout.readline().strip())
     process = _start_work(start, run_file)
-    _wait_for(journal.exists)
+    wait_until(journal.exists)
     if isinstance(end, signal.Signals):
         controller.send_signal(end)
         controller.wait()
@@ -205,10 +205,3 @@ def test_it_leaves_with_a_controller_of_its_host(end: signal.Signals | str, tmp_
     out, error = process.communicate(timeout=30)
     assert (process.returncode, out, error) == (0, "the run is over\n", "")
     assert not list((tmp_path / "s").glob("*/*/failed.json"))
-
-
-def _wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)

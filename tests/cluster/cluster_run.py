@@ -1,8 +1,6 @@
 """A run that the tests' own process controls, and whose workers are on other hosts."""
 
-import time
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 
 from cluster.hosts import Host, HostProcess
@@ -26,14 +24,6 @@ def begin_run(root: Path, *nodes: Node, workers: int = 2) -> Run:
 def start_worker(host: Host, run: Run, root: Path, work: tuple[str, ...] = PATIENT_WORK) -> HostProcess:
     """Have a host work for a run whose store it sees at `root`."""
     return host.start_python(*work, root / "runs" / run.id)
-
-
-def wait_until(is_so: Callable[[], bool], seconds: float = 90.0) -> None:
-    """Wait until something is so."""
-    end = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < end, "it did not come about"
-        time.sleep(0.05)
 
 
 def count_begun(journal: Path) -> Counter[str]:

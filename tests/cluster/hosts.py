@@ -22,6 +22,11 @@ for path; do mkdir -p "$tmp${path#/tmp}"; mount -n --rbind "$path" "$tmp${path#/
 mount -n --move "$tmp" /tmp
 echo ready; exec cat > /dev/null
 """
+PRIVATE_TMP_SCRIPT = """
+set -e; cd /tmp; mkdir .4711; chmod 1777 .4711
+for path in */; do mkdir ".4711/$path"; mount -n --rbind "$path" ".4711/$path"; done
+mount -n --rbind .4711 /tmp
+"""
 
 
 class Host:
@@ -68,6 +73,10 @@ class Host:
         """Give the host a processor of another model."""
         script = 'echo "model name : $1" > /tmp/cpuinfo; mount --bind /tmp/cpuinfo /proc/cpuinfo'
         self._namespaces.call("sh", "-c", script, "sh", model)
+
+    def mount_private_tmp(self) -> None:
+        """Mount a part of a disk on /tmp, as a scheduler does for a job; folders that are seen there are so further."""
+        self._namespaces.call("sh", "-c", PRIVATE_TMP_SCRIPT)
 
     def start_python(self, *arguments: object) -> "HostProcess":
         """Start this repository's Python."""

@@ -10,6 +10,8 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+from waiting import wait_until
+
 KINDS = ("--uts", "--pid", "--fork", "--kill-child", "--mount", "--mount-proc")
 
 
@@ -39,8 +41,7 @@ class Namespaces:
         if self._process.stdout.readline() != "ready\n":
             raise NamespacesUnavailable(self._process.communicate()[1].strip())
         self._first_pid = self._process.pid
-        while not _is_first_process(self._first_pid):
-            self._first_pid = find_child(self._first_pid)
+        wait_until(self._find_first_process)
 
     def build_command(self, *command: str) -> list[str]:
         """Return the command line that runs a command in them."""
@@ -55,6 +56,12 @@ class Namespaces:
         done = subprocess.run(self.build_command(*command), capture_output=True, text=True, timeout=30)
         if done.returncode:
             raise NamespacesUnavailable(f"{command[0]}: {done.stderr.strip()}")
+
+    def _find_first_process(self) -> bool:
+        if _is_first_process(self._first_pid):
+            return True
+        self._first_pid = find_child(self._first_pid)
+        return False
 
     def close(self) -> None:
         """End them."""

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from cluster.cluster_run import IMPATIENT_WORK, NOTHING_LEFT, begin_run, count_begun, start_worker, wait_until
+from cluster.cluster_run import IMPATIENT_WORK, NOTHING_LEFT, begin_run, count_begun, start_worker
 from cluster.conftest import StartHost
 from cluster.impatient_work import HEARTBEAT_SECONDS, TIMEOUT_SECONDS
 from convarium.store.store import Store
 from store.fake_run import make_fake_node
+from waiting import wait_until
 
 pytestmark = pytest.mark.xdist_group("cluster")
 

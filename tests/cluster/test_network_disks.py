@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from cluster.cluster_run import IMPATIENT_WORK, NOTHING_LEFT, begin_run, count_begun, start_worker, wait_until
+from cluster.cluster_run import IMPATIENT_WORK, NOTHING_LEFT, begin_run, count_begun, start_worker
 from cluster.conftest import MountDisk, StartHost
 from cluster.impatient_work import TIMEOUT_SECONDS
 from store.fake_run import launch_in_thread, make_fake_sweep, read_stored_results, run_plan_silently
+from waiting import wait_until
 
 pytestmark = pytest.mark.xdist_group("cluster")
 VIEW_SECONDS = 5.0

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from cluster.cluster_run import count_begun, wait_until
+from cluster.cluster_run import count_begun
 from cluster.conftest import StartHost
 from cluster.hosts import Host
 from cluster.impatient_controller import STAGE_NAMES
 from convarium.store.store import Store
+from waiting import wait_until
 
 pytestmark = pytest.mark.xdist_group("cluster")
 CONTROL = ("-m", "cluster.impatient_controller")

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from cluster.cluster_run import NOTHING_LEFT, begin_run, count_begun, start_worker, wait_until
+from cluster.cluster_run import NOTHING_LEFT, begin_run, count_begun, start_worker
 from cluster.conftest import StartHost
 from convarium.store.store import Store
 from store.fake_run import make_fake_node, make_fake_sweep
+from waiting import wait_until
 
 pytestmark = pytest.mark.xdist_group("cluster")
 CONTROLLER_CODE = """

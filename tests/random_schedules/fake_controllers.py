@@ -14,7 +14,8 @@ from convarium.workers.open_plan import PLAN_NAME_PATTERN
 from convarium.workers.open_run import OpenRun, OpenRunSettings
 from convarium.workers.places import take_place
 from convarium.workers.plan_follower import PlanFollower
-from convarium.workers.run_file import RUN_FILE, Run
+from convarium.workers.run_file import Run
+from convarium.workers.run_folder import RUN_FILE
 from convarium.workers.run_owner import read_owned_run_id, take_owner
 from random_schedules.disk_seam import Disk, put_seam, use_disk
 from random_schedules.fake_processes import put_fake_processes
@@ -87,14 +88,15 @@ class ControllerSchedule:
                 self.schedule.sleep(5.0)
                 continue
             assert self.schedule.running is not None
-            self._is_complete = False
             self._lease_numbers[self.schedule.running] = owner.lease.number
             try:
                 run = OpenRun.begin_or_attach(owner, self.store, OpenRunSettings(workers=1), lambda run: IdleBackend())
                 for count in range(1, NODES + 1):
                     run.change_plan(make_fake_plan(*self._nodes[:count]))
                     self.schedule.sleep(self.schedule.random.choice(THINK_SECONDS))
-                owner.check()
+                while not self._have_workers_ended:  # as a search looks at its run, and writes it anew where it is gone
+                    run.change_plan(make_fake_plan(*self._nodes))
+                    self.schedule.sleep(60.0)
                 self._is_complete = True
                 owner.release()
             except LeaseLost:
@@ -103,6 +105,10 @@ class ControllerSchedule:
                 with suppress(LeaseLost):
                     owner.check()
                     raise
+
+    @property
+    def _have_workers_ended(self) -> bool:
+        return all(actor.is_ended for actor in self.schedule.actors if actor.name.startswith("worker"))
 
     def _follow(self) -> None:
         while True:
@@ -135,7 +141,7 @@ class ControllerSchedule:
                 self.schedule.break_off(f"{name} goes back from {version} to {follower._version}")
             version = follower._version
             self._followed[name] = follower.plan
-            if self._is_complete and len(follower.plan.nodes) == NODES:
+            if len(follower.plan.nodes) == NODES:
                 place.leave()
                 return True
             self.schedule.sleep(1.0)

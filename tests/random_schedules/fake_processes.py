@@ -50,7 +50,7 @@ class FakeHeartbeat:
     def __init__(self, schedule: Schedule, send_heartbeats: Callable[[], None]) -> None:
         self._schedule, self._send_heartbeats = schedule, send_heartbeats
         self._lease: Any = send_heartbeats.__self__  # type: ignore[attr-defined]
-        self.last_sent: float | None = None
+        self.sent_at: list[float] = []
 
     def start(self) -> None:
         """Let the running actor's heartbeats include this lease's."""
@@ -65,7 +65,7 @@ class FakeHeartbeat:
         """Send one heartbeat."""
         if not self._lease._write_lock.is_taken and not self._lease._ended.is_set():
             self._send_heartbeats()
-            self.last_sent = self._schedule.now
+            self.sent_at.append(self._schedule.now)
 
 
 @contextmanager

@@ -46,6 +46,7 @@ class Observer:
         taken: by actor and folder, the lease that it took last.
         takers: by folder and number, who took a lease last.
         link_times: by folder and number, when that was.
+        listed_at: by actor and folder, when it listed the folder last.
         owned: by actor and folder, whether its lease was the highest when it listed the folder last, and whether it has
             changed nothing since that others read.
         in_room: by host, who is in the middle of a stage, and whether it must be alone.
@@ -57,11 +58,13 @@ class Observer:
         self.owned: dict[tuple[Actor, str], bool] = {}
         self.takers: dict[tuple[str, int], Actor] = {}
         self.link_times: dict[tuple[str, int], float] = {}
+        self.listed_at: dict[tuple[Actor, str], float] = {}
         self.in_room: dict[str, list[tuple[Actor, bool]]] = {}
         self.published: dict[str, int] = {}
 
     def note_listing(self, folder: str, names: list[str]) -> None:
         """Remember whether the running actor saw that it owns a folder."""
+        self.listed_at[self._actor, folder] = self._schedule.now
         taken = self.taken.get((self._actor, folder))
         if taken is not None:
             is_highest = taken.number == max(_parse_lease_numbers(names), default=None)
@@ -92,14 +95,16 @@ class Observer:
         self.link_times[folder, number] = self._schedule.now
 
     def _check_takeover(self, folder: str, number: int) -> None:
-        """Check that the lease which is taken over was not in living hands."""
+        """Check that the lease which is taken over was not in living hands when its taker looked at it last."""
         owner = self.takers[folder, number]
         with REAL.open_file(f"{folder}/{LEASE_PREFIX}{number}", "rb") as file:
             is_released = b'"released": true' in file.read()
-        beats = [beat.last_sent for beat in owner.beats if beat.belongs_to(folder, number) and beat.last_sent]
-        last_sign = max([self.link_times[folder, number], *beats])
+        looked_at = self.listed_at[self._actor, folder]
+        signs = [self.link_times[folder, number]]
+        signs += [moment for beat in owner.beats if beat.belongs_to(folder, number) for moment in beat.sent_at]
+        last_sign = max(moment for moment in signs if moment <= looked_at)
         # The last heartbeats may lie on the disk and not be seen by the taker yet.
-        is_silent = self._schedule.now - last_sign >= LEASE_TIMEOUT_SECONDS - self._schedule.plague.view_seconds
+        is_silent = looked_at - last_sign >= LEASE_TIMEOUT_SECONDS - self._schedule.plague.view_seconds
         if not (owner.is_dead or is_released or is_silent):
             self._schedule.break_off(f"{self._actor.name} takes {folder}, which {owner.name} still has")
 

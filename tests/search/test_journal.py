@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import optuna
@@ -18,6 +19,7 @@ from convarium.errors import UserError
 from convarium.search.journal import open_journal, open_study
 from convarium.search.reports import report_step
 from convarium.workers.lease import LeaseLost
+from waiting import wait_until
 
 LARGE = 10**9  # more trials than any journal here has: none of them is an unfinished ask
 
@@ -144,8 +146,7 @@ def test_killed_writers_leave_a_whole_journal_and_nobody_waits(path: Path, monke
     for _ in range(6):
         size = path.stat().st_size + randomness.randint(2_000, 20_000)
         writer = _fork(lambda: _write_for_ever(path))
-        while path.stat().st_size < size:
-            time.sleep(0.001)
+        wait_until(partial(_has_size, path, size))
         os.kill(writer, signal.SIGKILL)
         os.waitpid(writer, 0)
         start = time.monotonic()
@@ -154,6 +155,10 @@ def test_killed_writers_leave_a_whole_journal_and_nobody_waits(path: Path, monke
         assert time.monotonic() - start < 10  # Optuna's own lock would take 30 s
     lines = path.read_text().splitlines()
     assert len([json.loads(line) for line in lines]) > 100
+
+
+def _has_size(path: Path, size: int) -> bool:
+    return path.stat().st_size >= size
 
 
 def _write_for_ever(path: Path) -> None:

@@ -18,6 +18,7 @@ from convarium.store.store import Store
 from convarium.workers.stored_runs import find_living_runs
 from search.fake_search import FakeEvaluator, build_fake_search, read_trials, run_fake_search
 from store.fake_run import SUBPROCESS_ENVIRONMENT
+from waiting import wait_until
 
 
 @pytest.fixture(autouse=True)
@@ -106,8 +107,7 @@ def test_what_another_living_process_searches_is_refused(tmp_path: Path) -> None
     store.prepare()
     process = _start(tmp_path / "s", tmp_path / "journal", 40)
     try:
-        while not any(find_living_runs(store)):
-            time.sleep(0.05)
+        wait_until(lambda: any(find_living_runs(store)))
         (folder,) = (tmp_path / "s" / "searches").iterdir()
         with pytest.raises(UserError, match=rf"process {process.pid} runs this search already"):
             open_search_folder(store, folder.name)

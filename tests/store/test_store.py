@@ -218,3 +218,19 @@ def test_a_folder_that_was_just_listed_is_not_listed_for_each_result_that_is_not
     for _ in range(200):
         assert store.find_folder("ffffffffffff") is None
     assert len(listings) < 5
+
+
+def test_a_folder_that_vanishes_while_it_is_looked_for_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, make_folder = tmp_path / "runs", os.mkdir
+    folder.mkdir()
+
+    def remove_after_refusal(path: Path, *arguments: int) -> None:
+        try:
+            make_folder(path, *arguments)
+        except FileExistsError:
+            folder.rmdir()
+            raise
+
+    monkeypatch.setattr(os, "mkdir", remove_after_refusal)
+    disk.make_folder(folder)
+    assert folder.is_dir()

@@ -20,6 +20,7 @@ from convarium.store.store import Store
 from convarium.tracking.live_sync import sync_during_run
 from convarium.tracking.tracked_runs import read_runs_from_database
 from tracking import fake_store
+from waiting import wait_until
 
 pytestmark = pytest.mark.xdist_group("mlflow")
 
@@ -44,9 +45,7 @@ def test_what_gets_done_meanwhile_is_written(here: Path, empty: str, capsys: pyt
     asked = fake_store.plan_sweep(store.root, POINT)
     with sync_during_run(tracking(empty), asked, store, None):
         fake_store.store_fake_sweep(store.root, POINT)
-        until = time.monotonic() + 60
-        while not read_runs_from_database(empty, "convarium").networks and time.monotonic() < until:
-            time.sleep(0.1)
+        wait_until(lambda: read_runs_from_database(empty, "convarium").networks)
         assert len(read_runs_from_database(empty, "convarium").networks) == 1, "written while the run goes on"
     assert capsys.readouterr().err == ""
     assert all(known.state for known in read_runs_from_database(empty, "convarium").networks.values())
@@ -90,10 +89,7 @@ def test_a_run_that_is_killed_leaves_a_complete_tracker(tmp_path: Path, empty: s
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
     killed = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], env=environment, check=False)
     assert killed.returncode == -signal.SIGKILL
-    until = time.monotonic() + 60
-    while not any(known.state for known in read_runs_from_database(empty, "convarium").networks.values()):
-        assert time.monotonic() < until
-        time.sleep(0.2)
+    wait_until(lambda: any(known.state for known in read_runs_from_database(empty, "convarium").networks.values()))
 
 
 def test_without_tracking_nothing_is_started(stored: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,6 +24,7 @@ from store.fake_run import (
     read_stored_results,
     run_plan_silently,
 )
+from waiting import wait_until
 
 Victim = Callable[["Command"], int | None]
 
@@ -80,13 +81,13 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("seed", range(2))
 def test_nothing_is_lost_by_a_kill_at_a_random_moment(tmp_path: Path, undisturbed: Path, who: str, seed: int) -> None:
     command, victim = Command(tmp_path), getattr(Command, who)
-    _wait_for(lambda: victim(command) is not None and command.journal.exists())
+    wait_until(lambda: victim(command) is not None and command.journal.exists())
     time.sleep(random.Random(f"{who} {seed}").uniform(0.0, 1.0))
     workers, pid = command.workers(), victim(command)
     _kill(pid)
     states = command.states()
     if who == "controller":
-        _wait_for(lambda: not any(is_on_this_host(process) and is_process_alive(process) for process in workers))
+        wait_until(lambda: not any(is_on_this_host(process) and is_process_alive(process) for process in workers))
     if who == "worker":
         assert set(states) == {"done"}, "the controller launched another"
     assert set(_again(command, seed)) == {"done"}
@@ -95,20 +96,20 @@ def test_nothing_is_lost_by_a_kill_at_a_random_moment(tmp_path: Path, undisturbe
 
 def test_workers_die_with_their_controller(tmp_path: Path) -> None:
     command = Command(tmp_path)
-    _wait_for(lambda: len(command.workers()) == 2)
+    wait_until(lambda: len(command.workers()) == 2)
     workers = command.workers()
     _kill(command.process.pid)
     command.process.wait()
-    _wait_for(lambda: not any(is_process_alive(process) for process in workers), 3)
+    wait_until(lambda: not any(is_process_alive(process) for process in workers), 3)
 
 
 def test_an_interrupt_stops_all_workers_and_loses_nothing(tmp_path: Path, undisturbed: Path) -> None:
     command = Command(tmp_path)
-    _wait_for(lambda: len(command.workers()) == 2 and command.journal.exists())
+    wait_until(lambda: len(command.workers()) == 2 and command.journal.exists())
     workers = command.workers()
     command.process.send_signal(signal.SIGINT)
     assert command.process.wait(timeout=20) != 0
-    _wait_for(lambda: not any(is_process_alive(process) for process in workers), 3)
+    wait_until(lambda: not any(is_process_alive(process) for process in workers), 3)
     assert not list((command.store / "runs").iterdir())
     assert set(_again(command, 1)) == {"done"}
     assert read_stored_results(command.store) == read_stored_results(undisturbed)
@@ -126,7 +127,7 @@ def test_an_interrupt_ends_a_worker_in_the_same_process(tmp_path: Path) -> None:
         env=SUBPROCESS_ENVIRONMENT,
         stderr=subprocess.DEVNULL,
     )
-    _wait_for((tmp_path / "journal").exists)
+    wait_until((tmp_path / "journal").exists)
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=10) != 0
     folder = Store(tmp_path / "s").find_folder(one.signature)
@@ -146,7 +147,7 @@ def test_whatever_a_stage_makes_of_an_interrupt_is_no_failure(tmp_path: Path, ho
         env=SUBPROCESS_ENVIRONMENT,
         stderr=subprocess.DEVNULL,
     )
-    _wait_for((tmp_path / "journal").exists)
+    wait_until((tmp_path / "journal").exists)
     time.sleep(1.0 if how == "forked" else 0.0)
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=10) != 0
@@ -301,10 +302,3 @@ def _kill(pid: int | None) -> None:
         os.kill(pid, signal.SIGKILL)
     except ProcessLookupError:
         return
-
-
-def _wait_for(condition: Callable[[], bool], seconds: float = 20) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)

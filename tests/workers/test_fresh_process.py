@@ -2,7 +2,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from convarium.errors import StageFailed, UserError
 from convarium.workers.fresh_process import run_in_fresh_process
 from store.fake_run import SUBPROCESS_ENVIRONMENT
+from waiting import wait_until
 
 OURS = "store.fake_stage:misbehave"
 
@@ -70,7 +70,7 @@ def test_children_die_with_a_killed_owner(tmp_path: Path) -> None:
     child = int(_first_line(journal).split()[1])
     owner.send_signal(signal.SIGKILL)
     owner.wait()
-    _wait_for(lambda: not Path(f"/proc/{child}").exists() or _is_zombie(child))
+    wait_until(lambda: not Path(f"/proc/{child}").exists() or _is_zombie(child))
 
 
 def test_it_works_in_joblibs_workers() -> None:
@@ -81,16 +81,9 @@ def test_it_works_in_joblibs_workers() -> None:
 
 
 def _first_line(path: Path) -> str:
-    _wait_for(lambda: path.exists() and path.read_text().endswith("\n"))
+    wait_until(lambda: path.exists() and path.read_text().endswith("\n"))
     return path.read_text().splitlines()[0]
 
 
 def _is_zombie(pid: int) -> bool:
     return ") Z" in Path(f"/proc/{pid}/stat").read_text()
-
-
-def _wait_for(condition: "object", seconds: float = 10) -> None:
-    end = time.monotonic() + seconds
-    while not condition():  # type: ignore[operator]
-        assert time.monotonic() < end
-        time.sleep(0.02)

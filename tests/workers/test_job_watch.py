@@ -3,7 +3,6 @@
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
 
 import pytest
 
@@ -11,7 +10,6 @@ from convarium.store.store import Store
 from convarium.workers.job_watch import JobWatch
 from convarium.workers.lease import Lease, LeaseManager
 from convarium.workers.run_file import Run
-from convarium.workers.slurm_backend import SlurmBackend
 from convarium.workers.slurm_job import SlurmJob
 from convarium.workers.slurm_queue import QueuedJob, QueueView
 from store.fake_run import make_fake_node, make_fake_plan
@@ -20,12 +18,12 @@ NODE = make_fake_node("node")
 
 
 @dataclass
-class FakeBackend:
-    """A backend whose queue is what a test says."""
+class FakeQueue:
+    """A queue that holds what a test says."""
 
     view: QueueView = field(default_factory=lambda: QueueView(time.monotonic(), {}))
 
-    def look_at_queue(self) -> QueueView:
+    def look(self) -> QueueView:
         return self.view
 
     def show(self, **jobs: tuple[str, int]) -> None:
@@ -67,8 +65,8 @@ def lease(run: Run) -> Lease:
 def test_a_lease_is_dead_when_its_job_has_ended_or_is_begun_again_which_counts_no_death(
     run: Run, lease: Lease, job: tuple[str, int] | None, state: str, deaths: int
 ) -> None:
-    watch, backend = _begin_watch(run)
-    backend.show(**({} if job is None else {"7": job}))
+    watch, queue = _begin_watch(run)
+    queue.show(**({} if job is None else {"7": job}))
     watch.release_dead_leases([NODE])
     lease_info = LeaseManager(run.id).read(lease.folder)
     assert lease_info is not None
@@ -76,31 +74,31 @@ def test_a_lease_is_dead_when_its_job_has_ended_or_is_begun_again_which_counts_n
 
 
 def test_a_view_that_is_older_than_the_lease_does_not_judge_it(run: Run, lease: Lease) -> None:
-    watch, backend = _begin_watch(run)
+    watch, queue = _begin_watch(run)
     watch.release_dead_leases([NODE])
     assert _read_state(lease) == "alive"
-    backend.show()
+    queue.show()
     watch.release_dead_leases([NODE])
     assert _read_state(lease) == "released"
 
 
 def test_a_later_owner_keeps_what_it_has_taken_meanwhile(run: Run, lease: Lease) -> None:
-    watch, backend = _begin_watch(run)
+    watch, queue = _begin_watch(run)
     lease.release()
     second = LeaseManager(run.id).take(lease.folder, SlurmJob("8", 0).to_details())
     assert second is not None
-    backend.show(**{"8": ("RUNNING", 0)})
+    queue.show(**{"8": ("RUNNING", 0)})
     watch.release_dead_leases([NODE])
     assert _read_state(second) == "alive"
     second.check()
 
 
-def _begin_watch(run: Run) -> tuple[JobWatch, FakeBackend]:
-    """Return a watch that has read the lease, and the backend that it asks."""
-    backend = FakeBackend()
-    watch = JobWatch(run, Store(run.store), cast(SlurmBackend, backend))
+def _begin_watch(run: Run) -> tuple[JobWatch, FakeQueue]:
+    """Return a watch that has read the lease, and the queue that it asks."""
+    queue = FakeQueue()
+    watch = JobWatch(run, Store(run.store), queue.look)
     watch.release_dead_leases([NODE])
-    return watch, backend
+    return watch, queue
 
 
 def _read_state(lease: Lease) -> str:

@@ -14,6 +14,7 @@ from convarium.host.process import current_process
 from convarium.workers import lease as lease_module
 from convarium.workers.lease import Lease, LeaseLost, LeaseManager, find_lease_number
 from store.fake_run import SUBPROCESS_ENVIRONMENT
+from waiting import wait_until
 
 HOLDER = """
 import sys, time
@@ -170,6 +171,16 @@ def test_owners_on_other_hosts_are_stale_when_their_counter_stands_still(
     assert 0.2 < time.monotonic() - began < 2
     with pytest.raises(LeaseLost):
         lease.check()
+
+
+def test_who_removes_its_leases_does_not_seem_to_stand_still(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its first heartbeat once more would look to others as if there had been none since."""
+    lease = _take(LeaseManager("run", heartbeat_seconds=0.01), tmp_path)
+    first_content = (tmp_path / "lease.0").read_bytes()
+    wait_until(lambda: (tmp_path / "lease.0").read_bytes() != first_content)
+    monkeypatch.setattr(lease_module, "remove_leases", lambda folder: None)
+    lease.remove()
+    assert (tmp_path / "lease.0").read_bytes() != first_content
 
 
 def test_damaged_leases_are_stale_in_the_end(tmp_path: Path) -> None:

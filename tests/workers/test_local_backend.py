@@ -3,7 +3,6 @@
 import os
 import signal
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -21,6 +20,7 @@ from convarium.workers.node_status import NodeStatus
 from convarium.workers.progress import build_progress_display
 from convarium.workers.run_file import Run
 from store.fake_run import SUBPROCESS_ENVIRONMENT, make_fake_node, make_fake_plan, read_stored_results
+from waiting import wait_until
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +40,7 @@ def test_a_killed_worker_is_replaced_and_the_others_go_on(tmp_path: Path) -> Non
     statuses: dict[str, NodeStatus] = {}
     thread = threading.Thread(target=lambda: statuses.update(_run(make_fake_plan(*nodes), tmp_path / "s", workers=4)))
     thread.start()
-    _wait_for(lambda: journal.exists() and len(journal.read_text().splitlines()) == 4)
+    wait_until(lambda: journal.exists() and len(journal.read_text().splitlines()) == 4)
     victim = journal.read_text().split()[0]
     os.kill(int(journal.read_text().split()[1]), signal.SIGKILL)
     thread.join(timeout=60)
@@ -112,10 +112,3 @@ def test_a_backend_s_refusal_is_the_users_line(tmp_path: Path) -> None:
 
     with pytest.raises(UserError, match="no such partition"):
         _run(make_fake_plan(make_fake_node("one")), tmp_path, 2, RefusingBackend)
-
-
-def _wait_for(condition: Callable[[], bool], seconds: float = 30) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,12 +19,14 @@ from convarium.upkeep.garbage import find_planned_signatures
 from convarium.workers.lease import LeaseLost, LeaseManager
 from convarium.workers.local_backend import LocalBackend
 from convarium.workers.open_run import OpenRun, OpenRunSettings
+from convarium.workers.places import take_place
 from convarium.workers.run_file import Run
 from convarium.workers.run_owner import RunOwner, read_owned_run_id
 from convarium.workers.stored_runs import find_dead_runs, find_living_runs, remove_dead_runs
 from convarium.workers.worker_process import run_worker
 from store.fake_open_run import begin_open_run, grow, make_growing_nodes, wait_for_owner
 from store.fake_run import SUBPROCESS_ENVIRONMENT, make_fake_node, make_fake_plan, read_stored_results
+from waiting import wait_until
 
 Controlled = tuple[RunOwner, OpenRun]
 
@@ -61,7 +63,7 @@ def test_nodes_of_the_earlier_point_go_first(tmp_path: Path) -> None:
     points = [PlannedPoint((), {}, chain[1].signature, chain[0].signature, chain[2].signature) for chain in chains]
     nodes = {node.signature: node for chain in reversed(chains) for node in chain}
     open_run.change_plan(Plan(nodes, tuple(points)))
-    _wait_for(lambda: open_run.look().is_finished)
+    wait_until(lambda: open_run.look().is_finished)
     open_run.end()
     owner.release()
     begun = [line.split()[0] for line in journal.read_text().splitlines()]
@@ -76,16 +78,16 @@ def test_a_node_that_left_the_plan_is_left_after_its_checkpoint(tmp_path: Path, 
     open_run.change_plan(make_fake_plan(long))
     folder = Store(open_run.run.store).folder_of(long)
     checkpoint = folder / "checkpoints" / "state.json"
-    _wait_for(lambda: open_run.look() is not None and checkpoint.exists())
+    wait_until(lambda: open_run.look() is not None and checkpoint.exists())
     open_run.change_plan(make_fake_plan(other))
-    _wait_for(lambda: LeaseManager("").read(folder).state == "released")  # type: ignore[union-attr]
+    wait_until(lambda: LeaseManager("").read(folder).state == "released")  # type: ignore[union-attr]
     assert not (folder / "failed.json").exists()
-    _wait_for(lambda: open_run.look().is_finished)
+    wait_until(lambda: open_run.look().is_finished)
     # Who wants it again goes on from there.
     epoch = json.loads(checkpoint.read_text())["epoch"]
     assert 1 <= epoch < 60
     open_run.change_plan(make_fake_plan(long))
-    _wait_for(lambda: json.loads(checkpoint.read_text())["epoch"] > epoch)
+    wait_until(lambda: json.loads(checkpoint.read_text())["epoch"] > epoch)
     assert len(journal.read_text().splitlines()) == 3
 
 
@@ -94,9 +96,9 @@ def test_a_killed_worker_is_replaced(tmp_path: Path, controlled: Controlled) -> 
     journal = tmp_path / "journal"
     node = make_fake_node("one", journal=journal, seconds=0.2, epochs=10)
     open_run.change_plan(make_fake_plan(node))
-    _wait_for(lambda: open_run.look() is not None and journal.exists() and journal.read_text().endswith("\n"))
+    wait_until(lambda: open_run.look() is not None and journal.exists() and journal.read_text().endswith("\n"))
     os.kill(int(journal.read_text().split()[1]), signal.SIGKILL)
-    _wait_for(lambda: open_run.look().is_finished)
+    wait_until(lambda: open_run.look().is_finished)
     assert Store(open_run.run.store).find_record(node.signature) is not None
 
 
@@ -115,8 +117,8 @@ def test_workers_that_leave_as_soon_as_nothing_is_ready_are_replaced_for_what_co
     nodes = [make_fake_node(f"n{index}", journal=journal) for index in range(6)]  # more than may end in vain
     for node in nodes:
         open_run.change_plan(make_fake_plan(node))
-        _wait_for(lambda: open_run.look().is_finished)
-        _wait_for(lambda: open_run.count_living_workers() == 0)
+        wait_until(lambda: open_run.look().is_finished)
+        wait_until(lambda: open_run.count_living_workers() == 0)
     open_run.end()
     owner.release()
     lines = [line.split() for line in journal.read_text().splitlines()]
@@ -127,7 +129,7 @@ def test_workers_that_leave_as_soon_as_nothing_is_ready_are_replaced_for_what_co
 def test_a_controller_takes_the_run_of_a_dead_one_over_with_its_workers(tmp_path: Path) -> None:
     store, journal = tmp_path / "store", tmp_path / "journal"
     process = _start_controller(store, journal)
-    _wait_for(lambda: journal.exists() and len(journal.read_text().splitlines()) >= 4)
+    wait_until(lambda: journal.exists() and len(journal.read_text().splitlines()) >= 4)
     process.kill()
     process.wait()
     owner, open_run = begin_open_run(store)
@@ -146,7 +148,7 @@ def test_a_controller_that_slept_through_its_lease_touches_nothing(tmp_path: Pat
     journal = tmp_path / "journal"
     wanted = make_fake_node("wanted", journal=journal, seconds=0.3, epochs=6)
     sleeper.change_plan(make_fake_plan(wanted))
-    _wait_for(lambda: sleeper.look() is not None and sleeper.count_living_workers() == 2)
+    wait_until(lambda: sleeper.look() is not None and sleeper.count_living_workers() == 2)
     # As another host does that has not heard of the sleeper for two minutes.
     assert LeaseManager("").mark_dead(owner.lease.folder, owner.lease.number)
     new_owner, open_run = begin_open_run(tmp_path / "store")
@@ -158,7 +160,7 @@ def test_a_controller_that_slept_through_its_lease_touches_nothing(tmp_path: Pat
             act()
     sleeper.run.stop()  # had it looked at its lease a moment too early
     assert set(os.listdir(open_run.run.folder)) == files | {f"stop.{owner.lease.number}"}
-    _wait_for(lambda: open_run.look().is_finished)
+    wait_until(lambda: open_run.look().is_finished)
     assert len(journal.read_text().splitlines()) == 1
     open_run.end()
     new_owner.release()
@@ -171,12 +173,12 @@ def test_a_run_stays_while_its_owner_or_a_worker_lives_and_goes_afterwards(tmp_p
     node = make_fake_node("one", seconds=0.2, epochs=1000)
     open_run.change_plan(make_fake_plan(node))
     assert find_planned_signatures(store) == {node.signature}
-    _wait_for(lambda: open_run.look() is not None and open_run.count_living_workers() == 2)
+    wait_until(lambda: open_run.look() is not None and open_run.count_living_workers() == 2)
     owner.release()
     assert [folder for folder, _ in find_living_runs(store)] == [open_run.run.folder]
     for worker in open_run.run.find_living_workers():
         os.kill(worker.pid, signal.SIGKILL)
-    _wait_for(lambda: list(find_dead_runs(store)) == [open_run.run.folder])
+    wait_until(lambda: list(find_dead_runs(store)) == [open_run.run.folder])
     owner = wait_for_owner(root)
     assert list(find_living_runs(store))
     owner.release()
@@ -238,13 +240,6 @@ def _is_lost(owner: RunOwner) -> bool:
     return False
 
 
-def _wait_for(condition: Callable[[], bool], seconds: float = 30) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)
-
-
 def test_a_controller_that_slept_since_it_took_the_owner_begins_no_run(tmp_path: Path) -> None:
     root = tmp_path / "store"
     Store(root).prepare()
@@ -259,3 +254,64 @@ def test_a_controller_that_slept_since_it_took_the_owner_begins_no_run(tmp_path:
     finally:
         open_run.stop()
         successor.release()
+
+
+def test_a_run_without_a_plan_is_not_attached_to(tmp_path: Path) -> None:
+    """Who slept while it began a run may write its file when the rest has been removed, and workers come to it."""
+    root = tmp_path / "store"
+    owner, open_run = begin_open_run(root)
+    place = take_place(open_run.run)
+    assert place is not None
+    for file in open_run.run.folder.glob("p*.[0-9]*"):
+        file.unlink()
+    next_run = OpenRun.begin_or_attach(owner, Store(root), OpenRunSettings(workers=1), LocalBackend)
+    try:
+        assert next_run.run.id != open_run.run.id
+        assert not open_run.run.file.exists()
+    finally:
+        next_run.stop()
+        owner.release()
+
+
+def test_a_controller_that_slept_while_it_named_its_run_does_not_hide_one_that_was_taken_over(tmp_path: Path) -> None:
+    root = tmp_path / "store"
+    first, open_run = begin_open_run(root)
+    place = take_place(open_run.run)
+    assert place is not None
+    leases = LeaseManager("")
+    assert leases.mark_dead(first.lease.folder, first.lease.number)
+    sleeper = wait_for_owner(root)
+    assert leases.mark_dead(sleeper.lease.folder, sleeper.lease.number)
+    successor = wait_for_owner(root)
+    taken_over = OpenRun.begin_or_attach(successor, Store(root), OpenRunSettings(workers=1), LocalBackend)
+    assert taken_over.run.id == open_run.run.id
+    sleeper.name_run("a" * 16)
+    assert read_owned_run_id(successor.lease.folder) == open_run.run.id
+    assert open_run.run.file.exists()
+    place.leave()
+    taken_over.stop()
+    successor.release()
+
+
+def test_a_run_that_its_owner_names_no_more_is_removed(tmp_path: Path) -> None:
+    """Workers that came to it leave, where a controller slept while it began the run and was taken for dead."""
+    root = tmp_path / "store"
+    first, open_run = begin_open_run(root)
+    assert LeaseManager("").mark_dead(first.lease.folder, first.lease.number)
+    successor = wait_for_owner(root)
+    successor.name_run("b" * 16)
+    assert not open_run.run.folder.exists()
+    successor.release()
+
+
+def test_a_run_that_was_removed_under_its_controller_is_written_anew(tmp_path: Path) -> None:
+    """Who slept while it removed what a dead controller had left may remove the run of the one after it."""
+    root, journal = tmp_path / "store", tmp_path / "journal"
+    owner, open_run = begin_open_run(root)
+    node = make_fake_node("one", journal=journal)
+    open_run.change_plan(make_fake_plan(node))
+    open_run.run.remove()
+    wait_until(lambda: open_run.look().is_finished)
+    assert len(journal.read_text().splitlines()) == 1
+    open_run.end()
+    owner.release()

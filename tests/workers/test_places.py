@@ -140,6 +140,23 @@ def test_a_place_in_a_run_that_was_removed_leaves_no_folder(tmp_path: Path) -> N
     assert run_worker(run.file, 0) == [f"{run.file}: the run is over"]
 
 
+def test_a_run_whose_places_vanish_while_one_is_made_is_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = _begin(tmp_path / "s")
+    run.places_folder.mkdir(exist_ok=True)
+    make_folder = os.mkdir
+
+    def remove_after_refusal(path: Path, *arguments: int) -> None:
+        try:
+            make_folder(path, *arguments)
+        except FileExistsError:
+            run.remove()
+            raise
+
+    monkeypatch.setattr(os, "mkdir", remove_after_refusal)
+    with pytest.raises(UserError, match="the run is over"):
+        take_place(run)
+
+
 def test_who_leaves_a_run_that_is_over_last_removes_what_is_left_of_it(tmp_path: Path) -> None:
     """A network disk keeps a folder as long as a file in it is open, and so the place of a worker."""
     run = _begin(tmp_path / "s")

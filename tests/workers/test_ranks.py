@@ -1,6 +1,5 @@
 """A stage in ranks: the first alone writes, and a rank's fall is told in its own words."""
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from convarium.store.store import Store
 from convarium.workers.ranks import run_stage_in_ranks
 from convarium.workers.runtime import Runtime
 from store.fake_run import launch_in_thread, make_fake_node, make_fake_plan, run_plan_silently
+from waiting import wait_until
 
 FALLS = {
     "raise": "rank 1: ValueError: deliberate",
@@ -68,10 +68,7 @@ def test_what_the_worker_raises_when_it_is_asked_ends_the_ranks(tmp_path: Path) 
         run_stage_in_ranks(node, (), build_runtime(tmp_path, journal, note_checkpoint=leave), 2, ResultFolder(tmp_path))
     pids = [int(line.split()[-1]) for line in journal.read_text().splitlines()]
     assert len(pids) == 2
-    end = time.monotonic() + 30
-    while any(is_running(pid) for pid in pids):
-        assert time.monotonic() < end
-        time.sleep(0.05)
+    wait_until(lambda: not any(is_running(pid) for pid in pids))
 
 
 def is_running(pid: int) -> bool:

@@ -15,7 +15,11 @@ from convarium.workers.stored_runs import find_dead_runs
 from store.fake_run import make_fake_plan
 
 Install = Callable[[str], None]
-ANSWER = "echo '7_0|RUNNING|0|'; echo '7_1|PENDING|2|'; echo '7_2|COMPLETED|0|'"
+ANSWER = """
+echo '7_0|RUNNING|0|None|node-a|1-02:03:04|'
+echo '7_1|PENDING|2|BeginTime||0:00|'
+echo '7_2|COMPLETED|0|None|node-b|12:34|'
+"""
 
 
 @pytest.fixture
@@ -42,6 +46,9 @@ def test_the_queue_is_asked_once_in_a_while_for_all_jobs(install_squeue: Install
     assert [jobs[job].is_running for job in ("7_0", "7_1", "7_2")] == [True, False, False]
     assert [jobs[job].is_waiting for job in ("7_0", "7_1", "7_2")] == [False, True, False]
     assert jobs["7_1"].restarts == 2
+    assert [jobs[job].reason for job in ("7_0", "7_1", "7_2")] == [None, "BeginTime", None]
+    assert [jobs[job].host for job in ("7_0", "7_1", "7_2")] == ["node-a", None, "node-b"]
+    assert [jobs[job].seconds for job in ("7_0", "7_1", "7_2")] == [93784, 0, 754]
 
 
 def test_that_it_does_not_answer_is_borne_for_a_while(install_squeue: Install, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,7 +63,7 @@ def test_that_it_does_not_answer_is_borne_for_a_while(install_squeue: Install, m
 
 @pytest.mark.parametrize(
     ("script", "is_dead"),
-    [(ANSWER, False), ("echo '7_0|CANCELLED|0|'", True), ("exit 0", True), ("exit 1", False)],
+    [(ANSWER, False), ("echo '7_0|CANCELLED|0|None|node-a|0:01|'", True), ("exit 0", True), ("exit 1", False)],
 )
 def test_a_run_without_controller_lives_while_slurm_knows_a_job_of_it_or_does_not_answer(
     install_squeue: Install, tmp_path: Path, script: str, is_dead: bool

@@ -4,7 +4,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -20,6 +19,7 @@ from store.fake_run import (
     make_fake_plan,
     run_plan_silently,
 )
+from waiting import wait_until
 
 BEGINS = re.compile(r"# [\d-]{10}T[\d:]{8}\+00:00 attempt (\d) begins on \S+, process \d+")
 
@@ -46,9 +46,7 @@ def test_an_attempt_that_was_killed_is_told_apart_from_the_one_that_finished(tmp
     store, journal = tmp_path / "store", tmp_path / "journal"
     command = [sys.executable, "-m", "store.fake_run", str(store), str(journal), "launch_in_thread"]
     process = subprocess.Popen(command, env=SUBPROCESS_ENVIRONMENT, stdout=subprocess.DEVNULL)
-    while not journal.exists():
-        assert process.poll() is None, "it ended before its first stage began"
-        time.sleep(0.02)
+    wait_until(journal.exists)
     process.send_signal(signal.SIGKILL)
     process.wait()
     subprocess.run(command, env=SUBPROCESS_ENVIRONMENT, stdout=subprocess.DEVNULL, check=True)

@@ -2,7 +2,6 @@
 
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from convarium.workers.run_file import Run
 from convarium.workers.wait_notice import WaitNotice
 from convarium.workers.worker_process import run_worker
 from store.fake_run import make_fake_node, make_fake_plan
+from waiting import wait_until
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def test_a_second_run_says_whom_it_waits_for(tmp_path: Path, short_wait: None) -
     assert lease is not None
     worker = threading.Thread(target=run_worker, args=(run.file, 0))
     worker.start()
-    _wait_for(lambda: bool(run.read_wait_notices()))
+    wait_until(lambda: bool(run.read_wait_notices()))
     process = current_process()
     expected = f"waits for {process.host} process {process.pid}, which makes {one.stage} one"
     assert run.read_wait_notices() == [expected]
@@ -69,7 +69,7 @@ def test_the_lease_of_another_host_is_waited_for_with_a_word_on_how_long(tmp_pat
     path.write_bytes(path.read_bytes().replace(b'"host": "', b'"host": "elsewhere-'))
     worker = threading.Thread(target=run_worker, args=(run.file, 0))
     worker.start()
-    _wait_for(lambda: bool(run.read_wait_notices()))
+    wait_until(lambda: bool(run.read_wait_notices()))
     (line,) = run.read_wait_notices()
     assert line.startswith(f"waits for elsewhere-{current_process().host} process ")
     assert line.endswith(" one (taken over when nothing was heard of it for 120 s)")
@@ -84,7 +84,7 @@ def test_workers_that_wait_for_the_same_say_it_once(tmp_path: Path, short_wait: 
     workers = [threading.Thread(target=run_worker, args=(run.file, number)) for number in range(2)]
     for worker in workers:
         worker.start()
-    _wait_for(lambda: len(list(run.folder.glob("waiting.*"))) == 2)
+    wait_until(lambda: len(list(run.folder.glob("waiting.*"))) == 2)
     assert len(run.read_wait_notices()) == 1
     lease.release()
     for worker in workers:
@@ -98,10 +98,3 @@ def _begin(root: Path, name: str) -> tuple[Run, Path]:
     folder = store.folder_of(node)
     folder.mkdir(parents=True)
     return Run.begin(make_fake_plan(node), store, 2), folder
-
-
-def _wait_for(condition: Callable[[], bool], seconds: float = 30) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)

@@ -36,6 +36,7 @@ from store.fake_run import (
     read_stored_results,
     run_plan_silently,
 )
+from waiting import wait_until
 
 
 def test_every_stage_gets_exactly_what_is_hashed(tmp_path: Path) -> None:
@@ -218,6 +219,22 @@ def test_what_another_worker_has_made_since_the_survey_is_passed_over(tmp_path: 
     assert worker.queue.done == {one.signature, two.signature}
 
 
+def test_what_starts_from_a_result_finds_it_where_the_disk_does_not_list_its_folder_yet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A network disk may show a record whose path is known, and for some seconds not list what lies above it."""
+    parent = make_fake_node("parent")
+    child = make_fake_node("child", [parent])
+    run = _begin(tmp_path, make_fake_plan(parent, child), workers=1)
+    worker = Worker(run, [])
+    worker.queue.survey_if_due()
+    run_plan_silently(make_fake_plan(parent), tmp_path, launch_in_processes, workers=1)
+    monkeypatch.setattr(worker.store, "_scan", lambda: None)
+    worker.run_ready_nodes()
+    assert worker.failures == []
+    assert worker.queue.done == {parent.signature, child.signature}
+
+
 def test_lock_files_that_cant_be_opened_fail_what_takes_times_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -285,17 +302,15 @@ def test_a_failure_that_cant_be_written_down_ends_the_run(tmp_path: Path, monkey
 
 def test_a_stale_owner_publishes_nothing(tmp_path: Path) -> None:
     """Its lease is taken over while it computes; it notices at its next checkpoint and leaves no trace."""
-    one = make_fake_node("slow", seconds=0.2, epochs=3, journal=tmp_path / "journal")
+    one = make_fake_node("slow", seconds=0.5, epochs=3, journal=tmp_path / "journal")
     begun = _begin(tmp_path, make_fake_plan(one), workers=1)
     folder = Store(begun.store).folder_of(one)
     worker = threading.Thread(target=run_worker, args=(begun.file, 0))
     worker.start()
-    while not (folder / "checkpoints" / "state.json").exists():
-        pass
+    wait_until((folder / "checkpoints" / "state.json").exists)
     (folder / "work.1").mkdir()
     (folder / "lease.1").write_bytes(_foreign_lease(folder))
-    while (folder / "work.0").exists():
-        time.sleep(0.01)
+    wait_until(lambda: not (folder / "work.0").exists())
     begun.stop()
     worker.join()
     assert not (folder / "done.json").exists()
@@ -306,14 +321,13 @@ def test_a_stale_owner_publishes_nothing(tmp_path: Path) -> None:
 
 
 def test_what_is_resumed_equals_what_was_never_stopped(tmp_path: Path) -> None:
-    one = make_fake_node("long", epochs=6, seconds=0.05)
+    one = make_fake_node("long", epochs=6, seconds=0.3)
     run_plan_silently(make_fake_plan(one), tmp_path / "whole", launch_in_processes)
     begun = _begin(tmp_path / "parts", make_fake_plan(one), workers=1)
     worker = threading.Thread(target=run_worker, args=(begun.file, 0))
     worker.start()
     checkpoint = Store(begun.store).folder_of(one) / "checkpoints" / "state.json"
-    while not checkpoint.exists():
-        pass
+    wait_until(checkpoint.exists)
     begun.stop()
     worker.join()
     assert Store(begun.store).find_record(one.signature) is None
@@ -328,8 +342,7 @@ def test_an_epoch_during_which_the_run_is_stopped_is_kept(tmp_path: Path) -> Non
     begun = _begin(tmp_path / "store", make_fake_plan(one), workers=1)
     worker = threading.Thread(target=run_worker, args=(begun.file, 0))
     worker.start()
-    while not (tmp_path / "journal").exists():
-        time.sleep(0.01)
+    wait_until((tmp_path / "journal").exists)
     begun.stop()
     worker.join()
     checkpoint = Store(begun.store).folder_of(one) / "checkpoints" / "state.json"

@@ -7,7 +7,7 @@ from convarium.child_process import complete_import_path
 from convarium.cli.commands import COMMANDS, import_command
 from convarium.cli.interrupts import INTERRUPT_EXIT_CODE, handle_interrupts
 from convarium.config.messages import shorten
-from convarium.errors import StageFailed, UserError, is_interrupt
+from convarium.errors import RunCancelled, StageFailed, UserError, is_interrupt
 from convarium.robust_streams import use_robust_streams
 
 MAX_ERROR_LINE_CHARS, MAX_REASON_CHARS = 3000, 500
@@ -48,7 +48,8 @@ def _run_command(arguments: list[str]) -> tuple[int, str]:
             return _dispatch_command([text for text in arguments if text != "--debug"]), ""
     except (Exception, KeyboardInterrupt) as error:
         if is_interrupt(error):
-            return INTERRUPT_EXIT_CODE, "interrupted; what is done is stored, the same command continues"
+            event = "cancelled by convarium cancel" if isinstance(error, RunCancelled) else "interrupted"
+            return INTERRUPT_EXIT_CODE, f"{event}; what is done is stored, the same command continues"
         if debug:
             raise
         if isinstance(error, UserError | OSError):

@@ -1,19 +1,18 @@
 """`convarium run`: everything the points ask for that is not stored."""
 
 import shlex
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from convarium.cli.command_parser import CommandParser
 
 if TYPE_CHECKING:
+    from argparse import Namespace
+
     from convarium.compose.points import PointRequest
     from convarium.planning.plan import Plan, PlannedPoint
     from convarium.store.store import Store
-    from convarium.workers.backend import Backend
     from convarium.workers.node_status import NodeStatus
-    from convarium.workers.run_file import Run
 
 RUN_METRICS = (
     "accuracy", "validation_accuracy", "balanced_accuracy", "validation_balanced_accuracy", "loss", "file_bytes",
@@ -27,6 +26,9 @@ def build_parser() -> CommandParser:
     parser = CommandParser("run", "Train, compress and measure every point that is not stored yet.", takes_points=True)
     parser.add_argument("--json", action="store_true", help="one JSON document")
     parser.add_argument("--cfg", choices=["job"], help="print the composed config of each point, run nothing")
+    parser.add_argument(
+        "--detach", action="store_true", help="have a scheduler's jobs submitted, print their ids, and return"
+    )
     parser.add_argument("--retry", choices=["failed", "void"], help="first forget remembered failures, or void times")
     return parser
 
@@ -35,19 +37,25 @@ def main(argv: Sequence[str]) -> int:
     """Run the points of a command line; exit code 1 if one failed, 2 if what failed is the user's to mend."""
     options = build_parser().parse_overrides(argv)
     from convarium.cli import output
-    from convarium.cli.dataset_summary import summarise_datasets
-    from convarium.cli.run_table import print_runs
     from convarium.compose.points import compose_points
 
     with output.redirect_to_stderr():
         request = compose_points(options.overrides)
-        if options.retry and not options.cfg:
-            _forget_results(options.retry, request)
-        if not options.cfg:
-            datasets = summarise_datasets(request.points)
-            runs, code = run_points(request, options.json)
     if options.cfg:
         return _print_configs(request)
+    return _detach(request, options) if options.detach else _run(request, options)
+
+
+def _run(request: "PointRequest", options: "Namespace") -> int:
+    from convarium.cli import output
+    from convarium.cli.dataset_summary import summarise_datasets
+    from convarium.cli.run_table import print_runs
+
+    with output.redirect_to_stderr():
+        if options.retry:
+            _forget_results(options.retry, request)
+        datasets = summarise_datasets(request.points)
+        runs, code = run_points(request, options.json)
     if options.json:
         output.print_json({"datasets": datasets, "runs": runs})
         return code
@@ -55,6 +63,19 @@ def main(argv: Sequence[str]) -> int:
     if len(runs) > 1:
         print(f"to compare them: {shlex.join(['convarium', 'compare', *options.overrides])}")
     return code
+
+
+def _detach(request: "PointRequest", options: "Namespace") -> int:
+    from convarium.cli import output
+    from convarium.cli.detached_points import check_launcher_outlives, detach_points, print_detached
+
+    with output.redirect_to_stderr():
+        check_launcher_outlives(request)
+        if options.retry:
+            _forget_results(options.retry, request)
+        points = detach_points(request)
+    print_detached(points, options.overrides, options.json)
+    return 0
 
 
 def _forget_results(kind: str, request: "PointRequest") -> None:
@@ -83,54 +104,31 @@ def run_points(request: "PointRequest", quiet: bool) -> tuple[list[dict[str, Any
 
     Where nothing is missing, no network is built on the meta device, and nothing is launched.
     """
-    request = replace(request, points=request.check_points(), invalid=())
     from convarium.cli import output
     from convarium.cli.below_chance import find_below_chance
     from convarium.cli.dataset_summary import print_dataset_summaries, summarise_datasets
+    from convarium.cli.prepared_run import prepare_run
     from convarium.cli.skipped_files import format_skipped_files
-    from convarium.compose.store_access import open_store
-    from convarium.compose.worker_counts import count_devices, count_threads, count_workers
-    from convarium.planning.host_check import check_devices, check_host, is_launched_here
-    from convarium.planning.stage_graph import build_plan
-    from convarium.store.disk import cache_folder_of
     from convarium.tracking.live_sync import sync_during_run
     from convarium.workers.controller import run_plan
     from convarium.workers.progress import build_progress_display
 
-    plan, store = build_plan(request.points), open_store(request.runtime)
-    workers = threads = 1
-    scheduler: str | None = None
-    devices = count_devices(request.runtime)
-    build_backend: Callable[[Run], Backend] = _build_no_backend
-    done = store.select_finished(plan.nodes)
-    if len(done) < len(plan.nodes):
-        # Imports torch, which a run of stored results needn't wait for.
-        from convarium.cli.network_validation import validate_networks
-        from convarium.compose.hydra_launcher import (
-            build_backend_builder,
-            compose_launcher_config,
-            find_scheduler,
-        )
-
-        is_here = is_launched_here(request.launcher_overrides)
-        # Hydra's basic launcher runs its jobs one after another in this process.
-        if "hydra/launcher=basic" not in request.launcher_overrides:
-            workers = count_workers(request.runtime, is_here)
-        plan = build_plan(validate_networks(request).check_points())
-        config = compose_launcher_config(
-            request.composer.loader, request.launcher_overrides, store.root.resolve(), workers
-        )
-        threads = count_threads(request.runtime, workers, config.hydra.launcher)
-        build_backend = build_backend_builder(config)
-        scheduler = find_scheduler(config)
-        if is_here:
-            check_devices(devices)
-            needed = plan.select_needed(done)
-            check_host([plan.nodes[signature] for signature in needed], cache_folder_of(store.root))
-    print_dataset_summaries(summarise_datasets(request.points))
+    prepared = prepare_run(request)
+    plan, store = prepared.plan, prepared.store
+    print_dataset_summaries(summarise_datasets(request.check_points()))
     with sync_during_run(request.tracking, plan, store, request.sweep):
-        progress, idle_minutes = build_progress_display(quiet), request.runtime["idle_minutes"]
-        statuses = run_plan(plan, store, build_backend, workers, progress, threads, devices, idle_minutes, scheduler)
+        statuses = run_plan(
+            plan,
+            store,
+            prepared.build_backend,
+            prepared.workers,
+            build_progress_display(quiet),
+            prepared.threads,
+            prepared.devices,
+            prepared.idle_minutes,
+            prepared.scheduler,
+            prepared.has_lasting_workers,
+        )
     for line in [*format_skipped_files(plan, store), *find_below_chance(plan, store)]:
         output.build_console(to_stderr=True).print(line, markup=False)
     runs = [_describe_run(point, plan, store, statuses) for point in plan.points]
@@ -146,10 +144,6 @@ def _choose_exit_code(statuses: Iterable["NodeStatus"], point_count: int) -> int
     if not failures:
         return 0
     return 2 if all(failure.mistake for failure in failures) else 1
-
-
-def _build_no_backend(run: "Run") -> "Backend":
-    raise AssertionError("all is stored: nothing is run")
 
 
 def _describe_run(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convarium.cli.command_parser import CommandParser
+from convarium.cli.job_table import print_jobs, summarise_jobs
 from convarium.errors import UserError
 from convarium.noun_count import format_noun_count
 from convarium.store.result_folder import ResultFolder
@@ -48,6 +49,8 @@ def main(argv: Sequence[str]) -> int:
         else:
             plan = merge_running_plans(require_store(store, read_only=True))
         status = summarise_status(plan, store)
+        selected_goals = plan.goal_signatures if request.selects_points else None
+        status |= summarise_jobs(store, selected_goals)
         if not request.selects_points:
             status["searches"] = list_living_searches(store)
         print_unreadable(store)
@@ -206,6 +209,7 @@ def _print_status(status: Json) -> None:
         )
     if status["running"]:
         terminal_table.print_fitting_table(console, table, ("epoch", "since", "running", "figures", "phase", "where"))
+    print_jobs(status, console)
     for failure in status["failed"]:
         kind = (failure["kind"] or "failed").replace("_", " ")
         line = f"{kind}: {failure['stage']} {failure['name']}: {failure['error']}"

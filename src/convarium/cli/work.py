@@ -97,8 +97,8 @@ def find_run(text: str) -> "Run | None":
         UserError: no run has lain there, or it is one of another store.
     """
     from convarium.store.store import Store
-    from convarium.workers.run_file import RUN_FILE, Run
-    from convarium.workers.stored_runs import is_run_folder
+    from convarium.workers.run_file import Run
+    from convarium.workers.run_folder import RUN_FILE, is_run_folder
 
     path = Path(os.path.abspath(parse_path(text)))  # noqa: PTH100, keeps links, and need not exist
     folder = path.parent if path.name == RUN_FILE else path

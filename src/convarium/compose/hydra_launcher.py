@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from hydra._internal.callbacks import Callbacks
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
@@ -85,6 +85,26 @@ def find_scheduler(config: DictConfig) -> str | None:
     """
     scheduler: str | None = getattr(get_object(config.hydra.launcher._target_), "scheduler", None)
     return scheduler
+
+
+def has_lasting_workers(config: DictConfig) -> bool:
+    """Whether a launcher's workers are started by others, and outlive their controller.
+
+    Args:
+        config: of the launcher, from `compose_launcher_config`, which `build_backend_builder` has taken.
+    """
+    return bool(getattr(get_object(config.hydra.launcher._target_), "outlives_controller", False))
+
+
+def list_settings(config: DictConfig) -> dict[str, Any]:
+    """Return the settings of a launcher, without what tells Hydra how it is made.
+
+    Args:
+        config: of the launcher, from `compose_launcher_config`.
+    """
+    launcher = OmegaConf.to_container(config.hydra.launcher, resolve=True)
+    assert isinstance(launcher, dict), "it was checked when it was composed"
+    return {str(key): value for key, value in launcher.items() if not str(key).startswith("_")}
 
 
 def build_launch_function(

@@ -21,6 +21,8 @@ COMMANDS_MEANT = {
     "configs": "options", "models": "options architecture", "methods": "options compression",
     "datasets": "options dataset", "version": "--version", "tune": "search",
     "optimize": "search", "hpo": "search", "optuna": "search", "retry": "run --retry failed", "resume": "run",
+    "stop": "cancel", "kill": "cancel", "abort": "cancel", "scancel": "cancel", "squeue": "status", "jobs": "status",
+    "sbatch": "run hydra/launcher=slurm --detach", "submit": "run hydra/launcher=slurm --detach",
 }  # fmt: skip
 KEYS_MEANT = {
     "model": "architecture={}", "arch": "architecture={}", "net": "architecture={}", "network": "architecture={}",

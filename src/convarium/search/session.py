@@ -11,6 +11,7 @@ import optuna
 
 from convarium.compose.hydra_launcher import build_backend_builder, compose_launcher_config, find_scheduler
 from convarium.compose.store_access import open_store
+from convarium.compose.task_devices import check_task_devices
 from convarium.compose.worker_counts import count_devices, count_threads, count_workers
 from convarium.config.override import Override
 from convarium.errors import UserError
@@ -108,6 +109,7 @@ def _prepare_run(request: SearchRequest, store: Store) -> Callable[[RunOwner], O
     config = compose_launcher_config(composer.loader, request.launcher_overrides, store.root.resolve(), workers)
     if is_here:
         check_devices(devices)
+    check_task_devices(runtime, config.hydra.launcher)
     threads = count_threads(runtime, workers, config.hydra.launcher)
     settings = OpenRunSettings(workers, threads, devices, runtime["idle_minutes"], find_scheduler(config))
     build_backend = build_backend_builder(config)

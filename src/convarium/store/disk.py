@@ -180,7 +180,7 @@ def make_folder(path: Path) -> None:
             if os.path.lexists(folder) and not os.path.isdir(folder):  # noqa: PTH112, raises nothing
                 reason = "A link that leads nowhere" if folder.is_symlink() else os.strerror(errno.ENOTDIR)
                 raise NotADirectoryError(errno.ENOTDIR, reason, str(folder)) from None
-        raise
+        path.mkdir(parents=True, exist_ok=True)  # another process removed it a moment after it was found there
 
 
 def list_folder(folder: Path) -> list[Path]:

@@ -16,8 +16,8 @@ from convarium.store.result_folder import ResultFolder
 from convarium.store.store import Store, sanitize_name
 from convarium.workers import owned_files
 from convarium.workers.lease import LeaseManager
-from convarium.workers.run_file import RUN_FILE
-from convarium.workers.stored_runs import find_dead_runs, find_living_runs, is_run_folder, read_run_plan
+from convarium.workers.run_folder import RUN_FILE, is_run_folder
+from convarium.workers.stored_runs import find_dead_runs, find_living_runs, read_run_plan
 
 GARBAGE_KINDS = {
     "failed": "records of failures, with their logs",

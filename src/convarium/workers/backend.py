@@ -1,8 +1,11 @@
 """What a controller needs of a place that runs workers."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
+
+from convarium.planning.plan import Node
+from convarium.store.store import Store
 
 
 @dataclass(frozen=True)
@@ -35,3 +38,22 @@ class Backend(Protocol):
 
     def cancel(self) -> None:
         """End all workers of the run that have not left by themselves within a moment."""
+
+
+class LeaseWatch(Protocol):
+    """Knows sooner than a lease's silence tells that its holder is gone."""
+
+    def release_dead_leases(self, ready: Iterable[Node]) -> None:
+        """Let others take what is held by workers that are gone.
+
+        Args:
+            ready: the nodes that may be in the hands of workers.
+        """
+
+
+@runtime_checkable
+class SchedulerBackend(Backend, Protocol):
+    """A backend whose jobs wait in a scheduler's queue, and outlive the controller."""
+
+    def watch_leases(self, store: Store) -> LeaseWatch:
+        """Return what finds the leases of the run's jobs that are gone."""

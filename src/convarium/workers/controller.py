@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from convarium.errors import is_interrupt
+from convarium.errors import RunCancelled, is_interrupt
 from convarium.planning.plan import Plan
 from convarium.store.store import Store
 from convarium.workers import stored_inputs
@@ -31,6 +31,7 @@ def run_plan(
     devices: int = 0,
     idle_minutes: float = DEFAULT_IDLE_MINUTES,
     scheduler: str | None = None,
+    has_lasting_workers: bool = False,
 ) -> dict[str, NodeStatus]:
     """Make every result that the plan's points need and that is not stored; return how each node ended.
 
@@ -42,35 +43,47 @@ def run_plan(
         idle_minutes: what is for hardware that no worker has is given up after so long.
         scheduler: whose jobs the workers are. Those outlive this process, so another one that is asked for the same
             takes the run over, or follows it while this one is alive.
+        has_lasting_workers: whether the workers outlive this process though no scheduler's name is known.
 
     Raises:
         UserError: the store can't be written to, a stored result has another config than its signature says, or the
             backend refused.
-        KeyboardInterrupt: the user stopped the run; its workers are gone.
+        KeyboardInterrupt: the user stopped the run, or cancelled it; its workers are gone, or leave.
     """
     monitor = PlanMonitor(plan)
+    plan_state = look_at_store(plan, store, monitor)
+    if plan_state.is_finished:
+        return build_statuses(plan, plan_state)
+    store.prepare()
+    begin = partial(Run.begin, plan, store, workers, threads, devices, idle_minutes)
+    if scheduler is None and not has_lasting_workers:
+        return _control_run(begin(), plan, store, monitor, build_backend, progress)
+    has_lost_run = False
+    while True:
+        claim = claim_run(plan, store, monitor, partial(begin, scheduler), workers, progress, has_lost_run)
+        if isinstance(claim, PlanState):
+            return build_statuses(plan, claim, "the process that controlled its run has ended it")
+        try:
+            return _control_run(claim.run, plan, store, monitor, build_backend, progress, claim)
+        except LeaseLost:  # this process was cut off from the store, and another controls the run by now
+            has_lost_run = True
+        finally:
+            claim.owner.release()
+
+
+def look_at_store(plan: Plan, store: Store, monitor: PlanMonitor) -> PlanState:
+    """Return the state of a plan before its run; remove what earlier runs have left behind that were killed.
+
+    Raises:
+        UserError: a stored result has another config than its signature says.
+    """
     plan_state = monitor.read_state(store, "")
     stored_inputs.check_stored_inputs(plan, store, plan_state.done)
     stored_inputs.print_source_warning(store, plan_state.done)
     if store.is_created:
         remove_dead_runs(store)
         remove_killed_leftovers(store, plan_state.done)
-    if plan_state.is_finished:
-        return build_statuses(plan, plan_state)
-    store.prepare()
-    begin = partial(Run.begin, plan, store, workers, threads, devices, idle_minutes)
-    if scheduler is None:
-        return _control_run(begin(), plan, store, monitor, build_backend, progress)
-    while True:
-        claim = claim_run(plan, store, monitor, partial(begin, scheduler), workers, progress)
-        if isinstance(claim, PlanState):
-            return build_statuses(plan, claim, "the process that controlled its run has ended it")
-        try:
-            return _control_run(claim.run, plan, store, monitor, build_backend, progress, claim)
-        except LeaseLost:  # this process was cut off from the store, and another controls the run by now
-            continue
-        finally:
-            claim.owner.release()
+    return plan_state
 
 
 def _control_run(
@@ -149,6 +162,7 @@ class Controller:
 
         Raises:
             LeaseLost: another process controls the run by now.
+            RunCancelled: another process wants the run to end.
             UserError: the backend refused.
         """
         plan_state = self._read_state()
@@ -160,6 +174,8 @@ class Controller:
             wanted = self._count_wanted_workers(plan_state)
             if self._owner is not None:
                 self._owner.check()
+                if self.run.is_stopped:
+                    raise RunCancelled
             if not plan_state.is_finished and not self.supervisor.submit_missing(wanted):
                 return build_statuses(self.plan, plan_state, *self.supervisor.explain_unfinished())
             self.supervisor.wait(self._look_seconds)

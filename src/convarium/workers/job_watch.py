@@ -1,7 +1,7 @@
 """Leases of jobs that Slurm knows to be gone, so that nobody waits until nothing was heard of them for minutes."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +10,6 @@ from convarium.store import disk
 from convarium.store.store import Store
 from convarium.workers.lease import LeaseManager
 from convarium.workers.run_file import Run
-from convarium.workers.slurm_backend import SlurmBackend
 from convarium.workers.slurm_job import SlurmJob, parse_job
 from convarium.workers.slurm_queue import LEAVING_STATE, QueueView
 
@@ -31,10 +30,13 @@ class JobWatch:
 
     A lease is judged only by a view of the queue that was asked for after it was read: a job may have begun, and taken
     it, after an older one. Leases are read only where a job is missing among those that ran before.
+
+    Args:
+        look_at_queue: returns the newest view of the queue.
     """
 
-    def __init__(self, run: Run, store: Store, backend: SlurmBackend) -> None:
-        self._run, self._store, self._backend = run, store, backend
+    def __init__(self, run: Run, store: Store, look_at_queue: Callable[[], QueueView]) -> None:
+        self._run, self._store, self._look_at_queue = run, store, look_at_queue
         self._leases = LeaseManager(run.id)
         self._running: Marks | None = None
         self._suspects: list[JobLease] = []
@@ -46,7 +48,7 @@ class JobWatch:
         Args:
             ready: the nodes that may be in the hands of workers.
         """
-        view = self._backend.look_at_queue()
+        view = self._look_at_queue()
         if self._suspects and view.begun_at > self._read_at:
             self._suspects = [lease for lease in self._suspects if not self._judge(lease, view)]
         running = frozenset((job_id, job.restarts) for job_id, job in view.jobs.items() if job.is_running)

@@ -104,17 +104,18 @@ class Lease:
 
     def remove(self) -> None:
         """End the lease of a stored result and remove the lease files: nobody needs to own the folder any more."""
-        self._close(self._content)
+        self._close()
         remove_leases(self.folder)
 
-    def _close(self, last_content: dict[str, Any]) -> None:
+    def _close(self, last_content: dict[str, Any] | None = None) -> None:
         # Under the lock, since a heartbeat after os.close() would write to whatever file got the descriptor's number.
         with self._write_lock:
             if self._ended.is_set():
                 return
             self._ended.set()
-            with suppress(OSError):
-                self._write_content(last_content)
+            if last_content is not None:
+                with suppress(OSError):
+                    self._write_content(last_content)
             os.close(self._descriptor)
 
     def _send_heartbeats(self) -> None:

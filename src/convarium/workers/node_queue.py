@@ -29,6 +29,7 @@ class NodeQueue:
     Attributes:
         plan: whose nodes it holds.
         left_to_others: the nodes that were ready at the last survey and that this worker can't take.
+        ready_count: how many nodes were ready at the last survey, in the hands of workers or not.
         done: signatures of the results that are known to be stored.
         is_finished: whether the last survey found no node that is left to run.
     """
@@ -60,6 +61,7 @@ class NodeQueue:
         self._deferred: list[Node] = []
         self._next_survey_time = 0.0
         self.left_to_others: list[Node] = []
+        self.ready_count = 0
         self.is_finished = False
 
     def survey_if_due(self) -> bool:
@@ -70,6 +72,7 @@ class NodeQueue:
         plan_state = self._monitor.read_state(self._store, self._run_id, self.done)
         has_progress = len(plan_state.done) > len(self.done)
         self.done = set(plan_state.done)
+        self.ready_count = len(plan_state.ready)
         self.is_finished = plan_state.is_finished
         self._ready = deque(self._rotate_equals(filter(self._can_run, plan_state.ready)))
         self.left_to_others = [node for node in plan_state.ready if not self._can_run(node)]

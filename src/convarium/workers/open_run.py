@@ -1,6 +1,5 @@
 """An open run as its controller sees it: a plan that changes while workers follow it."""
 
-import shutil
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -15,12 +14,12 @@ from convarium.store.store import Store
 from convarium.workers.backend import Backend
 from convarium.workers.killed_leftovers import remove_killed_leftovers
 from convarium.workers.lease import LeaseManager
-from convarium.workers.open_plan import read_newest_plan, write_open_plan
+from convarium.workers.open_plan import find_newest_version, read_newest_plan, write_open_plan
 from convarium.workers.ready_nodes import PlanMonitor, PlanState
-from convarium.workers.run_file import RUN_FILE, Run
+from convarium.workers.run_file import Run
+from convarium.workers.run_folder import RUN_FILE, is_run_folder, remove_run_folder
 from convarium.workers.run_owner import RunOwner, read_owned_run_id
 from convarium.workers.scheduler import may_have_workers
-from convarium.workers.stored_runs import is_run_folder
 from convarium.workers.supervisor import WorkerSupervisor
 
 
@@ -72,7 +71,7 @@ class OpenRun:
             run = find_living_run(owner)
             if run is not None:
                 owner.check()
-                run = run.attach(owner.lease.number, settings.workers)
+                run = run.attach(owner, settings.workers)
                 plan = read_newest_plan(run.folder)[1]
                 return OpenRun(run, owner, store, build_backend(run), plan, 0)
             run = _begin_run(owner, settings)
@@ -86,7 +85,11 @@ class OpenRun:
         """
         self._owner.check()
         with disk.translate_write_errors(self._owner.root):
+            # The folder may be gone: who slept while it removed what a dead controller had left has removed this too.
+            disk.make_folder(self.run.folder)
             write_open_plan(plan, self.run.folder, (self.run.lease, self._count))
+            if not self.run.file.exists():
+                self.run.write()
         self._count += 1
         self._plan = plan
         self._monitor = PlanMonitor(plan, is_open=True)
@@ -107,6 +110,8 @@ class OpenRun:
         self._supervisor.note_settled_nodes(plan_state)
         if not plan_state.is_finished:
             self._owner.check()
+            if not self.run.file.exists():
+                self.change_plan(self._plan)
             wanted = max(1, self.run.workers - self.run.count_workers_without_place())
             if not self._supervisor.submit_missing(wanted):
                 raise UserError(f"the workers end one after another: {self._supervisor.explain_unfinished()[0]}")
@@ -149,11 +154,11 @@ def find_living_run(owner: RunOwner) -> Run | None:
         return None
     with suppress(UserError):
         run = replace(Run.read(folder / RUN_FILE), store=owner.root)
-        if may_have_workers(run):
+        # A controller that slept while it began may have lost the run, and written its file after all was removed.
+        if find_newest_version(folder) is not None and may_have_workers(run):
             return run
     owner.check()
-    (folder / RUN_FILE).unlink(missing_ok=True)
-    shutil.rmtree(folder, ignore_errors=True)
+    remove_run_folder(folder)
     return None
 
 

@@ -136,7 +136,7 @@ def _make_place_folder(folder: Path, run: Run) -> None:
     try:
         run.places_folder.mkdir(exist_ok=True)  # not its parents: a run that is over must not get its folder back
         folder.mkdir(exist_ok=True)
-    except FileNotFoundError:
+    except (FileNotFoundError, FileExistsError):  # the second where it was there a moment ago
         raise UserError(f"{run.file}: the run is over") from None
 
 

@@ -20,8 +20,9 @@ from convarium.store.store import Store
 from convarium.workers.lease import LeaseManager
 from convarium.workers.progress_display import ProgressDisplay
 from convarium.workers.ready_nodes import PlanMonitor, PlanState
-from convarium.workers.run_file import RUN_FILE, Run
-from convarium.workers.run_owner import RunOwner, read_owned_run_id, take_owner
+from convarium.workers.run_file import Run
+from convarium.workers.run_folder import RUN_FILE
+from convarium.workers.run_owner import RunOwner, is_controller, read_owned_run_id, take_owner
 from convarium.workers.scheduler import may_have_workers
 
 POLL_SECONDS = 0.5
@@ -48,8 +49,12 @@ def claim_run(
     begin: Callable[[RunOwner], Run],
     workers: int,
     display: ProgressDisplay,
+    has_lost_run: bool = False,
 ) -> RunClaim | PlanState:
     """Take over the run of a plan with its workers, or begin one; follow another process as long as that controls it.
+
+    Args:
+        has_lost_run: whether this process has controlled the run, and another has taken it.
 
     Returns:
         The run in the hands of this process; the plan's last state where the run ended in the hands of another.
@@ -65,15 +70,26 @@ def claim_run(
         follower = RunFollower(plan, store, monitor, folder, display)
         owner = follower.follow_until_free()
         run = read_named_run(root, folder)
-        if run is None and follower.last_state is not None:
+        is_over = run is None or run.is_stopped
+        if is_over and (has_lost_run or follower.last_state is not None):
             owner.release()
-            return follower.last_state
-        if run is not None and may_have_workers(run):
-            _print_line(f"takes over the run that {_name_controller(run)} controlled, with its jobs")
-            return RunClaim(run.attach(owner.lease.number, workers), owner, True)
-        if run is not None:
-            run.remove()
-        return RunClaim(begin(owner), owner, False)
+            return follower.last_state or monitor.read_state(store, "")
+        return take_run(owner, begin, workers)
+
+
+def take_run(owner: RunOwner, begin: Callable[[RunOwner], Run], workers: int) -> RunClaim:
+    """Take over the run that an owner names, with its workers and jobs; begin one where it has none.
+
+    Raises:
+        OSError: the disk refuses.
+    """
+    run = read_named_run(owner.root, owner.lease.folder)
+    if run is not None and may_have_workers(run) and not run.is_stopped:
+        print_line(f"takes over the run that {name_controller(run)} controlled, with its jobs")
+        return RunClaim(run.attach(owner, workers), owner, True)
+    if run is not None:
+        run.remove()
+    return RunClaim(begin(owner), owner, False)
 
 
 def find_owner_folder(plan: Plan, root: Path) -> Path:
@@ -126,10 +142,10 @@ class RunFollower:
 
     def _look(self, root: Path) -> None:
         run = read_named_run(root, self._folder)
-        if self._run is None and run is not None:
+        if self._run is None and run is not None and is_controller(self._leases.read(self._folder)):
             self._run = run
-            _print_line(
-                f"{_name_controller(run)} controls this run already; this command shows it, takes over if that process"
+            print_line(
+                f"{name_controller(run)} controls this run already; this command shows it, takes over if that process"
                 f" dies, and Ctrl-C here only stops looking"
             )
             self._display.begin(self._plan, self._store, run, self._read_state(run))
@@ -142,9 +158,11 @@ class RunFollower:
         return self._monitor.read_state(self._store, run.id, done)
 
 
-def _name_controller(run: Run) -> str:
+def name_controller(run: Run) -> str:
+    """Return the process that controls a run, or did last, in words."""
     return f"{run.controller.host} process {run.controller.pid}"
 
 
-def _print_line(line: str) -> None:
+def print_line(line: str) -> None:
+    """Say something on stderr."""
     print(f"convarium: {line}", file=sys.stderr, flush=True)

@@ -1,6 +1,5 @@
 """The file of a run: its plan, store and controller, which is all that a worker knows when it starts."""
 
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -16,6 +15,7 @@ from convarium.store import disk
 from convarium.store.store import Store
 from convarium.workers.lease import LeaseManager
 from convarium.workers.leave_notice import is_leave_notice_given
+from convarium.workers.run_folder import RUN_FILE, remove_run_folder
 from convarium.workers.run_owner import RunOwner
 from convarium.workers.wait_notice import WaitNotice
 
@@ -25,9 +25,9 @@ RUN_SHAPE: disk.JsonShape = {
     "scheduler": (str, type(None)),
 }  # fmt: skip
 WORKER_ERRORS_SHAPE: disk.JsonShape = {"lines": list, "mistake": bool}
-RUN_FILE = "run.json"
 DEFAULT_IDLE_MINUTES = 10.0
 NO_PLACE_PATTERN = "no_place.*"
+REFUSED_SUBMISSION_FILE = "refused_submission"
 
 
 @dataclass(frozen=True)
@@ -170,15 +170,16 @@ class Run:
         if self.folder.is_dir():
             (self.folder / f"stop.{self.lease}").touch()
 
-    def attach(self, lease: int, workers: int) -> "Run":
-        """Take the run over from a dead controller, under the owner's lease of this process; return it as it is now.
+    def attach(self, owner: RunOwner, workers: int) -> "Run":
+        """Take the run over from a dead controller as its owner's lease says; return it as it is now.
 
         Its threads stay as they are: results are bit-equal only at equal threads.
 
         Raises:
             OSError: the disk refuses.
         """
-        run = replace(self, controller=current_process(), lease=lease, workers=workers)
+        run = replace(self, controller=current_process(), lease=owner.lease.number, workers=workers)
+        owner.name_run(run.id)  # anew, lest one who sleeps under an earlier lease names another
         run.write()
         return run
 
@@ -240,6 +241,22 @@ class Run:
         """Return how many workers have left because they found nothing to do."""
         return sum(1 for _ in self.folder.glob("idle.*"))
 
+    def note_refused_submission(self, line: str) -> None:
+        """Note why a worker could not submit jobs that are missing, if the disk lets it."""
+        with suppress(OSError):
+            disk.write_bytes(self.folder / REFUSED_SUBMISSION_FILE, line.encode())
+
+    def forget_refused_submission(self) -> None:
+        """Note that jobs were submitted since."""
+        (self.folder / REFUSED_SUBMISSION_FILE).unlink(missing_ok=True)
+
+    def read_refused_submission(self) -> str | None:
+        """Return why the last worker that tried could not submit jobs that are missing; None where none was refused."""
+        try:
+            return (self.folder / REFUSED_SUBMISSION_FILE).read_text(encoding="utf-8")
+        except OSError:
+            return None
+
     def count_workers_without_place(self) -> int:
         """Return how many workers have left for want of a place since the last one found one."""
         return sum(1 for _ in self.folder.glob(NO_PLACE_PATTERN))
@@ -269,8 +286,7 @@ class Run:
 
     def remove(self) -> None:
         """Remove the run's folder; the plan and the results stay."""
-        self.file.unlink(missing_ok=True)  # first: without it the run counts as over, even if the folder stays
-        shutil.rmtree(self.folder, ignore_errors=True)
+        remove_run_folder(self.folder)
 
 
 def is_process_dead(process: Process) -> bool:

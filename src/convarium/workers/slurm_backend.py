@@ -3,17 +3,18 @@
 import re
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
 from convarium.errors import StageFailed
+from convarium.store.store import Store
 from convarium.workers.backend import Job
+from convarium.workers.job_watch import JobWatch
 from convarium.workers.run_file import Run
 from convarium.workers.slurm_command import SlurmRefusal, run_slurm_command
-from convarium.workers.slurm_queue import QueuedJob, QueueView, SlurmQueue
+from convarium.workers.slurm_queue import QueuedJob, QueueView, SlurmQueue, cancel_waiting_jobs
 from convarium.workers.slurm_script import write_job_script
-from convarium.workers.slurm_settings import parse_slurm_settings
+from convarium.workers.slurm_settings import parse_slurm_settings, write_slurm_settings
 
 REFUSAL_REST_SECONDS = 60.0  # for which no more jobs are submitted once a limit has been met
 GOOD_ENDS = ("COMPLETED", "CANCELLED")
@@ -75,16 +76,16 @@ class SlurmBackend:
 
     def cancel(self) -> None:
         """Cancel the jobs that have not started; workers leave by themselves once the run is stopped or over."""
-        with suppress(SlurmRefusal):  # a job that starts after all finds the run over, and ends
-            run_slurm_command("scancel", "--state=PENDING", f"--name={self._run.id}")
+        cancel_waiting_jobs(self._run.id)
 
-    def look_at_queue(self) -> QueueView:
-        """Return the newest view of the queue."""
-        return self._queue.look()
+    def watch_leases(self, store: Store) -> JobWatch:
+        """Return what finds the leases of jobs that are gone."""
+        return JobWatch(self._run, store, self._queue.look)
 
     def _prepare_script(self) -> Path:
         """Write the script and ask Slurm whether it would take it, before anything is queued."""
         script = write_job_script(self._run, self._settings)
+        write_slurm_settings(self._settings, self._run.folder)
         try:
             run_slurm_command("sbatch", "--test-only", "--array=0", str(script))
         except SlurmRefusal as error:
@@ -108,15 +109,13 @@ class SlurmBackend:
         queued_job = view.jobs.get(job_id)
         if queued_job is None:  # Slurm forgets jobs some minutes after their end
             return Job(job_id, "ended" if view.begun_at > submitted_at else "waiting")
-        if queued_job.is_over:
-            return Job(job_id, "ended", self._explain_end(job_id, queued_job))
-        return Job(job_id, "waiting" if queued_job.is_waiting else "running")
+        return Job(job_id, queued_job.job_state, self._explain_end(job_id, queued_job))
 
     def _explain_end(self, job_id: str, queued_job: QueuedJob) -> StageFailed | None:
-        if queued_job.state in GOOD_ENDS:
+        if not queued_job.is_over or queued_job.state in GOOD_ENDS:
             return None
         log = self._run.folder / f"job.{job_id}.log"
-        return StageFailed(f"Slurm's job {job_id} ended as {queued_job.state}; it said: {_read_last_line(log)}")
+        return StageFailed(f"Slurm's job {job_id} ended as {queued_job.state}; it said: {read_last_line(log)}")
 
 
 def read_max_array_size() -> int:
@@ -125,7 +124,8 @@ def read_max_array_size() -> int:
     return int(match[1]) if match else 1
 
 
-def _read_last_line(log: Path) -> str:
+def read_last_line(log: Path) -> str:
+    """Return the last line of a job's log, "nothing" where there is none."""
     try:
         lines = log.read_text(encoding="utf-8", errors="replace").split("\n")
     except OSError:

@@ -27,23 +27,45 @@ def write_job_script(run: Run, settings: SlurmSettings) -> Path:
 
 def format_job_script(run: Run, settings: SlurmSettings) -> str:
     """Return the script."""
-    options = _list_options(run, settings)
-    worker = [
-        "srun", f"--cpus-per-task={settings.cpus_per_task}", "--export=ALL", *(settings.srun_args or ()),
-        sys.executable, "-m", "convarium", "work", str(run.folder),
-    ]  # fmt: skip
     lines = [
-        "#!/bin/bash",
-        f"# One worker of the run {run.id}; convarium submits it as the tasks of an array.",
-        *(f"#SBATCH {_format_option(key, value)}" for key, value in options.items()),
+        *list_header_lines(
+            f"One worker of the run {run.id}; convarium submits it as the tasks of an array.",
+            run.id,
+            run.folder,
+            settings,
+        ),
         *(settings.setup or ()),
         f"export {NOTICE_VARIABLE}={settings.signal_delay_s}",
-        shlex.join(worker),
+        format_step(settings, "convarium", "work", str(run.folder)),
     ]
     return "\n".join(lines) + "\n"
 
 
-def _list_options(run: Run, settings: SlurmSettings) -> dict[str, Any]:
+def list_header_lines(purpose: str, name: str, folder: Path, settings: SlurmSettings) -> list[str]:
+    """Return the first lines of a job's script.
+
+    Args:
+        purpose: a comment, for who reads the script.
+        name: of the job.
+        folder: where what it prints lies.
+    """
+    options = _list_options(name, folder, settings)
+    return [
+        "#!/bin/bash",
+        f"# {purpose}",
+        *(f"#SBATCH {_format_option(key, value)}" for key, value in options.items()),
+    ]
+
+
+def format_step(settings: SlurmSettings, module: str, *arguments: str) -> str:
+    """Return the line of a script that runs a module with the Python of this process, on the cores of the job."""
+    return shlex.join([
+        "srun", f"--cpus-per-task={settings.cpus_per_task}", "--export=ALL", *(settings.srun_args or ()),
+        sys.executable, "-m", module, *arguments,
+    ])  # fmt: skip
+
+
+def _list_options(name: str, folder: Path, settings: SlurmSettings) -> dict[str, Any]:
     given = {key: getattr(settings, key) for key in OPTION_KEYS}
     options = {
         **{key: value for key, value in given.items() if value is not None},
@@ -54,12 +76,12 @@ def _list_options(run: Run, settings: SlurmSettings) -> dict[str, Any]:
         "requeue": True,
         "open-mode": "append",
         "chdir": str(Path.cwd()),
-        "output": str(run.folder).replace("%", "%%") + "/" + LOG_PATTERN,
+        "output": str(folder).replace("%", "%%") + "/" + LOG_PATTERN,
     }
     if settings.mem_gb is not None:
         options["mem"] = f"{round(1024 * settings.mem_gb)}M"
     own = {key: value for key, value in settings.additional_parameters.items() if value not in (None, False)}
-    return {"job-name": run.id, **{key.replace("_", "-"): value for key, value in (options | own).items()}}
+    return {"job-name": name, **{key.replace("_", "-"): value for key, value in (options | own).items()}}
 
 
 def _format_option(key: str, value: Any) -> str:

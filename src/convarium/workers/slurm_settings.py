@@ -1,13 +1,16 @@
 """The settings of `hydra/launcher=slurm`: those of hydra-submitit-launcher, so that a profile can be carried over."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
 from typing import Any
 
 from convarium.config.messages import suggest_nearest
 from convarium.errors import UserError
+from convarium.store import disk
 
 PREFIX = "hydra.launcher"
+SETTINGS_FILE = "launcher.json"  # in the run's folder, for workers that submit more
 IGNORED_KEYS = frozenset({"name", "submitit_folder", "max_num_timeout", "stderr_to_stdout"})  # of how submitit works
 SINGLE_KEYS = ("nodes", "tasks_per_node")  # a worker is one task on one node
 
@@ -73,4 +76,25 @@ def parse_slurm_settings(values: Mapping[str, Any]) -> SlurmSettings:
             f"{PREFIX}.signal_delay_s={settings.signal_delay_s}: workers are told to leave that many seconds before the"
             f" time limit, which is {settings.timeout_min} min; give a smaller notice or a larger {PREFIX}.timeout_min"
         )
+    return settings
+
+
+def write_slurm_settings(settings: SlurmSettings, run_folder: Path) -> None:
+    """Write the settings into the folder of their run.
+
+    Raises:
+        OSError: the disk refuses.
+    """
+    disk.write_json(run_folder / SETTINGS_FILE, asdict(settings))
+
+
+def read_slurm_settings(run_folder: Path) -> dict[str, Any]:
+    """Return the settings that the jobs of a run were submitted with.
+
+    Raises:
+        UserError: they are not there, or damaged.
+    """
+    settings = disk.read_json_object(run_folder / SETTINGS_FILE, {})
+    if settings is None:
+        raise UserError(f"{run_folder / SETTINGS_FILE} is not there: no job of this run was submitted yet")
     return settings

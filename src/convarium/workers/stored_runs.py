@@ -1,7 +1,6 @@
 """The runs in a store: which of them go on, and which ended with a kill."""
 
 import os
-import re
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
@@ -15,11 +14,10 @@ from convarium.store import disk
 from convarium.store.store import Store
 from convarium.workers.lease import LeaseManager
 from convarium.workers.open_plan import read_newest_plan
-from convarium.workers.run_file import RUN_FILE, Run, is_process_dead
+from convarium.workers.run_file import Run, is_process_dead
+from convarium.workers.run_folder import RUN_FILE, is_run_folder
 from convarium.workers.run_owner import read_owned_run_id
 from convarium.workers.scheduler import may_have_workers
-
-RUN_FOLDER_PATTERN = re.compile(r"[0-9a-f]{16}")
 
 
 def remove_dead_runs(store: Store) -> None:
@@ -49,6 +47,13 @@ def find_living_runs(store: Store) -> Iterator[tuple[Path, Run | None]]:
             yield folder, run
 
 
+def find_scheduler_runs(store: Store) -> Iterator[Run]:
+    """Yield the runs whose workers are a scheduler's jobs, also those that nobody will go on with."""
+    for _, run in _list_runs(store):
+        if run is not None and run.scheduler is not None:
+            yield replace(run, store=store.root)
+
+
 def read_run_plan(folder: Path, run: Run | None) -> Plan:
     """Return the plan of a run as `find_living_runs` yields it.
 
@@ -62,11 +67,6 @@ def read_run_plan(folder: Path, run: Run | None) -> Plan:
         return read_newest_plan(folder, with_points=True)[1]
     # Not run.plan itself: another host may have written it, where the store is mounted at another path.
     return read_plan(folder.parents[1] / "plans" / run.plan.name)
-
-
-def is_run_folder(folder: Path) -> bool:
-    """Whether a folder has the place and the name of a run's folder."""
-    return folder.parent.name == "runs" and RUN_FOLDER_PATTERN.fullmatch(folder.name) is not None
 
 
 def _list_runs(store: Store) -> Iterator[tuple[Path, Run | None]]:

@@ -10,14 +10,12 @@ from convarium.errors import UserError
 from convarium.host.process import is_on_this_host
 from convarium.planning.plan import Node
 from convarium.store.store import Store
-from convarium.workers.backend import Backend, Job
+from convarium.workers.backend import Backend, Job, SchedulerBackend
 from convarium.workers.hardware_watch import HardwareWatch
-from convarium.workers.job_watch import JobWatch
 from convarium.workers.lease import LeaseInfo, LeaseManager
 from convarium.workers.ready_nodes import PlanState
 from convarium.workers.run_file import Run
 from convarium.workers.run_stage import StageRun, format_error_line
-from convarium.workers.slurm_backend import SlurmBackend
 from convarium.workers.worker import DEATHS_UNTIL_FAILED, KILLED_MESSAGE
 
 POLL_SECONDS = 0.2
@@ -39,7 +37,7 @@ class WorkerSupervisor:
         self._fruitless_count = 0  # of jobs that have ended since a node was settled
         self._idle_leave_count = 0
         self._settled_signatures: set[str] = set()
-        self._job_watch = JobWatch(run, store, backend) if isinstance(backend, SlurmBackend) else None
+        self._lease_watch = backend.watch_leases(store) if isinstance(backend, SchedulerBackend) else None
 
     def note_ended_jobs(self, plan_state: PlanState) -> bool:
         """Look at the jobs; return whether nodes may have failed: jobs have ended since the last call, or none fits.
@@ -48,8 +46,8 @@ class WorkerSupervisor:
             UserError: the backend refused.
         """
         self._jobs = self._backend.states()
-        if self._job_watch is not None:
-            self._job_watch.release_dead_leases(plan_state.ready)
+        if self._lease_watch is not None:
+            self._lease_watch.release_dead_leases(plan_state.ready)
         ended_jobs = [job for job in self._jobs if job.state == "ended"]
         has_given_up = self._hardware_watch.fail_unfit_nodes(plan_state.ready, self._jobs)
         new_count = len(ended_jobs) - self._ended_count
@@ -95,7 +93,7 @@ class WorkerSupervisor:
 
     def cancel_waiting_jobs(self) -> None:
         """At the run's end: leave none of its jobs in a scheduler's queue; whoever still works leaves by himself."""
-        if self._job_watch is not None:
+        if self._lease_watch is not None:
             self._backend.cancel()
 
     def explain_unfinished(self) -> tuple[str, bool]:

@@ -19,6 +19,7 @@ from convarium.workers.plan_follower import PlanFollower
 from convarium.workers.run_file import Run
 from convarium.workers.run_stage import StageRun
 from convarium.workers.slurm_job import build_job_details
+from convarium.workers.uncontrolled_run import UncontrolledRun
 from convarium.workers.wait_notice import WaitNotice
 
 MIN_SLEEP_SECONDS, MAX_SLEEP_SECONDS = 0.1, 1.0
@@ -59,6 +60,8 @@ class Worker:
             plan, self.store, run.id, run.workers, number % run.workers, run.is_open, self._has_hardware_for
         )
         self._job_details = build_job_details(run.id)
+        has_jobs = run.owner is not None and run.scheduler is not None and not run.is_open
+        self._uncontrolled_run = UncontrolledRun(run) if has_jobs else None
         self._unshown: set[str] = set()  # signatures of results that were listed, but that the disk does not show yet
 
     def run_ready_nodes(self) -> None:
@@ -84,7 +87,11 @@ class Worker:
                 self.queue.replace_plan(self.plan_follower.plan)
             has_progress = self.queue.survey_if_due()
             if self.queue.is_finished and not self.run.is_open:
+                if self._uncontrolled_run is not None:
+                    self._uncontrolled_run.end()
                 return
+            if self._uncontrolled_run is not None:
+                self._uncontrolled_run.submit_missing(self.queue.ready_count)
             if self._run_next_node() or has_progress:
                 self.wait_notice.clear()
                 self._wait_reason = ""
@@ -115,6 +122,8 @@ class Worker:
         while (node := self.queue.pop()) is not None:
             folder = self.store.folder_of(node)
             if _holds_result(folder):
+                # What starts from it looks for it by this: a network disk may not list its parents yet.
+                self.store.note_folder(node.signature, folder)
                 self.queue.mark_done(node)
                 continue
             if node.signature in self._unshown:

@@ -15,10 +15,7 @@ from store.fake_run import SUBPROCESS_ENVIRONMENT
 @pytest.fixture(scope="module")
 def slurm_of_module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlurmCluster]:
     """Start a Slurm; skip where it can't be had."""
-    try:
-        cluster = _start_cluster(tmp_path_factory.mktemp("slurm"))
-    except NamespacesUnavailable as reason:
-        (pytest.fail if os.environ.get("SLURM") == "required" else pytest.skip)(f"no Slurm: {reason}")
+    cluster = start_cluster_or_skip(tmp_path_factory.mktemp("slurm"))
     yield cluster
     cluster.close()
 
@@ -46,8 +43,12 @@ def journal(tmp_path: Path) -> Path:
     return tmp_path / "journal"
 
 
-def _start_cluster(folder: Path) -> SlurmCluster:
+def start_cluster_or_skip(folder: Path, has_private_tmp: bool = False) -> SlurmCluster:
+    """Start a Slurm whose files lie in a folder; skip the test where it can't be had."""
     missing = [program for program in PROGRAMS if shutil.which(program) is None]
-    if missing:
-        raise NamespacesUnavailable(f"{', '.join(missing)} missing: install slurmctld, slurmd, slurm-client, munge")
-    return SlurmCluster(folder)
+    try:
+        if missing:
+            raise NamespacesUnavailable(f"{', '.join(missing)} missing: install slurmctld, slurmd, slurm-client, munge")
+        return SlurmCluster(folder, has_private_tmp)
+    except NamespacesUnavailable as reason:
+        (pytest.fail if os.environ.get("SLURM") == "required" else pytest.skip)(f"no Slurm: {reason}")

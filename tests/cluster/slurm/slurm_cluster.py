@@ -14,13 +14,15 @@ CPUS = 2  # of each node
 PROGRAMS = ("unshare", "munged", "slurmctld", "slurmd", "sbatch")
 READY_SECONDS = 30.0
 CREDENTIAL_SECONDS = 2  # a job that is begun again before is refused its step
-# A UTS namespace gives each node its host name. The shell, process 1 here, waits for what ends without a parent.
+# A UTS namespace gives each node its host name. Where its jobs' own folders lie must be a mount. The shell, process 1
+# here, waits for what ends without a parent.
 SCRIPT = """
 set -e; folder=$1; shift
 munged --force --key-file="$folder/key" --socket="$folder/socket" --pid-file="$folder/munged.pid" \\
   --log-file="$folder/munged.log" --seed-file="$folder/seed" --num-threads=2
 slurmctld -D -f "$folder/slurm.conf" 2> "$folder/slurmctld.err" > /dev/null < /dev/null &
 for node; do
+  mkdir -p "$folder/of-jobs/$node"; mount -n -t tmpfs tmpfs "$folder/of-jobs/$node"
   unshare --uts sh -c "hostname $node && exec slurmd -D -f $folder/slurm.conf -N $node" \\
     2> "$folder/slurmd-$node.err" > /dev/null < /dev/null &
 done
@@ -63,6 +65,7 @@ PARTITIONS = """
 PartitionName=main Nodes={nodes} Default=YES MaxTime=INFINITE State=UP PriorityTier=1 GraceTime=10
 PartitionName=urgent Nodes={nodes} MaxTime=INFINITE State=UP PriorityTier=9 PreemptMode=OFF
 """
+PRIVATE_TMP = "JobContainerType=job_container/tmpfs\nPrologFlags=Contain"
 
 
 class SlurmCluster:
@@ -70,15 +73,16 @@ class SlurmCluster:
 
     Args:
         folder: an empty folder, for its files.
+        has_private_tmp: whether each job has a /tmp of its own, as on many clusters.
 
     Raises:
         NamespacesUnavailable: this machine can't run it.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, has_private_tmp: bool = False) -> None:
         self._folder = folder
         self.environment = {"SLURM_CONF": str(folder / "slurm.conf")}
-        _write_config(folder)
+        _write_config(folder, has_private_tmp)
         self._namespaces = Namespaces(SCRIPT, [str(folder), *NODES])
         with ExitStack() as stack:
             stack.callback(self.close)
@@ -91,6 +95,18 @@ class SlurmCluster:
             command, env=os.environ | self.environment, capture_output=True, text=True, timeout=30, check=False
         )
         return done.stdout
+
+    def run_on_other_disk(self, folder: Path, *command: str) -> "subprocess.CompletedProcess[str]":
+        """Run a command on a host that sees another disk at a folder than the nodes do."""
+        script = 'mount -n -t tmpfs tmpfs "$1" && shift && exec "$@"'
+        return subprocess.run(
+            self._namespaces.build_command("unshare", "--mount", "sh", "-c", script, "sh", str(folder), *command),
+            env=os.environ | self.environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
 
     def submit(self, *options: str) -> None:
         """Submit a job whose output is not wanted."""
@@ -122,7 +138,7 @@ class SlurmCluster:
             time.sleep(0.1)
 
 
-def _write_config(folder: Path) -> None:
+def _write_config(folder: Path, has_private_tmp: bool) -> None:
     (folder / "state").mkdir()
     key = folder / "key"
     key.write_bytes(os.urandom(128))
@@ -137,6 +153,9 @@ def _write_config(folder: Path) -> None:
     for node, port in zip(NODES, ports[1:], strict=True):
         lines.append(f"NodeName={node} NodeHostname={node} NodeAddr=127.0.0.1 Port={port} CPUs={CPUS} RealMemory=4000")
     lines.append(PARTITIONS.format(nodes=",".join(NODES)))
+    if has_private_tmp:
+        lines.append(PRIVATE_TMP)
+        (folder / "job_container.conf").write_text(f"AutoBasePath=true\nBasePath={folder}/of-jobs\n")
     (folder / "slurm.conf").write_text("\n".join(lines))
 
 

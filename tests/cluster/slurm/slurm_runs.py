@@ -2,15 +2,17 @@
 
 import json
 import sys
-import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from convarium.planning.plan import Plan
 from convarium.store.store import Store
 from convarium.workers import controller
+from convarium.workers.detached_run import DetachedRun, detach_run
 from convarium.workers.progress import build_progress_display
+from convarium.workers.ready_nodes import PlanMonitor
 from convarium.workers.run_file import Run
 from convarium.workers.slurm_backend import SlurmBackend
 from store.fake_run import make_fake_node, make_fake_plan
@@ -33,6 +35,16 @@ def run_on_slurm(plan: Plan, root: Path, workers: int, **settings: Any) -> list[
     return sorted(status.error or status.state for status in statuses.values())
 
 
+def detach_on_slurm(plan: Plan, root: Path, workers: int, **settings: Any) -> DetachedRun:
+    """Have the jobs of a plan submitted."""
+    store = Store(root)
+    store.prepare()
+    begin = partial(Run.begin, plan, store, workers, idle_minutes=0.05, scheduler=SlurmBackend.scheduler)
+    return detach_run(
+        plan, store, PlanMonitor(plan), lambda owner: begin(owner=owner), build_slurm_backend(**settings), workers
+    )
+
+
 def make_fake_chains(journal: Path, width: int, epochs: int, seconds: float) -> Plan:
     """Chains of two stages each, the second of which works in fresh processes."""
     nodes = []
@@ -41,14 +53,6 @@ def make_fake_chains(journal: Path, width: int, epochs: int, seconds: float) -> 
         first = make_fake_node(f"first-{index}", **knobs)
         nodes += [first, make_fake_node(f"second-{index}", [first], **{**knobs, "fresh": True})]
     return make_fake_plan(*nodes)
-
-
-def wait_until(is_so: Callable[[], bool], seconds: float = 40.0) -> None:
-    """Wait until something is so."""
-    end = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < end, "it did not come about"
-        time.sleep(0.05)
 
 
 def main() -> None:

@@ -7,9 +7,10 @@ import pytest
 
 from cluster.cluster_run import count_begun
 from cluster.slurm.slurm_cluster import SlurmCluster
-from cluster.slurm.slurm_runs import make_fake_chains, run_on_slurm, wait_until
+from cluster.slurm.slurm_runs import make_fake_chains, run_on_slurm
 from convarium.store.store import Store
 from store.fake_run import make_fake_node, make_fake_plan
+from waiting import wait_until
 
 pytestmark = pytest.mark.xdist_group("slurm")
 

@@ -11,11 +11,12 @@ import pytest
 
 from cluster.cluster_run import count_begun
 from cluster.slurm.slurm_cluster import SlurmCluster
-from cluster.slurm.slurm_runs import make_fake_chains, run_on_slurm, wait_until
+from cluster.slurm.slurm_runs import make_fake_chains, run_on_slurm
 from convarium.errors import UserError
 from convarium.store.store import Store
 from convarium.workers.run_file import Run
 from convarium.workers.stored_runs import find_dead_runs
+from waiting import wait_until
 
 pytestmark = pytest.mark.xdist_group("slurm")
 ALL_DONE = ["done"] * 4
@@ -65,10 +66,10 @@ def test_two_login_nodes_submit_once_and_the_second_takes_over_when_the_first_is
     (run_file,) = store.glob("runs/*/run.json")
     controller = processes.pop(Run.read(run_file).controller.pid)
     (follower,) = processes.values()
+    assert follower.stderr is not None
+    assert f"process {controller.pid} controls this run already" in follower.stderr.readline()
     controller.kill()
-    out, error = follower.communicate(timeout=60)
-    assert json.loads(out) == ALL_DONE
-    assert f"process {controller.pid} controls this run already" in error
+    assert json.loads(follower.communicate(timeout=60)[0]) == ALL_DONE
     assert set(count_begun(journal).values()) == {1}
 
 
@@ -81,7 +82,7 @@ def test_ctrl_c_of_who_follows_only_stops_looking(
     assert second.stderr is not None
     assert "controls this run already" in second.stderr.readline()
     second.send_signal(signal.SIGINT)
-    assert second.wait(timeout=20) != 0
+    assert second.wait(timeout=60) != 0
     assert len(slurm.list_jobs("RUNNING")) == 2
     assert json.loads(first.communicate(timeout=60)[0]) == ALL_DONE
 
@@ -97,8 +98,8 @@ def test_ctrl_c_of_who_controls_stops_the_run_and_who_follows_is_told(
     assert second.stderr is not None
     assert "controls this run already" in second.stderr.readline()
     first.send_signal(signal.SIGINT)
-    assert first.wait(timeout=20) != 0
-    assert "has ended it" in second.communicate(timeout=20)[0]
+    assert first.wait(timeout=60) != 0
+    assert "has ended it" in second.communicate(timeout=60)[0]
     wait_until(lambda: not [job for job in slurm.list_jobs() if job[1] != "RUNNING"] and len(slurm.list_jobs()) == 2)
     assert not list(store.glob("runs/*/run.json"))
     assert not list(store.glob("*/*/failed.json"))

@@ -9,9 +9,10 @@ import pytest
 
 from cluster.cluster_run import count_begun
 from cluster.slurm.slurm_cluster import SlurmCluster
-from cluster.slurm.slurm_runs import make_fake_chains, run_on_slurm, wait_until
+from cluster.slurm.slurm_runs import make_fake_chains, run_on_slurm
 from convarium.planning.plan import Plan
 from store.fake_run import launch_in_thread, read_stored_results, run_plan_silently
+from waiting import wait_until
 
 pytestmark = pytest.mark.xdist_group("slurm")
 Disturb = Callable[[SlurmCluster, str], Any]

@@ -7,10 +7,11 @@ import pytest
 
 from cluster.cluster_run import begin_run, count_begun
 from cluster.slurm.slurm_cluster import SlurmCluster
-from cluster.slurm.slurm_runs import build_slurm_backend, wait_until
+from cluster.slurm.slurm_runs import build_slurm_backend
 from convarium.workers.run_file import Run
 from convarium.workers.slurm_queue import QueuedJob, read_queue
 from store.fake_run import make_fake_node
+from waiting import wait_until
 
 pytestmark = pytest.mark.xdist_group("slurm")
 
