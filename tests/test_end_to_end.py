@@ -74,8 +74,8 @@ def chain(runs: list[Json]) -> Json:
 def test_run_tells_signature_path_and_figures_of_every_point(runs: list[Json]) -> None:
     assert len(runs) == 6
     for one in runs:
-        assert list(one) == ["signature", "path", "overrides", "seed", "status", "error", "metrics", "timings"]
-        assert (one["status"], one["error"]) == ("done", None)
+        assert list(one) == ["signature", "path", "overrides", "seed", "status", "error", "cause", "metrics", "timings"]
+        assert (one["status"], one["error"], one["cause"]) == ("done", None, None)
         assert list(one["metrics"]) == METRICS
         assert [key for key, value in one["metrics"].items() if value is None] == METRICS[-3:]
         assert Path(one["path"]).name.endswith(one["signature"])

@@ -1,4 +1,18 @@
-"""The errors by which a command fails, and how an interrupt is told from them."""
+"""The errors by which a command fails, by what a stage fails, and how an interrupt is told from them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+Cause = Literal[
+    "nan",  # the loss, the weights or a figure became NaN or infinite
+    "data",  # the dataset is missing, damaged or not what was declared
+    "out of memory",  # of the host or of a GPU: an allocation failed, or the kernel or Slurm ended the process for it
+    "time limit",  # the scheduler's time was over again and again without a checkpoint in between
+    "killed",  # by a signal or by Slurm, for a reason that can't be known
+    "lost node",  # the host is gone, as Slurm says, or nothing was heard of it
+    "error",  # anything else
+]
 
 
 class UserError(ValueError):
@@ -7,9 +21,11 @@ class UserError(ValueError):
     Attributes:
         kind: in a sweep of many points an error that has one is not a failure: the table shows the kind in the row of
             that point. None for other errors.
+        cause: by what a stage fails that raises it.
     """
 
     kind: str | None = None
+    cause: Cause = "error"
 
 
 class BudgetNotReachable(UserError):
@@ -30,8 +46,28 @@ class HardwareNotHere(UserError):
     kind = "no_worker"
 
 
+class NumberNotFinite(UserError):
+    """A figure is NaN or infinite, and can be neither hashed nor stored."""
+
+    cause = "nan"
+
+
 class StageFailed(Exception):
     """A stage could not finish (the loss became NaN, a child process died), said in one line. Exit code 1."""
+
+    def __init__(self, line: str, cause: Cause = "error") -> None:
+        super().__init__(line)
+        self.cause = cause
+
+
+@contextmanager
+def blame_data() -> Iterator[None]:
+    """Let whatever is raised meanwhile have the cause "data", the errors of outside readers included."""
+    try:
+        yield
+    except Exception as error:
+        error.cause = "data"  # type: ignore[attr-defined]
+        raise
 
 
 class RunCancelled(KeyboardInterrupt):

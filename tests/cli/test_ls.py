@@ -66,7 +66,19 @@ def test_failures_are_listed_with_their_line(made: Plan, call: Call) -> None:
     (row,) = json.loads(call("ls", "--failed", "--json")[1])["results"]
     assert (row["signature"], row["error"], row["attempts"]) == (node.signature, "the loss is NaN", 2)
     assert "the loss is NaN" in call("ls", "--failed")[1]
+    assert row["cause"] is None, "who wrote it knew of no causes yet"
     assert names(call, "--failed", "--stage", "train") == []
+
+
+def test_a_failure_is_listed_with_its_cause_in_a_word(made: Plan, call: Call) -> None:
+    node = made.nodes[made.points[0].measure]
+    folder = Store(Path("outputs/store")).folder_of(node)
+    (folder / "done.json").unlink()
+    record = {"name": node.name, "error": "it is full", "cause": "out of memory", "host": "there"}
+    (folder / "failed.json").write_text(json.dumps(record))
+    (row,) = json.loads(call("ls", "--failed", "--json")[1])["results"]
+    assert (row["cause"], row["host"]) == ("out of memory", "there")
+    assert "failed (out of memory)" in call("ls", "--failed")[1]
 
 
 @pytest.mark.parametrize(

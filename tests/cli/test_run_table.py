@@ -9,11 +9,12 @@ from convarium.cli.run_table import print_runs, select_differing_overrides, shor
 COMMON = ["architecture=basic/lenet5", "dataset=mnist5k", "runtime.workers=1"]
 
 
-def make_run(*overrides: str, error: str | None = None) -> dict[str, Any]:
+def make_run(*overrides: str, error: str | None = None, cause: str | None = None) -> dict[str, Any]:
     metrics = {"accuracy": None if error else 0.9, "file_bytes": 1000, "ratio": 2.0}
     status = "failed" if error else "done"
     return {
-        "signature": "ab" * 6, "overrides": [*COMMON, *overrides], "status": status, "error": error, "metrics": metrics,
+        "signature": "ab" * 6, "overrides": [*COMMON, *overrides], "status": status, "error": error, "cause": cause,
+        "metrics": metrics,
     }  # fmt: skip
 
 
@@ -61,3 +62,14 @@ def test_each_point_has_one_line_and_each_reason_is_said_once(capsys: pytest.Cap
     assert len(out.splitlines()) == 13
     assert "mnist5k" not in out
     assert reason == "failed: lenet5: the loss is NaN (3 points)\n"
+
+
+def test_a_failure_has_its_cause_in_a_word_unless_it_has_none_or_that_says_nothing(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    print_runs([make_run(error=f"it failed by {cause}", cause=cause) for cause in ("out of memory", "error", None)])
+    out, reasons = capsys.readouterr()
+    assert [line.split("failed")[1].split("  ")[0].strip() for line in out.splitlines()[1:]] == [
+        "(out of memory)", "", "",
+    ]  # fmt: skip
+    assert [line.split(":")[0] for line in reasons.splitlines()] == ["failed (out of memory)", "failed", "failed"]

@@ -91,11 +91,14 @@ def test_a_failure_shows_its_line_its_command_and_where_its_log_is(pretend: Pret
     signature = made.points[0].measure
     folder = Store(Path("outputs/store")).folder_of(made.nodes[signature])
     (folder / "done.json").unlink()
-    (folder / "failed.json").write_text('{"error": "the loss is NaN", "attempts": 2, "traceback": "", "run": ""}')
+    (folder / "failed.json").write_text(
+        '{"error": "the loss is NaN", "cause": "nan", "host": "there", "attempts": 2, "traceback": "", "run": ""}'
+    )
     Path("outputs/store/plans").mkdir()
     write_plan(made, Path("outputs/store/plans"))
     shown = call("show", signature)[1]
-    assert "error: the loss is NaN" in shown
+    assert "error: the loss is NaN\n  cause: nan\n" in shown
+    assert "host: there" in shown
     assert "command: convarium run architecture=basic/mlp" in shown
     assert f"log: {folder}/log.txt (show --log prints it)" in shown
     assert json.loads(call("show", signature, "--json")[1])["failed"]["attempts"] == 2

@@ -56,11 +56,26 @@ def test_failures_are_told_with_when_and_where_the_last_at_the_end(call: Call, h
     nodes = [node for node in plan_command_nodes(*POINT) if node.stage == "train"]
     for ended, node in zip(("2026-01-02", "2026-01-01"), nodes, strict=True):
         store.folder_of(node).mkdir(parents=True)
-        record = {"error": f"failed on {ended}", "run": "", "ended": ended, "host": "there"}
+        record = {"error": f"failed on {ended}", "run": "", "ended": ended, "host": "there", "cause": "lost node"}
         (store.folder_of(node) / "failed.json").write_text(json.dumps(record))
     found = json.loads(call("status", "--json", *POINT)[1])["failed"]
     assert [(one["ended"], one["host"]) for one in found] == [("2026-01-01", "there"), ("2026-01-02", "there")]
-    assert call("status", *POINT)[1].endswith("failed on 2026-01-02 (2026-01-02 on there)\n")
+    assert {(one["cause"], one["log"]) for one in found} == {("lost node", None)}
+    out = call("status", *POINT)[1]
+    assert out.endswith("failed on 2026-01-02 (2026-01-02 on there)\n")
+    assert out.splitlines()[-1].startswith("failed (lost node): train ")
+
+
+def test_a_failure_is_told_with_its_log(call: Call, here: Path) -> None:
+    store = Store(Path("outputs/store"))
+    node = next(node for node in plan_command_nodes(*POINT) if node.stage == "train")
+    folder = store.folder_of(node)
+    folder.mkdir(parents=True)
+    (folder / "log.txt").write_text("all of it\n")
+    (folder / "failed.json").write_text(json.dumps({"error": "it failed", "run": "", "cause": "error"}))
+    (found,) = json.loads(call("status", "--json", *POINT)[1])["failed"]
+    assert (found["cause"], found["log"]) == ("error", str(folder / "log.txt"))
+    assert f"failed: train {node.name}: it failed; its log: {folder / 'log.txt'}\n" in call("status", *POINT)[1]
 
 
 def test_a_sweep_may_be_named_alone(call: Call, write: Callable[[str, str], Path]) -> None:

@@ -12,7 +12,7 @@ import pytest
 from convarium.planning.plan import Node
 from convarium.store.store import Store
 from convarium.workers.lease import LeaseManager
-from convarium.workers.leave_notice import NOTICE_VARIABLE
+from convarium.workers.leave_notice import END_VARIABLE, NOTICE_VARIABLE
 from convarium.workers.run_file import Run
 from store.fake_run import SUBPROCESS_ENVIRONMENT, make_fake_node, make_fake_plan
 from waiting import wait_until
@@ -60,14 +60,38 @@ def test_it_leaves_at_once_when_its_end_is_near(tmp_path: Path) -> None:
     _check_left(run, endless)
 
 
-def _start_work(folder: Path, node: Node, notice_seconds: int) -> tuple["subprocess.Popen[str]", Run]:
+@pytest.mark.parametrize(
+    ("stage", "seconds_left", "leaves"),
+    [
+        ("decide", 30, 1),
+        ("decide", 3600, 0),  # it makes room for others
+        ("decide", None, 0),  # nobody knows when its time ends
+        ("ask", 30, 0),  # it has made a checkpoint
+    ],
+)
+def test_only_who_leaves_without_a_checkpoint_because_its_time_is_over_is_counted(
+    tmp_path: Path, stage: str, seconds_left: int | None, leaves: int
+) -> None:
+    node = make_fake_node("slow", stage=stage, journal=tmp_path / "journal")
+    process, run = _start_work(tmp_path, node, notice_seconds=60, seconds_left=seconds_left)
+    process.send_signal(signal.SIGUSR2)
+    assert process.communicate(timeout=60)[0] == LEFT
+    lease_info = LeaseManager(run.id).read(Store(run.store).folder_of(node))
+    assert lease_info is not None
+    assert (lease_info.state, lease_info.leaves) == ("released", leaves)
+
+
+def _start_work(
+    folder: Path, node: Node, notice_seconds: int, seconds_left: int | None = None
+) -> tuple["subprocess.Popen[str]", Run]:
     """Return a worker that has begun a node of a run."""
     store = Store(folder / "store")
     store.prepare()
     run = Run.begin(make_fake_plan(node), store, 1)
+    ends = {} if seconds_left is None else {END_VARIABLE: str(time.time() + seconds_left)}
     process = subprocess.Popen(
         [sys.executable, "-m", "convarium", "work", str(run.folder)],
-        env=SUBPROCESS_ENVIRONMENT | {NOTICE_VARIABLE: str(notice_seconds)},
+        env=SUBPROCESS_ENVIRONMENT | {NOTICE_VARIABLE: str(notice_seconds)} | ends,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

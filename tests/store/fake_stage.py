@@ -5,6 +5,7 @@
 
 import json
 import os
+import resource
 import signal
 import time
 from collections.abc import Mapping
@@ -53,6 +54,18 @@ def fail(own: Mapping[str, Any], parents: tuple[Parent, ...], runtime: Runtime) 
         os.kill(os.getpid(), signal.SIGKILL)
     if own["how"] == "nan":
         return {"metrics": {"loss": float("nan")}}
+    if own["how"] == "data":
+        _load_missing_data()
+    if own["how"] == "data, fresh":
+        runtime.run_fresh("store.fake_stage:misbehave", "data")
+    if own["how"] == "memory":
+        fill_memory()
+    if own["how"] == "memory, fresh":
+        runtime.run_fresh("store.fake_stage:misbehave", "memory")
+    if own["how"] == "grow":
+        blocks = [bytearray(os.urandom(1 << 20)) for _ in range(400)]
+        time.sleep(60.0)
+        raise AssertionError(f"{len(blocks)} blocks should have been too many")
     if own["how"] == "large":
         (runtime.folder / "network.cvm").write_bytes(bytes(1 << 22))
     if own["how"] == "exit":
@@ -68,6 +81,14 @@ def ask(own: Mapping[str, Any], parents: tuple[Parent, ...], runtime: Runtime) -
     (runtime.checkpoint_folder / "state.json").write_text("{}")
     runtime.note_checkpoint()
     raise AssertionError("it should have left")
+
+
+def decide(own: Mapping[str, Any], parents: tuple[Parent, ...], runtime: Runtime) -> dict[str, Any]:
+    """Work without end and without a checkpoint, as a decider does that is slower than a time limit."""
+    write_to_journal(runtime, own["name"])
+    while True:
+        time.sleep(0.01)
+        runtime.check_stopped()
 
 
 def share(own: Mapping[str, Any], parents: tuple[Parent, ...], runtime: Runtime) -> dict[str, Any]:
@@ -134,6 +155,10 @@ def misbehave(how: str) -> Any:
     """What a function in a fresh process can do wrong."""
     if how == "killed":
         os.kill(os.getpid(), signal.SIGKILL)
+    if how == "data":
+        _load_missing_data()
+    if how == "memory":
+        fill_memory()
     if how == "large":
         return "x" * 3_000_000
     if how == "pids":
@@ -145,6 +170,21 @@ def write_to_journal(runtime: Runtime, text: str) -> None:
     """Append to the journal, if there is one."""
     if runtime.data_root:
         _append_line(runtime.data_root, f"{text} {os.getpid()}")
+
+
+def fill_memory(room_bytes: int = 1 << 28) -> None:
+    """Allocate more memory than this process may have, which is `room_bytes` more than it has."""
+    used_pages = int(Path("/proc/self/statm").read_text().split()[0])
+    limit = used_pages * resource.getpagesize() + room_bytes
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    blocks = [bytes(room_bytes // 16) for _ in range(32)]
+    raise AssertionError(f"{len(blocks)} blocks should not have fitted")
+
+
+def _load_missing_data() -> None:
+    from convarium.datasets.loading import load_splits
+
+    load_splits({"name": "mnist", "channels": 1, "classes": 10, "fingerprint": None}, root="/nowhere")
 
 
 def _append_line(journal: str, text: str) -> None:

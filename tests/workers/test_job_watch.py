@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from convarium.host.process import current_process
 from convarium.store.store import Store
 from convarium.workers.job_watch import JobWatch
 from convarium.workers.lease import Lease, LeaseManager
@@ -58,6 +59,7 @@ def lease(run: Run) -> Lease:
         (("PENDING", 2), "released", 0),
         (("RUNNING", 2), "released", 0),
         (("NODE_FAIL", 1), "released", 1),
+        (("OUT_OF_MEMORY", 1), "released", 1),
         (("CANCELLED", 1), "released", 1),
         (None, "released", 1),
     ],
@@ -71,6 +73,50 @@ def test_a_lease_is_dead_when_its_job_has_ended_or_is_begun_again_which_counts_n
     lease_info = LeaseManager(run.id).read(lease.folder)
     assert lease_info is not None
     assert (lease_info.state, lease_info.deaths) == (state, deaths)
+
+
+@pytest.mark.parametrize(
+    ("state", "cause", "words"),
+    [
+        ("OUT_OF_MEMORY", "out of memory", "raise hydra.launcher.mem_gb"),
+        ("TIMEOUT", "time limit", "raise hydra.launcher.timeout_min"),
+        ("NODE_FAIL", "lost node", "Slurm ended its job as NODE_FAIL"),
+        ("CANCELLED", "killed", "Slurm ended its job as CANCELLED"),
+        (None, "killed", "not in Slurm's queue any more"),
+    ],
+)
+def test_the_next_owner_knows_how_slurm_ended_the_job_of_the_last(
+    run: Run, lease: Lease, state: str | None, cause: str, words: str
+) -> None:
+    watch, backend = _begin_watch(run)
+    backend.show(**({} if state is None else {"7": (state, 1)}))
+    watch.release_dead_leases([NODE])
+    next_lease = LeaseManager(run.id).take(lease.folder)
+    assert next_lease is not None
+    assert (next_lease.last_death.cause, next_lease.last_death.host) == (cause, current_process().host)
+    assert words in next_lease.last_death.line
+
+
+@pytest.mark.parametrize(
+    ("log", "cause"),
+    [
+        ("slurmstepd: error: Detected 1 oom_kill event in StepId=7.0. Some of the step tasks", "out of memory"),
+        ("slurmstepd-node-a: error: StepId=7.0 exceeded memory limit (36 > 32), being killed", "out of memory"),
+        ("srun: error: node-a: task 0: Out Of Memory", "out of memory"),
+        ("srun: error: node-a: task 0: Killed", "killed"),
+        ("convarium: it said that it is out of memory", "killed"),
+    ],
+)
+def test_a_job_whose_step_ran_out_of_memory_ends_as_failed_and_its_log_says_why(
+    run: Run, lease: Lease, log: str, cause: str
+) -> None:
+    (run.folder / "job.7.log").write_text(f"first line\n{log}\nsrun: done\n")
+    watch, backend = _begin_watch(run)
+    backend.show(**{"7": ("FAILED", 1)})
+    watch.release_dead_leases([NODE])
+    next_lease = LeaseManager(run.id).take(lease.folder)
+    assert next_lease is not None
+    assert next_lease.last_death.cause == cause
 
 
 def test_a_view_that_is_older_than_the_lease_does_not_judge_it(run: Run, lease: Lease) -> None:

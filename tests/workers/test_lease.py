@@ -1,3 +1,4 @@
+import json
 import os
 import signal
 import subprocess
@@ -5,22 +6,26 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
+from convarium.host import memory_kills as memory_kills_module
+from convarium.host.memory_kills import MemoryKills
 from convarium.host.process import current_process
 from convarium.workers import lease as lease_module
+from convarium.workers.death import Death
 from convarium.workers.lease import Lease, LeaseLost, LeaseManager, find_lease_number
+from convarium.workers.slurm_job import SlurmJob
 from store.fake_run import SUBPROCESS_ENVIRONMENT
 from waiting import wait_until
 
 HOLDER = """
-import sys, time
+import json, sys, time
 from pathlib import Path
 from convarium.workers.lease import LeaseManager
-lease = LeaseManager(sys.argv[2]).take(Path(sys.argv[1]))
+lease = LeaseManager(sys.argv[2]).take(Path(sys.argv[1]), *map(json.loads, sys.argv[3:]))
 print("lost" if lease is None else lease.number, flush=True)
 sys.stdin.read()
 """
@@ -69,6 +74,12 @@ def _kill_an_owner(folder: Path, run: str) -> None:
 def _take(leases: LeaseManager, folder: Path) -> Lease:
     lease = leases.take(folder)
     assert lease is not None
+    return lease
+
+
+def _take_and_release(leases: LeaseManager, folder: Path) -> Lease:
+    lease = _take(leases, folder)
+    lease.release()
     return lease
 
 
@@ -122,10 +133,75 @@ def test_deaths_before_a_checkpoint_count_no_more(tmp_path: Path) -> None:
     _kill_an_owner(tmp_path, "run")
     lease = _take(LeaseManager("run"), tmp_path)
     assert lease.deaths == 1
-    lease.forget_deaths()
+    lease.note_progress()
     lease.release()
     assert LeaseManager("run").count_deaths(LeaseManager("run").read(tmp_path)) == 0
     assert _take(LeaseManager("run"), tmp_path).deaths == 0
+
+
+def test_the_next_owner_knows_of_a_death_only_what_is_certain(dead: Path) -> None:
+    death = _take(LeaseManager("run"), dead).last_death
+    assert (death.cause, death.line) == ("killed", "its process was gone, and nobody saw why")
+    assert death.host == current_process().host
+
+
+def test_an_owner_that_the_kernel_killed_for_want_of_memory_is_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kills = MemoryKills(group=1, count=4)
+    details = {"memory_kills": asdict(kills)}
+    monkeypatch.setattr(memory_kills_module, "read_memory_kills", lambda root: replace(kills, count=5))
+    process = _process(HOLDER, str(tmp_path), "run", json.dumps(details))
+    assert _line(process) != "lost"
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert _take(LeaseManager("run"), tmp_path).last_death.cause == "out of memory"
+
+
+def test_a_lease_of_a_long_host_and_job_fits_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its content is padded to a constant length; a longer one would leave its end behind."""
+    long_host = replace(current_process(), host="h" * 64, pid=4194304, start="9" * 12)
+    monkeypatch.setattr(lease_module, "current_process", lambda: long_host)
+    kills = {"memory_kills": {"group": 1 << 62, "count": 1 << 40}}
+    details = {**SlurmJob("4711111111_1000000", 1000).to_details(), **kills}
+    leases = LeaseManager("f" * 16)
+    first = leases.take(tmp_path, details)
+    assert first is not None
+    line = "killed by SIGKILL, by a person or by the kernel for want of memory, or anything as long as that"
+    assert leases.mark_dead(tmp_path, first.number, Death("out of memory", line, "h" * 64, "4711111111_1000000"))
+    second = leases.take(tmp_path, details)
+    assert second is not None
+    assert (tmp_path / f"lease.{second.number}").stat().st_size == lease_module.LEASE_FILE_BYTES
+
+
+def test_who_left_for_want_of_time_without_a_checkpoint_is_counted(tmp_path: Path) -> None:
+    for leaves in (1, 2):
+        lease = _take(LeaseManager("run"), tmp_path)
+        lease.note_time_over()
+        lease.release()
+        assert _take_and_release(LeaseManager("run"), tmp_path).leaves == leaves
+    assert _take_and_release(LeaseManager("another run"), tmp_path).leaves == 0
+
+
+def test_a_checkpoint_sets_leaves_to_none_and_who_made_one_counts_none(tmp_path: Path) -> None:
+    first = _take(LeaseManager("run"), tmp_path)
+    first.note_time_over()
+    first.release()
+    second = _take(LeaseManager("run"), tmp_path)
+    second.note_progress()
+    second.note_time_over()
+    second.release()
+    assert _take_and_release(LeaseManager("run"), tmp_path).leaves == 0
+
+
+def test_a_death_forgets_no_leave(tmp_path: Path) -> None:
+    first = _take(LeaseManager("run"), tmp_path)
+    first.note_time_over()
+    first.release()
+    second = _take(LeaseManager("run"), tmp_path)
+    assert LeaseManager("run").mark_dead(tmp_path, second.number)
+    third = _take(LeaseManager("run"), tmp_path)
+    assert (third.deaths, third.leaves) == (1, 1)
 
 
 def test_a_folder_whose_owner_is_known_to_be_dead_is_free_at_once(
@@ -171,6 +247,19 @@ def test_owners_on_other_hosts_are_stale_when_their_counter_stands_still(
     assert 0.2 < time.monotonic() - began < 2
     with pytest.raises(LeaseLost):
         lease.check()
+
+
+def test_a_host_of_which_nothing_is_heard_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    elsewhere = replace(current_process(), host="elsewhere")
+    with monkeypatch.context() as patched:
+        patched.setattr(lease_module, "current_process", lambda: elsewhere)
+        lease = _take(LeaseManager("run"), tmp_path)
+        lease._ended.set()  # it is gone with its host
+    reader = LeaseManager("run", timeout_seconds=0.1)
+    assert reader.take(tmp_path) is None
+    time.sleep(0.15)
+    death = _take(reader, tmp_path).last_death
+    assert (death.cause, death.host) == ("lost node", "elsewhere")
 
 
 def test_who_removes_its_leases_does_not_seem_to_stand_still(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

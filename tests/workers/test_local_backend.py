@@ -67,6 +67,7 @@ def test_only_the_stage_of_a_killed_worker_counts_a_death(tmp_path: Path) -> Non
     assert statuses[bad.signature].state == "failed"
     assert {statuses[node.signature].state for node in good} == {"done"}
     assert set(deaths) == {0}
+    assert statuses[bad.signature].cause == "killed"
     assert len((tmp_path / "journal").read_text().splitlines()) == 3
 
 

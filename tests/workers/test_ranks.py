@@ -18,7 +18,7 @@ from waiting import wait_until
 FALLS = {
     "raise": "rank 1: ValueError: deliberate",
     "user": "no such thing: take another",
-    "killed": "rank 1 was killed by signal 9: out of memory?",
+    "killed": "rank 1 was killed by SIGKILL, by a person or by the kernel for want of memory",
     "differ": "rank 1 has another result than rank 0",
 }
 

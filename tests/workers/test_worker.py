@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from convarium.host import room as room_module
+from convarium.host.process import current_process
 from convarium.host.room import FOLDER_VARIABLE
 from convarium.planning.plan import Plan
 from convarium.store import disk, result_record
@@ -24,7 +25,7 @@ from convarium.workers.lease import LeaseManager
 from convarium.workers.ready_nodes import PlanMonitor
 from convarium.workers.run_file import Run
 from convarium.workers.run_stage import StageRun
-from convarium.workers.worker import KILLED_MESSAGE, Worker
+from convarium.workers.worker import Worker
 from convarium.workers.worker_process import run_worker
 from store.fake_run import (
     SUBPROCESS_ENVIRONMENT,
@@ -125,7 +126,9 @@ def test_a_stage_that_kills_its_worker_fails_after_three_workers(tmp_path: Path)
     bad = make_fake_node("bad", stage="fail", how="killed", journal=tmp_path / "journal")
     good = [make_fake_node(f"good{index}", seconds=0.2) for index in range(3)]
     statuses = run_plan_silently(make_fake_plan(bad, *good), tmp_path, launch_in_processes)
-    assert statuses[bad.signature].error == f"bad: {KILLED_MESSAGE}"
+    line = f"its worker was lost 3 times without a checkpoint in between, the last time on {current_process().host}: "
+    assert statuses[bad.signature].error == f"bad: {line}its process was gone, and nobody saw why"
+    assert statuses[bad.signature].cause == "killed"
     assert {statuses[one.signature].state for one in good} == {"done"}
     assert len((tmp_path / "journal").read_text().splitlines()) == 3
 

@@ -8,6 +8,7 @@ from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 from convarium.cli.command_parser import CommandParser
+from convarium.cli.failure_words import format_state
 from convarium.errors import UserError
 from convarium.store.disk import pause_gc
 
@@ -112,7 +113,7 @@ def _build_failure_row(failure: Mapping[str, Any]) -> Json:
     return {
         **{key: failure[key] for key in ("signature", "stage", "name")},
         "started": failure.get("ended", ""),
-        **{key: failure.get(key) for key in ("error", "kind", "attempts")},
+        **{key: failure.get(key) for key in ("error", "kind", "cause", "attempts", "host")},
     }
 
 
@@ -136,6 +137,6 @@ def _print_rows(rows: Sequence[Json]) -> None:
 def _format_row(row: Json) -> tuple[str, str, str, str, str]:
     from convarium.workers.progress import MAIN_METRICS, format_figures
 
-    seconds = f"{row['seconds']:.1f}" if "seconds" in row else "failed"
+    seconds = f"{row['seconds']:.1f}" if "seconds" in row else format_state("failed", row["cause"])
     figures = row["error"] if "error" in row else format_figures(row["metrics"], MAIN_METRICS)
     return row["signature"], row["stage"], seconds, row["name"], figures

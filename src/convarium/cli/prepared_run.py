@@ -68,9 +68,9 @@ def prepare_run(request: "PointRequest") -> PreparedRun:
         has_lasting_workers,
     )
 
+    is_here = is_launched_here(request.launcher_overrides)
     # Hydra's basic launcher runs its jobs one after another in this process.
     is_basic = "hydra/launcher=basic" in request.launcher_overrides
-    is_here = is_launched_here(request.launcher_overrides)
     workers = 1 if is_basic else count_workers(request.runtime, is_here)
     plan = build_plan(validate_networks(request).check_points())
     config = compose_launcher_config(request.composer.loader, request.launcher_overrides, store.root.resolve(), workers)

@@ -156,14 +156,15 @@ def _describe_run(
         metrics |= {key: value for key, value in _read_metrics(store, signature).items() if key in metrics}
     path = store.find_folder(point.network)
     signatures = [*_list_ancestors(point.network, plan), point.network, *point.figure_signatures]
-    status, error = _find_run_status(signatures, point, statuses)
+    status, failed = _find_run_status(signatures, point, statuses)
     return {
         "signature": point.network,
         "path": str(path) if path else None,
         "overrides": list(point.overrides),
         "seed": point.config["seed"],
         "status": status,
-        "error": error,
+        "error": failed and failed.error,
+        "cause": failed and failed.cause,
         "metrics": metrics,
         "timings": [timing.to_json(metrics) for timing in read_point_timings(point, store)],
     }
@@ -171,8 +172,8 @@ def _describe_run(
 
 def _find_run_status(
     signatures: Sequence[str], point: "PlannedPoint", statuses: Mapping[str, "NodeStatus"]
-) -> tuple[str, str | None]:
-    """Return the status of a point and the reason for it.
+) -> tuple[str, "NodeStatus | None"]:
+    """Return the status of a point, and that of the stage that is the reason for it.
 
     It is done, failed (the point's network or a figure of it), blocked (by a stage before), or the kind of a failure.
 
@@ -184,7 +185,7 @@ def _find_run_status(
         if status.state in ("failed", "unfinished"):
             is_of_point = signature in (point.network, *point.figure_signatures)
             state = status.kind or ("failed" if is_of_point else "blocked")
-            return state.replace("_", " "), status.error
+            return state.replace("_", " "), status
     return "done", None
 
 

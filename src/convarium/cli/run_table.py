@@ -4,6 +4,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from convarium.cli.failure_words import format_state
+
 Json = dict[str, Any]
 NAMED_GROUPS = ("architecture", "dataset", "compression")  # whose options say by their names what they are
 OPTION_FOLDER = re.compile(r"\w+/")
@@ -25,7 +27,7 @@ def print_runs(runs: Sequence[Json]) -> None:
         metrics = run["metrics"]
         table.add_row(
             run["signature"],
-            run["status"],
+            format_state(run["status"], run["cause"]),
             _format_figure(metrics["accuracy"], ".4f"),
             _format_figure(metrics["file_bytes"], ","),
             _format_figure(metrics["ratio"], ".1f"),
@@ -74,7 +76,7 @@ def _format_failures(runs: Sequence[Json]) -> list[str]:
     statuses_by_reason: dict[str, list[str]] = {}
     for run in runs:
         if run["error"]:
-            statuses_by_reason.setdefault(run["error"], []).append(run["status"])
+            statuses_by_reason.setdefault(run["error"], []).append(format_state(run["status"], run["cause"]))
     lines = []
     for reason, statuses in statuses_by_reason.items():
         extent = f" ({len(statuses)} points)" if len(statuses) > 1 else ""

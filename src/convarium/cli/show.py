@@ -65,7 +65,7 @@ def describe_signature(store: "Store", signature: str) -> Json:
         "path": str(folder),
         "command": find_result_command(store, signature),
         "seed": _find_typed_seed(store, signature),
-        "log": _find_log_file(folder),
+        "log": ResultFolder(folder).find_log(),
         "files": _list_files(folder),
         "parents": [_identify_relative(store.find_record(parent), parent) for parent in parents],
         "children": [_identify_relative(child, child["signature"]) for child in children],
@@ -89,11 +89,6 @@ def _read_log(store: "Store", signature: str) -> str:
     if text is None:
         raise UserError(f"{signature} has no log: it was made before there were any, or printed elsewhere")
     return text
-
-
-def _find_log_file(folder: Path) -> str | None:
-    path = ResultFolder(folder).log
-    return str(path) if path.is_file() else None
 
 
 def _list_files(folder: Path) -> list[Json]:
@@ -167,7 +162,7 @@ def _format_unfinished(description: Json) -> Json:
     failure = description["failed"]
     state: Json = {"state": "not done: it runs, or was stopped"}
     if failure:
-        keys = ("stage", "name", "error", "attempts", "host", "ended")
+        keys = ("stage", "name", "error", "cause", "attempts", "host", "ended")
         state = {"failed": {key: failure[key] for key in keys if key in failure}}
     return {
         "signature": description["signature"],

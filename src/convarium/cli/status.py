@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convarium.cli.command_parser import CommandParser
+from convarium.cli.failure_words import format_state
 from convarium.cli.job_table import print_jobs, summarise_jobs
 from convarium.errors import UserError
 from convarium.noun_count import format_noun_count
@@ -173,9 +174,11 @@ def _describe_failure(node: "Node", store: "Store") -> Json | None:
         "stage": node.stage,
         "name": node.name,
         "kind": failure.get("kind"),
+        "cause": failure.get("cause"),
         "error": failure["error"],
         "ended": failure.get("ended", ""),
         "host": failure.get("host"),
+        "log": ResultFolder(store.folder_of(node)).find_log(),
     }
 
 
@@ -211,8 +214,10 @@ def _print_status(status: Json) -> None:
         terminal_table.print_fitting_table(console, table, ("epoch", "since", "running", "figures", "phase", "where"))
     print_jobs(status, console)
     for failure in status["failed"]:
-        kind = (failure["kind"] or "failed").replace("_", " ")
-        line = f"{kind}: {failure['stage']} {failure['name']}: {failure['error']}"
+        state = format_state((failure["kind"] or "failed").replace("_", " "), failure["cause"])
+        line = f"{state}: {failure['stage']} {failure['name']}: {failure['error']}"
         if failure["ended"]:
             line += f" ({failure['ended']} on {failure['host']})"
+        if failure["log"]:
+            line += f"; its log: {failure['log']}"
         console.print(line, markup=False, soft_wrap=True)

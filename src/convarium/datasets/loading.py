@@ -10,7 +10,7 @@ from convarium.datasets.image_preparation import ImagePreparation, LazyImages
 from convarium.datasets.pixel_cache import decode_files, find_cached_pixels
 from convarium.datasets.reader_check import check_reader_result
 from convarium.datasets.splits import ImagePaths, ImageTensors, LabelledImages, RawImages, Splits
-from convarium.errors import UserError
+from convarium.errors import UserError, blame_data
 from convarium.lookup import find_by_name
 
 ALL_PARTS = ("train", "validation", "test")
@@ -21,6 +21,7 @@ IMAGES_PER_COUNT = 1000  # images whose pixels are copied at once: all of a mapp
 Reader = Callable[[Mapping[str, Any], Path | None, tuple[str, ...]], Mapping[str, RawImages | ImagePaths]]
 
 
+@blame_data()
 def load_splits(
     dataset: Mapping[str, Any], root: str | None = None, parts: tuple[str, ...] = ALL_PARTS, cache: Path | None = None
 ) -> Splits:
@@ -37,7 +38,8 @@ def load_splits(
         cache: the folder in which decoded images are kept.
 
     Raises:
-        UserError: data is missing or damaged, or train_size is more than there are training images.
+        UserError: data is missing or damaged, or train_size is more than there are training images; its cause is
+            "data".
     """
     pixels = _read_parts(dataset, root, parts, cache)
     mean, std = _find_mean_and_std(dataset, pixels.get("train"))

@@ -71,6 +71,10 @@ class ResultFolder:
         """The output of all attempts; it is not part of the result."""
         return self.path / LOG_FILE
 
+    def find_log(self) -> str | None:
+        """Return the path of the log; None where there is none (yet)."""
+        return str(self.log) if self.log.is_file() else None
+
     @property
     def checkpoints(self) -> Path:
         """The folder of checkpoints, from which a killed stage resumes; it is removed when the result is done."""

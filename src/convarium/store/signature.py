@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from hashlib import sha256
 from typing import Any
 
-from convarium.errors import UserError
+from convarium.errors import NumberNotFinite, UserError
 
 SIGNATURE_LENGTH = 12
 JSON_LEAF_TYPES = (str, int, float, bool)
@@ -68,7 +68,7 @@ def _check_json_value(value: Any, key_path: str) -> None:
         for index, item in enumerate(value):
             _check_json_value(item, f"{key_path}[{index}]")
     elif value_type is float and not math.isfinite(value):
-        raise UserError(f"{key_path or 'config'}: {value} is not a number that can be stored")
+        raise NumberNotFinite(f"{key_path or 'config'}: {value} is not a number that can be stored")
     elif value is not None and value_type not in JSON_LEAF_TYPES:
         type_name = value_type.__name__
         raise UserError(f"{key_path or 'config'}: a {type_name} is none of str, int, float, bool, null, list, dict")

@@ -169,7 +169,8 @@ class Classification(LightningModule):
         first, last = chunk.first_step + 1, chunk.first_step + len(chunk.indices)
         raise StageFailed(
             f"loss became {value} in epoch {chunk.epoch + 1} (steps {first} to {last}):"
-            f" lower the learning rate (now {self.schedule.lr:g})"
+            f" lower the learning rate (now {self.schedule.lr:g})",
+            cause="nan",
         )
 
 

@@ -112,7 +112,7 @@ class CheckpointCallback(Callback):
     def _check_weights(self, network: nn.Module) -> None:
         if not all(bool(torch.isfinite(parameter).all()) for parameter in network.parameters()):
             epoch = self.checkpointer.epochs_done + 1
-            raise StageFailed(f"weights became NaN or infinite in epoch {epoch}: lower the rate")
+            raise StageFailed(f"weights became NaN or infinite in epoch {epoch}: lower the rate", cause="nan")
 
 
 def _copy_average(module: Any) -> dict[str, Tensor] | None:

@@ -16,11 +16,13 @@ class Job:
         id: what the place calls it: a process id, a job id of a cluster.
         state: "waiting" (not started yet), "running" or "ended".
         error: why the place itself could not start or end it properly; what the worker met stands in the run's folder.
+        exit_code: of a process that has ended, the negative of a signal that killed it; None where it is not known.
     """
 
     id: str
     state: str
     error: BaseException | None = None
+    exit_code: int | None = None
 
 
 class Backend(Protocol):
@@ -43,8 +45,12 @@ class Backend(Protocol):
 class LeaseWatch(Protocol):
     """Knows sooner than a lease's silence tells that its holder is gone."""
 
-    def release_dead_leases(self, ready: Iterable[Node]) -> None:
-        """Let others take what is held by workers that are gone.
+    @property
+    def has_suspects(self) -> bool:
+        """Whether leases are not judged yet whose workers may be gone."""
+
+    def release_dead_leases(self, ready: Iterable[Node]) -> bool:
+        """Let others take what is held by workers that are gone; return whether there was any.
 
         Args:
             ready: the nodes that may be in the hands of workers.

@@ -1,7 +1,7 @@
 """The server that forks fresh processes: it imports what they need, runs nothing itself, and dies with its owner.
 
 It reads one request a line from stdin, {"target", "arguments", "threads", "log", "allow"}, and answers with one line of
-JSON on stdout: {"result"}, {"error", "kind"} or {"signal"}.
+JSON on stdout: {"result"}, {"error", "kind", "cause"} or {"signal"}.
 """
 
 import ctypes
@@ -18,6 +18,7 @@ from typing import Any
 from convarium.errors import StageFailed, UserError
 from convarium.lookup import allow_packages
 from convarium.robust_streams import install_robust_streams
+from convarium.workers.failure import find_cause
 
 PR_SET_PDEATHSIG = 1  # of Linux's prctl(2)
 READ_BYTES = 1 << 16  # the capacity of a pipe on Linux
@@ -74,7 +75,7 @@ def _run_in_fork(function: Callable[..., Any], request: Json) -> Json:
     if exit_code < 0:
         return {"signal": -exit_code}
     if not text:
-        return {"error": f"the process ended with code {exit_code}", "kind": "failed"}
+        return {"error": f"the process ended with code {exit_code}", "kind": "failed", "cause": "error"}
     answer: Json = json.loads(text)
     return answer
 
@@ -125,8 +126,9 @@ def _kill_with_server(server_pid: int) -> None:
 
 def _format_failure(error: BaseException) -> Json:
     traceback.print_exception(error)
+    cause = find_cause(error)
     if isinstance(error, UserError):
-        return {"error": str(error), "kind": "user"}
+        return {"error": str(error), "kind": "user", "cause": cause}
     if isinstance(error, StageFailed):
-        return {"error": str(error), "kind": "failed"}
-    return {"error": f"{type(error).__name__}: {error}", "kind": "failed"}
+        return {"error": str(error), "kind": "failed", "cause": cause}
+    return {"error": f"{type(error).__name__}: {error}", "kind": "failed", "cause": cause}

@@ -14,7 +14,9 @@ from typing import Any
 
 from convarium.child_process import build_python_command
 from convarium.errors import StageFailed, UserError
+from convarium.host.memory_kills import has_killed_since, read_memory_kills
 from convarium.lookup import list_allowed_packages
+from convarium.workers.death import build_kill_error
 
 KILL_SETTLE_SECONDS = 0.5
 SERVER_CODE = "from convarium.workers.fork_server import serve; serve()"
@@ -43,15 +45,18 @@ def run_in_fresh_process(target: str, *arguments: Any, threads: int | None = Non
         "log": str(log) if log else None,
         "allow": list_allowed_packages(),
     }
+    memory_kills = read_memory_kills()
     answer = _get_fork_server(os.getpid()).send_request(json.dumps(request))
     if "signal" in answer:
         # A pool that kills a whole family of processes begins with the youngest. Then this one is killed while it
         # sleeps, and does not first record a failure of its stage.
         time.sleep(KILL_SETTLE_SECONDS)
-        raise StageFailed(f"{target}: the process was killed by signal {answer['signal']}")
+        raise build_kill_error(f"{target}: the process", answer["signal"], has_killed_since(memory_kills))
     if "error" in answer:
         error_class = UserError if answer["kind"] == "user" else StageFailed
-        raise error_class(answer["error"])
+        error = error_class(answer["error"])
+        error.cause = answer["cause"]
+        raise error
     return answer["result"]
 
 
@@ -89,7 +94,7 @@ class ForkServer:
             self.kill()
             if exit_code < 0:
                 return {"signal": -exit_code}
-            return {"error": f"the fork server ended with {exit_code}", "kind": ""}
+            return {"error": f"the fork server ended with {exit_code}", "kind": "failed", "cause": "error"}
 
     def kill(self) -> None:
         """Kill the server, and with it the process that it forked."""

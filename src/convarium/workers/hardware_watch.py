@@ -11,6 +11,7 @@ from convarium.store import disk
 from convarium.store.signature import canonical_json
 from convarium.store.store import Store
 from convarium.workers.backend import Job
+from convarium.workers.failure import Failure
 from convarium.workers.lease import LeaseManager
 from convarium.workers.places import read_place_hardware
 from convarium.workers.run_file import Run
@@ -68,7 +69,7 @@ class HardwareWatch:
             return
         if lease is not None:  # else a worker of another run makes it
             stage_run = StageRun(node, lease, self._store, self._run, threads=1)
-            stage_run.record_failure(line, mistake=True, kind=HardwareNotHere.kind)
+            stage_run.record_failure(Failure(line, None, mistake=True, kind=HardwareNotHere.kind))
 
 
 def _explain(wanted: Mapping[str, str], places: Iterable[Hardware]) -> str:

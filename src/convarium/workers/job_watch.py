@@ -8,6 +8,7 @@ from pathlib import Path
 from convarium.planning.plan import Node
 from convarium.store import disk
 from convarium.store.store import Store
+from convarium.workers.job_end import explain_job_end
 from convarium.workers.lease import LeaseManager
 from convarium.workers.run_file import Run
 from convarium.workers.slurm_job import SlurmJob, parse_job
@@ -18,11 +19,12 @@ Marks = frozenset[tuple[str, int]]  # id and restarts of each job that runs
 
 @dataclass(frozen=True)
 class JobLease:
-    """A lease that was read, and the job that held it."""
+    """A lease that was read, the job that held it, and that job's host."""
 
     folder: Path
     number: int
     job: SlurmJob
+    host: str
 
 
 class JobWatch:
@@ -42,21 +44,32 @@ class JobWatch:
         self._suspects: list[JobLease] = []
         self._read_at = 0.0
 
-    def release_dead_leases(self, ready: Iterable[Node]) -> None:
+    @property
+    def has_suspects(self) -> bool:
+        """Whether leases are to be judged at the next view."""
+        return bool(self._suspects)
+
+    def release_dead_leases(self, ready: Iterable[Node]) -> bool:
         """Look at the newest view of the queue; let others take what is held by jobs that are gone.
+
+        Return whether there was any.
 
         Args:
             ready: the nodes that may be in the hands of workers.
         """
         view = self._look_at_queue()
+        has_released = False
         if self._suspects and view.begun_at > self._read_at:
-            self._suspects = [lease for lease in self._suspects if not self._judge(lease, view)]
+            verdicts = [(lease, self._judge(lease, view)) for lease in self._suspects]
+            self._suspects = [lease for lease, is_dead in verdicts if is_dead is None]
+            has_released = any(is_dead for _, is_dead in verdicts)
         running = frozenset((job_id, job.restarts) for job_id, job in view.jobs.items() if job.is_running)
         is_one_gone = self._running is None or not self._running <= running
         self._running = running
         if is_one_gone:
             self._read_at = time.monotonic()
             self._suspects = list(self._read_leases(ready))
+        return has_released
 
     def _read_leases(self, ready: Iterable[Node]) -> Iterable[JobLease]:
         folders = [self._store.folder_of(node) for node in ready]
@@ -66,14 +79,20 @@ class JobWatch:
                 continue
             job = parse_job(lease_info.details)
             if job is not None:
-                yield JobLease(folder, lease_info.number, job)
+                host = "" if lease_info.owner is None else lease_info.owner.host
+                yield JobLease(folder, lease_info.number, job, host)
 
-    def _judge(self, lease: JobLease, view: QueueView) -> bool:
-        """Mark a lease as dead if its job is gone; return whether that is certain, the one or the other."""
+    def _judge(self, lease: JobLease, view: QueueView) -> bool | None:
+        """Mark a lease as dead if its job is gone; return whether it is, None where that is not certain."""
         queued_job = view.jobs.get(lease.job.id)
         if queued_job is not None and queued_job.state == LEAVING_STATE:
-            return False
-        is_begun_again = queued_job is not None and (queued_job.is_waiting or queued_job.restarts > lease.job.restarts)
-        if is_begun_again or queued_job is None or queued_job.is_over:
-            self._leases.mark_dead(lease.folder, lease.number, is_killed=not is_begun_again)
-        return True
+            return None
+        if queued_job is not None and (queued_job.is_waiting or queued_job.restarts > lease.job.restarts):
+            self._leases.mark_dead(lease.folder, lease.number, None)
+            return True
+        if queued_job is None or queued_job.is_over:
+            state = None if queued_job is None else queued_job.state
+            death = explain_job_end(self._run.folder, lease.job.id, state, lease.host)
+            self._leases.mark_dead(lease.folder, lease.number, death)
+            return True
+        return False

@@ -17,6 +17,7 @@ from typing import Any
 from uuid import uuid4
 
 from convarium.host.process import Process, current_process, is_on_this_host, is_process_alive
+from convarium.workers.death import UNSEEN_DEATH, Death, explain_gone_process, explain_silence, parse_death
 
 HEARTBEAT_SECONDS = 10.0
 LEASE_TIMEOUT_SECONDS = 120.0  # twelve heartbeats: a disk that hangs for a minute costs no owner its lease
@@ -37,6 +38,8 @@ class LeaseInfo:
         state: "alive", "dead" or "released".
         run: id of the run that the owner worked for.
         deaths: how many earlier owners of the same run died since the stage's last checkpoint.
+        last_death: that of the last of them.
+        leaves: how many of them had to leave since, because their time was over.
         owner: None where the content can't be read.
         details: what else the owner says of itself.
     """
@@ -45,6 +48,8 @@ class LeaseInfo:
     state: str
     run: str
     deaths: int
+    last_death: Death
+    leaves: int
     owner: Process | None
     details: Mapping[str, Any]
 
@@ -56,15 +61,20 @@ class Lease:
         folder: the stage's folder.
         number: the n of `lease.<n>`.
         deaths: how many earlier owners of the same run died since the stage's last checkpoint.
+        last_death: that of the last of them.
+        leaves: how many of them had to leave since, because their time was over.
     """
 
     def __init__(self, folder: Path, number: int, content: dict[str, Any], heartbeat_seconds: float) -> None:
         self.folder = folder
         self.number = number
         self.deaths = int(content["deaths"])
+        self.last_death = parse_death(content["last_death"])
+        self.leaves = int(content["leaves"])
         self._content = content
         self._heartbeat_seconds = heartbeat_seconds
         self._heartbeat_count = 0
+        self._has_progress = False
         self._ended = threading.Event()
         self._write_lock = threading.Lock()
         # Heartbeats go to the open file, not to its path: after a takeover they must not create the file again.
@@ -88,15 +98,22 @@ class Lease:
             return False
         return bool(content.get("token") == self._content["token"])
 
-    def forget_deaths(self) -> None:
-        """Count no earlier death any more: the stage has a new checkpoint, from which it goes on."""
-        if self.deaths == 0:
+    def note_progress(self) -> None:
+        """Count no earlier death or leave any more: the stage has a new checkpoint, from which it goes on."""
+        self._has_progress = True
+        if self.deaths == self.leaves == 0:
             return
-        self.deaths = 0
+        self.deaths = self.leaves = 0
         with self._write_lock, suppress(OSError):
-            self._content["deaths"] = 0
+            self._content |= {"deaths": 0, "leaves": 0}
             if not self._ended.is_set():
                 self._write_content({**self._content, "counter": self._heartbeat_count})
+
+    def note_time_over(self) -> None:
+        """Count that the owner has to leave because its time is over, unless the stage has got on in its hands."""
+        if not self._has_progress:
+            self.leaves += 1
+            self._content["leaves"] = self.leaves
 
     def release(self) -> None:
         """End the lease and let another owner begin at once."""
@@ -164,6 +181,8 @@ class LeaseManager:
             state=self._find_state(path, data, content),
             run=content.get("run", ""),
             deaths=content.get("deaths", 0),
+            last_death=parse_death(content.get("last_death")),
+            leaves=content.get("leaves", 0),
             owner=_parse_owner(content),
             details=content.get("details", {}),
         )
@@ -181,9 +200,9 @@ class LeaseManager:
         if current_lease is not None and current_lease.state == "alive":
             return None
         number = 0 if current_lease is None else current_lease.number + 1
-        deaths = self.count_deaths(current_lease)
         content = {
-            **asdict(current_process()), "run": self.run_id, "deaths": deaths, "counter": 0, "token": uuid4().hex,
+            **asdict(current_process()), **self._count_setbacks(current_lease), "run": self.run_id, "counter": 0,
+            "token": uuid4().hex,
         }  # fmt: skip
         if details is not None:
             content["details"] = details
@@ -202,21 +221,22 @@ class LeaseManager:
         except FileNotFoundError:  # this process slept since, and another has taken over what had no heartbeat yet
             return None
 
-    def mark_dead(self, folder: Path, number: int, is_killed: bool = True) -> bool:
+    def mark_dead(self, folder: Path, number: int, death: Death | None = UNSEEN_DEATH) -> bool:
         """Let others take a folder at once whose owner, that of lease `number`, is known to be dead.
 
         Creates exactly the next lease, released; whoever has taken the folder over meanwhile keeps it. Return whether
         this call created it.
 
         Args:
-            is_killed: whether it counts as a death of the stage; a job that its scheduler begins again doesn't.
+            death: how it died; None where it counts no death of the stage: its scheduler begins its job again.
         """
         lease_info = self.read(folder)
         if lease_info is None or lease_info.number != number or lease_info.state == "released":
             return False
         content = {
-            **asdict(current_process()), "run": lease_info.run, "deaths": lease_info.deaths + is_killed,
-            "released": True, "token": uuid4().hex,
+            **asdict(current_process()), "run": lease_info.run, "deaths": lease_info.deaths + (death is not None),
+            "last_death": asdict(death or lease_info.last_death), "leaves": lease_info.leaves, "released": True,
+            "token": uuid4().hex,
         }  # fmt: skip
         return _create_lease_file(folder, number + 1, content)
 
@@ -225,6 +245,26 @@ class LeaseManager:
         if lease_info is None or lease_info.run != self.run_id:
             return 0
         return lease_info.deaths + (lease_info.state == "dead")
+
+    def explain_death(self, lease_info: LeaseInfo, exit_code: int | None = None) -> Death:
+        """Return how the owner of a lease died whose state is "dead".
+
+        Args:
+            exit_code: of its process, where this one is its parent; the negative of a signal.
+        """
+        owner = lease_info.owner
+        if owner is None:
+            return UNSEEN_DEATH
+        if is_on_this_host(owner):
+            return explain_gone_process(owner.host, lease_info.details, exit_code)
+        return explain_silence(owner.host, lease_info.details, self._timeout_seconds)
+
+    def _count_setbacks(self, lease_info: LeaseInfo | None) -> dict[str, Any]:
+        """Return what the next lease says of the earlier owners of this run."""
+        if lease_info is None or lease_info.run != self.run_id:
+            return {"deaths": 0, "last_death": asdict(UNSEEN_DEATH), "leaves": 0}
+        death = self.explain_death(lease_info) if lease_info.state == "dead" else lease_info.last_death
+        return {"deaths": self.count_deaths(lease_info), "last_death": asdict(death), "leaves": lease_info.leaves}
 
     def _find_state(self, path: Path, data: bytes, content: dict[str, Any]) -> str:
         if content.get("released"):

@@ -8,11 +8,14 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 NOTICE_VARIABLE = "CONVARIUM_NOTICE_SECONDS"
+END_VARIABLE = "CONVARIUM_TIME_ENDS"  # when the time limit ends this process, in seconds of this host's clock
+SLURM_RESOLUTION_SECONDS = 60.0  # by which Slurm may send a notice earlier
 _is_given = threading.Event()  # these are of the whole process, as signals are
 _is_end_near = threading.Event()
 
@@ -25,6 +28,14 @@ def is_leave_notice_given() -> bool:
 def is_end_near() -> bool:
     """Whether SIGTERM has come: what it comes from ends this process soon."""
     return _is_end_near.is_set()
+
+
+def is_time_over() -> bool:
+    """Whether this process was told to leave because its time is nearly over, and not to make room for others."""
+    if not is_leave_notice_given() or END_VARIABLE not in os.environ:
+        return False
+    notice_seconds = float(os.environ.get(NOTICE_VARIABLE, 0)) + SLURM_RESOLUTION_SECONDS
+    return time.time() >= float(os.environ[END_VARIABLE]) - notice_seconds
 
 
 @contextmanager

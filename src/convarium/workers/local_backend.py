@@ -60,9 +60,7 @@ class LocalBackend:
         """Return a job for each process that was started, and for each worker that was there before."""
         living_places = {name for name, _ in self._run.find_living_places(self._leases)} if self._orphans else set()
         orphans = [Job(name, "running" if name in living_places else "ended") for name in self._orphans]
-        states = ["running" if process.poll() is None else "ended" for process in self._processes]
-        jobs = [Job(str(process.pid), state) for process, state in zip(self._processes, states, strict=True)]
-        return [*orphans, *jobs]
+        return [*orphans, *map(_build_job, self._processes)]
 
     def cancel(self) -> None:
         """Kill the processes that don't leave within a moment."""
@@ -73,6 +71,11 @@ class LocalBackend:
             with suppress(ProcessLookupError):
                 process.kill()
             process.wait()
+
+
+def _build_job(process: "subprocess.Popen[bytes]") -> Job:
+    exit_code = process.poll()
+    return Job(str(process.pid), "running" if exit_code is None else "ended", exit_code=exit_code)
 
 
 def _run_workers_here(jobs: list[list[str]]) -> None:

@@ -16,12 +16,14 @@ class NodeStatus:
         mistake: whether the user can mend it (data that are missing or corrupt).
         kind: set where the failure is a value in a comparison: what could not be reached, what is not installed, what
             no worker had the hardware for.
+        cause: of the failure, else None.
     """
 
     state: str
     error: str | None = None
     mistake: bool = False
     kind: str | None = None
+    cause: str | None = None
 
 
 def build_statuses(
@@ -39,7 +41,9 @@ def build_statuses(
         if signature in plan_state.failed:
             failure = plan_state.failed[signature]
             line = f"{node.name}: {failure['error']}"
-            statuses[signature] = NodeStatus("failed", line, failure["mistake"], failure.get("kind"))
+            statuses[signature] = NodeStatus(
+                "failed", line, failure["mistake"], failure.get("kind"), failure.get("cause")
+            )
         elif signature in plan_state.blocked:
             blocking_parent = next(parent for parent in node.parents if parent in failed_or_blocked)
             statuses[signature] = replace(statuses[blocking_parent], state="blocked")

@@ -21,9 +21,9 @@ from convarium.errors import StageFailed, UserError
 from convarium.host import provenance
 from convarium.stages.declaration import build_stage_config
 from convarium.store.curves import build_reporter
+from convarium.workers.failure import find_cause, format_error_line
 from convarium.workers.fresh_process import build_fresh_runner
 from convarium.workers.ranks import REQUEST_FILE, SOCKET_FILE
-from convarium.workers.run_stage import format_error_line
 from convarium.workers.runtime import Parent, Runtime
 
 if TYPE_CHECKING:
@@ -156,6 +156,7 @@ def _write_failure(folder: Path, rank: int, error: BaseException) -> None:
         "is_lone": is_lone,
         "is_mistake": isinstance(error, UserError),
         "kind": getattr(error, "kind", None),
+        "cause": find_cause(error),
         "trace": "".join(traceback.format_exception(error)),
     }
     draft = folder / f"draft-{rank}"

@@ -16,8 +16,10 @@ from typing import Any
 from convarium.child_process import build_python_command, die_with_parent
 from convarium.errors import StageFailed, UserError
 from convarium.host.devices import THREAD_VARIABLES
+from convarium.host.memory_kills import has_killed_since, read_memory_kills
 from convarium.planning.plan import Node
 from convarium.store.result_folder import ResultFolder
+from convarium.workers.death import build_kill_error
 from convarium.workers.runtime import Parent, Runtime
 
 LAUNCHER_CODE = "from convarium.workers.rank_launcher import launch_ranks; launch_ranks()"
@@ -50,10 +52,11 @@ def run_stage_in_ranks(
         folder = Path(name)
         request = _build_request(node, parents, runtime, threads, files)
         (folder / REQUEST_FILE).write_text(json.dumps(request))
+        memory_kills = read_memory_kills()
         with _listen(folder / SOCKET_FILE) as listener, _start_launcher(folder, count, threads, files.log) as launcher:
             answer = _answer_calls(listener, launcher, runtime)
         if answer is None:
-            raise _build_failure(folder)
+            raise _build_failure(folder, has_killed_since(memory_kills))
     return answer
 
 
@@ -150,16 +153,21 @@ def _wait(launcher: "subprocess.Popen[bytes]") -> None:
         time.sleep(POLL_SECONDS)
 
 
-def _build_failure(folder: Path) -> Exception:
-    """Return the error of the rank that failed first; the others fail because they miss it, and some say so."""
+def _build_failure(folder: Path, has_memory_kill: bool) -> Exception:
+    """Return the error of the rank that failed first; the others fail because they miss it, and some say so.
+
+    Args:
+        has_memory_kill: whether the kernel has killed some process for want of memory meanwhile.
+    """
     ended = _read_json(folder / ENDED_FILE) or {"rank": 0, "signal": None}
     if ended["signal"]:
-        return StageFailed(f"rank {ended['rank']} was killed by signal {ended['signal']}: out of memory?")
+        return build_kill_error(f"rank {ended['rank']}", ended["signal"], has_memory_kill)
     failures = [failure for path in folder.glob(FAILURE_PATTERN) if (failure := _read_json(path))]
     if not failures:
         return StageFailed("the ranks ended without a result; the log says more")
     first = min(failures, key=lambda failure: (failure["is_lone"], failure["time"]))
     error = UserError(first["line"]) if first["is_mistake"] else StageFailed(first["line"])
+    error.cause = first["cause"]
     if isinstance(error, UserError):
         error.kind = first["kind"]
     error.add_note(first["trace"])

@@ -5,7 +5,6 @@ import os
 import shutil
 import sys
 import time
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -28,14 +27,16 @@ from convarium.store.result_record import RECORD_FORMAT, format_repair_hint
 from convarium.store.signature import canonical_json
 from convarium.store.store import Store
 from convarium.workers import owned_files, stage_log
+from convarium.workers.failure import Failure, FailureNotRecorded, build_failure
 from convarium.workers.fresh_process import build_fresh_runner
 from convarium.workers.lease import Lease, LeaseLost
+from convarium.workers.leave_notice import is_time_over
 from convarium.workers.output_capture import capture_stage_output
 from convarium.workers.ranks import run_stage_in_ranks
 from convarium.workers.run_file import Run
 from convarium.workers.runtime import Parent, Runtime
 
-MAX_ERROR_LINE_CHARS = 400
+LEAVES_UNTIL_FAILED = 3
 DIGEST_BYTES = 32  # sha256, at the end of every compressed file
 
 
@@ -45,10 +46,6 @@ class WorkerStopped(BaseException):
 
 class StageUnwanted(BaseException):
     """The newest plan does not ask for the stage any more; a BaseException for the same reason."""
-
-
-class FailureNotRecorded(Exception):
-    """A failure that could not even be recorded, because the store's disk refuses to be written to."""
 
 
 @dataclass(frozen=True)
@@ -96,26 +93,17 @@ class StageRun:
             is_stopped = isinstance(error, WorkerStopped) or is_interrupt(error) or self.run.has_to_be_left
             if is_stopped:
                 stage_log.append_log_line(self.files.log, "stopped")
-                self._release_lease()
+                self._leave()
                 raise WorkerStopped from None
             if isinstance(error, StageUnwanted) or not self.is_wanted(self.node):
                 stage_log.append_log_line(self.files.log, "left: no plan asks for it any more")
                 self._release_lease()
                 return None
-            trace = "".join(traceback.format_exception(error))
-            line = format_error_line(error) + self._format_parent_repair_hint(str(error))
-            is_mistake = isinstance(error, UserError)
-            return self.record_failure(line, trace, is_mistake, getattr(error, "kind", None))
+            return self.record_failure(build_failure(error, self._format_parent_repair_hint(str(error))))
         return None
 
-    def record_failure(self, line: str, trace: str = "", mistake: bool = False, kind: str | None = None) -> str | None:
-        """Write `failed.json` and release the lease; return the line, None if the lease was lost.
-
-        Args:
-            line: what went wrong.
-            trace: the traceback, as text.
-            mistake: whether the user can mend it; its traceback is then left out of the log.
-            kind: the `kind` of a UserError that a comparison shows as a value, such as a budget out of reach.
+    def record_failure(self, failure: Failure) -> str | None:
+        """Write `failed.json` and release the lease; return the failure's line, None if the lease was lost.
 
         Raises:
             FailureNotRecorded: the disk refuses to be written to.
@@ -125,27 +113,31 @@ class StageRun:
             "signature": self.node.signature,
             "stage": self.node.stage,
             "name": self.node.name,
-            "error": line,
-            "mistake": mistake,
-            "kind": kind,
-            "traceback": trace,
+            "error": failure.line,
+            "mistake": failure.mistake,
+            "kind": failure.kind,
+            "cause": failure.cause,
+            "traceback": failure.trace,
             "attempts": self._count_attempts() + 1,
             "run": self.run.id,
-            "host": current_process().host,
+            "host": failure.host or current_process().host,
+            "log": str(self.files.log.relative_to(self.store.root)),
             "ended": _format_now(),
         }
         try:
             self.lease.check()
             _write_failure(self.files.failure, record, self.run)
-            logged_trace = "" if mistake else trace
-            stage_log.append_log_line(self.files.log, f"failed: {line}", logged_trace)
+            logged_trace = "" if failure.mistake else failure.trace
+            stage_log.append_log_line(self.files.log, f"failed: {failure.line}", logged_trace)
         except LeaseLost:
             return None
         except OSError as error:
-            raise FailureNotRecorded(f"{self.node.stage} {self.node.name}: {line} ({error.strerror})") from error
+            raise FailureNotRecorded(
+                f"{self.node.stage} {self.node.name}: {failure.line} ({error.strerror})"
+            ) from error
         finally:
             self._release_lease()
-        return line
+        return failure.line
 
     def _count_attempts(self) -> int:
         """Return how many attempts the last failure's record counts, 0 where there is no record to read."""
@@ -275,7 +267,7 @@ class StageRun:
         return self.run.has_to_be_left or not self.is_wanted(self.node)
 
     def _note_checkpoint(self) -> None:
-        self.lease.forget_deaths()
+        self.lease.note_progress()
         self._check_stopped()
 
     def _find_parent(self, signature: str) -> Parent:
@@ -314,6 +306,16 @@ class StageRun:
                 return f"; {format_repair_hint(folder)}"
         return ""
 
+    def _leave(self) -> None:
+        """Give the lease back; record a failure where the time of several workers was not enough for a checkpoint."""
+        if is_time_over() and not self.run.is_stopped:
+            self.lease.note_time_over()
+            if self.lease.leaves >= LEAVES_UNTIL_FAILED:
+                line = f"the time of its job was over {self.lease.leaves} times without a checkpoint in between"
+                self.record_failure(Failure(f"{line}: raise hydra.launcher.timeout_min", "time limit"))
+                return
+        self._release_lease()
+
     def _release_lease(self) -> None:
         shutil.rmtree(self.files.work_folder(self.lease.number), ignore_errors=True)
         self.lease.release()
@@ -344,17 +346,6 @@ def _is_network_intact(network: Path) -> bool:
     return sha256(data[:-DIGEST_BYTES]).digest() == data[-DIGEST_BYTES:]
 
 
-def format_error_line(error: BaseException) -> str:
-    """Return what went wrong, in one line."""
-    text = str(error).strip()
-    line = text.splitlines()[0] if text else ""
-    # Our own errors are written to be read alone; a foreign one ("'weight'") often means nothing without its type.
-    if not isinstance(error, UserError | StageFailed | FailureNotRecorded):
-        type_name = type(error).__name__
-        line = f"{type_name}: {line}" if line else type_name
-    return line[:MAX_ERROR_LINE_CHARS]
-
-
 def _load_stage(stage: str, threads: int) -> Callable[..., Any]:
     function: Callable[..., Any] = lookup.find_by_name("stages", stage)
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
@@ -369,7 +360,7 @@ def _check_stage_result(result: Any) -> None:
     try:
         canonical_json(result)
     except UserError as error:
-        raise StageFailed(f"the result can't be stored: {error}") from None
+        raise StageFailed(f"the result can't be stored: {error}", error.cause) from None
 
 
 def _format_now() -> str:

@@ -13,7 +13,7 @@ from convarium.workers.job_watch import JobWatch
 from convarium.workers.run_file import Run
 from convarium.workers.slurm_command import SlurmRefusal, run_slurm_command
 from convarium.workers.slurm_queue import QueuedJob, QueueView, SlurmQueue, cancel_waiting_jobs
-from convarium.workers.slurm_script import write_job_script
+from convarium.workers.slurm_script import find_job_log, write_job_script
 from convarium.workers.slurm_settings import parse_slurm_settings, write_slurm_settings
 
 REFUSAL_REST_SECONDS = 60.0  # for which no more jobs are submitted once a limit has been met
@@ -114,7 +114,7 @@ class SlurmBackend:
     def _explain_end(self, job_id: str, queued_job: QueuedJob) -> StageFailed | None:
         if not queued_job.is_over or queued_job.state in GOOD_ENDS:
             return None
-        log = self._run.folder / f"job.{job_id}.log"
+        log = find_job_log(self._run.folder, job_id)
         return StageFailed(f"Slurm's job {job_id} ended as {queued_job.state}; it said: {read_last_line(log)}")
 
 

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from convarium.workers.leave_notice import NOTICE_VARIABLE
+from convarium.workers.leave_notice import END_VARIABLE, NOTICE_VARIABLE
 from convarium.workers.run_file import Run
 from convarium.workers.slurm_settings import SlurmSettings
 
@@ -25,6 +25,15 @@ def write_job_script(run: Run, settings: SlurmSettings) -> Path:
     return file
 
 
+def find_job_log(run_folder: Path, job_id: str) -> Path:
+    """Return where a job's output lies.
+
+    Args:
+        job_id: as `squeue` writes it, "4711_0".
+    """
+    return run_folder / LOG_PATTERN.replace("%A_%a", job_id)
+
+
 def format_job_script(run: Run, settings: SlurmSettings) -> str:
     """Return the script."""
     lines = [
@@ -34,6 +43,7 @@ def format_job_script(run: Run, settings: SlurmSettings) -> str:
             run.folder,
             settings,
         ),
+        f"export {END_VARIABLE}=$(( $(date +%s) + {60 * settings.timeout_min} ))",
         *(settings.setup or ()),
         f"export {NOTICE_VARIABLE}={settings.signal_delay_s}",
         format_step(settings, "convarium", "work", str(run.folder)),

@@ -3,20 +3,21 @@
 import os
 import signal
 import time
-from collections.abc import Sequence
 from contextlib import suppress
 
 from convarium.errors import UserError
 from convarium.host.process import is_on_this_host
 from convarium.planning.plan import Node
 from convarium.store.store import Store
-from convarium.workers.backend import Backend, Job, SchedulerBackend
+from convarium.workers.backend import Backend, SchedulerBackend
+from convarium.workers.death import Death
+from convarium.workers.failure import format_error_line
+from convarium.workers.giving_up import DEATHS_UNTIL_FAILED, record_deaths
 from convarium.workers.hardware_watch import HardwareWatch
 from convarium.workers.lease import LeaseInfo, LeaseManager
 from convarium.workers.ready_nodes import PlanState
 from convarium.workers.run_file import Run
-from convarium.workers.run_stage import StageRun, format_error_line
-from convarium.workers.worker import DEATHS_UNTIL_FAILED, KILLED_MESSAGE
+from convarium.workers.run_stage import StageRun
 
 POLL_SECONDS = 0.2
 REST_FACTOR = 20  # looks at the store take at most a twenty-first of the controller's time
@@ -32,10 +33,10 @@ class WorkerSupervisor:
         self._run, self._store, self._backend = run, store, backend
         self._leases = LeaseManager(run.id)
         self._hardware_watch = HardwareWatch(run, store)
-        self._jobs: Sequence[Job] = ()
-        self._ended_count = 0
+        self._jobs = backend.states()  # where a run is taken over, also those of its controllers before
+        self._ended_count = sum(job.state == "ended" for job in self._jobs)
         self._fruitless_count = 0  # of jobs that have ended since a node was settled
-        self._idle_leave_count = 0
+        self._idle_leave_count = run.count_idle_leaves()
         self._settled_signatures: set[str] = set()
         self._lease_watch = backend.watch_leases(store) if isinstance(backend, SchedulerBackend) else None
 
@@ -46,12 +47,11 @@ class WorkerSupervisor:
             UserError: the backend refused.
         """
         self._jobs = self._backend.states()
-        if self._lease_watch is not None:
-            self._lease_watch.release_dead_leases(plan_state.ready)
+        has_released = self._lease_watch is not None and self._lease_watch.release_dead_leases(plan_state.ready)
         ended_jobs = [job for job in self._jobs if job.state == "ended"]
         has_given_up = self._hardware_watch.fail_unfit_nodes(plan_state.ready, self._jobs)
         new_count = len(ended_jobs) - self._ended_count
-        if new_count == 0:
+        if new_count == 0 and not has_released:
             return has_given_up
         for job in ended_jobs:
             if isinstance(job.error, UserError):
@@ -80,7 +80,8 @@ class WorkerSupervisor:
             wanted: at least 1.
         """
         if self._fruitless_count >= MAX_FRUITLESS_ROUNDS * wanted:
-            return False
+            # A scheduler tells later than a process: a node whose last death is not counted yet has not failed yet.
+            return self._lease_watch is not None and self._lease_watch.has_suspects
         missing_count = wanted - len(self._jobs) + self._ended_count
         if missing_count > 0:
             self._backend.submit(missing_count)
@@ -141,12 +142,18 @@ class WorkerSupervisor:
         folder = self._store.folder_of(node)
         with suppress(OSError):  # the next worker to try reports a folder that can't be written to
             lease_info = self._leases.read(folder)
+            if lease_info is not None and _is_owner_seen_dead(lease_info):
+                self._leases.mark_dead(folder, lease_info.number, self._explain_death(lease_info))
+                lease_info = self._leases.read(folder)
             if self._leases.count_deaths(lease_info) >= DEATHS_UNTIL_FAILED:
                 lease = self._leases.take(folder)
                 if lease is not None:
-                    StageRun(node, lease, self._store, self._run, threads=1).record_failure(KILLED_MESSAGE)
-            elif lease_info is not None and _is_owner_seen_dead(lease_info):
-                self._leases.mark_dead(folder, lease_info.number)
+                    record_deaths(StageRun(node, lease, self._store, self._run, threads=1))
+
+    def _explain_death(self, lease_info: LeaseInfo) -> Death:
+        exit_codes = {job.id: job.exit_code for job in self._jobs}
+        pid = "" if lease_info.owner is None else str(lease_info.owner.pid)
+        return self._leases.explain_death(lease_info, exit_codes.get(pid))
 
     def _count_ended_jobs(self) -> int:
         return sum(job.state == "ended" for job in self._backend.states())

@@ -14,6 +14,8 @@ from convarium.planning.plan import Node
 from convarium.store import disk
 from convarium.store.result_folder import RECORD_FILE
 from convarium.store.store import Store
+from convarium.workers.death import build_memory_details
+from convarium.workers.giving_up import DEATHS_UNTIL_FAILED, record_deaths
 from convarium.workers.lease import LEASE_TIMEOUT_SECONDS, LeaseInfo, LeaseManager
 from convarium.workers.node_queue import NodeQueue
 from convarium.workers.plan_follower import PlanFollower
@@ -25,8 +27,7 @@ from convarium.workers.wait_notice import WaitNotice
 
 MIN_SLEEP_SECONDS, MAX_SLEEP_SECONDS = 0.1, 1.0
 # A node that was running at two deaths may have run out of memory next to others: it gets one try with no other node.
-DEATHS_UNTIL_ALONE, DEATHS_UNTIL_FAILED = 2, 3
-KILLED_MESSAGE = f"its worker was killed {DEATHS_UNTIL_FAILED} times: out of memory?"
+DEATHS_UNTIL_ALONE = DEATHS_UNTIL_FAILED - 1
 
 
 class Worker:
@@ -198,7 +199,7 @@ class Worker:
         folder = self.store.folder_of(node)
         try:
             disk.make_folder(folder)
-            lease = self.leases.take(folder, self._job_details)
+            lease = self.leases.take(folder, self._job_details | build_memory_details())
         except OSError as error:
             self._record_unusable_folder(node, error)
             return True
@@ -220,7 +221,9 @@ class Worker:
         line = f"can't work in {disk.format_error(error)}"
         if is_blocked_by_file:
             line += "; move it away"
-        self.run.record_failure(node.signature, {"error": line, "mistake": is_blocked_by_file, "kind": None})
+        self.run.record_failure(
+            node.signature, {"error": line, "mistake": is_blocked_by_file, "kind": None, "cause": "error"}
+        )
         self.failures.append(f"{node.stage} {node.name}: {line}")
 
     def _is_exclusive(self, node: Node, lease_info: LeaseInfo | None) -> bool:
@@ -249,10 +252,8 @@ class Worker:
         if self.store.find_failure_of_run(node.signature, self.run.id):
             lease.release()
             return
-        if lease.deaths >= DEATHS_UNTIL_FAILED:
-            failure = stage_run.record_failure(KILLED_MESSAGE)
-        else:
-            failure = stage_run.run_and_publish()
+        is_given_up = lease.deaths >= DEATHS_UNTIL_FAILED
+        failure = record_deaths(stage_run) if is_given_up else stage_run.run_and_publish()
         if failure is not None:
             self.failures.append(f"{node.stage} {node.name}: {failure}")
         elif stage_run.files.record.exists():  # else its lease was lost

@@ -13,9 +13,10 @@ from convarium.child_process import complete_import_path
 from convarium.errors import UserError
 from convarium.host.process import Process, current_process, is_on_this_host, is_process_alive
 from convarium.robust_streams import install_robust_streams
+from convarium.workers.failure import FailureNotRecorded, format_error_line
 from convarium.workers.places import WorkerPlace, describe_taken_places, take_place
 from convarium.workers.run_file import Run
-from convarium.workers.run_stage import FailureNotRecorded, WorkerStopped, format_error_line
+from convarium.workers.run_stage import WorkerStopped
 from convarium.workers.worker import Worker
 
 CONTROLLER_POLL_SECONDS = 0.5

@@ -11,9 +11,11 @@ from cluster.namespaces import Namespaces, NamespacesUnavailable
 
 NODES = ("node-a", "node-b")
 CPUS = 2  # of each node
+MEMORY = 4000  # of each node, in MB; a job that takes more than it asked for is ended
 PROGRAMS = ("unshare", "munged", "slurmctld", "slurmd", "sbatch")
 READY_SECONDS = 30.0
 CREDENTIAL_SECONDS = 2  # a job that is begun again before is refused its step
+START_CONTROLLER = 'slurmctld -D -f "$1/slurm.conf" 2>> "$1/slurmctld.err" > /dev/null < /dev/null &'
 # A UTS namespace gives each node its host name. Where its jobs' own folders lie must be a mount. The shell, process 1
 # here, waits for what ends without a parent.
 SCRIPT = """
@@ -45,12 +47,15 @@ SlurmctldLogFile={folder}/slurmctld.log
 SlurmdLogFile={folder}/slurmd-%n.log
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
-JobAcctGatherType=jobacct_gather/none
+JobAcctGatherType=jobacct_gather/linux
+JobAcctGatherFrequency=1
+JobAcctGatherParams=UsePss,OverMemoryKill
 AccountingStorageType=accounting_storage/none
 MpiDefault=none
 SwitchType=switch/none
 SelectType=select/cons_tres
-SelectTypeParameters=CR_CPU
+SelectTypeParameters=CR_CPU_Memory
+DefMemPerCPU={memory_per_cpu}
 SlurmdParameters=config_overrides
 ReturnToService=2
 KillWait=3
@@ -125,6 +130,14 @@ class SlurmCluster:
         for job in held_jobs:
             self.call("scontrol", "update", f"jobid={job}", "StartTime=now")
 
+    def stop_controller(self) -> None:
+        """End slurmctld; the nodes and the jobs go on without it."""
+        self._namespaces.call("sh", "-c", 'kill "$(cat "$1")"', "sh", str(self._folder / "slurmctld.pid"))
+
+    def start_controller(self) -> None:
+        """Start slurmctld again; it knows the jobs of before."""
+        self._namespaces.call("sh", "-c", START_CONTROLLER, "sh", str(self._folder))
+
     def close(self) -> None:
         """End it with all its jobs."""
         self._namespaces.close()
@@ -147,11 +160,18 @@ def _write_config(folder: Path, has_private_tmp: bool) -> None:
     user = "root"  # in the namespaces, whoever made them
     lines = [
         CONFIG.format(
-            host=socket.gethostname(), port=ports[0], user=user, folder=folder, credential_seconds=CREDENTIAL_SECONDS
+            host=socket.gethostname(),
+            port=ports[0],
+            user=user,
+            folder=folder,
+            credential_seconds=CREDENTIAL_SECONDS,
+            memory_per_cpu=MEMORY // CPUS,
         )
     ]
     for node, port in zip(NODES, ports[1:], strict=True):
-        lines.append(f"NodeName={node} NodeHostname={node} NodeAddr=127.0.0.1 Port={port} CPUs={CPUS} RealMemory=4000")
+        lines.append(
+            f"NodeName={node} NodeHostname={node} NodeAddr=127.0.0.1 Port={port} CPUs={CPUS} RealMemory={MEMORY}"
+        )
     lines.append(PARTITIONS.format(nodes=",".join(NODES)))
     if has_private_tmp:
         lines.append(PRIVATE_TMP)
