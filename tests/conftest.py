@@ -15,12 +15,12 @@ import pytest
 from command_lines import Call, CliResult, Pretend
 from convarium.cli import main
 from convarium.compose.points import compose_points
+from convarium.host.devices import THREAD_VARIABLES
 from convarium.host.provenance import hash_source
 from convarium.host.room import FOLDER_VARIABLE
 from convarium.planning.plan import Node, Plan
 from convarium.planning.stage_graph import build_plan
 from convarium.store.store import Store
-from convarium.workers.worker import THREAD_VARIABLES
 
 logging.raiseExceptions = False  # libraries keep log handlers on streams that pytest closes after a test
 

@@ -9,8 +9,8 @@ import pytest
 from convarium.errors import UserError
 from convarium.host import devices
 from convarium.host.provenance import read_cpu_model
+from convarium.planning.node_names import format_node_name
 from convarium.planning.plan import Node
-from convarium.planning.stage_graph import format_node_name
 from convarium.stages import timing_config
 from convarium.store.signature import canonical_json
 from stages.stage_harness import TINY_TRAINING, plan_command_line, plan_command_nodes

@@ -8,7 +8,7 @@ from typing import Any
 
 from convarium.config.recipe import TRACELESS_KEYS
 from convarium.config.search_path import list_group_options
-from convarium.planning.stage_graph import MAIN_KNOBS
+from convarium.planning.node_names import MAIN_KNOBS
 from convarium.store.signature import canonical_json
 
 Config = Mapping[str, Any]

@@ -15,6 +15,7 @@ from convarium.host.provenance import count_cores
 VISIBLE_VARIABLE = "CUDA_VISIBLE_DEVICES"
 ORDER_VARIABLE = "CUDA_DEVICE_ORDER"
 TASK_CORES_VARIABLE = "SLURM_CPUS_PER_TASK"  # Slurm sets it even where it does not bind the task to these cores
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")  # read once, when torch is imported
 QUERY_COMMAND = ("nvidia-smi", "--query-gpu=index,uuid,name", "--format=csv,noheader")
 QUERY_TIMEOUT_SECONDS = 30.0  # without its daemon the driver needs seconds to wake up
 PART_PREFIX = "MIG-"  # of the name of a part of a GPU, which nvidia-smi does not list

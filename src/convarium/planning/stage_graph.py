@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from convarium.config.point import Reference
 from convarium.lookup import find_named_packages
+from convarium.planning.node_names import format_node_name
 from convarium.planning.plan import Node, Plan, PlannedPoint
 from convarium.seeds import derive_seed
 from convarium.stages import timing_config
@@ -20,9 +21,6 @@ from convarium.stages.score import ScoreConfig
 from convarium.stages.time import STAGE as TIME
 from convarium.stages.train import STAGE as TRAIN
 from convarium.stages.train import TrainConfig
-
-MAIN_KNOBS = ("sparsity", "channels_removed", "rank_fraction", "bits", "quant_max")
-MAX_NAME_CHARS = 100
 
 Json = dict[str, Any]
 
@@ -291,25 +289,3 @@ def _select_runtime_fields(config: Json, stage: str) -> Json:
 
 def _drop_dataset_root(config: Json) -> Json:
     return {key: value for key, value in config["dataset"].items() if key != "root"}
-
-
-def format_node_name(config: Json, steps: Iterable[Mapping[str, Any]]) -> str:
-    """Return a short name for people: `lenet5-mnist5k-magnitude0.9-kmeans5-s0`."""
-    architecture, dataset = config["architecture"]["name"], config["dataset"]["name"]
-    parts: list[str] = [architecture, dataset, *map(_format_step_name, steps), f"s{config['seed']}"]
-    name = "-".join(parts)
-    # The folder of a result begins with the name: only characters that a file name can hold.
-    plain = "".join(character if character.isalnum() or character in "._-" else "_" for character in name)
-    return plain[:MAX_NAME_CHARS]
-
-
-def _format_step_name(step: Mapping[str, Any]) -> str:
-    name: str = step["method"].rpartition("/")[2]
-    if "budget" in step:
-        budget = step["budget"]
-        return f"{name}-{budget['value']:g}{budget['quantity']}"
-    knob = next((step[key] for key in MAIN_KNOBS if isinstance(step.get(key), int | float)), None)
-    if knob is None:
-        return name
-    separator = "-" if name[-1].isdigit() else ""
-    return f"{name}{separator}{knob}"

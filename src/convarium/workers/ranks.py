@@ -15,6 +15,7 @@ from typing import Any
 
 from convarium.child_process import build_python_command, die_with_parent
 from convarium.errors import StageFailed, UserError
+from convarium.host.devices import THREAD_VARIABLES
 from convarium.host.memory_kills import has_killed_since, read_memory_kills
 from convarium.planning.plan import Node
 from convarium.store.result_folder import ResultFolder
@@ -25,7 +26,6 @@ LAUNCHER_CODE = "from convarium.workers.rank_launcher import launch_ranks; launc
 REQUEST_FILE, SOCKET_FILE, ENDED_FILE, FAILURE_PATTERN = "request.json", "socket", "ended.json", "failure-*.json"
 POLL_SECONDS = 0.1
 LEAVE_SECONDS = 15.0  # which the other ranks have to leave when the first has
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 Json = dict[str, Any]
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from convarium.host.devices import THREAD_VARIABLES
 from convarium.host.hardware import Hardware, describe_wanted, read_hardware
 from convarium.host.process import current_process, is_on_this_host
 from convarium.host.room import HostRoom, RoomPlace
@@ -27,7 +28,6 @@ from convarium.workers.wait_notice import WaitNotice
 MIN_SLEEP_SECONDS, MAX_SLEEP_SECONDS = 0.1, 1.0
 # A node that was running at two deaths may have run out of memory next to others: it gets one try with no other node.
 DEATHS_UNTIL_ALONE = DEATHS_UNTIL_FAILED - 1
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 class Worker:
