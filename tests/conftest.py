@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -22,12 +23,18 @@ from convarium.planning.plan import Node, Plan
 from convarium.planning.stage_graph import build_plan
 from convarium.store.store import Store
 
+SHOWN_LINES = 25  # of a failure, when it comes; all of it is told at the end
+
 logging.raiseExceptions = False  # libraries keep log handlers on streams that pytest closes after a test
 
 
 def pytest_configure() -> None:
     """One thread for each process: on the small tensors of tests, threads spend their time waiting for one another."""
     _use_one_thread()
+    for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+        # What runs the suite in the background, or under nohup, hands ignored signals down to all its children.
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
     # Processes of this test session alone share a room: what runs beside it on this host is no test's business.
     os.environ[FOLDER_VARIABLE] = tempfile.mkdtemp(prefix="convarium-host-")
 
@@ -35,6 +42,13 @@ def pytest_configure() -> None:
 def pytest_unconfigure() -> None:
     """Leave nothing behind."""
     shutil.rmtree(os.environ.pop(FOLDER_VARIABLE), ignore_errors=True)
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Tell of a failure at once: a suite that is cut off would never tell."""
+    if report.failed and "PYTEST_XDIST_WORKER" not in os.environ:
+        end = "\n".join(report.longreprtext.splitlines()[-SHOWN_LINES:])
+        print(f"\n{report.nodeid} failed in its {report.when}:\n{end}", file=sys.__stderr__, flush=True)
 
 
 @pytest.fixture(autouse=True)

@@ -24,13 +24,11 @@ def begin(here: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
 
     def start(*arguments: str, ignoring: signal.Signals | None = None) -> subprocess.Popen[str]:
         code = "import sys; from convarium.cli import main; sys.exit(main())"
-        # What runs the suite under nohup hands an ignored hangup down to all its children.
-        handlers = "import signal; signal.signal(signal.SIGHUP, signal.SIG_DFL); "
         if ignoring:
-            handlers += f"signal.signal(signal.{ignoring.name}, signal.SIG_IGN); "
+            code = f"import signal; signal.signal(signal.{ignoring.name}, signal.SIG_IGN); {code}"
         begun.append(
             subprocess.Popen(
-                [sys.executable, "-c", handlers + code, *arguments],
+                [sys.executable, "-c", code, *arguments],
                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
             )
         )  # fmt: skip

@@ -8,8 +8,7 @@ import re
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,6 +21,7 @@ from convarium.planning.plan import Node
 from convarium.store.store import Store
 from convarium.workers.run_file import Run
 from store.fake_run import SUBPROCESS_ENVIRONMENT, make_fake_node, make_fake_plan
+from waiting import wait_until
 
 PAGE = (Path(__file__).parents[2] / "docs" / "clusters.md").read_text(encoding="utf-8")
 DEADLINE_SECONDS = 120.0
@@ -108,9 +108,9 @@ def test_the_loop_over_ssh_starts_a_worker_on_each_host(host: JobHost) -> None:
     run = host.begin_run(*nodes)
     assert host.run(_read_file("workers.sh")) == (0, "")
     assert (host.folder / "hosts").read_text().split() == list(HOSTS)
-    _wait_until(lambda: len(list(Store(run.store).read_records())) == len(nodes))
+    wait_until(lambda: len(list(Store(run.store).read_records())) == len(nodes), DEADLINE_SECONDS)
     logs = [host.folder / f"worker.{name}.log" for name in HOSTS]
-    _wait_until(lambda: all(log.read_text() == "nothing is left for this worker\n" for log in logs))
+    wait_until(lambda: all(log.read_text() == "nothing is left for this worker\n" for log in logs), DEADLINE_SECONDS)
 
 
 def test_a_pod_fails_as_long_as_the_run_goes_on_and_ends_well_with_it(host: JobHost) -> None:
@@ -123,7 +123,7 @@ def test_a_pod_fails_as_long_as_the_run_goes_on_and_ends_well_with_it(host: JobH
 def test_a_pod_that_is_evicted_hands_its_notice_on_and_fails(host: JobHost) -> None:
     host.begin_run(make_fake_node("endless", stage="ask", journal=host.journal))
     pod = host.start(_read_pod_script())
-    _wait_until(host.journal.exists)
+    wait_until(host.journal.exists, DEADLINE_SECONDS)
     pod.send_signal(signal.SIGTERM)
     text = pod.communicate(timeout=DEADLINE_SECONDS)[0]
     assert (pod.returncode, text) == (1, "left, as this worker was told to; what it was at goes on elsewhere\n")
@@ -157,10 +157,3 @@ def _read_pod_script() -> str:
     assert container["command"] == ["bash", "-c"]
     (script,) = container["args"]
     return str(script)
-
-
-def _wait_until(is_so: Callable[[], bool]) -> None:
-    end = time.monotonic() + DEADLINE_SECONDS
-    while not is_so():
-        assert time.monotonic() < end
-        time.sleep(0.05)
