@@ -62,7 +62,8 @@ def test_run_answers_from_the_store_without_torch(
     assert runs[0]["metrics"]["accuracy"] == 0.5
     assert runs[0]["metrics"]["latency_ms"] is None
     assert runs[2]["path"].startswith("outputs/store/compress/")
-    assert set(runs[0]) == {"signature", "path", "overrides", "seed", "status", "error", "metrics", "timings"}
+    keys = {"signature", "path", "overrides", "seed", "status", "error", "cause", "metrics", "timings"}
+    assert set(runs[0]) == keys
 
 
 def test_run_without_json_is_a_plain_table(nodes: list[Node], call: Call) -> None:
