@@ -23,6 +23,7 @@ from convarium.planning.plan import Node, Plan
 from convarium.planning.stage_graph import build_plan
 from convarium.store.store import Store
 
+HANDLED_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR2, signal.SIGALRM)
 SHOWN_LINES = 25  # of a failure, when it comes; all of it is told at the end
 
 logging.raiseExceptions = False  # libraries keep log handlers on streams that pytest closes after a test
@@ -62,6 +63,15 @@ def _use_one_thread() -> None:
     os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def signal_handlers() -> Iterator[None]:
+    """A command that ran in the tests' own process leaves signals that it ignores to no other test and its children."""
+    handlers = {number: signal.getsignal(number) for number in HANDLED_SIGNALS}
+    yield
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture(autouse=True)
