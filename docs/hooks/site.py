@@ -26,6 +26,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
         {"Quick start": "quick-start.md"},
         {"Concepts": "concepts.md"},
         {"How to": _guides(docs)},
+        {"Clusters": "clusters.md"},
         {"Options": list(_build_option_pages())},
         {"Catalogue": "catalogue.md"},
         {"Results": ["results/README.md", *_results(docs)]},
