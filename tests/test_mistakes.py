@@ -173,7 +173,7 @@ def test_a_loss_that_is_no_number_fails_the_point_in_one_line(call: Call) -> Non
     code, out, error = call(*command, "recipe.lr=1e30")
     assert code == 1
     assert "Traceback" not in out + error
-    (line,) = (line for line in error.splitlines() if line.startswith(("failed: ", "blocked: ")))
+    (line,) = (line for line in error.splitlines() if line.startswith(("failed (nan): ", "blocked")))
     assert "loss became NaN in epoch 1" in line
     assert "lower the learning rate (now 1e+30)" in line
     assert line.endswith("(2 points)")

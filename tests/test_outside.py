@@ -106,7 +106,7 @@ def run_broken(write: Callable[[str, str], Path], capsys: pytest.CaptureFixture[
         write("breaking.py", MODULE)
         write(f"conf/{option}.yaml", template.format(name))
         code = main(["run", *TINY, *line, *HERE])
-        errors = [text for text in capsys.readouterr().err.splitlines() if text.startswith(("convarium: ", "failed: "))]
+        errors = [text for text in capsys.readouterr().err.splitlines() if text.startswith(("convarium: ", "failed"))]
         assert code == 2, errors
         (error,) = errors
         return error

@@ -116,10 +116,13 @@ def test_the_search_works_from_the_disk(page: str, site: Path, chromium: Any) ->
     chromium.execute_script("document.querySelector('[data-bs-target=\"#mkdocs_search_modal\"]').click()")
     field = chromium.find_element("id", "mkdocs-search-query")
     WebDriverWait(chromium, 30).until(lambda _: field.is_displayed())
-    field.send_keys("magnitude.sparsity")
-    found = WebDriverWait(chromium, 30).until(
-        lambda browser: browser.find_elements("css selector", "#mkdocs-search-results a")
-    )
+
+    def type_and_find(browser: Any) -> Any:
+        field.clear()  # what is typed while the dialog still opens may get lost
+        field.send_keys("magnitude.sparsity")
+        return browser.find_elements("css selector", "#mkdocs-search-results a")
+
+    found = WebDriverWait(chromium, 60).until(type_and_find)
     places = [link.get_attribute("href") for link in found]
     assert places[0] == f"{site.as_uri()}/options/compression.html#pruningmagnitude"
     chromium.get(places[0])
