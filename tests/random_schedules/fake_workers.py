@@ -102,9 +102,11 @@ class Observer:
         looked_at = self.listed_at[self._actor, folder]
         signs = [self.link_times[folder, number]]
         signs += [moment for beat in owner.beats if beat.belongs_to(folder, number) for moment in beat.sent_at]
-        last_sign = max(moment for moment in signs if moment <= looked_at)
+        seen_signs = [moment for moment in signs if moment <= looked_at]
+        if not seen_signs and RECORD_FILE in REAL.listdir(folder):
+            return  # it looked at one of the same number, which was removed when the result was stored
         # The last heartbeats may lie on the disk and not be seen by the taker yet.
-        is_silent = looked_at - last_sign >= LEASE_TIMEOUT_SECONDS - self._schedule.plague.view_seconds
+        is_silent = looked_at - max(seen_signs) >= LEASE_TIMEOUT_SECONDS - self._schedule.plague.view_seconds
         if not (owner.is_dead or is_released or is_silent):
             self._schedule.break_off(f"{self._actor.name} takes {folder}, which {owner.name} still has")
 
