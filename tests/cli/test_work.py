@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from command_lines import Call
+from convarium.cli import work
 from convarium.host.process import current_process
 from convarium.planning.plan import Node
 from convarium.store import disk
@@ -205,3 +206,16 @@ def test_it_leaves_with_a_controller_of_its_host(end: signal.Signals | str, tmp_
     out, error = process.communicate(timeout=30)
     assert (process.returncode, out, error) == (0, "the run is over\n", "")
     assert not list((tmp_path / "s").glob("*/*/failed.json"))
+
+
+def test_a_controller_that_ends_after_the_worker_has_left_interrupts_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The thread that watches outlives the command where that ran in a process of others."""
+    signals: list[int] = []
+    monkeypatch.setattr(os, "kill", lambda pid, number: signals.append(number))
+    has_left = threading.Event()
+    work._interrupt_this_process(has_left)
+    has_left.set()
+    work._interrupt_this_process(has_left)
+    assert signals == [signal.SIGTERM]

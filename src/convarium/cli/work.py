@@ -3,9 +3,11 @@
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,8 +43,9 @@ def main(argv: Sequence[str]) -> int:
     run = find_run(text)
     if run is None or run.is_over:
         return _print_end("the run is over")
+    has_left = threading.Event()
     if run.owner is None:
-        watch_controller(run.controller, _interrupt_this_process)
+        watch_controller(run.controller, partial(_interrupt_this_process, has_left))
     failures: list[str] = []
     try:
         with heed_leave_notices():
@@ -56,6 +59,8 @@ def main(argv: Sequence[str]) -> int:
     except UserError:
         if not run.is_over:
             raise
+    finally:
+        has_left.set()
     for failure in failures:
         _print_line(failure)
     if run.is_over:
@@ -119,9 +124,9 @@ def _is_another_store(path: Path, root: Path) -> bool:
     return (path / "store.json").is_file() and not path.samefile(root)
 
 
-def _interrupt_this_process() -> None:
-    # Not SIGINT, which a shell has its background jobs ignore.
-    os.kill(os.getpid(), signal.SIGTERM)
+def _interrupt_this_process(has_left: threading.Event) -> None:
+    if not has_left.is_set():
+        os.kill(os.getpid(), signal.SIGTERM)  # not SIGINT, which a shell has its background jobs ignore
 
 
 def _print_line(line: str) -> None:
