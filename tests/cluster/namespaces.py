@@ -26,15 +26,23 @@ class Namespaces:
         script: of a shell that is their first process; it prints "ready" and ends with `cat`.
         arguments: of the script.
         inside: other namespaces, whose mounts are seen in these.
+        has_one_cpu: whether all that runs in them shares one CPU.
 
     Raises:
         NamespacesUnavailable: the script did not get ready.
     """
 
-    def __init__(self, script: str, arguments: Sequence[str], inside: "Namespaces | None" = None) -> None:
+    def __init__(
+        self,
+        script: str,
+        arguments: Sequence[str],
+        inside: "Namespaces | None" = None,
+        has_one_cpu: bool = False,
+    ) -> None:
+        on_cpu = ["taskset", "--cpu-list", str(min(os.sched_getaffinity(0)))] if has_one_cpu else []
         as_root = () if os.geteuid() == 0 else ("--user", "--map-root-user")
         enter = [] if inside is None else inside.build_command()
-        command = [*enter, "unshare", *as_root, *KINDS, "sh", "-c", script, "sh", *arguments]
+        command = [*on_cpu, *enter, "unshare", *as_root, *KINDS, "sh", "-c", script, "sh", *arguments]
         pipe = subprocess.PIPE
         self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
         assert self._process.stdout is not None

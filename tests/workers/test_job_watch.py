@@ -128,6 +128,22 @@ def test_a_view_that_is_older_than_the_lease_does_not_judge_it(run: Run, lease: 
     assert _read_state(lease) == "released"
 
 
+@pytest.mark.parametrize("job", [("FAILED", 0), ("COMPLETING", 0), ("PENDING", 1)])
+def test_a_job_that_began_and_left_between_two_views_is_noticed(run: Run, lease: Lease, job: tuple[str, int]) -> None:
+    watch, queue = _begin_watch(run)
+    queue.show(**{"7": ("RUNNING", 1), "8": ("PENDING", 0)})
+    watch.release_dead_leases([NODE])
+    lease.release()
+    of_short_job = LeaseManager(run.id).take(lease.folder, SlurmJob("8", 0).to_details())
+    assert of_short_job is not None
+    queue.show(**{"7": ("RUNNING", 1), "8": job})
+    watch.release_dead_leases([NODE])
+    assert watch.has_suspects
+    queue.show(**{"7": ("RUNNING", 1), "8": ("FAILED", 0)})
+    watch.release_dead_leases([NODE])
+    assert _read_state(of_short_job) == "released"
+
+
 def test_a_later_owner_keeps_what_it_has_taken_meanwhile(run: Run, lease: Lease) -> None:
     watch, queue = _begin_watch(run)
     lease.release()

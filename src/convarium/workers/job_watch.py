@@ -12,9 +12,9 @@ from convarium.workers.job_end import explain_job_end
 from convarium.workers.lease import LeaseManager
 from convarium.workers.run_file import Run
 from convarium.workers.slurm_job import SlurmJob, parse_job
-from convarium.workers.slurm_queue import LEAVING_STATE, QueueView
+from convarium.workers.slurm_queue import LEAVING_STATE, QueuedJob, QueueView
 
-Marks = frozenset[tuple[str, int]]  # id and restarts of each job that runs
+Marks = frozenset[tuple[str, int]]  # id and restarts of jobs
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class JobWatch:
     """Marks leases as dead whose jobs are over, wait to start again, or have been started again.
 
     A lease is judged only by a view of the queue that was asked for after it was read: a job may have begun, and taken
-    it, after an older one. Leases are read only where a job is missing among those that ran before.
+    it, after an older one. Leases are read only where a job has left that ran before, or between two views.
 
     Args:
         look_at_queue: returns the newest view of the queue.
@@ -41,6 +41,7 @@ class JobWatch:
         self._run, self._store, self._look_at_queue = run, store, look_at_queue
         self._leases = LeaseManager(run.id)
         self._running: Marks | None = None
+        self._left: Marks = frozenset()
         self._suspects: list[JobLease] = []
         self._read_at = 0.0
 
@@ -63,9 +64,10 @@ class JobWatch:
             verdicts = [(lease, self._judge(lease, view)) for lease in self._suspects]
             self._suspects = [lease for lease, is_dead in verdicts if is_dead is None]
             has_released = any(is_dead for _, is_dead in verdicts)
-        running = frozenset((job_id, job.restarts) for job_id, job in view.jobs.items() if job.is_running)
-        is_one_gone = self._running is None or not self._running <= running
-        self._running = running
+        running = _select_marks(view, lambda job: job.is_running)
+        left = _select_marks(view, lambda job: not job.is_running and (job.restarts > 0 or not job.is_waiting))
+        is_one_gone = self._running is None or not (self._running <= running and left <= self._left)
+        self._running, self._left = running, left
         if is_one_gone:
             self._read_at = time.monotonic()
             self._suspects = list(self._read_leases(ready))
@@ -96,3 +98,7 @@ class JobWatch:
             self._leases.mark_dead(lease.folder, lease.number, death)
             return True
         return False
+
+
+def _select_marks(view: QueueView, is_meant: Callable[[QueuedJob], bool]) -> Marks:
+    return frozenset((job_id, job.restarts) for job_id, job in view.jobs.items() if is_meant(job))

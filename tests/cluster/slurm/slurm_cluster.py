@@ -88,7 +88,9 @@ class SlurmCluster:
         self._folder = folder
         self.environment = {"SLURM_CONF": str(folder / "slurm.conf")}
         _write_config(folder, has_private_tmp)
-        self._namespaces = Namespaces(SCRIPT, [str(folder), *NODES])
+        # Linux 6.18 numbers namespaces for each CPU apart, and refuses at times the mounts that private folders need
+        # where a job's namespace was made on another CPU than its node's.
+        self._namespaces = Namespaces(SCRIPT, [str(folder), *NODES], has_one_cpu=has_private_tmp)
         with ExitStack() as stack:
             stack.callback(self.close)
             self._wait_until_idle()
