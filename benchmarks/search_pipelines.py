@@ -26,7 +26,7 @@ from search_recipes import mean_accuracy, retrain, runtime_of, search
 BASE = ("architecture=lenet5", "dataset=mnist5k")
 SEARCH_SEEDS = (0, 1, 2)
 STRATEGIES = ("nsga2", "random")
-SINGLE_FAMILIES = ("pruning", "decomposition", "quantization", "coding", "transfer")
+SINGLE_FAMILIES = ("pruning", "decomposition", "quantization", "transfer")  # coders have nothing to work on alone
 LEAST_ACCURACY = 90.0  # percent; below it nobody looks for the smallest file
 PAGE = """# Searched pipelines of compression
 

@@ -97,7 +97,14 @@ MISTAKES = {
         ["runtime.devices=8", "recipe.batch_size=15"],
         "recipe.batch_size=15 leaves fewer than 2 images for each of runtime.devices=8, expected at least 16",
     ),
-    "unknown launcher": (["hydra/launcher=slrm"], "hydra/launcher"),
+    "unknown launcher": (
+        ["hydra/launcher=slrm"],
+        "hydra/launcher=slrm: there is no launcher slrm (did you mean slurm?)",
+    ),
+    "a launcher that is not installed": (
+        ["hydra/launcher=rq"],
+        "hydra/launcher=rq: rq comes with hydra-rq-launcher, which is not installed",
+    ),
     "a setting of the launcher": (["hydra.launcher.jobs=3"], "hydra.launcher.jobs"),
     "other hydra settings": (["hydra.run.dir=x"], "only hydra/launcher and hydra.launcher.… are read"),
     "channels that do not fit": (["architecture.in_chans=3"], "in_chans=3 does not fit dataset.channels=1 of mnist5k"),

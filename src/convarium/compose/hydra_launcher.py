@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from convarium.compose.hydra_errors import CONFIG_ERRORS, format_config_error
 from convarium.compose.hydra_files import LAUNCHER_GROUP
 from convarium.compose.override_quoting import quote_text
+from convarium.config.messages import suggest_nearest
 from convarium.config.override import Override
 from convarium.config.search_path import add_shadowing_hint
 from convarium.errors import UserError
@@ -28,6 +29,14 @@ if TYPE_CHECKING:
 
 LAUNCH_CONFIG = "launch"
 OWN_LAUNCHER = f"{LAUNCHER_GROUP}/local"
+PACKAGES = {  # of Hydra's launchers that are not installed with it
+    "joblib": "hydra-joblib-launcher",
+    "ray": "hydra-ray-launcher",
+    "ray_aws": "hydra-ray-launcher",
+    "rq": "hydra-rq-launcher",
+    "submitit_local": "hydra-submitit-launcher",
+    "submitit_slurm": "hydra-submitit-launcher",
+}
 
 
 def run_launched_worker(config: DictConfig) -> None:
@@ -51,9 +60,21 @@ def compose_launcher_config(loader: ConfigLoaderImpl, settings: Sequence[str], s
         if not isinstance(launcher, dict) or "_target_" not in launcher:
             raise UserError("no launcher: it has no _target_")
     except CONFIG_ERRORS as error:
-        message = f"{' '.join(settings) or LAUNCHER_GROUP}: {format_config_error(error)}"
+        missing_file = getattr(error, "missing_cfg_file", None) or ""
+        line = _describe_missing_launcher(missing_file, loader) or format_config_error(error)
+        message = f"{' '.join(settings) or LAUNCHER_GROUP}: {line}"
         raise UserError(add_shadowing_hint(message, {OWN_LAUNCHER})) from error
     return config
+
+
+def _describe_missing_launcher(missing_file: str, loader: ConfigLoaderImpl) -> str:
+    """Return the line of a launcher that Hydra doesn't find; "" where something else is missing."""
+    group, _, name = missing_file.rpartition("/")
+    if group != LAUNCHER_GROUP:
+        return ""
+    if name in PACKAGES:
+        return f"{name} comes with {PACKAGES[name]}, which is not installed"
+    return f"there is no launcher {name}{suggest_nearest(name, loader.get_group_options(LAUNCHER_GROUP))}"
 
 
 def build_backend_builder(config: DictConfig) -> Callable[["Run"], "Backend"]:
