@@ -187,12 +187,8 @@ def stop_slurm(scene: Scene) -> None:
 
 def bring_jobs_back(scene: Scene) -> None:
     """Let jobs that wait to begin again do so at once and with their time back: Slurm itself holds them two minutes."""
-    if scene.slurm is None:
-        return
-    for job, _, reason in scene.slurm.list_jobs("PENDING"):
-        if reason == "BeginTime":
-            scene.slurm.call("scontrol", "update", f"jobid={job}", "TimeLimit=60")
-    scene.slurm.hurry()
+    if scene.slurm is not None:
+        scene.slurm.hurry("TimeLimit=60")
 
 
 def _fill_rest(file: Any) -> None:
@@ -219,4 +215,8 @@ SLURM_FAULTS: dict[str, tuple[Callable[[Scene], None], int]] = {
     f"full disk for {FULL_SECONDS:.0f} s": (fill_disk, 4),
     f"a worker on another host whose views are {VIEW_SECONDS:.0f} s old": (help_with_old_views, 4),
 }
-RANK_FAULTS: dict[str, tuple[Callable[[Scene], None], int]] = {"kill -9 of a rank": (kill_rank, 100)}
+RANK_FAULTS: dict[str, tuple[Callable[[Scene], None], int]] = {
+    "kill -9 of a rank": (kill_rank, 60),
+    "kill -9 of a worker": (kill_worker, 20),
+    "kill -9 of the controller": (kill_controller, 20),
+}

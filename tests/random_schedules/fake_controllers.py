@@ -9,7 +9,8 @@ from convarium.errors import UserError
 from convarium.planning.plan import Plan
 from convarium.store.store import Store
 from convarium.workers.backend import Job
-from convarium.workers.lease import LEASE_PREFIX, LeaseLost, LeaseManager
+from convarium.workers.lease import LeaseLost, LeaseManager
+from convarium.workers.lease_file import LEASE_PREFIX
 from convarium.workers.open_plan import PLAN_NAME_PATTERN
 from convarium.workers.open_run import OpenRun, OpenRunSettings
 from convarium.workers.places import take_place

@@ -15,7 +15,8 @@ from convarium.planning.plan import Plan
 from convarium.store.result_folder import FAILURE_FILE, NETWORK_FILE, RECORD_FILE
 from convarium.store.store import Store
 from convarium.workers import run_stage, worker
-from convarium.workers.lease import LEASE_PREFIX, LEASE_TIMEOUT_SECONDS
+from convarium.workers.lease import LEASE_TIMEOUT_SECONDS
+from convarium.workers.lease_file import LEASE_PREFIX
 from convarium.workers.run_file import Run
 from convarium.workers.runtime import Parent, Runtime
 from convarium.workers.worker import Worker

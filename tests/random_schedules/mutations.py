@@ -73,7 +73,7 @@ WORKER_MUTATIONS = (
     ),
     Mutation(
         "a link whose reply was lost counts as another's",
-        lease, "_create_lease_file",
+        lease, "create_lease_file",
         "return path.read_bytes() == data", "return False",
     ),
     Mutation(

@@ -16,7 +16,8 @@ from convarium.host.memory_kills import MemoryKills
 from convarium.host.process import current_process
 from convarium.workers import lease as lease_module
 from convarium.workers.death import Death
-from convarium.workers.lease import Lease, LeaseLost, LeaseManager, find_lease_number
+from convarium.workers.lease import Lease, LeaseLost, LeaseManager
+from convarium.workers.lease_file import LEASE_FILE_BYTES, find_lease_number, remove_leases
 from convarium.workers.slurm_job import SlurmJob
 from store.fake_run import SUBPROCESS_ENVIRONMENT
 from waiting import wait_until
@@ -171,7 +172,7 @@ def test_a_lease_of_a_long_host_and_job_fits_its_file(tmp_path: Path, monkeypatc
     assert leases.mark_dead(tmp_path, first.number, Death("out of memory", line, "h" * 64, "4711111111_1000000"))
     second = leases.take(tmp_path, details)
     assert second is not None
-    assert (tmp_path / f"lease.{second.number}").stat().st_size == lease_module.LEASE_FILE_BYTES
+    assert (tmp_path / f"lease.{second.number}").stat().st_size == LEASE_FILE_BYTES
 
 
 def test_who_left_for_want_of_time_without_a_checkpoint_is_counted(tmp_path: Path) -> None:
@@ -360,7 +361,7 @@ def test_of_four_processes_exactly_one_owns(tmp_path: Path, dead: Path) -> None:
 def test_who_slept_while_the_result_was_finished_does_not_own_a_later_lease_of_the_same_number(tmp_path: Path) -> None:
     sleeper = LeaseManager("run").take(tmp_path)
     assert sleeper is not None
-    lease_module.remove_leases(tmp_path)  # whoever took it over has finished
+    remove_leases(tmp_path)  # whoever took it over has finished
     latecomer = LeaseManager("run").take(tmp_path)  # on its way to see that all is done
     assert latecomer is not None
     assert latecomer.number == sleeper.number
@@ -373,7 +374,7 @@ def test_a_taker_whose_new_lease_is_gone_before_its_first_heartbeat_has_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def open_too_late(*arguments: object) -> int:
-        lease_module.remove_leases(tmp_path)
+        remove_leases(tmp_path)
         raise FileNotFoundError(2, "No such file or directory")
 
     with monkeypatch.context() as patches:

@@ -11,7 +11,8 @@ from convarium.host.process import is_on_this_host
 from convarium.search.asked_trials import ASKED_FILE
 from convarium.store import disk
 from convarium.store.store import Store
-from convarium.workers.lease import HEARTBEAT_SECONDS, LEASE_TIMEOUT_SECONDS, LeaseManager, find_lease_number
+from convarium.workers.lease import HEARTBEAT_SECONDS, LEASE_TIMEOUT_SECONDS, LeaseManager
+from convarium.workers.lease_file import find_lease_number
 from convarium.workers.run_owner import RunOwner, take_owner
 
 SEARCHES_FOLDER = "searches"

@@ -1,11 +1,9 @@
-"""Leases: files `lease.<n>` in a stage's folder, of which the one with the highest number owns the folder.
+"""Leases: who owns a stage's folder, by the files `lease.<n>` in it, of which the one with the highest number counts.
 
-A lease file appears complete: its content is written to a draft, which is then linked to a name that must not exist
-yet. A lease is taken over by creating the next number, so that one of many takers wins and a stale owner notices that
-it has lost. The highest lease is never removed before the result is stored.
+A lease is taken over by creating the next number, so that one of many takers wins and a stale owner notices that it
+has lost. The highest lease is never removed before the result is stored.
 """
 
-import json
 import os
 import threading
 import time
@@ -18,11 +16,20 @@ from uuid import uuid4
 
 from convarium.host.process import Process, current_process, is_on_this_host, is_process_alive
 from convarium.workers.death import UNSEEN_DEATH, Death, explain_gone_process, explain_silence, parse_death
+from convarium.workers.lease_file import (
+    build_lease_path,
+    create_lease_file,
+    find_lease_number,
+    format_content,
+    list_lease_numbers,
+    parse_content,
+    parse_owner,
+    read_lease_bytes,
+    remove_leases,
+)
 
 HEARTBEAT_SECONDS = 10.0
 LEASE_TIMEOUT_SECONDS = 120.0  # twelve heartbeats: a disk that hangs for a minute costs no owner its lease
-LEASE_FILE_BYTES = 1024  # room for the JSON text with a long host name
-LEASE_PREFIX = "lease."
 
 
 class LeaseLost(Exception):
@@ -78,7 +85,7 @@ class Lease:
         self._ended = threading.Event()
         self._write_lock = threading.Lock()
         # Heartbeats go to the open file, not to its path: after a takeover they must not create the file again.
-        self._descriptor = os.open(_build_lease_path(folder, number), os.O_WRONLY)
+        self._descriptor = os.open(build_lease_path(folder, number), os.O_WRONLY)
         threading.Thread(target=self._send_heartbeats, daemon=True, name=f"heartbeat of {folder.name}").start()
 
     def check(self) -> None:
@@ -93,7 +100,7 @@ class Lease:
     def _is_file_own(self) -> bool:
         # Numbers begin anew once a finished result's leases are removed: who slept that long may meet his own again.
         try:
-            content = _parse_content(_build_lease_path(self.folder, self.number).read_bytes())
+            content = parse_content(build_lease_path(self.folder, self.number).read_bytes())
         except FileNotFoundError:
             return False
         return bool(content.get("token") == self._content["token"])
@@ -143,7 +150,7 @@ class Lease:
                     self._write_content({**self._content, "counter": self._heartbeat_count})
 
     def _write_content(self, content: dict[str, Any]) -> None:
-        os.pwrite(self._descriptor, _format_content(content), 0)
+        os.pwrite(self._descriptor, format_content(content), 0)
         os.fsync(self._descriptor)
 
 
@@ -171,11 +178,11 @@ class LeaseManager:
             number = find_lease_number(folder)
             if number is None:
                 return None
-            path = _build_lease_path(folder, number)
-            data = _read_lease_bytes(path)
+            path = build_lease_path(folder, number)
+            data = read_lease_bytes(path)
         except OSError:
             return None
-        content = _parse_content(data)
+        content = parse_content(data)
         return LeaseInfo(
             number=number,
             state=self._find_state(path, data, content),
@@ -183,7 +190,7 @@ class LeaseManager:
             deaths=content.get("deaths", 0),
             last_death=parse_death(content.get("last_death")),
             leaves=content.get("leaves", 0),
-            owner=_parse_owner(content),
+            owner=parse_owner(content),
             details=content.get("details", {}),
         )
 
@@ -206,16 +213,16 @@ class LeaseManager:
         }  # fmt: skip
         if details is not None:
             content["details"] = details
-        if not _create_lease_file(folder, number, content):
+        if not create_lease_file(folder, number, content):
             return None
         # A slow taker creates a number that an owner had and a later owner has removed: it wins nothing.
         if find_lease_number(folder) != number:
-            _build_lease_path(folder, number).unlink(missing_ok=True)
+            build_lease_path(folder, number).unlink(missing_ok=True)
             return None
-        for older_number in _list_lease_numbers(folder):
+        for older_number in list_lease_numbers(folder):
             if older_number < number:
                 with suppress(OSError):  # another user's may stay: it owns nothing any more
-                    _build_lease_path(folder, older_number).unlink(missing_ok=True)
+                    build_lease_path(folder, older_number).unlink(missing_ok=True)
         try:
             return Lease(folder, number, content, self._heartbeat_seconds)
         except FileNotFoundError:  # this process slept since, and another has taken over what had no heartbeat yet
@@ -238,7 +245,7 @@ class LeaseManager:
             "last_death": asdict(death or lease_info.last_death), "leaves": lease_info.leaves, "released": True,
             "token": uuid4().hex,
         }  # fmt: skip
-        return _create_lease_file(folder, number + 1, content)
+        return create_lease_file(folder, number + 1, content)
 
     def count_deaths(self, lease_info: LeaseInfo | None) -> int:
         """Return how many owners of this run have died since the last checkpoint, that of `lease_info` included."""
@@ -269,7 +276,7 @@ class LeaseManager:
     def _find_state(self, path: Path, data: bytes, content: dict[str, Any]) -> str:
         if content.get("released"):
             return "released"
-        owner = _parse_owner(content)
+        owner = parse_owner(content)
         if owner is not None and is_on_this_host(owner):
             return "alive" if is_process_alive(owner) else "dead"
         # Hosts' clocks differ, so no time in the file counts, only for how long this process has seen it unchanged.
@@ -279,86 +286,3 @@ class LeaseManager:
             self._last_changes[path] = (data, now)
             return "alive"
         return "dead" if now - changed_at >= self._timeout_seconds else "alive"
-
-
-def find_lease_number(folder: Path) -> int | None:
-    """Return the number of the lease that owns a folder, None if there is none."""
-    return max(_list_lease_numbers(folder), default=None)
-
-
-def remove_leases(folder: Path) -> None:
-    """Remove the lease files of a stored result; those that can't be removed stay."""
-    for number in _list_lease_numbers(folder):
-        with suppress(OSError):
-            _build_lease_path(folder, number).unlink(missing_ok=True)
-
-
-def is_leased(folder: Path) -> bool:
-    """Whether a folder holds a lease file that names an owner; a file that is merely called so does not count."""
-    for number in _list_lease_numbers(folder):
-        with suppress(OSError):
-            content = _parse_content(_build_lease_path(folder, number).read_bytes())
-            if _parse_owner(content) is not None:
-                return True
-    return False
-
-
-def _build_lease_path(folder: Path, number: int) -> Path:
-    return folder / f"{LEASE_PREFIX}{number}"
-
-
-def _read_lease_bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except (PermissionError, IsADirectoryError):
-        return str(path.stat().st_mtime_ns).encode()
-
-
-def _list_lease_numbers(folder: Path) -> list[int]:
-    try:
-        names = [path.name for path in folder.iterdir()]
-    except FileNotFoundError:
-        return []
-    suffixes = [name.removeprefix(LEASE_PREFIX) for name in names if name.startswith(LEASE_PREFIX)]
-    return [int(suffix) for suffix in suffixes if suffix.isdecimal()]
-
-
-def _create_lease_file(folder: Path, number: int, content: dict[str, Any]) -> bool:
-    """Create `lease.<number>` complete with its content, whose token is its own; return whether this call did."""
-    draft = folder / f".{LEASE_PREFIX}{content['token']}"
-    data = _format_content(content)
-    path = _build_lease_path(folder, number)
-    try:
-        draft.write_bytes(data)
-        os.link(draft, path)
-    except FileNotFoundError:  # another taker has already finished and removed all
-        return False
-    except FileExistsError:
-        # NFS repeats a request whose reply was lost, and then finds the link that the first one made.
-        with suppress(OSError):
-            return path.read_bytes() == data
-        return False
-    finally:
-        draft.unlink(missing_ok=True)
-    return True
-
-
-def _format_content(content: dict[str, Any]) -> bytes:
-    """Return JSON padded to a constant length, so that a reader meets the old or the new content, never a mixture."""
-    return json.dumps(content).encode().ljust(LEASE_FILE_BYTES)
-
-
-def _parse_content(data: bytes) -> dict[str, Any]:
-    """Return the object in a lease file, an empty one where the file is damaged."""
-    with suppress(ValueError):
-        content = json.loads(data)
-        if isinstance(content, dict):
-            return content
-    return {}
-
-
-def _parse_owner(content: dict[str, Any]) -> Process | None:
-    try:
-        return Process(**{field: content[field] for field in Process.__dataclass_fields__})
-    except KeyError:
-        return None

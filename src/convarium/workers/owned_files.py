@@ -12,7 +12,7 @@ from pathlib import Path
 from convarium.errors import UserError
 from convarium.store import disk
 from convarium.store.result_folder import FAILURE_FILE, FILE_NAMES, RECORD_FILE
-from convarium.workers.lease import is_leased
+from convarium.workers.lease_file import is_leased
 
 LEASE_PATTERN = re.compile(r"lease\.\d+")
 WORK_FOLDER_PATTERN = re.compile(r"checkpoints|work\.\d+")

@@ -124,13 +124,17 @@ class SlurmCluster:
         text = self.call("squeue", "-h", "-r", f"--states={states}", "-o", "%i|%T|%r")
         return [tuple(line.split("|")) for line in text.splitlines()]  # type: ignore[misc]
 
-    def hurry(self) -> None:
-        """Let requeued jobs, which Slurm holds for two minutes, start as soon as their old credentials have expired."""
+    def hurry(self, *changes: str) -> None:
+        """Let requeued jobs, which Slurm holds for two minutes, start as soon as their old credentials have expired.
+
+        Args:
+            changes: of each, as "TimeLimit=60"; of their own they would hide for a while that a job is held.
+        """
         held_jobs = [job for job, _, reason in self.list_jobs("PENDING") if reason == "BeginTime"]
         if held_jobs:
             time.sleep(CREDENTIAL_SECONDS + 1.0)
         for job in held_jobs:
-            self.call("scontrol", "update", f"jobid={job}", "StartTime=now")
+            self.call("scontrol", "update", f"jobid={job}", "StartTime=now", *changes)
 
     def stop_controller(self) -> None:
         """End slurmctld; the nodes and the jobs go on without it."""
