@@ -23,7 +23,7 @@ from typing import Any
 
 from convarium.planning.plan import Plan
 from convarium.store.store import Store
-from convarium.workers import ready_nodes, run_stage, worker_process
+from convarium.workers import ready_nodes, stage_call, worker_process
 from convarium.workers.controller import run_plan
 from convarium.workers.launcher_backend import LauncherBackend
 from convarium.workers.progress import SilentProgress
@@ -100,7 +100,7 @@ def work(order: str, seconds_file: str, run_file: str, number: str) -> None:
         time.sleep(seconds[runtime.folder.parent.name])
         return {"metrics": {}}
 
-    run_stage._load_stage = lambda stage, threads: wait
+    stage_call.load_stage = lambda stage, threads: wait
     if order == "before":
         ready_nodes.rank_nodes = partial(rank_by_path, ready_nodes.rank_nodes)
     worker_process.run_worker(Path(run_file), int(number))

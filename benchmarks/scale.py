@@ -74,11 +74,11 @@ def measure_takes(folder: Path, points: int, workers: int, takes: int) -> dict[s
     import time
 
     from convarium.store.store import Store
-    from convarium.workers import run_stage
+    from convarium.workers import stage_call
     from convarium.workers.run_file import Run
     from convarium.workers.worker import Worker
 
-    run_stage._load_stage = lambda stage, threads: lambda config, parents, runtime: {"metrics": {}}
+    stage_call.load_stage = lambda stage, threads: lambda config, parents, runtime: {"metrics": {}}
     store = Store(folder / "store")
     store.prepare()
     plan = build_wide_plan(points)

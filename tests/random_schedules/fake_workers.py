@@ -14,7 +14,7 @@ from convarium.host.process import current_process
 from convarium.planning.plan import Plan
 from convarium.store.result_folder import FAILURE_FILE, NETWORK_FILE, RECORD_FILE
 from convarium.store.store import Store
-from convarium.workers import run_stage, worker
+from convarium.workers import run_stage, stage_call, worker
 from convarium.workers.lease import LEASE_TIMEOUT_SECONDS
 from convarium.workers.lease_file import LEASE_PREFIX
 from convarium.workers.run_file import Run
@@ -219,9 +219,10 @@ class WorkerSchedule:
             patch.object(worker, "read_hardware", lambda: Hardware("cpu", None, ())),
             patch.object(worker, "random", random.Random(self.schedule.seed)),
             patch.object(run_stage, "provenance", provenance),
+            patch.object(stage_call, "provenance", provenance),
             patch.object(run_stage, "capture_stage_output", lambda *arguments, **options: nullcontext()),
             patch.object(run_stage, "build_stage_config", lambda stage, config: config),
-            patch.object(run_stage, "_load_stage", lambda stage, threads: self._run_stage),
+            patch.object(stage_call, "load_stage", lambda stage, threads: self._run_stage),
         ):
             yield
 

@@ -23,7 +23,7 @@ from convarium.store.signature import compute_signature
 from convarium.store.store import Store
 from convarium.upkeep.merge_searches import copy_search, find_missing_searches
 from convarium.workers.lease import Lease, LeaseManager
-from convarium.workers.run_stage import remove_leftovers
+from convarium.workers.owned_files import remove_leftovers
 from convarium.workers.stored_inputs import format_record_inputs
 
 # A stage that resumes after a kill appends to these. Through a hard link it would append to the other store's file.

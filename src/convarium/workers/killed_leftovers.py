@@ -6,8 +6,7 @@ from contextlib import suppress
 from convarium.store.result_folder import ResultFolder
 from convarium.store.store import Store
 from convarium.workers.lease_file import find_lease_number, remove_leases
-from convarium.workers.owned_files import is_made_by_store
-from convarium.workers.run_stage import remove_leftovers
+from convarium.workers.owned_files import is_made_by_store, remove_leftovers
 
 
 def remove_killed_leftovers(store: Store, done_signatures: Iterable[str]) -> None:

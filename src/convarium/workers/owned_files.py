@@ -7,6 +7,7 @@ record in it holds the folder's signature or it holds a valid lease; in such a f
 import re
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from convarium.errors import UserError
@@ -54,6 +55,13 @@ def list_leftovers(folder: Path) -> list[Path]:
         for path in list_owned(folder)
         if path.name == FAILURE_FILE or _matches_any(path, WORK_FOLDER_PATTERN, DRAFT_PATTERN)
     ]
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove from a finished result's folder what was needed to make it; what the disk refuses to remove stays."""
+    for path in list_leftovers(folder):
+        with suppress(OSError):
+            remove_path(path)
 
 
 def list_work_folders(folder: Path) -> list[Path]:

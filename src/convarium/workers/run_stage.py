@@ -1,15 +1,12 @@
 """One stage under its lease: run it, publish its files and then its record, or write down why not."""
 
 import copy
-import os
 import shutil
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +15,11 @@ from convarium.errors import StageFailed, UserError, is_interrupt
 from convarium.host import provenance
 from convarium.host.process import current_process
 from convarium.host.room import RoomPlace
-from convarium.planning.host_check import check_accelerator
 from convarium.planning.plan import Node
-from convarium.stages.declaration import build_stage_config, makes_network
+from convarium.stages.declaration import build_stage_config
 from convarium.store import curves, disk
 from convarium.store.result_folder import ResultFolder
-from convarium.store.result_record import RECORD_FORMAT, format_repair_hint
-from convarium.store.signature import canonical_json
+from convarium.store.result_record import RECORD_FORMAT
 from convarium.store.store import Store
 from convarium.workers import owned_files, stage_log
 from convarium.workers.failure import Failure, FailureNotRecorded, build_failure
@@ -32,12 +27,12 @@ from convarium.workers.fresh_process import build_fresh_runner
 from convarium.workers.lease import Lease, LeaseLost
 from convarium.workers.leave_notice import is_time_over
 from convarium.workers.output_capture import capture_stage_output
-from convarium.workers.ranks import run_stage_in_ranks
 from convarium.workers.run_file import Run
 from convarium.workers.runtime import Parent, Runtime
+from convarium.workers.stage_call import call_stage, count_ranks
+from convarium.workers.stored_inputs import format_damaged_parent_hint
 
 LEAVES_UNTIL_FAILED = 3
-DIGEST_BYTES = 32  # sha256, at the end of every compressed file
 
 
 class WorkerStopped(BaseException):
@@ -103,7 +98,9 @@ class StageRun:
                 # A former owner had slept, and has published the result and cleared away what this one worked on.
                 self.finish()
                 return None
-            return self.record_failure(build_failure(error, self._format_parent_repair_hint(str(error))))
+            return self.record_failure(
+                build_failure(error, format_damaged_parent_hint(str(error), self.node.parents, self.store))
+            )
         return None
 
     def record_failure(self, failure: Failure) -> str | None:
@@ -153,7 +150,7 @@ class StageRun:
 
     def finish(self) -> None:
         """Remove what a finished result does not need any more: leftovers of its making, then its leases."""
-        remove_leftovers(self.folder)
+        owned_files.remove_leftovers(self.folder)
         self.lease.remove()
 
     def _run_and_build_record(self) -> dict[str, Any]:
@@ -171,8 +168,7 @@ class StageRun:
             lookup.allow_packages(allowed_packages),
             capture_stage_output(self.files.log, whole_process=has_own_process),
         ):
-            made = self._make_result(config, parents, runtime)
-        _check_stage_result(made["result"])
+            made = call_stage(self.node, config, parents, runtime, self.files)
         return {
             "format": RECORD_FORMAT,
             "signature": self.node.signature,
@@ -187,27 +183,11 @@ class StageRun:
             "started": started,
             "seconds": round(time.monotonic() - start_seconds, 3),
             "device": made["device"],
-            "ranks": self._rank_count,
+            "ranks": count_ranks(self.node),
             "threads": self.threads,
             "peak_memory_bytes": made["peak_memory_bytes"],
             **provenance.collect_provenance(),
         }
-
-    @property
-    def _rank_count(self) -> int:
-        is_trained = self.node.work > 0  # what trains nothing takes one device
-        return int(self.node.runtime.get("devices", 1)) if is_trained else 1
-
-    def _make_result(self, config: Any, parents: tuple[Parent, ...], runtime: Runtime) -> dict[str, Any]:
-        """Run the stage, here or in ranks; return its result, the device and the peak memory (of the first rank)."""
-        if makes_network(self.node.stage):
-            check_accelerator(runtime.accelerator)
-        if self._rank_count > 1:
-            return run_stage_in_ranks(self.node, parents, runtime, self._rank_count, self.files)
-        stage = _load_stage(self.node.stage, self.threads)
-        result = stage(config, parents, runtime)
-        device, memory = provenance.read_device_name(), provenance.measure_peak_memory_bytes()
-        return {"result": result, "device": device, "peak_memory_bytes": memory}
 
     def _build_runtime(self) -> Runtime:
         work_folder = self.files.work_folder(self.lease.number)
@@ -299,17 +279,6 @@ class StageRun:
         disk.publish_json(self.files.record, record)
         self.finish()
 
-    def _format_parent_repair_hint(self, line: str) -> str:
-        """Return what to do about a parent's damaged network where an error's `line` names its file, else ""."""
-        for signature in self.node.parents:
-            folder = self.store.find_folder(signature)
-            if folder is None:
-                continue
-            network_file = ResultFolder(folder).network
-            if str(network_file) in line and not _is_network_intact(network_file):
-                return f"; {format_repair_hint(folder)}"
-        return ""
-
     def _leave(self) -> None:
         """Give the lease back; record a failure where the time of several workers was not enough for a checkpoint."""
         if is_time_over() and not self.run.is_stopped:
@@ -325,13 +294,6 @@ class StageRun:
         self.lease.release()
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Remove from a finished result's folder what was needed to make it; what the disk refuses to remove stays."""
-    for path in owned_files.list_leftovers(folder):
-        with suppress(OSError):
-            owned_files.remove_path(path)
-
-
 def _write_failure(path: Path, record: dict[str, Any], run: Run) -> None:
     """Write a failure into its stage's folder; where only that folder can't be written to, into the run's."""
     try:
@@ -340,31 +302,6 @@ def _write_failure(path: Path, record: dict[str, Any], run: Run) -> None:
         if error.errno in disk.DISK_WIDE_ERRNOS:
             raise
         run.record_failure(record["signature"], record)
-
-
-def _is_network_intact(network: Path) -> bool:
-    """Whether a compressed file exists and ends with the digest of all bytes before it."""
-    if not network.is_file():
-        return False
-    data = network.read_bytes()
-    return sha256(data[:-DIGEST_BYTES]).digest() == data[-DIGEST_BYTES:]
-
-
-def _load_stage(stage: str, threads: int) -> Callable[..., Any]:
-    function: Callable[..., Any] = lookup.find_by_name("stages", stage)
-    os.environ.setdefault("OMP_NUM_THREADS", str(threads))
-    if "torch" in sys.modules:
-        sys.modules["torch"].set_num_threads(threads)
-    return function
-
-
-def _check_stage_result(result: Any) -> None:
-    if not isinstance(result, dict) or "metrics" not in result:
-        raise StageFailed("a stage returns a dict with 'metrics'")
-    try:
-        canonical_json(result)
-    except UserError as error:
-        raise StageFailed(f"the result can't be stored: {error}", error.cause) from None
 
 
 def _format_now() -> str:
