@@ -165,8 +165,14 @@ def cancel_job(scene: Scene) -> None:
 def preempt_jobs(scene: Scene) -> None:
     """Have an urgent job take all processors."""
     scene.choose_job()
+    earlier_jobs = _list_urgent_jobs(scene)
     scene.slurm.submit("--partition=urgent", f"--ntasks={URGENT_CPUS}", "--wrap=sleep 1")
-    scene.choose(lambda: [job for job, _, _ in scene.slurm.list_jobs("RUNNING,COMPLETING") if "_" not in job])
+    scene.choose(lambda: sorted(_list_urgent_jobs(scene) - earlier_jobs))
+
+
+def _list_urgent_jobs(scene: Scene) -> set[str]:
+    """Return the jobs that are no run's and have started."""
+    return {job for job, _, _ in scene.slurm.list_jobs("RUNNING,COMPLETING,COMPLETED") if "_" not in job}
 
 
 def end_time(scene: Scene) -> None:
