@@ -15,6 +15,7 @@ from convarium.workers.launcher_backend import Launcher, LauncherBackend
 from convarium.workers.node_status import NodeStatus
 from convarium.workers.progress import build_progress_display
 from convarium.workers.progress_display import ProgressDisplay
+from convarium.workers.run_file import Run
 from convarium.workers.worker_process import run_worker
 
 Launch = Launcher
@@ -66,6 +67,13 @@ def run_plan_with(
 ) -> dict[str, NodeStatus]:
     """Run a plan with what shows its progress."""
     return controller.run_plan(plan, Store(root), lambda run: LauncherBackend(run, launch), workers, display)
+
+
+def begin_fake_run(plan: Plan, root: Path, workers: int) -> Run:
+    """Begin a run, to which a test brings the workers."""
+    store = Store(root)
+    store.prepare()
+    return Run.begin(plan, store, workers)
 
 
 def launch_in_thread(jobs: list[list[str]]) -> None:

@@ -1,5 +1,6 @@
+"""A worker: which of the ready stages it takes, and when."""
+
 import itertools
-import json
 import subprocess
 import sys
 import threading
@@ -7,8 +8,7 @@ import time
 from collections import Counter
 from dataclasses import replace
 from datetime import datetime
-from errno import EACCES, ENOSPC
-from os import strerror
+from errno import EACCES
 from pathlib import Path
 from typing import Any
 
@@ -17,27 +17,21 @@ import pytest
 from convarium.host import room as room_module
 from convarium.host.process import current_process
 from convarium.host.room import FOLDER_VARIABLE
-from convarium.planning.plan import Plan
-from convarium.store import disk, result_record
 from convarium.store.store import Store
-from convarium.workers import worker as worker_module
 from convarium.workers.lease import LeaseManager
 from convarium.workers.ready_nodes import PlanMonitor
 from convarium.workers.run_file import Run
-from convarium.workers.run_stage import StageRun
 from convarium.workers.worker import Worker
 from convarium.workers.worker_process import run_worker
 from store.fake_run import (
     SUBPROCESS_ENVIRONMENT,
+    begin_fake_run,
     launch_in_processes,
     launch_in_thread,
     make_fake_node,
     make_fake_plan,
-    make_fake_sweep,
-    read_stored_results,
     run_plan_silently,
 )
-from waiting import wait_until
 
 
 def test_every_stage_gets_exactly_what_is_hashed(tmp_path: Path) -> None:
@@ -102,26 +96,6 @@ def test_a_failing_stage_blocks_only_what_comes_after_it(tmp_path: Path) -> None
     assert statuses[last.signature].error == "bad: the loss is NaN"
 
 
-@pytest.mark.parametrize(
-    ("how", "line"),
-    [
-        ("user", "no such thing: take another"),
-        ("stage", "the loss is NaN"),
-        ("else", "ValueError: first line"),
-        ("exit", "SystemExit: 3"),
-        ("nan", "the result can't be stored: metrics.loss: nan is not a number that can be stored"),
-    ],
-)
-def test_a_failure_is_written_down_and_tried_again_by_the_next_run(tmp_path: Path, how: str, line: str) -> None:
-    bad = make_fake_node("bad", stage="fail", how=how, journal=tmp_path / "journal")
-    for attempt in (1, 2):
-        run_plan_silently(make_fake_plan(bad), tmp_path / "store", launch_in_processes)
-        failed = Store(tmp_path / "store").find_failure(bad.signature)
-        assert failed is not None
-        assert (failed["error"], failed["attempts"]) == (line, attempt)
-    assert len((tmp_path / "journal").read_text().splitlines()) == 2, "once in each run, though two workers ran"
-
-
 def test_a_stage_that_kills_its_worker_fails_after_three_workers(tmp_path: Path) -> None:
     bad = make_fake_node("bad", stage="fail", how="killed", journal=tmp_path / "journal")
     good = [make_fake_node(f"good{index}", seconds=0.2) for index in range(3)]
@@ -137,7 +111,7 @@ def test_a_stage_that_kills_its_worker_fails_after_three_workers(tmp_path: Path)
 def test_a_suspect_runs_alone(_: int, tmp_path: Path) -> None:
     """What has died twice with others around gets the machine for itself, and others wait for it."""
     suspect, other = make_fake_node("suspect", seconds=0.3), make_fake_node("other", seconds=0.3)
-    begun = _begin(tmp_path, make_fake_plan(suspect, other), workers=2)
+    begun = begin_fake_run(make_fake_plan(suspect, other), tmp_path, workers=2)
     folder = Store(begun.store).folder_of(suspect)
     folder.mkdir(parents=True)
     for _ in range(2):
@@ -165,7 +139,7 @@ def test_what_takes_the_time_waits_for_its_own_host_only(tmp_path: Path) -> None
     """Two hosts are two folders of locks: a long stage on one does not keep the other from timing."""
     clock = replace(make_fake_node("clock", seconds=0.1), runtime={"root": None, "alone": True})
     long = make_fake_node("long", seconds=0.3, epochs=10)
-    run = _begin(tmp_path, make_fake_plan(long, clock), workers=2)
+    run = begin_fake_run(make_fake_plan(long, clock), tmp_path, workers=2)
     workers = [_start_worker_on_host(run, number, tmp_path / f"host{number}") for number in range(2)]
     for worker in workers:
         worker.wait()
@@ -173,69 +147,14 @@ def test_what_takes_the_time_waits_for_its_own_host_only(tmp_path: Path) -> None
     assert spans["clock"][1] < spans["long"][1], "it did not wait for the other host's stage"
 
 
-def test_a_result_that_lies_behind_a_free_lease_is_not_made_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A disk may show a folder as it was: only its listing after the lease was taken is believed."""
-    journal = tmp_path / "journal"
-    one = make_fake_node("one", journal=journal)
-    run = _begin(tmp_path / "store", make_fake_plan(one), workers=1)
-    worker = Worker(run, [])
-    worker.queue.survey_if_due()
-    run_plan_silently(make_fake_plan(one), tmp_path / "store", launch_in_processes, workers=1)
-    monkeypatch.setattr(worker_module, "_holds_result", lambda folder: False)
-    assert worker._run_next_node(), "it took the lease"
-    assert len(journal.read_text().splitlines()) == 1
-    assert not list(Store(run.store).folder_of(one).glob("lease.*")), "and gave it back"
-    assert worker.queue.done == {one.signature}
-
-
-def test_a_result_that_is_listed_but_not_shown_yet_is_taken_once_and_then_waited_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A network disk may remember for a minute that there was no record, and yet list it."""
-    one = make_fake_node("one")
-    run = _begin(tmp_path, make_fake_plan(one), workers=1)
-    worker = Worker(run, [])
-    run_plan_silently(make_fake_plan(one), tmp_path, launch_in_processes, workers=1)
-    taken: list[None] = []
-    read_record, shown_at = result_record.read_record, time.monotonic() + 1.0
-    monkeypatch.setattr(worker_module, "_holds_result", lambda folder: time.monotonic() > shown_at)
-    monkeypatch.setattr(
-        result_record, "read_record", lambda folder: read_record(folder) if time.monotonic() > shown_at else None
-    )
-    run_leased = Worker._run_leased
-    monkeypatch.setattr(Worker, "_run_leased", lambda self, stage_run: taken.append(run_leased(self, stage_run)))
-    worker.run_ready_nodes()
-    assert worker.queue.is_finished
-    assert len(taken) == 1
-    assert not list(Store(tmp_path).folder_of(one).glob("lease.*"))
-
-
 def test_what_another_worker_has_made_since_the_survey_is_passed_over(tmp_path: Path) -> None:
     one, two = make_fake_node("one"), make_fake_node("two")
-    run = _begin(tmp_path, make_fake_plan(one, two), workers=1)
+    run = begin_fake_run(make_fake_plan(one, two), tmp_path, workers=1)
     worker = Worker(run, [])
     worker.queue.survey_if_due()
     run_plan_silently(make_fake_plan(one), tmp_path, launch_in_processes, workers=1)
     assert worker._run_next_node()
     assert worker.queue.done == {one.signature, two.signature}
-
-
-def test_what_starts_from_a_result_finds_it_where_the_disk_does_not_list_its_folder_yet(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A network disk may show a record whose path is known, and for some seconds not list what lies above it."""
-    parent = make_fake_node("parent")
-    child = make_fake_node("child", [parent])
-    run = _begin(tmp_path, make_fake_plan(parent, child), workers=1)
-    worker = Worker(run, [])
-    worker.queue.survey_if_due()
-    run_plan_silently(make_fake_plan(parent), tmp_path, launch_in_processes, workers=1)
-    monkeypatch.setattr(worker.store, "_scan", lambda: None)
-    worker.run_ready_nodes()
-    assert worker.failures == []
-    assert worker.queue.done == {parent.signature, child.signature}
 
 
 def test_lock_files_that_cant_be_opened_fail_what_takes_times_and_nothing_else(
@@ -266,13 +185,17 @@ def test_a_worker_surveys_the_store_seldom_and_still_makes_all(tmp_path: Path, m
     monkeypatch.setattr(PlanMonitor, "read_state", read_state_slowly)
     parents = [make_fake_node(f"p{index}", seconds=0.01) for index in range(10)]
     children = [make_fake_node(f"c{index}", [parents[index]], seconds=0.01) for index in range(10)]
-    run = _begin(tmp_path, make_fake_plan(*parents, *children), workers=1)
+    run = begin_fake_run(make_fake_plan(*parents, *children), tmp_path, workers=1)
     Worker(run, []).run_ready_nodes()
     assert len(list(Store(tmp_path).read_records())) == 20
     pauses = [second - first for first, second in itertools.pairwise(surveys)]
     assert min(pauses) > 20 * 0.05
     names = [done["name"] for done in sorted(Store(tmp_path).read_records(), key=lambda done: str(done["started"]))]
     assert names[:4] == ["p0", "c0", "p1", "c1"]
+
+
+def test_a_worker_of_a_run_that_is_over_leaves_quietly(tmp_path: Path) -> None:
+    assert run_worker(tmp_path / "runs" / "x" / "run.json", 0) == [f"{tmp_path}/runs/x/run.json: the run is over"]
 
 
 def _start_worker_on_host(run: Run, number: int, host_folder: Path) -> "subprocess.Popen[bytes]":
@@ -288,136 +211,9 @@ def _span(done: dict[str, Any]) -> tuple[float, float]:
     return started, started + done["seconds"]
 
 
-def test_a_failure_that_cant_be_written_down_ends_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(path: Path, value: object) -> None:
-        if path.name == "failed.json":
-            raise OSError(ENOSPC, strerror(ENOSPC))
-        write_json(path, value)
-
-    write_json = disk.write_json
-    monkeypatch.setattr(disk, "write_json", full)
-    bad = make_fake_node("bad", stage="fail", how="stage")
-    statuses = run_plan_silently(make_fake_plan(bad), tmp_path, launch_in_thread)
-    assert statuses[bad.signature].state == "unfinished"
-    assert statuses[bad.signature].error is not None
-    assert "the loss is NaN (No space left on device)" in statuses[bad.signature].error
-
-
-def test_a_stale_owner_publishes_nothing(tmp_path: Path) -> None:
-    """Its lease is taken over while it computes; it notices at its next checkpoint and leaves no trace."""
-    one = make_fake_node("slow", seconds=0.5, epochs=3, journal=tmp_path / "journal")
-    begun = _begin(tmp_path, make_fake_plan(one), workers=1)
-    folder = Store(begun.store).folder_of(one)
-    worker = threading.Thread(target=run_worker, args=(begun.file, 0))
-    worker.start()
-    wait_until((folder / "checkpoints" / "state.json").exists)
-    (folder / "work.1").mkdir()
-    (folder / "lease.1").write_bytes(_foreign_lease(folder))
-    wait_until(lambda: not (folder / "work.0").exists())
-    begun.stop()
-    worker.join()
-    assert not (folder / "done.json").exists()
-    assert not (folder / "failed.json").exists()
-    assert json.loads((folder / "checkpoints" / "state.json").read_text())["epoch"] < 3
-    assert (folder / "lease.1").exists(), "the new owner's lease stands"
-    assert (folder / "work.1").exists(), "and so does its work"
-
-
-def test_what_is_resumed_equals_what_was_never_stopped(tmp_path: Path) -> None:
-    one = make_fake_node("long", epochs=6, seconds=0.3)
-    run_plan_silently(make_fake_plan(one), tmp_path / "whole", launch_in_processes)
-    begun = _begin(tmp_path / "parts", make_fake_plan(one), workers=1)
-    worker = threading.Thread(target=run_worker, args=(begun.file, 0))
-    worker.start()
-    checkpoint = Store(begun.store).folder_of(one) / "checkpoints" / "state.json"
-    wait_until(checkpoint.exists)
-    begun.stop()
-    worker.join()
-    assert Store(begun.store).find_record(one.signature) is None
-    assert checkpoint.exists()
-    run_plan_silently(make_fake_plan(one), begun.store, launch_in_processes)
-    assert read_stored_results(begun.store) == read_stored_results(tmp_path / "whole")
-    assert not checkpoint.exists()
-
-
-def test_an_epoch_during_which_the_run_is_stopped_is_kept(tmp_path: Path) -> None:
-    one = make_fake_node("long", epochs=6, seconds=0.5, journal=tmp_path / "journal")
-    begun = _begin(tmp_path / "store", make_fake_plan(one), workers=1)
-    worker = threading.Thread(target=run_worker, args=(begun.file, 0))
-    worker.start()
-    wait_until((tmp_path / "journal").exists)
-    begun.stop()
-    worker.join()
-    checkpoint = Store(begun.store).folder_of(one) / "checkpoints" / "state.json"
-    assert json.loads(checkpoint.read_text())["epoch"] == 1
-
-
-def test_a_finished_folder_holds_results_only(tmp_path: Path) -> None:
-    run_plan_silently(make_fake_sweep(seconds=0.0), tmp_path, launch_in_processes, workers=4)
-    for done in Store(tmp_path).read_records():
-        folder = Store(tmp_path).find_folder(done["signature"])
-        assert folder is not None
-        assert {path.name for path in folder.iterdir()} == {"done.json", "network.cvm", "curves.jsonl", "log.txt"}
-    assert not list((tmp_path / "runs").iterdir())
-
-
-def test_a_worker_of_a_run_that_is_over_leaves_quietly(tmp_path: Path) -> None:
-    assert run_worker(tmp_path / "runs" / "x" / "run.json", 0) == [f"{tmp_path}/runs/x/run.json: the run is over"]
-
-
-def _begin(root: Path, plan: Plan, workers: int) -> Run:
-    store = Store(root)
-    store.prepare()
-    return Run.begin(plan, store, workers)
-
-
-def _foreign_lease(folder: Path) -> bytes:
-    return (folder / "lease.0").read_bytes().replace(b'"host": "', b'"host": "elsewhere-')
-
-
 def _die_as_owner(folder: Path, run: str) -> None:
     lease = LeaseManager(run).take(folder)
     assert lease is not None
     lease._ended.set()
     path = folder / f"lease.{lease.number}"
     path.write_bytes(path.read_bytes().replace(b'"start": "', b'"start": "9'))
-
-
-def test_a_worker_that_slept_since_it_took_a_lease_leaves_its_successors_files_alone(tmp_path: Path) -> None:
-    node = make_fake_node("slept")
-    store = Store(tmp_path)
-    store.prepare()
-    run = Run.begin(make_fake_plan(node), store, 1)
-    folder = store.folder_of(node)
-    folder.mkdir(parents=True)
-    leases = LeaseManager(run.id)
-    lease = leases.take(folder)
-    assert lease is not None
-    assert leases.mark_dead(folder, lease.number)
-    successor = leases.take(folder)
-    assert successor is not None
-    successor_files = folder / f"work.{successor.number}"
-    successor_files.mkdir()
-    assert StageRun(node, lease, store, run, threads=1).run_and_publish() is None
-    assert successor_files.exists()
-    successor.check()
-
-
-def test_a_stage_that_breaks_because_a_former_owner_has_published_it_has_not_failed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Who slept between its last check and its record clears the checkpoints away that its successor writes to."""
-    run = _begin(tmp_path, make_fake_plan(node := make_fake_node("one")), workers=1)
-    folder = Store(tmp_path).folder_of(node)
-    folder.mkdir(parents=True)
-
-    def break_after_another_has_published(stage_run: StageRun) -> None:
-        stage_run.files.record.write_text("{}")
-        raise FileNotFoundError("checkpoints")
-
-    monkeypatch.setattr(StageRun, "_run_and_build_record", break_after_another_has_published)
-    lease = LeaseManager(run.id).take(folder)
-    assert lease is not None
-    assert StageRun(node, lease, Store(tmp_path), run, threads=1).run_and_publish() is None
-    assert not (folder / "failed.json").exists()
-    assert not list(folder.glob("lease.*"))
