@@ -162,6 +162,13 @@ def cancel_job(scene: Scene) -> None:
     scene.wait_while(lambda: scene.has_job(job))
 
 
+def lose_node(scene: Scene) -> None:
+    """Have Slurm lose the node of a job, with all its jobs, and find it again."""
+    job = scene.choose_job()
+    scene.slurm.lose_node(job)
+    scene.wait_while(lambda: scene.has_job(job))
+
+
 def preempt_jobs(scene: Scene) -> None:
     """Have an urgent job take all processors."""
     scene.choose_job()
@@ -211,12 +218,13 @@ LOCAL_FAULTS: dict[str, tuple[Callable[[Scene], None], int]] = {
     f"a worker on another host whose views are {VIEW_SECONDS:.0f} s old": (help_with_old_views, 5),
 }
 SLURM_FAULTS: dict[str, tuple[Callable[[Scene], None], int]] = {
-    "kill -9 of a worker": (kill_worker, 22),
-    "kill -9 of the controller": (kill_controller, 14),
+    "kill -9 of a worker": (kill_worker, 18),
+    "kill -9 of the controller": (kill_controller, 12),
     "`scontrol requeue`": (requeue_job, 14),
     "`scancel`": (cancel_job, 14),
     "preemption": (preempt_jobs, 11),
     "time limit": (end_time, 8),
+    "loss of a node": (lose_node, 6),
     f"`slurmctld` away for {AWAY_SECONDS:.0f} s": (stop_slurm, 3),
     f"full disk for {FULL_SECONDS:.0f} s": (fill_disk, 4),
     f"a worker on another host whose views are {VIEW_SECONDS:.0f} s old": (help_with_old_views, 4),

@@ -136,6 +136,12 @@ class SlurmCluster:
         for job in held_jobs:
             self.call("scontrol", "update", f"jobid={job}", "StartTime=now", *changes)
 
+    def lose_node(self, job: str) -> None:
+        """Let the node of a job be lost for Slurm, and come back at once."""
+        node = self.call("squeue", "-h", "-r", "-j", job, "-o", "%N").strip()
+        self.call("scontrol", "update", f"nodename={node}", "state=DOWN", "reason=lost")
+        self.call("scontrol", "update", f"nodename={node}", "state=RESUME")
+
     def stop_controller(self) -> None:
         """End slurmctld; the nodes and the jobs go on without it."""
         self._namespaces.call("sh", "-c", 'kill "$(cat "$1")"', "sh", str(self._folder / "slurmctld.pid"))

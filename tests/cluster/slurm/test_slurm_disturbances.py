@@ -21,6 +21,7 @@ DISTURBANCES: dict[str, Disturb] = {
     "told that its time is nearly over": lambda slurm, job: slurm.call("scancel", "--signal=USR2", job),
     "cancelled": lambda slurm, job: slurm.call("scancel", job),
     "killed": lambda slurm, job: slurm.call("scancel", "--signal=KILL", "--full", job),
+    "lost with its node": lambda slurm, job: slurm.lose_node(job),
     "preempted": lambda slurm, job: slurm.submit("--partition=urgent", "--ntasks=4", "--wrap=sleep 1"),
 }
 
