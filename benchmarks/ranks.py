@@ -6,8 +6,11 @@ clipping, smoothing and a last batch of three images, which is too small to shar
     python benchmarks/ranks.py > docs/results/ranks.md      three minutes; one thread for each rank
 """
 
+import re
 import sys
 import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +22,6 @@ sys.path[0] = str(Path(__file__).parents[1] / "tests")  # in place of benchmarks
 
 from convarium.architectures.factory import build_architecture  # noqa: E402
 from convarium.datasets.splits import LabelledImages, Splits  # noqa: E402
-from convarium.store import disk  # noqa: E402
 from convarium.store.result_folder import ResultFolder  # noqa: E402
 from convarium.store.store import Store  # noqa: E402
 from convarium.tasks.ranks import Ranks  # noqa: E402
@@ -31,6 +33,7 @@ from store.fake_run import (  # type: ignore[import-not-found]  # noqa: E402
 )
 from tasks.fit_harness import Run  # type: ignore[import-not-found]  # noqa: E402
 from tasks.rank_harness import call_in_ranks  # type: ignore[import-not-found]  # noqa: E402
+from waiting import wait_until  # type: ignore[import-not-found]  # noqa: E402
 
 ALL: dict[str, Any] = {"augmentation": "crop_flip", "gradient_clip": 1.0, "label_smoothing": 0.1}
 CASES: tuple[tuple[str, torch.dtype, dict[str, Any], int], ...] = (
@@ -94,20 +97,28 @@ def find_difference(one: dict[str, Tensor], other: dict[str, Tensor]) -> float:
 
 
 def print_lost_ranks() -> None:
-    """Print how long it takes until the stage's failure is stored."""
-    print("| the second of two ranks | seconds until the failure is stored | in its words |")
+    """Print how long it takes until the stage has failed, or is to be begun again."""
+    print("| the second of two ranks | seconds until the stage has failed, or is to be begun again | in its words |")
     print("|---|---|---|")
     for how, title in FALLS.items():
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             node = make_fake_node("shared", stage="share", how=how, journal=folder / "journal")
             node.runtime["devices"] = 2
-            run_plan_silently(make_fake_plan(node), folder / "store", launch_in_thread, workers=1)
-            failure = ResultFolder(Store(folder / "store").folder_of(node)).failure
-            record = disk.read_json_object(failure, {"error": str})
-            assert record is not None
-            seconds = failure.stat().st_mtime - (folder / "journal").stat().st_mtime
-            print(f"| {title} | {seconds:.1f} | {record['error'][:90]} |", flush=True)
+            run = partial(run_plan_silently, make_fake_plan(node), folder / "store", launch_in_thread, workers=1)
+            with ThreadPoolExecutor(1) as pool:
+                pool.submit(run)
+                wait_until((folder / "journal").exists)
+                begun_at = time.monotonic()
+                log = ResultFolder(Store(folder / "store").folder_of(node)).log
+                wait_until(lambda: read_fall(log), seconds=180.0)
+                print(f"| {title} | {time.monotonic() - begun_at:.1f} | {read_fall(log)[:90]} |", flush=True)
+
+
+def read_fall(log: Path) -> str:
+    """Return how the first rank fell, in the words of the stage's log; "" as long as none has."""
+    match = re.search(r"^# .*(rank \d .*)$", log.read_text(), re.MULTILINE)
+    return match[1] if match else ""
 
 
 def main() -> None:

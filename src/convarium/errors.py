@@ -60,6 +60,10 @@ class StageFailed(Exception):
         self.cause = cause
 
 
+class ProcessKilled(StageFailed):
+    """A process that a stage had started was killed: the stage is begun again, as where its worker is killed."""
+
+
 @contextmanager
 def blame_data() -> Iterator[None]:
     """Let whatever is raised meanwhile have the cause "data", the errors of outside readers included."""

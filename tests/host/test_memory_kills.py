@@ -93,7 +93,7 @@ def test_a_process_that_the_kernel_kills_for_want_of_memory_is_counted(small_gro
 def test_a_stage_whose_workers_the_kernel_kills_for_want_of_memory_says_so(small_group: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-c", RUN, str(small_group), str(tmp_path / "store")]
     done = subprocess.run(command, env=SUBPROCESS_ENVIRONMENT, capture_output=True, text=True, timeout=120, check=False)
-    assert done.stdout.startswith("out of memory: large: its worker was lost 3 times"), done.stdout + done.stderr
+    assert done.stdout.startswith("out of memory: large: its processes were lost 3 times"), done.stdout + done.stderr
     assert "out of memory, killed by the kernel" in done.stdout
 
 

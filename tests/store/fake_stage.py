@@ -52,6 +52,8 @@ def fail(own: Mapping[str, Any], parents: tuple[Parent, ...], runtime: Runtime) 
         raise ERRORS_BY_KIND[own["how"]]
     if own["how"] == "killed":
         os.kill(os.getpid(), signal.SIGKILL)
+    if own["how"] == "killed, fresh":
+        runtime.run_fresh("store.fake_stage:misbehave", "killed")
     if own["how"] == "nan":
         return {"metrics": {"loss": float("nan")}}
     if own["how"] == "data":

@@ -18,7 +18,6 @@ from waiting import wait_until
 FALLS = {
     "raise": "rank 1: ValueError: deliberate",
     "user": "no such thing: take another",
-    "killed": "rank 1 was killed by SIGKILL, by a person or by the kernel for want of memory",
     "differ": "rank 1 has another result than rank 0",
 }
 
@@ -53,6 +52,18 @@ def test_a_rank_that_falls_fails_its_stage_in_its_own_words(how: str, tmp_path: 
     assert failure["mistake"] == (how == "user")
     if how == "raise":
         assert 'raise ValueError("deliberate")' in failure["traceback"]
+
+
+def test_a_stage_one_of_whose_ranks_is_killed_is_begun_again_and_fails_after_three_times(tmp_path: Path) -> None:
+    journal = tmp_path / "journal"
+    node = make_fake_node("shared", stage="share", how="killed", journal=journal)
+    node.runtime["devices"] = 2
+    (status,) = run_plan_silently(make_fake_plan(node), tmp_path / "store", launch_in_thread, workers=1).values()
+    assert status.cause == "killed"
+    assert status.error is not None
+    assert "its processes were lost 3 times without a checkpoint in between" in status.error
+    assert status.error.endswith("rank 1 was killed by SIGKILL, by a person or by the kernel for want of memory")
+    assert len(journal.read_text().splitlines()) == 3 * 2
 
 
 def test_what_the_worker_raises_when_it_is_asked_ends_the_ranks(tmp_path: Path) -> None:

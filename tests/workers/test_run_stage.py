@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from convarium.host.process import current_process
 from convarium.store import disk
 from convarium.store.store import Store
 from convarium.workers.lease import LeaseManager
@@ -45,6 +46,18 @@ def test_a_failure_is_written_down_and_tried_again_by_the_next_run(tmp_path: Pat
         assert failed is not None
         assert (failed["error"], failed["attempts"]) == (line, attempt)
     assert len((tmp_path / "journal").read_text().splitlines()) == 2, "once in each run, though two workers ran"
+
+
+def test_a_stage_whose_fresh_process_is_killed_is_begun_again_and_fails_after_three_times(tmp_path: Path) -> None:
+    bad = make_fake_node("bad", stage="fail", how="killed, fresh", journal=tmp_path / "journal")
+    (status,) = run_plan_silently(make_fake_plan(bad), tmp_path / "store", launch_in_thread, workers=1).values()
+    assert status.cause == "killed"
+    line = (
+        f"its processes were lost 3 times without a checkpoint in between, the last time on {current_process().host}: "
+    )
+    assert status.error is not None
+    assert status.error.startswith(f"bad: {line}store.fake_stage:misbehave: the process was killed by SIGKILL")
+    assert len((tmp_path / "journal").read_text().splitlines()) == 3
 
 
 def test_a_failure_that_cant_be_written_down_ends_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -100,7 +100,9 @@ def test_a_stage_that_kills_its_worker_fails_after_three_workers(tmp_path: Path)
     bad = make_fake_node("bad", stage="fail", how="killed", journal=tmp_path / "journal")
     good = [make_fake_node(f"good{index}", seconds=0.2) for index in range(3)]
     statuses = run_plan_silently(make_fake_plan(bad, *good), tmp_path, launch_in_processes)
-    line = f"its worker was lost 3 times without a checkpoint in between, the last time on {current_process().host}: "
+    line = (
+        f"its processes were lost 3 times without a checkpoint in between, the last time on {current_process().host}: "
+    )
     assert statuses[bad.signature].error == f"bad: {line}its process was gone, and nobody saw why"
     assert statuses[bad.signature].cause == "killed"
     assert {statuses[one.signature].state for one in good} == {"done"}

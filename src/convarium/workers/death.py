@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from convarium.errors import Cause, StageFailed
+from convarium.errors import Cause, ProcessKilled
 from convarium.host.memory_kills import MemoryKills, has_killed_since, read_memory_kills
 from convarium.workers.slurm_job import parse_job
 
@@ -66,16 +66,16 @@ def explain_silence(host: str, details: Mapping[str, Any], seconds: float) -> De
     return Death("lost node", line, host, _find_job_id(details))
 
 
-def build_kill_error(process: str, signal_number: int, has_memory_kill: bool) -> StageFailed:
-    """Return the error of a stage one of whose processes was killed.
+def build_kill_error(process: str, signal_number: int, has_memory_kill: bool) -> ProcessKilled:
+    """Return the error of a stage of which a process was killed.
 
     Args:
         process: its name, with which the error's line begins.
         has_memory_kill: whether the kernel has killed some process for want of memory meanwhile.
     """
     if signal_number == signal.SIGKILL and has_memory_kill:
-        return StageFailed(f"{process} was killed by the kernel: out of memory", "out of memory")
-    return StageFailed(f"{process} was {_describe_kill(signal_number)}", "killed")
+        return ProcessKilled(f"{process} was killed by the kernel: out of memory", "out of memory")
+    return ProcessKilled(f"{process} was {_describe_kill(signal_number)}", "killed")
 
 
 def parse_death(content: Any) -> Death:

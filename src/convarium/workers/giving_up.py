@@ -1,4 +1,4 @@
-"""Stages that are given up: their workers died, or had to leave, again and again without a checkpoint in between."""
+"""Stages that are given up: their processes died again and again without a checkpoint in between."""
 
 import time
 from contextlib import suppress
@@ -17,10 +17,10 @@ QUEUE_POLL_SECONDS = 1.0
 
 
 def record_deaths(stage_run: StageRun) -> str | None:
-    """Record that a stage failed because its workers died; return the line, None if the lease was lost."""
+    """Record that a stage failed because its processes died; return the line, None if the lease was lost."""
     lease = stage_run.lease
     death = _ask_slurm(lease.last_death, stage_run.run)
-    line = f"its worker was lost {lease.deaths} times without a checkpoint in between, the last time"
+    line = f"its processes were lost {lease.deaths} times without a checkpoint in between, the last time"
     where = f" on {death.host}" if death.host else ""
     return stage_run.record_failure(Failure(f"{line}{where}: {death.line}", death.cause, host=death.host or None))
 

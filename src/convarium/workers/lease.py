@@ -122,6 +122,12 @@ class Lease:
             self.leaves += 1
             self._content["leaves"] = self.leaves
 
+    def note_death(self, death: Death) -> None:
+        """Count that a process which the owner had started was killed, as if the owner had been."""
+        self.deaths += 1
+        self.last_death = death
+        self._content |= {"deaths": self.deaths, "last_death": asdict(death)}
+
     def release(self) -> None:
         """End the lease and let another owner begin at once."""
         self._close({**self._content, "released": True})

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from convarium import lookup
-from convarium.errors import StageFailed, UserError, is_interrupt
+from convarium.errors import ProcessKilled, StageFailed, UserError, is_interrupt
 from convarium.host import provenance
 from convarium.host.process import current_process
 from convarium.host.room import RoomPlace
@@ -22,6 +22,7 @@ from convarium.store.result_folder import ResultFolder
 from convarium.store.result_record import RECORD_FORMAT
 from convarium.store.store import Store
 from convarium.workers import owned_files, stage_log
+from convarium.workers.death import Death
 from convarium.workers.failure import Failure, FailureNotRecorded, build_failure
 from convarium.workers.fresh_process import build_fresh_runner
 from convarium.workers.lease import Lease, LeaseLost
@@ -73,6 +74,8 @@ class StageRun:
     def run_and_publish(self) -> str | None:
         """Run the stage and publish its result; return the failure's line, None if there was no failure.
 
+        Where a process of it was killed, or its lease was lost, there is neither result nor failure: it is begun again.
+
         Raises:
             WorkerStopped: the worker has to leave; the lease is released.
             FailureNotRecorded: the failure could not be written down.
@@ -97,6 +100,11 @@ class StageRun:
             if self.files.record.exists():
                 # A former owner had slept, and has published the result and cleared away what this one worked on.
                 self.finish()
+                return None
+            if isinstance(error, ProcessKilled):
+                stage_log.append_log_line(self.files.log, str(error))
+                self.lease.note_death(Death(error.cause, str(error), current_process().host))
+                self._release_lease()
                 return None
             return self.record_failure(
                 build_failure(error, format_damaged_parent_hint(str(error), self.node.parents, self.store))

@@ -256,7 +256,7 @@ class Worker:
         failure = record_deaths(stage_run) if is_given_up else stage_run.run_and_publish()
         if failure is not None:
             self.failures.append(f"{node.stage} {node.name}: {failure}")
-        elif stage_run.files.record.exists():  # else its lease was lost
+        elif stage_run.files.record.exists():  # else it is begun again, here or elsewhere
             self.queue.mark_done(node)
             self.queue.add_children(node)
 
