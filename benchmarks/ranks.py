@@ -111,13 +111,13 @@ def print_lost_ranks() -> None:
                 wait_until((folder / "journal").exists)
                 begun_at = time.monotonic()
                 log = ResultFolder(Store(folder / "store").folder_of(node)).log
-                wait_until(lambda: read_fall(log), seconds=180.0)
+                wait_until(partial(read_fall, log), seconds=180.0)
                 print(f"| {title} | {time.monotonic() - begun_at:.1f} | {read_fall(log)[:90]} |", flush=True)
 
 
 def read_fall(log: Path) -> str:
     """Return how the first rank fell, in the words of the stage's log; "" as long as none has."""
-    match = re.search(r"^# .*(rank \d .*)$", log.read_text(), re.MULTILINE)
+    match = re.search(r"^# .*(rank \d.*)$", log.read_text(), re.MULTILINE)
     return match[1] if match else ""
 
 
