@@ -239,7 +239,8 @@ def inflict(scene: Scene, watch: StageWatch, name: str, faults: Faults, tally: T
         watch.look()
     figures = (watch.begun_count - watch.stage_count - again, scene.sweep.typed_count - typed)
     tally.note(name, time.monotonic() - ended, *figures)
-    print(f"{tally.count}. {name}: {tally.seconds[name][-1]:.1f} s, {figures}", file=sys.stderr, flush=True)
+    oftener = f", begun too often so far: {', '.join(watch.too_often)}" if watch.too_often else ""
+    print(f"{tally.count}. {name}: {tally.seconds[name][-1]:.1f} s, {figures}{oftener}", file=sys.stderr, flush=True)
 
 
 def _find_stages_to_meet(scene: Scene, watch: StageWatch) -> Sequence[Path]:

@@ -14,6 +14,7 @@ CPUS = 2  # of each node
 MEMORY = 4000  # of each node, in MB; a job that takes more than it asked for is ended
 PROGRAMS = ("unshare", "munged", "slurmctld", "slurmd", "sbatch")
 READY_SECONDS = 30.0
+LOST_SECONDS = 8.0  # slurmctld has died of jobs that began anew on a node where their old steps still ended
 CREDENTIAL_SECONDS = 2  # a job that is begun again before is refused its step
 START_CONTROLLER = 'slurmctld -D -f "$1/slurm.conf" 2>> "$1/slurmctld.err" > /dev/null < /dev/null &'
 # A UTS namespace gives each node its host name. Where its jobs' own folders lie must be a mount. The shell, process 1
@@ -137,9 +138,10 @@ class SlurmCluster:
             self.call("scontrol", "update", f"jobid={job}", "StartTime=now", *changes)
 
     def lose_node(self, job: str) -> None:
-        """Let the node of a job be lost for Slurm, and come back at once."""
+        """Let the node of a job be lost for Slurm, and come back."""
         node = self.call("squeue", "-h", "-r", "-j", job, "-o", "%N").strip()
         self.call("scontrol", "update", f"nodename={node}", "state=DOWN", "reason=lost")
+        time.sleep(LOST_SECONDS)
         self.call("scontrol", "update", f"nodename={node}", "state=RESUME")
 
     def stop_controller(self) -> None:
