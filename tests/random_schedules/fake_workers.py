@@ -9,16 +9,20 @@ from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
+from convarium.errors import ProcessKilled
 from convarium.host.hardware import Hardware
 from convarium.host.process import current_process
-from convarium.planning.plan import Plan
+from convarium.planning.plan import Node, Plan
 from convarium.store.result_folder import FAILURE_FILE, NETWORK_FILE, RECORD_FILE
 from convarium.store.store import Store
 from convarium.workers import run_stage, stage_call, worker
-from convarium.workers.lease import LEASE_TIMEOUT_SECONDS
+from convarium.workers.backend import Job
+from convarium.workers.death import Death
+from convarium.workers.lease import LEASE_TIMEOUT_SECONDS, LeaseManager
 from convarium.workers.lease_file import LEASE_PREFIX
 from convarium.workers.run_file import Run
 from convarium.workers.runtime import Parent, Runtime
+from convarium.workers.supervisor import WorkerSupervisor
 from convarium.workers.worker import Worker
 from random_schedules.disk_seam import REAL, Disk, put_seam, use_disk
 from random_schedules.fake_processes import put_fake_processes
@@ -28,6 +32,7 @@ from store.fake_run import make_fake_node, make_fake_plan
 HOSTS = ("a", "b")
 WORKERS = 3
 EPOCHS = 2
+KILL_SHARE = 0.2
 FREE_NAMES = (".", "work.", LEASE_PREFIX, "log.txt")  # drafts, an owner's own folder, leases, a log of all attempts
 
 
@@ -147,6 +152,19 @@ def _parse_lease_numbers(names: Iterable[str]) -> list[int]:
     return [int(name.removeprefix(LEASE_PREFIX)) for name in names if name.startswith(LEASE_PREFIX)]
 
 
+class NoJobs:
+    """A backend that never started a worker: here they are actors."""
+
+    def submit(self, count: int) -> None:
+        raise AssertionError("workers are actors")
+
+    def states(self) -> list[Job]:
+        return []
+
+    def cancel(self) -> None:
+        raise AssertionError("workers are actors")
+
+
 class NoFailures(list[str]):
     """The failures of workers, of which there must be none."""
 
@@ -172,6 +190,7 @@ class WorkerSchedule:
         self.disk.watchers.append(self.observer.note_change)
         self.disk.list_watchers.append(self.observer.note_listing)
         self.schedule.on_crash = self._replace
+        self.kills_left = max(0, 2 - plague.misfortunes)
 
     def run(self) -> None:
         """Run to the end.
@@ -184,6 +203,8 @@ class WorkerSchedule:
             self.run_file = Run.begin(self.plan, self.store, WORKERS)
             for number in range(WORKERS):
                 self._add_worker(number, HOSTS[number % len(HOSTS)], delay=self.schedule.random.uniform(0, 2))
+            self.schedule.add("supervisor", HOSTS[0], self._supervise)
+            self.schedule.add("job watch", HOSTS[1], self._watch_jobs)
             self.schedule.run()
         self._check_end()
 
@@ -193,6 +214,33 @@ class WorkerSchedule:
 
     def _work(self, number: int) -> None:
         Worker(Run.read(self.run_file.file), self.failures, number).run_ready_nodes()
+
+    def _supervise(self) -> None:
+        """Look now and then for dead owners on this host, as the controller of local workers does."""
+        supervisor = WorkerSupervisor(Run.read(self.run_file.file), self.store, NoJobs())
+        for node in self._visit_nodes():
+            supervisor._release_dead_owner(node)
+
+    def _watch_jobs(self) -> None:
+        """Mark leases of dead owners on any host, some time after they were read, as Slurm's word comes late."""
+        leases = LeaseManager(self.run_file.id)
+        for node in self._visit_nodes():
+            folder = self.store.folder_of(node)
+            lease_info = leases.read(folder)
+            self.schedule.sleep(self.schedule.random.choice((0.0, 15.0)))
+            if lease_info is not None and lease_info.owner is not None:
+                is_gone = self.schedule.find_process(lease_info.owner.pid) is None
+                if lease_info.state != "released" and is_gone:
+                    leases.mark_dead(folder, lease_info.number, Death(host=lease_info.owner.host))
+
+    def _visit_nodes(self) -> Iterator[Node]:
+        """Yield the nodes that are not stored, again and again until all are."""
+        while unstored := [node for node in self.plan.nodes.values() if not self._holds_result(node)]:
+            yield self.schedule.random.choice(unstored)
+            self.schedule.sleep(5.0)
+
+    def _holds_result(self, node: Node) -> bool:
+        return (self.store.folder_of(node) / RECORD_FILE).exists()
 
     def _replace(self, actor: Actor) -> None:
         self._add_worker(int(actor.process.start) % WORKERS, actor.host, self.schedule.random.uniform(0, 30))
@@ -231,6 +279,7 @@ class WorkerSchedule:
         folder = str(runtime.folder.parent)
         self.observer.begin_stage(folder, config["alone"])
         try:
+            self._kill_process_perhaps()
             for epoch in range(EPOCHS):
                 self.schedule.sleep(self.schedule.random.choice((0.0, 1.0, 30.0)))
                 runtime.check_lease()
@@ -243,6 +292,12 @@ class WorkerSchedule:
         finally:
             self.observer.end_stage()
         return {"metrics": {}}
+
+    def _kill_process_perhaps(self) -> None:
+        """Let a process of the stage be killed; a third death without a checkpoint would fail it."""
+        if self.kills_left and self.schedule.random.random() < KILL_SHARE:
+            self.kills_left -= 1
+            raise ProcessKilled("rank 1 was killed", "killed")
 
 
 def build_plan() -> Plan:
