@@ -6,6 +6,7 @@ import re
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from convarium.workers.lease import LeaseManager
 # What may differ: how long it took, where, and by how many attempts.
 UNCOMPARED_FILES = ("done.json", "log.txt", "curves.jsonl")
 
-ATTEMPT_PATTERN = re.compile(r"begins on (\S+, process \d+)")
+ATTEMPT_PATTERN = re.compile(r"^# (\S+) attempt \d+ begins on (\S+, process \d+)", re.MULTILINE)
 MAX_RUNS = 2
 
 Mark = tuple[tuple[str, int, int], ...]  # the checkpoints of a stage: name, inode and time of change
@@ -98,6 +99,8 @@ class StageWatch:
         begun_count: how often stages were begun.
         stage_count: how many stages were begun.
         too_often: the names of those that were begun more than MAX_RUNS times between two checkpoints.
+        looked_at, over_at: when stages were looked for that the last fault may meet, and when it was over, in seconds
+            since 1970. A stage that was begun a second time in between nobody could spare.
     """
 
     def __init__(self, store: Path) -> None:
@@ -107,6 +110,7 @@ class StageWatch:
         self._begun: dict[Path, int] = {}
         self.workers: set[str] = set()
         self.too_often: set[str] = set()
+        self.looked_at = self.over_at = 0.0
 
     @property
     def begun_count(self) -> int:
@@ -139,14 +143,18 @@ class StageWatch:
 
     def _look_at(self, folder: Path) -> None:
         mark = None if (folder / "done.json").exists() else read_mark(folder)
-        workers = ATTEMPT_PATTERN.findall(_read_log(folder))
-        if mark != self._marks.get(folder, ()) and workers:
-            self._begun_before[folder] = len(workers) - 1
-            self.workers.add(workers[-1])
+        attempts = ATTEMPT_PATTERN.findall(_read_log(folder))
+        if mark != self._marks.get(folder, ()) and attempts:
+            self._begun_before[folder] = len(attempts) - 1
+            self.workers.add(attempts[-1][1])
         self._marks[folder] = mark
-        self._begun[folder] = len(workers)
-        if self._count_runs(folder) > MAX_RUNS:
+        self._begun[folder] = len(attempts)
+        if self._count_runs(folder) > MAX_RUNS and not self._is_begun_in_fault(attempts[-2][0]):
             self.too_often.add(folder.name)
+
+    def _is_begun_in_fault(self, began_at: str) -> bool:
+        # The log tells whole seconds.
+        return int(self.looked_at) <= datetime.fromisoformat(began_at).timestamp() <= self.over_at
 
     def _count_runs(self, folder: Path) -> int:
         """Return how often a stage was begun since the checkpoint before its last attempt's."""

@@ -231,6 +231,7 @@ def inflict(scene: Scene, watch: StageWatch, name: str, faults: Faults, tally: T
     again, typed = watch.begun_count - watch.stage_count, scene.sweep.typed_count
     faults[name][0](scene)
     ended = time.monotonic()
+    watch.over_at = time.time()
     watch.forget_workers()
     while len(watch.workers) < worker_count and not scene.sweep.is_done:
         if time.monotonic() - ended > GO_ON_SECONDS:
@@ -245,6 +246,7 @@ def inflict(scene: Scene, watch: StageWatch, name: str, faults: Faults, tally: T
 
 def _find_stages_to_meet(scene: Scene, watch: StageWatch) -> Sequence[Path]:
     """Return the stages at work; none as long as a fault would meet one twice between two checkpoints."""
+    watch.looked_at = time.time()
     folders = scene.sweep.find_stages_at_work()
     return [] if watch.has_second_run(folders) else folders
 
