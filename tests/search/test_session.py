@@ -36,7 +36,7 @@ def test_the_document_is_the_same_the_second_time(call: Call, here: Path) -> Non
         assert document.pop("seconds") > 0
     assert documents[0] == documents[1]
     assert documents[0]["trials"] == 3
-    assert documents[0]["audit"] == ["no_control", "few_searches", "not_retrained"]
+    assert documents[0]["audit"] == ["all_random", "no_control", "few_searches", "not_retrained"]
     assert documents[0]["importances"] is None
     assert not list((here / "store" / "runs").iterdir())
 
@@ -46,14 +46,14 @@ def test_what_was_found_is_a_sweep_and_the_audit_sees_what_was_done(call: Call, 
     code, out, _ = call("search", *line, "--json")
     document = json.loads(out)
     assert code == 0
-    assert document["audit"] == ["few_searches", "not_retrained"]
+    assert document["audit"] == ["all_random", "few_searches", "not_retrained"]
     assert document["best"][0]["found"] == "sweep=found/small"
     sweep = yaml.safe_load((here / "sweeps" / "found" / "small.yaml").read_text())
     assert len(sweep["grids"]) == 4  # the space has no more points
     assert {grid[-1] for grid in sweep["grids"]} == {"seed=1,2,3"}
     assert call("run", "sweep=found/small", *HERE)[0] == 0
     _, out, _ = call("search", *line, "--json")
-    assert json.loads(out)["audit"] == ["few_searches"]
+    assert json.loads(out)["audit"] == ["all_random", "few_searches"]
     _, out, _ = call("search", *line)
     assert "to compare it fairly: convarium run sweep=found/small" in out
     assert "few_searches: fewer than three" in out
@@ -121,3 +121,12 @@ def test_a_control_counts_by_what_it_made_and_not_by_what_was_refused(tmp_path: 
     assert [summary["trials"] for summary in summaries] == [6, 6]
     folder = SearchFolder(Path(summaries[0]["path"]))
     assert "no_control" not in audit_search(searched, folder, Store(tmp_path), [])
+
+
+@pytest.mark.parametrize(("startup_trials", "is_random"), [(3, True), (2, False)])
+def test_a_strategy_that_had_too_few_trials_to_learn_from_is_told(
+    startup_trials: int, is_random: bool, tmp_path: Path
+) -> None:
+    search = build_fake_search("search.trials=3", f"search.strategy.startup_trials={startup_trials}")
+    folder = SearchFolder(Path(run_fake_search(search, tmp_path)["path"]))
+    assert ("all_random" in audit_search(search, folder, Store(tmp_path), [])) == is_random

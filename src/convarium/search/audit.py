@@ -15,6 +15,8 @@ from convarium.store import disk
 from convarium.store.store import Store
 
 EXPLANATIONS = {
+    "all_random": "the strategy has drawn all trials at random: it learns only from more of them, which"
+    " search.strategy.startup_trials or search.strategy.population_size says",
     "no_control": "no random search of the same budget to compare with: add search.control=random",
     "few_searches": "fewer than three values of search.seed were searched: another seed may find something else",
     "not_retrained": "the best was not trained with other seeds: search.save=NAME, then convarium run sweep=found/NAME",
@@ -32,10 +34,12 @@ def audit_search(search: Search, folder: SearchFolder, store: Store, best: Itera
         best: the best trials, as the document describes them.
     """
     description = search.describe()
-    siblings = _find_searches_of_budget(folder)
     is_random = description["strategy"]["name"] == RANDOM
+    made_count = count_trials_of_outcomes(folder.journal, COUNTED_OUTCOMES)
+    siblings = _find_searches_of_budget(folder, made_count)
     seeds = {other["seed"] for other in siblings if _equal_but(other, description, "seed")}
     codes = {
+        "all_random": made_count <= search.strategy.random_trials,
         "no_control": not is_random and not any(_is_control(other, description) for other in siblings),
         "few_searches": len(seeds) < LEAST_SEARCHES,
         "not_retrained": not all(_is_retrained(search, store, trial["overrides"]) for trial in best),
@@ -43,12 +47,11 @@ def audit_search(search: Search, folder: SearchFolder, store: Store, best: Itera
     return [code for code in EXPLANATIONS if codes[code]]
 
 
-def _find_searches_of_budget(folder: SearchFolder) -> list[Json]:
-    """Return the descriptions of the store's searches that made as many trials, this one included.
+def _find_searches_of_budget(folder: SearchFolder, budget: int) -> list[Json]:
+    """Return the descriptions of the store's searches that made as many trials as `budget`.
 
     Refused and gated trials don't count: how many of them there are is the strategy's and the seed's.
     """
-    budget = count_trials_of_outcomes(folder.journal, COUNTED_OUTCOMES)
     descriptions = []
     for path in disk.list_folder(folder.path.parent):
         other = SearchFolder(path)

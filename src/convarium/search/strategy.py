@@ -40,6 +40,7 @@ class Strategy:
         keeps_seed: all its samplers need the same seed.
         ends_with_points: it proposes no point twice, and ends when all are asked.
         loads_pickles: its samplers load pickles from the journal.
+        random_trials: how many trials it draws at random before it learns, as far as that is known.
         needs: what a search must offer.
     """
 
@@ -49,6 +50,7 @@ class Strategy:
     keeps_seed: bool = False
     ends_with_points: bool = False
     loads_pickles: bool = False
+    random_trials: int = 0
     needs: frozenset[Need] = frozenset()
 
 

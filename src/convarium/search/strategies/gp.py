@@ -15,4 +15,4 @@ def gp(startup_trials: int) -> Strategy:
     def build(seed: int, names: Names) -> BaseSampler:
         return GPSampler(seed=seed, n_startup_trials=startup_trials, warn_independent_sampling=False)
 
-    return Strategy(build, asks_all_names=True, learns_from_complete_only=True)
+    return Strategy(build, asks_all_names=True, learns_from_complete_only=True, random_trials=startup_trials)

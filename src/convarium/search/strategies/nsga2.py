@@ -19,4 +19,4 @@ def nsga2(population_size: int, mutation: float | None, crossover: float) -> Str
             seed=seed, population_size=population_size, mutation_prob=mutation, crossover_prob=crossover
         )
 
-    return Strategy(build, asks_all_names=True, learns_from_complete_only=True)
+    return Strategy(build, asks_all_names=True, learns_from_complete_only=True, random_trials=population_size)

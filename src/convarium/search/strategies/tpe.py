@@ -24,4 +24,4 @@ def tpe(startup_trials: int, candidates: int, multivariate: bool | None, group: 
             group=group,
         )
 
-    return Strategy(build)
+    return Strategy(build, random_trials=startup_trials)
