@@ -26,7 +26,7 @@ from convarium.store.store import Store
 from convarium.workers import ready_nodes, stage_call, worker_process
 from convarium.workers.controller import run_plan
 from convarium.workers.launcher_backend import LauncherBackend
-from convarium.workers.progress import SilentProgress
+from convarium.workers.progress import build_progress_display
 from convarium.workers.ready_nodes import NodeRank
 from convarium.workers.runtime import Runtime
 
@@ -60,7 +60,7 @@ def write_seconds(root: Path, file: Path) -> None:
 def replay_sweep(plan: Plan, seconds_file: Path, root: Path, order: str, workers: int) -> tuple[int, float, float]:
     """Return how many stages were done when the first row stood, after how many seconds, and the seconds of all."""
     launch = partial(launch_workers, order, seconds_file)
-    run_plan(plan, Store(root), lambda run: LauncherBackend(run, launch), workers, SilentProgress())
+    run_plan(plan, Store(root), lambda run: LauncherBackend(run, launch), workers, build_progress_display(quiet=True))
     records = list(Store(root).read_records())
     start = min(read_start(record) for record in records)
     ends = {record["signature"]: read_start(record) + record["seconds"] - start for record in records}

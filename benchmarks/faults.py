@@ -59,12 +59,12 @@ from cluster.slurm.slurm_runs import build_slurm_backend, make_fake_chains
 from convarium.store.store import Store
 from convarium.workers.controller import run_plan
 from convarium.workers.local_backend import LocalBackend
-from convarium.workers.progress import SilentProgress
+from convarium.workers.progress import build_progress_display
 _, backend, workers, store = sys.argv
 build, scheduler = (build_slurm_backend(), "slurm") if backend == "slurm" else (LocalBackend, None)
 plan = make_fake_chains(None, width=36, epochs=10, seconds=0.3)
 settings = {"idle_minutes": 0.1, "scheduler": scheduler}
-statuses = run_plan(plan, Store(Path(store)), build, int(workers), SilentProgress(), **settings)
+statuses = run_plan(plan, Store(Path(store)), build, int(workers), build_progress_display(quiet=True), **settings)
 sys.exit(any(status.state != "done" for status in statuses.values()))
 """
 FAKE_SWEEP = (sys.executable, "-c", FAKE_CODE)
@@ -278,7 +278,10 @@ def check(scene: Scene, expected: Mapping[str, str], tally: Tally) -> None:
     tally.broken += [f"left: {path.name}" for path in store.glob("*/*/lease.*")]
     if scene.slurm is not None:
         time.sleep(15.0)
-        tally.broken += [f"in the queue: {job}" for job, _, _ in scene.slurm.list_jobs()]
+        tally.broken += [f"in the queue: {job}" for job, _, _ in scene.slurm.list_jobs("PENDING")]
+        # A node tells that a job is over again and again, ever more seldom, where slurmctld was away meanwhile.
+        scene.wait_while(lambda: bool(scene.slurm.list_jobs()), 180.0)
+        tally.broken += [f"in the queue: {' '.join(job)}" for job in scene.slurm.list_jobs()]
 
 
 def print_table(tally: Tally) -> None:

@@ -28,7 +28,7 @@ from convarium.host.room import FOLDER_VARIABLE
 from convarium.store.store import Store
 from convarium.workers.controller import run_plan
 from convarium.workers.local_backend import LocalBackend
-from convarium.workers.progress import SilentProgress
+from convarium.workers.progress import build_progress_display
 
 # In place of this folder, whose store.py would hide the one of the tests.
 sys.path[0] = str(Path(__file__).parents[1] / "tests")
@@ -117,7 +117,7 @@ def print_stage_costs(folder: Path, repeats: int) -> None:
 
 def run_locally(plan: Any, root: Path) -> object:
     """Run a plan by processes of this host."""
-    return run_plan(plan, Store(root), LocalBackend, WORKERS, SilentProgress())
+    return run_plan(plan, Store(root), LocalBackend, WORKERS, build_progress_display(quiet=True))
 
 
 def run_on_slurm(plan: Any, root: Path) -> object:

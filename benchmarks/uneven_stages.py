@@ -27,7 +27,7 @@ from convarium.store.store import Store
 from convarium.workers.controller import run_plan
 from convarium.workers.local_backend import LocalBackend
 from convarium.workers.open_run import OpenRunSettings
-from convarium.workers.progress import SilentProgress
+from convarium.workers.progress import build_progress_display
 
 # In place of this folder, whose store.py would hide the one of the tests.
 sys.path[0] = str(Path(__file__).parents[1] / "tests")
@@ -43,7 +43,7 @@ RunNodes = Callable[[Path, Sequence[Node]], None]
 
 def run_closed(root: Path, nodes: Sequence[Node]) -> None:
     """Run all nodes, which are known from the beginning."""
-    run_plan(fake_run.make_fake_plan(*nodes), Store(root), LocalBackend, WORKERS, SilentProgress())
+    run_plan(fake_run.make_fake_plan(*nodes), Store(root), LocalBackend, WORKERS, build_progress_display(quiet=True))
 
 
 def run_open(spare: int, root: Path, nodes: Sequence[Node]) -> None:

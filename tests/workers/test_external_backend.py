@@ -170,16 +170,16 @@ def test_another_command_can_cancel_it(command: Command) -> None:
     assert worker.communicate(timeout=DEADLINE_SECONDS)[0] == "the run is over\n"
 
 
-def test_a_search_says_too_how_a_worker_is_started(command: Command, tmp_path: Path) -> None:
-    arguments = ["architecture=mlp", "dataset=digits", "recipe.epochs=1", "recipe.lr=0.1,0.2", "search.trials=1"]
+@pytest.mark.parametrize("typed", [["run", "--json"], ["search"], ["search", "--json"]], ids=" ".join)
+def test_a_command_says_how_a_worker_is_started(typed: list[str], command: Command, tmp_path: Path) -> None:
+    arguments = ["architecture=mlp", "dataset=digits", "recipe.epochs=1", "recipe.lr=0.1,0.2"]
     launcher = ["hydra/launcher=external", f"runtime.store={command.root}"]
     said = tmp_path / "said"
     with said.open("w") as file:
-        search = command.start("-m", "convarium", "search", *arguments, *launcher, stderr=file.fileno())
-    _wait_for(said.read_text)
-    assert said.read_text().startswith(f"{WAITS}convarium work {command.root}/runs/")
-    search.send_signal(signal.SIGINT)
-    assert search.wait(DEADLINE_SECONDS) != 0
+        process = command.start("-m", "convarium", *typed, *arguments, *launcher, stderr=file.fileno())
+    _wait_for(lambda: f"{WAITS}convarium work {command.root}/runs/" in said.read_text())
+    process.send_signal(signal.SIGINT)
+    assert process.wait(DEADLINE_SECONDS) != 0
 
 
 def _read_ends(controller: "subprocess.Popen[str]") -> set[str]:

@@ -7,7 +7,7 @@ import pytest
 from convarium.workers.progress import (
     ProgressLines,
     ProgressTable,
-    SilentProgress,
+    WaitLines,
     build_progress_display,
     format_duration,
     format_figures,
@@ -36,7 +36,7 @@ def test_without_a_terminal_a_line_tells_of_each_stage(tmp_path: Path) -> None:
 
 def test_stages_that_were_done_before_are_not_counted(tmp_path: Path) -> None:
     done, first, second = make_fake_node("done"), make_fake_node("first"), make_fake_node("second")
-    run_plan_with(SilentProgress(), make_fake_plan(done), tmp_path, launch_in_thread, 1)
+    run_plan_with(build_progress_display(quiet=True), make_fake_plan(done), tmp_path, launch_in_thread, 1)
     stream = io.StringIO()
     run_plan_with(ProgressLines(stream), make_fake_plan(done, first, second), tmp_path, launch_in_thread, 1)
     lines = stream.getvalue().splitlines()
@@ -64,7 +64,7 @@ def test_on_a_terminal_one_table_tells_what_runs_and_how_far_it_is(tmp_path: Pat
 def test_what_fits_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stderr", Terminal())
     assert isinstance(build_progress_display(False), ProgressTable)
-    assert isinstance(build_progress_display(True), SilentProgress)
+    assert isinstance(build_progress_display(True), WaitLines)
     monkeypatch.setattr("sys.stderr", io.StringIO())
     assert isinstance(build_progress_display(False), ProgressLines)
 

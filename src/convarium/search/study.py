@@ -47,8 +47,8 @@ from convarium.search.watcher import Watcher
 from convarium.store.store import Store
 from convarium.workers.open_run import OpenRun, find_living_run
 from convarium.workers.ready_nodes import PlanMonitor, PlanState
-from convarium.workers.run_file import Run
 from convarium.workers.run_owner import RunOwner
+from convarium.workers.wait_notice import WaitPrinter
 
 STORED_ATTRIBUTE, MEASURES_ATTRIBUTE, REASON_ATTRIBUTE = "stored", "measures", "reason"
 
@@ -88,7 +88,7 @@ class Study:
         self._open_run: OpenRun | None = None
         self._running: list[RunningTrial] = []
         self._published_signatures: set[str] | None = None
-        self._printed_waits: set[str] = set()
+        self._wait_printer = WaitPrinter(sys.stderr)
         seconds = self._settings.seconds
         self._ends_asking_at = float("inf") if seconds is None else time.monotonic() + seconds
         check_journal_owner(search.strategy, folder.journal)
@@ -120,7 +120,7 @@ class Study:
                 told_count = self._tell_answered_trials(plan_state)
                 self._ask_missing_trials()  # for workers that have come
                 if self._open_run is not None and told_count == 0:
-                    self._print_new_waits(self._open_run.run)
+                    self._wait_printer.print_new(self._open_run.run.read_wait_notices())
                     self._open_run.wait()
         except BaseException:
             if self._open_run is not None:
@@ -128,15 +128,6 @@ class Study:
             raise
         if self._open_run is not None:
             self._open_run.end()
-
-    def _print_new_waits(self, run: Run) -> None:
-        """Print whom or what the run's workers wait for, each line once, unless nothing is shown."""
-        if self._show is None:
-            return
-        for line in run.read_wait_notices():
-            if line not in self._printed_waits:
-                self._printed_waits.add(line)
-                print(line, file=sys.stderr, flush=True)
 
     def _take_up_running_trials(self) -> None:
         """Go on with the trials that an earlier controller has asked and not told, under their own numbers."""

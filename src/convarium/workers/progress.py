@@ -16,6 +16,7 @@ from convarium.workers.lease import LeaseManager
 from convarium.workers.progress_display import ProgressDisplay
 from convarium.workers.ready_nodes import PlanState
 from convarium.workers.run_file import Run
+from convarium.workers.wait_notice import WaitPrinter
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -30,20 +31,25 @@ COLUMN_PRIORITY = ("epoch", "since", "stage", "figures", "phase")  # a narrow te
 
 
 def build_progress_display(quiet: bool) -> ProgressDisplay:
-    """Return the display that suits stderr, a silent one if `quiet`."""
+    """Return the display that suits stderr, if `quiet` one of waits alone."""
     if quiet:
-        return SilentProgress()
+        return WaitLines(sys.stderr)
     return ProgressTable(sys.stderr) if sys.stderr.isatty() else ProgressLines(sys.stderr)
 
 
-class SilentProgress:
-    """A display that prints nothing."""
+class WaitLines:
+    """A display that prints only whom or what the run's workers wait for."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._wait_printer = WaitPrinter(stream)
 
     def begin(self, plan: Plan, store: Store, run: Run, plan_state: PlanState) -> None:
         """Print nothing."""
+        self._run = run
 
     def update(self, plan_state: PlanState) -> None:
-        """Print nothing."""
+        """Print a line for what is waited for since the last call."""
+        self._wait_printer.print_new(self._run.read_wait_notices())
 
     def end(self) -> None:
         """Print nothing."""
@@ -55,7 +61,7 @@ class ProgressLines:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._ended_signatures: set[str] = set()
-        self._printed_waits: set[str] = set()
+        self._wait_printer = WaitPrinter(stream)
         self._stage_count = 0
         self._ended_count = 0
 
@@ -75,10 +81,7 @@ class ProgressLines:
 
     def update(self, plan_state: PlanState) -> None:
         """Print a line for each node that has ended since the last call, and for what is waited for."""
-        for wait in self._run.read_wait_notices():
-            if wait not in self._printed_waits:
-                self._printed_waits.add(wait)
-                self._print_line(wait)
+        self._wait_printer.print_new(self._run.read_wait_notices())
         for signature, node in self._plan.nodes.items():
             has_ended = signature in plan_state.done or signature in plan_state.failed
             if has_ended and signature not in self._ended_signatures:

@@ -1,9 +1,10 @@
 """What a worker waits for, as a line in its run's folder, so that nobody waits in silence."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
+from typing import TextIO
 
 from convarium.store import disk
 
@@ -43,3 +44,18 @@ class WaitNotice:
             self._is_written = False
             with suppress(OSError):
                 self._file.unlink()
+
+
+class WaitPrinter:
+    """Prints the waits of a run, each line once."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._printed_lines: set[str] = set()
+
+    def print_new(self, lines: Iterable[str]) -> None:
+        """Print those that were not printed before."""
+        for line in lines:
+            if line not in self._printed_lines:
+                self._printed_lines.add(line)
+                print(line, file=self._stream, flush=True)
