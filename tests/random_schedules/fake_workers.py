@@ -231,7 +231,7 @@ class WorkerSchedule:
             if lease_info is not None and lease_info.owner is not None:
                 is_gone = self.schedule.find_process(lease_info.owner.pid) is None
                 if lease_info.state != "released" and is_gone:
-                    leases.mark_dead(folder, lease_info.number, Death(host=lease_info.owner.host))
+                    leases.mark_dead(folder, lease_info.token, Death(host=lease_info.owner.host))
 
     def _visit_nodes(self) -> Iterator[Node]:
         """Yield the nodes that are not stored, again and again until all are."""

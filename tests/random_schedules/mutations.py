@@ -93,6 +93,11 @@ WORKER_MUTATIONS = (
         '.state == "alive"', '.state != "released"',
     ),
     Mutation(
+        "who is known to be dead is looked for by the highest lease, whoever has it by now",
+        lease.LeaseManager, "mark_dead",
+        "lease_info.token != token", "False",
+    ),
+    Mutation(
         "a worker clears away the work folders of all others",
         run_stage.StageRun, "_build_runtime",
         "<= self.lease.number", ">= 0",

@@ -35,7 +35,7 @@ def give_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> GiveUp:
     assert lost is not None
     lost_info = leases.read(folder)
     assert lost_info is not None
-    assert leases.mark_dead(folder, lost.number, leases.explain_death(lost_info))
+    assert leases.mark_dead(folder, lost.token, leases.explain_death(lost_info))
 
     def give_up(script: str) -> tuple[str, str]:
         squeue.write_text(f"#!/bin/sh\n{script}\n")

@@ -267,7 +267,7 @@ def test_only_the_present_controller_of_an_open_run_gives_up_what_no_worker_fits
     assert open_run.look().failed[first.signature]["kind"] == "no_worker"
     open_run.change_plan(make_fake_plan(first, second))
     # As another host does that has not heard of this controller for two minutes.
-    LeaseManager("").mark_dead(owner.lease.folder, owner.lease.number)
+    LeaseManager("").mark_dead(owner.lease.folder, owner.lease.token)
     with pytest.raises(LeaseLost):
         open_run.look()
     assert store.find_failure(second.signature) is None

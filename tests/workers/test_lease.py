@@ -169,7 +169,7 @@ def test_a_lease_of_a_long_host_and_job_fits_its_file(tmp_path: Path, monkeypatc
     first = leases.take(tmp_path, details)
     assert first is not None
     line = "killed by SIGKILL, by a person or by the kernel for want of memory, or anything as long as that"
-    assert leases.mark_dead(tmp_path, first.number, Death("out of memory", line, "h" * 64, "4711111111_1000000"))
+    assert leases.mark_dead(tmp_path, first.token, Death("out of memory", line, "h" * 64, "4711111111_1000000"))
     second = leases.take(tmp_path, details)
     assert second is not None
     assert (tmp_path / f"lease.{second.number}").stat().st_size == LEASE_FILE_BYTES
@@ -200,7 +200,7 @@ def test_a_death_forgets_no_leave(tmp_path: Path) -> None:
     first.note_time_over()
     first.release()
     second = _take(LeaseManager("run"), tmp_path)
-    assert LeaseManager("run").mark_dead(tmp_path, second.number)
+    assert LeaseManager("run").mark_dead(tmp_path, second.token)
     third = _take(LeaseManager("run"), tmp_path)
     assert (third.deaths, third.leaves) == (1, 1)
 
@@ -213,7 +213,7 @@ def test_a_folder_whose_owner_is_known_to_be_dead_is_free_at_once(
     stale = _take(LeaseManager("run"), tmp_path)
     monkeypatch.undo()
     assert LeaseManager("run").take(tmp_path) is None
-    assert LeaseManager("run").mark_dead(tmp_path, stale.number)
+    assert LeaseManager("run").mark_dead(tmp_path, stale.token)
     with pytest.raises(LeaseLost):
         stale.check()
     assert _take(LeaseManager("run"), tmp_path).deaths == 1
@@ -223,10 +223,19 @@ def test_who_has_taken_over_meanwhile_keeps_the_folder(tmp_path: Path) -> None:
     first = _take(LeaseManager("run"), tmp_path)
     first.release()
     second = _take(LeaseManager("run"), tmp_path)
-    assert not LeaseManager("run").mark_dead(tmp_path, first.number)
+    assert not LeaseManager("run").mark_dead(tmp_path, first.token)
     second.check()
     second.release()
-    assert not LeaseManager("run").mark_dead(tmp_path, second.number)  # it was given back: nobody died
+    assert not LeaseManager("run").mark_dead(tmp_path, second.token)  # it was given back: nobody died
+
+
+def test_who_has_the_same_number_after_the_result_was_stored_keeps_the_folder(tmp_path: Path) -> None:
+    first = _take(LeaseManager("run"), tmp_path)
+    first.remove()
+    late = _take(LeaseManager("run"), tmp_path)
+    assert late.number == first.number
+    assert not LeaseManager("run").mark_dead(tmp_path, first.token)
+    late.check()
 
 
 def test_owners_on_other_hosts_are_stale_when_their_counter_stands_still(

@@ -150,7 +150,7 @@ def test_a_controller_that_slept_through_its_lease_touches_nothing(tmp_path: Pat
     sleeper.change_plan(make_fake_plan(wanted))
     wait_until(lambda: sleeper.look() is not None and sleeper.count_living_workers() == 2)
     # As another host does that has not heard of the sleeper for two minutes.
-    assert LeaseManager("").mark_dead(owner.lease.folder, owner.lease.number)
+    assert LeaseManager("").mark_dead(owner.lease.folder, owner.lease.token)
     new_owner, open_run = begin_open_run(tmp_path / "store")
     assert open_run.run.id == sleeper.run.id
     open_run.change_plan(make_fake_plan(wanted))
@@ -244,7 +244,7 @@ def test_a_controller_that_slept_since_it_took_the_owner_begins_no_run(tmp_path:
     root = tmp_path / "store"
     Store(root).prepare()
     sleeper = wait_for_owner(root)
-    assert LeaseManager("").mark_dead(sleeper.lease.folder, sleeper.lease.number)
+    assert LeaseManager("").mark_dead(sleeper.lease.folder, sleeper.lease.token)
     successor, open_run = begin_open_run(root)  # nobody works for its run yet
     try:
         with pytest.raises(LeaseLost):
@@ -279,9 +279,9 @@ def test_a_controller_that_slept_while_it_named_its_run_does_not_hide_one_that_w
     place = take_place(open_run.run)
     assert place is not None
     leases = LeaseManager("")
-    assert leases.mark_dead(first.lease.folder, first.lease.number)
+    assert leases.mark_dead(first.lease.folder, first.lease.token)
     sleeper = wait_for_owner(root)
-    assert leases.mark_dead(sleeper.lease.folder, sleeper.lease.number)
+    assert leases.mark_dead(sleeper.lease.folder, sleeper.lease.token)
     successor = wait_for_owner(root)
     taken_over = OpenRun.begin_or_attach(successor, Store(root), OpenRunSettings(workers=1), LocalBackend)
     assert taken_over.run.id == open_run.run.id
@@ -297,7 +297,7 @@ def test_a_run_that_its_owner_names_no_more_is_removed(tmp_path: Path) -> None:
     """Workers that came to it leave, where a controller slept while it began the run and was taken for dead."""
     root = tmp_path / "store"
     first, open_run = begin_open_run(root)
-    assert LeaseManager("").mark_dead(first.lease.folder, first.lease.number)
+    assert LeaseManager("").mark_dead(first.lease.folder, first.lease.token)
     successor = wait_for_owner(root)
     successor.name_run("b" * 16)
     assert not open_run.run.folder.exists()

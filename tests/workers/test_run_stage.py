@@ -105,7 +105,7 @@ def test_a_worker_that_slept_since_it_took_a_lease_leaves_its_successors_files_a
     leases = LeaseManager(run.id)
     lease = leases.take(folder)
     assert lease is not None
-    assert leases.mark_dead(folder, lease.number)
+    assert leases.mark_dead(folder, lease.token)
     successor = leases.take(folder)
     assert successor is not None
     successor_files = folder / f"work.{successor.number}"

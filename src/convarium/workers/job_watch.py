@@ -22,7 +22,7 @@ class JobLease:
     """A lease that was read, the job that held it, and that job's host."""
 
     folder: Path
-    number: int
+    token: str
     job: SlurmJob
     host: str
 
@@ -82,7 +82,7 @@ class JobWatch:
             job = parse_job(lease_info.details)
             if job is not None:
                 host = "" if lease_info.owner is None else lease_info.owner.host
-                yield JobLease(folder, lease_info.number, job, host)
+                yield JobLease(folder, lease_info.token, job, host)
 
     def _judge(self, lease: JobLease, view: QueueView) -> bool | None:
         """Mark a lease as dead if its job is gone; return whether it is, None where that is not certain."""
@@ -90,12 +90,12 @@ class JobWatch:
         if queued_job is not None and queued_job.state == LEAVING_STATE:
             return None
         if queued_job is not None and (queued_job.is_waiting or queued_job.restarts > lease.job.restarts):
-            self._leases.mark_dead(lease.folder, lease.number, None)
+            self._leases.mark_dead(lease.folder, lease.token, None)
             return True
         if queued_job is None or queued_job.is_over:
             state = None if queued_job is None else queued_job.state
             death = explain_job_end(self._run.folder, lease.job.id, state, lease.host)
-            self._leases.mark_dead(lease.folder, lease.number, death)
+            self._leases.mark_dead(lease.folder, lease.token, death)
             return True
         return False
 

@@ -42,6 +42,7 @@ class LeaseInfo:
 
     Attributes:
         number: the n of `lease.<n>`, from 0.
+        token: which no other lease has; "" where the content can't be read.
         state: "alive", "dead" or "released".
         run: id of the run that the owner worked for.
         deaths: how many earlier owners of the same run died since the stage's last checkpoint.
@@ -52,6 +53,7 @@ class LeaseInfo:
     """
 
     number: int
+    token: str
     state: str
     run: str
     deaths: int
@@ -67,6 +69,7 @@ class Lease:
     Attributes:
         folder: the stage's folder.
         number: the n of `lease.<n>`.
+        token: which no other lease has: numbers begin anew once a finished result's leases are removed.
         deaths: how many earlier owners of the same run died since the stage's last checkpoint.
         last_death: that of the last of them.
         leaves: how many of them had to leave since, because their time was over.
@@ -75,6 +78,7 @@ class Lease:
     def __init__(self, folder: Path, number: int, content: dict[str, Any], heartbeat_seconds: float) -> None:
         self.folder = folder
         self.number = number
+        self.token: str = content["token"]
         self.deaths = int(content["deaths"])
         self.last_death = parse_death(content["last_death"])
         self.leaves = int(content["leaves"])
@@ -98,12 +102,12 @@ class Lease:
             raise LeaseLost(f"another worker has taken over {self.folder.name}")
 
     def _is_file_own(self) -> bool:
-        # Numbers begin anew once a finished result's leases are removed: who slept that long may meet his own again.
+        # Who slept until a finished result's leases were removed may meet his own number again.
         try:
             content = parse_content(build_lease_path(self.folder, self.number).read_bytes())
         except FileNotFoundError:
             return False
-        return bool(content.get("token") == self._content["token"])
+        return bool(content.get("token") == self.token)
 
     def note_progress(self) -> None:
         """Count no earlier death or leave any more: the stage has a new checkpoint, from which it goes on."""
@@ -191,6 +195,7 @@ class LeaseManager:
         content = parse_content(data)
         return LeaseInfo(
             number=number,
+            token=content.get("token", ""),
             state=self._find_state(path, data, content),
             run=content.get("run", ""),
             deaths=content.get("deaths", 0),
@@ -234,24 +239,25 @@ class LeaseManager:
         except FileNotFoundError:  # this process slept since, and another has taken over what had no heartbeat yet
             return None
 
-    def mark_dead(self, folder: Path, number: int, death: Death | None = UNSEEN_DEATH) -> bool:
-        """Let others take a folder at once whose owner, that of lease `number`, is known to be dead.
+    def mark_dead(self, folder: Path, token: str, death: Death | None = UNSEEN_DEATH) -> bool:
+        """Let others take a folder at once whose owner is known to be dead.
 
         Creates exactly the next lease, released; whoever has taken the folder over meanwhile keeps it. Return whether
         this call created it.
 
         Args:
+            token: of the owner's lease.
             death: how it died; None where it counts no death of the stage: its scheduler begins its job again.
         """
         lease_info = self.read(folder)
-        if lease_info is None or lease_info.number != number or lease_info.state == "released":
+        if lease_info is None or lease_info.token != token or lease_info.state == "released":
             return False
         content = {
             **asdict(current_process()), "run": lease_info.run, "deaths": lease_info.deaths + (death is not None),
             "last_death": asdict(death or lease_info.last_death), "leaves": lease_info.leaves, "released": True,
             "token": uuid4().hex,
         }  # fmt: skip
-        return create_lease_file(folder, number + 1, content)
+        return create_lease_file(folder, lease_info.number + 1, content)
 
     def count_deaths(self, lease_info: LeaseInfo | None) -> int:
         """Return how many owners of this run have died since the last checkpoint, that of `lease_info` included."""

@@ -143,7 +143,7 @@ class WorkerSupervisor:
         with suppress(OSError):  # the next worker to try reports a folder that can't be written to
             lease_info = self._leases.read(folder)
             if lease_info is not None and _is_owner_seen_dead(lease_info):
-                self._leases.mark_dead(folder, lease_info.number, self._explain_death(lease_info))
+                self._leases.mark_dead(folder, lease_info.token, self._explain_death(lease_info))
                 lease_info = self._leases.read(folder)
             if self._leases.count_deaths(lease_info) >= DEATHS_UNTIL_FAILED:
                 lease = self._leases.take(folder)
