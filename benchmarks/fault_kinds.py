@@ -212,19 +212,19 @@ def _fill_rest(file: Any) -> None:
 
 # How often of a hundred.
 LOCAL_FAULTS: dict[str, tuple[Callable[[Scene], None], int]] = {
-    "kill -9 of a worker": (kill_worker, 50),
-    "kill -9 of the controller": (kill_controller, 34),
+    "kill -9 of a worker": (kill_worker, 54),
+    "kill -9 of the controller": (kill_controller, 36),
     f"full disk for {FULL_SECONDS:.0f} s": (fill_disk, 5),
     f"a worker on another host whose views are {VIEW_SECONDS:.0f} s old": (help_with_old_views, 5),
 }
 SLURM_FAULTS: dict[str, tuple[Callable[[Scene], None], int]] = {
-    "kill -9 of a worker": (kill_worker, 18),
-    "kill -9 of the controller": (kill_controller, 12),
+    "kill -9 of a worker": (kill_worker, 20),
+    "kill -9 of the controller": (kill_controller, 13),
     "`scontrol requeue`": (requeue_job, 14),
     "`scancel`": (cancel_job, 14),
-    "preemption": (preempt_jobs, 11),
-    "time limit": (end_time, 8),
-    "loss of a node": (lose_node, 6),
+    "preemption": (preempt_jobs, 12),
+    "time limit": (end_time, 9),
+    "loss of a node": (lose_node, 7),
     f"`slurmctld` away for {AWAY_SECONDS:.0f} s": (stop_slurm, 3),
     f"full disk for {FULL_SECONDS:.0f} s": (fill_disk, 4),
     f"a worker on another host whose views are {VIEW_SECONDS:.0f} s old": (help_with_old_views, 4),
