@@ -39,7 +39,7 @@ def audit_search(search: Search, folder: SearchFolder, store: Store, best: Itera
     siblings = _find_searches_of_budget(folder, made_count)
     seeds = {other["seed"] for other in siblings if _equal_but(other, description, "seed")}
     codes = {
-        "all_random": made_count <= search.strategy.random_trials,
+        "all_random": 0 < made_count <= search.strategy.random_trials,
         "no_control": not is_random and not any(_is_control(other, description) for other in siblings),
         "few_searches": len(seeds) < LEAST_SEARCHES,
         "not_retrained": not all(_is_retrained(search, store, trial["overrides"]) for trial in best),
