@@ -30,7 +30,7 @@ SINGLE_FAMILIES = ("pruning", "decomposition", "quantization", "transfer")  # co
 LEAST_ACCURACY = 90.0  # percent; below it nobody looks for the smallest file
 PAGE = """# Searched pipelines of compression
 
-Made by `.venv/bin/python benchmarks/search_pipelines.py --seconds {seconds:g}{typed}`: {base}, the space `pipeline`
+Made by `.venv/bin/python benchmarks/search_pipelines.py --seconds {seconds:g}{searches}{typed}`: {base}, the space `pipeline`
 (at most one method of each family, their knobs), objectives validation accuracy and bytes of the file. Of each
 `search.seed` TPE and random search ran at the same time with one worker each, for {seconds:g} s, on a machine of
 two cores{load}. Each front was then made anew with three seeds that no search used; all figures below are of the test
@@ -154,6 +154,7 @@ def format_page(
     return PAGE.format(
         seconds=options.seconds,
         typed="".join(f" {text}" for text in overrides if not text.startswith("runtime.")),
+        searches="" if options.searches == len(SEARCH_SEEDS) else f" --searches {options.searches}",
         base=f"`{' '.join(text for text in base if not text.startswith('runtime.'))}`",
         load=options.load,
         least=LEAST_ACCURACY,
