@@ -31,8 +31,8 @@ LEAST_ACCURACY = 90.0  # percent; below it nobody looks for the smallest file
 PAGE = """# Searched pipelines of compression
 
 Made by `.venv/bin/python benchmarks/search_pipelines.py --seconds {seconds:g}{searches}{typed}`: {base}, the space
-`pipeline` (at most one method of each family, their knobs), objectives validation accuracy and bytes of the file. Of each
-`search.seed` TPE and random search ran at the same time with one worker each, for {seconds:g} s, on a machine of
+`pipeline` (at most one method of each family, their knobs), objectives validation accuracy and bytes of the file. Of
+each `search.seed` TPE and random search ran at the same time with one worker each, for {seconds:g} s, on a machine of
 two cores{load}. Each front was then made anew with three seeds that no search used; all figures below are of the test
 images, means over these seeds.
 
