@@ -103,8 +103,7 @@ class Observer:
     def _check_takeover(self, folder: str, number: int) -> None:
         """Check that the lease which is taken over was not in living hands when its taker looked at it last."""
         owner = self.takers[folder, number]
-        with REAL.open_file(f"{folder}/{LEASE_PREFIX}{number}", "rb") as file:
-            is_released = b'"released": true' in file.read()
+        is_released = _is_released(Path(folder) / f"{LEASE_PREFIX}{number}")
         looked_at = self.listed_at[self._actor, folder]
         signs = [self.link_times[folder, number]]
         signs += [moment for beat in owner.beats if beat.belongs_to(folder, number) for moment in beat.sent_at]
@@ -150,6 +149,11 @@ class Observer:
 
 def _parse_lease_numbers(names: Iterable[str]) -> list[int]:
     return [int(name.removeprefix(LEASE_PREFIX)) for name in names if name.startswith(LEASE_PREFIX)]
+
+
+def _is_released(lease_file: Path) -> bool:
+    with REAL.open_file(lease_file, "rb") as file:
+        return b'"released": true' in file.read()
 
 
 class NoJobs:
@@ -253,6 +257,10 @@ class WorkerSchedule:
                 raise BrokenInvariant(f"schedule {self.schedule.seed}: {node.name} is lost: {names}")
             if (folder / NETWORK_FILE).read_text() != node.name or self.observer.published[str(folder)] != 1:
                 raise BrokenInvariant(f"schedule {self.schedule.seed}: {node.name} was not published once and whole")
+            leases = [folder / name for name in names if name.startswith(LEASE_PREFIX)]
+            # A worker that crashes after its record leaves its own for the next run, marked or not.
+            if leases and all(map(_is_released, leases)):
+                raise BrokenInvariant(f"schedule {self.schedule.seed}: a lease of nobody is left of {node.name}")
 
     @contextmanager
     def _put_fakes(self) -> Iterator[None]:

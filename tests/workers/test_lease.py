@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,13 @@ from convarium.host.process import current_process
 from convarium.workers import lease as lease_module
 from convarium.workers.death import Death
 from convarium.workers.lease import Lease, LeaseLost, LeaseManager
-from convarium.workers.lease_file import LEASE_FILE_BYTES, find_lease_number, remove_leases
+from convarium.workers.lease_file import (
+    LEASE_FILE_BYTES,
+    create_lease_file,
+    find_lease_number,
+    list_lease_numbers,
+    remove_leases,
+)
 from convarium.workers.slurm_job import SlurmJob
 from store.fake_run import SUBPROCESS_ENVIRONMENT
 from waiting import wait_until
@@ -227,6 +234,20 @@ def test_who_has_taken_over_meanwhile_keeps_the_folder(tmp_path: Path) -> None:
     second.check()
     second.release()
     assert not LeaseManager("run").mark_dead(tmp_path, second.token)  # it was given back: nobody died
+
+
+def test_no_lease_is_left_of_an_owner_that_has_stored_its_result_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner = _take(LeaseManager("run"), tmp_path)
+
+    def create_after_the_owners_end(folder: Path, number: int, content: dict[str, Any]) -> bool:
+        owner.remove()
+        return create_lease_file(folder, number, content)
+
+    monkeypatch.setattr(lease_module, "create_lease_file", create_after_the_owners_end)
+    assert not LeaseManager("run").mark_dead(tmp_path, owner.token)
+    assert list_lease_numbers(tmp_path) == []
 
 
 def test_who_has_the_same_number_after_the_result_was_stored_keeps_the_folder(tmp_path: Path) -> None:

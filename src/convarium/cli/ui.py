@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING
 from convarium.cli.command_parser import CommandParser
 from convarium.cli.interrupts import raise_interrupt
 from convarium.errors import StageFailed, UserError
+from convarium.pause import compute_pause
 
 if TYPE_CHECKING:
     from convarium.tracking.mlflow_server import MlflowServer
     from convarium.tracking.tracker_sync import TrackerSync
 
 POLL_SECONDS = 3.0
-PAUSE_TO_WORK_RATIO = 20.0  # a pause is so many times as long as the sync before it
-MAX_PAUSE_SECONDS = 60.0
 
 
 def build_parser() -> CommandParser:
@@ -97,5 +96,5 @@ def _sync_until_end(sync: "TrackerSync", server: "MlflowServer | None") -> None:
                 print(f"convarium: {error}", file=sys.stderr, flush=True)
             printed_error = str(error)
         # A sync of a large store takes long, and what is finished meanwhile waits for the next one.
-        time.sleep(min(PAUSE_TO_WORK_RATIO * (time.monotonic() - started), MAX_PAUSE_SECONDS))
+        time.sleep(compute_pause(time.monotonic() - started))
     raise StageFailed("MLflow's server ended")

@@ -11,6 +11,7 @@ from typing import Any
 from uuid import uuid4
 
 from convarium.errors import BudgetNotReachable, UserError
+from convarium.pause import compute_pause
 from convarium.planning.plan import Node
 from convarium.store import disk, result_record
 from convarium.store.result_folder import RECORD_FILE, ResultFolder
@@ -20,7 +21,6 @@ STORE_FORMAT = 2
 RESULT_FOLDER_PATTERN = re.compile(rf".*-([0-9a-f]{{{SIGNATURE_LENGTH}}})")
 PROBE_BYTES = 1 << 16  # about as much as the record of a result takes
 MTIME_RESOLUTION_SECONDS = 2.0  # that of FAT; most file systems have finer times of change
-LISTING_REST_FACTOR = 20
 OTHER_FOLDERS = frozenset({"plans", "runs", "searches", "checks"})  # of the root: they hold no results
 
 ANY_RUN = "*"  # the run of a failure that holds for every run
@@ -35,13 +35,13 @@ class StageScan:
     Attributes:
         mtime_ns: the folder's time of change before it was listed.
         first_seen: when this process first saw that time, on its own monotonic clock.
-        rests_until: before that the folder is listed again only if its time has changed.
+        pauses_until: before that the folder is listed again only if its time has changed.
         is_settled: whether the folder was listed once more after it could not have changed unseen.
     """
 
     mtime_ns: int
     first_seen: float
-    rests_until: float
+    pauses_until: float
     is_settled: bool = False
 
 
@@ -271,13 +271,14 @@ class Store:
                 if scan is None or scan.mtime_ns != mtime_ns:
                     self._scan_stage(entry.name)
                     end = time.monotonic()
-                    self._stage_scans[entry.name] = StageScan(mtime_ns, end, _find_end_of_rest(start, end))
-                elif not scan.is_settled and start >= scan.rests_until:
+                    self._stage_scans[entry.name] = StageScan(mtime_ns, end, end + compute_pause(end - start))
+                elif not scan.is_settled and start >= scan.pauses_until:
                     # A change within the resolution leaves the same time. No clock is compared with that of the disk,
                     # which may be another host's: how long this process has seen the same time counts.
                     scan.is_settled = start - scan.first_seen > MTIME_RESOLUTION_SECONDS
                     self._scan_stage(entry.name)
-                    scan.rests_until = _find_end_of_rest(start, time.monotonic())
+                    end = time.monotonic()
+                    scan.pauses_until = end + compute_pause(end - start)
 
     def _scan_stage(self, stage: str) -> None:
         stage_folder = self.root / stage
@@ -319,11 +320,6 @@ def _is_text_in_file(text: bytes, file: Path) -> bool:
         return text in file.read_bytes()
     except OSError:
         return False
-
-
-def _find_end_of_rest(start: float, end: float) -> float:
-    """Return until when a folder need not be listed again: listings take at most a twenty-first of the time."""
-    return end + LISTING_REST_FACTOR * (end - start)
 
 
 def _holds_for_run(failure: Json, run_id: str) -> bool:

@@ -13,12 +13,12 @@ from pathlib import Path
 from select import select
 
 from convarium.errors import UserError
+from convarium.pause import compute_pause
 from convarium.planning.plan_file import read_plan
 from convarium.store.store import Store
 from convarium.tracking.tracker_sync import TrackerSync, build_plan_sync
 
-MIN_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 2.0, 60.0
-PAUSE_TO_WORK_RATIO = 20.0  # a pause is so many times as long as the sync before it
+MIN_PAUSE_SECONDS = 2.0
 
 
 def main() -> None:
@@ -46,8 +46,7 @@ def main() -> None:
         problem = _sync_once(sync, with_reports=is_run_over)
         if not problem:
             synced = finished
-        pause_seconds = PAUSE_TO_WORK_RATIO * (time.monotonic() - started)
-        pause_seconds = min(max(pause_seconds, MIN_PAUSE_SECONDS), MAX_PAUSE_SECONDS)
+        pause_seconds = max(MIN_PAUSE_SECONDS, compute_pause(time.monotonic() - started))
         _print_message(problem)
 
 

@@ -242,8 +242,8 @@ class LeaseManager:
     def mark_dead(self, folder: Path, token: str, death: Death | None = UNSEEN_DEATH) -> bool:
         """Let others take a folder at once whose owner is known to be dead.
 
-        Creates exactly the next lease, released; whoever has taken the folder over meanwhile keeps it. Return whether
-        this call created it.
+        Creates exactly the next lease, released; whoever has taken the folder over meanwhile keeps it, and where the
+        owner has stored its result meanwhile none is left. Return whether the lease is there.
 
         Args:
             token: of the owner's lease.
@@ -257,7 +257,13 @@ class LeaseManager:
             "last_death": asdict(death or lease_info.last_death), "leaves": lease_info.leaves, "released": True,
             "token": uuid4().hex,
         }  # fmt: skip
-        return create_lease_file(folder, lease_info.number + 1, content)
+        if not create_lease_file(folder, lease_info.number + 1, content):
+            return False
+        # An owner that was not dead after all may have stored the result since, and removed its leases.
+        if lease_info.number not in list_lease_numbers(folder):
+            build_lease_path(folder, lease_info.number + 1).unlink(missing_ok=True)
+            return False
+        return True
 
     def count_deaths(self, lease_info: LeaseInfo | None) -> int:
         """Return how many owners of this run have died since the last checkpoint, that of `lease_info` included."""

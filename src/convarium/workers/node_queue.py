@@ -5,19 +5,18 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Iterable
 from itertools import groupby
 
+from convarium.pause import compute_pause
 from convarium.planning.plan import Node, Plan
 from convarium.store.store import Store
 from convarium.workers.ready_nodes import PlanMonitor
-
-SURVEY_REST_FACTOR = 20  # surveys take at most a twenty-first of a worker's time
 
 
 class NodeQueue:
     """The nodes that were ready at the last survey of the store, and those that this worker has made ready since.
 
     A survey reads the state of the whole plan, which at ten thousand points costs as much as many short stages. So it
-    is made again only after a rest of SURVEY_REST_FACTOR times its own duration. Whoever takes a node looks at that
-    node's folder, since another worker may have made it after the survey.
+    is made again only after a pause of many times its own duration. Whoever takes a node looks at that node's folder,
+    since another worker may have made it after the survey.
 
     Args:
         workers: how many share the plan.
@@ -78,7 +77,7 @@ class NodeQueue:
         self.left_to_others = [node for node in plan_state.ready if not self._can_run(node)]
         self._deferred = []
         end = time.monotonic()
-        self._next_survey_time = end + SURVEY_REST_FACTOR * (end - start)
+        self._next_survey_time = end + compute_pause(end - start)
         return has_progress
 
     def pop(self) -> Node | None:

@@ -7,6 +7,7 @@ from contextlib import suppress
 
 from convarium.errors import UserError
 from convarium.host.process import is_on_this_host
+from convarium.pause import compute_pause
 from convarium.planning.plan import Node
 from convarium.store.store import Store
 from convarium.workers.backend import Backend, SchedulerBackend
@@ -20,7 +21,6 @@ from convarium.workers.run_file import Run
 from convarium.workers.run_stage import StageRun
 
 POLL_SECONDS = 0.2
-REST_FACTOR = 20  # looks at the store take at most a twenty-first of the controller's time
 JOB_POLL_SECONDS = 0.05
 MAX_FRUITLESS_ROUNDS = 3  # not below DEATHS_UNTIL_FAILED: a node that kills worker after worker fails first
 STOP_GRACE_SECONDS = 3.0  # for workers to leave after the last result
@@ -111,7 +111,7 @@ class WorkerSupervisor:
         Args:
             look_seconds: what the last look at the store took.
         """
-        due = time.monotonic() + max(POLL_SECONDS, REST_FACTOR * look_seconds)
+        due = time.monotonic() + max(POLL_SECONDS, compute_pause(look_seconds))
         while time.monotonic() < due and self._count_ended_jobs() == self._ended_count:
             time.sleep(JOB_POLL_SECONDS)
 
