@@ -3,7 +3,7 @@
 The images are drawn at random. In float64 everything that a recipe may do to a batch is on at once: augmentation,
 clipping, smoothing and a last batch of three images, which is too small to share.
 
-    python benchmarks/ranks.py > docs/results/ranks.md      three minutes; one thread for each rank
+    python benchmarks/ranks.py > docs/results/ranks.md      four minutes; one thread for each rank
 """
 
 import re
@@ -42,9 +42,9 @@ CASES: tuple[tuple[str, torch.dtype, dict[str, Any], int], ...] = (
     ("lenet5", torch.float64, ALL, 147),
     ("resnet20", torch.float64, ALL, 147),
 )
-COLUMNS = (
-    "network", "type", "recipe", "largest difference", "between the ranks", "images/s alone", "in two ranks",
-)  # fmt: skip
+COLUMNS = ("network", "type", "recipe", "largest difference", "between the ranks")
+RATED_NETWORKS, RATED_BATCH_SIZES = ("lenet5", "resnet20"), (16, 128, 512)
+RATED_STEPS = 10
 HEAD = """# Ranks
 
 Made by `.venv/bin/python benchmarks/ranks.py`: two ranks by gloo on the CPU against one process, one epoch of ten steps
@@ -62,14 +62,14 @@ def build_network(name: str) -> nn.Module:
 
 
 def train_network(
-    name: str, recipe: dict[str, Any], count: int, folder: Path, ranks: Ranks | None
+    name: str, recipe: dict[str, Any], count: int, epochs: int, folder: Path, ranks: Ranks | None
 ) -> tuple[dict[str, Tensor], float]:
-    """Train for one epoch in batches of 16; return the weights, and images per second of the epoch."""
+    """Train in batches of 16, or as the recipe says; return the weights, and images per second of the last epoch."""
     generator = torch.Generator().manual_seed(1)
     images = torch.randn(count, 1, 28, 28, generator=generator)
     splits = Splits(LabelledImages(images, torch.arange(count) % 10), None, None, (0.0,), (1.0,))
     run = Run(splits, folder / f"{ranks and ranks.rank}.ckpt", warmup_epochs=0, **recipe)
-    network = run(build_network(name), epochs=1, ranks=ranks)
+    network = run(build_network(name), epochs=epochs, ranks=ranks)
     seconds = run.reports[-1]["seconds"] if run.reports else 0.0
     return network.state_dict(), count / seconds
 
@@ -77,18 +77,31 @@ def train_network(
 def print_differences() -> None:
     """Print how far two ranks are from one process, for each case."""
     print(f"| {' | '.join(COLUMNS)} |")
-    print("|---|---|---|---|---|---|---|")
+    print("|---|---|---|---|---|")
     for name, dtype, recipe, count in CASES:
         torch.set_default_dtype(dtype)
         with tempfile.TemporaryDirectory() as folder:
-            train = partial(train_network, name, recipe, count, Path(folder))
-            alone, rate = train(None)
-            (first, shared_rate), (second, _) = call_in_ranks(2, train, Path(folder))
+            train = partial(train_network, name, recipe, count, 1, Path(folder))
+            alone, _ = train(None)
+            (first, _), (second, _) = call_in_ranks(2, train, Path(folder))
         how = "augmented, clipped, smoothed, short last batch" if recipe else "plain"
         differences = f"{find_difference(first, alone):.1e} | {find_difference(first, second):.0e}"
-        figures = f"{differences} | {rate:.0f} | {shared_rate:.0f}"
-        print(f"| {name} | {str(dtype).removeprefix('torch.')} | {how} | {figures} |", flush=True)
+        print(f"| {name} | {str(dtype).removeprefix('torch.')} | {how} | {differences} |", flush=True)
     torch.set_default_dtype(torch.float32)
+
+
+def print_rates() -> None:
+    """Print images per second alone and in two ranks, for each batch size; of the second of two epochs."""
+    print("| network | batch | images/s alone | in two ranks | ratio |")
+    print("|---|---|---|---|---|")
+    for name in RATED_NETWORKS:
+        for batch_size in RATED_BATCH_SIZES:
+            with tempfile.TemporaryDirectory() as folder:
+                recipe = {"batch_size": batch_size}
+                train = partial(train_network, name, recipe, RATED_STEPS * batch_size, 2, Path(folder))
+                _, rate = train(None)
+                _, shared_rate = call_in_ranks(2, train, Path(folder))[0]
+            print(f"| {name} | {batch_size} | {rate:.0f} | {shared_rate:.0f} | {shared_rate / rate:.2f} |", flush=True)
 
 
 def find_difference(one: dict[str, Tensor], other: dict[str, Tensor]) -> float:
@@ -126,9 +139,11 @@ def main() -> None:
     torch.set_num_threads(1)
     print(HEAD)
     print_differences()
+    print("\nImages per second in float32, of the second of two epochs of ten steps.\n")
+    print_rates()
     print("\nAsked of lost ranks: a frozen one is noticed within 90 s (60 of waiting, 30 until it is ended).\n")
     print_lost_ranks()
-    print("\nNot measured: GPUs. The rates tell little: others used the two cores meanwhile.")
+    print("\nNot measured: GPUs (NCCL).")
 
 
 if __name__ == "__main__":
