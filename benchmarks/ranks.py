@@ -125,7 +125,9 @@ def print_lost_ranks() -> None:
                 begun_at = time.monotonic()
                 log = ResultFolder(Store(folder / "store").folder_of(node)).log
                 wait_until(partial(read_fall, log), seconds=180.0)
-                print(f"| {title} | {time.monotonic() - begun_at:.1f} | {read_fall(log)[:90]} |", flush=True)
+                seconds = time.monotonic() - begun_at
+            # Not before: while the stage goes on, what this process prints is the log's.
+            print(f"| {title} | {seconds:.1f} | {read_fall(log)[:90]} |", flush=True)
 
 
 def read_fall(log: Path) -> str:

@@ -5,6 +5,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, distributed
+from torch.autograd.function import once_differentiable
+from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 
@@ -18,27 +20,63 @@ class SharedStatistics(TorchFunctionMode):
     def __torch_function__(
         self, func: Callable[..., Any], types: Sequence[type], args: Any = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
-        if func is torch.nn.functional.batch_norm:
+        if func is functional.batch_norm:
             return _normalise_batch(*args, **(kwargs or {}))
         return func(*args, **(kwargs or {}))
 
 
-class _SumOverRanks(torch.autograd.Function):
-    """The sum of a tensor over ranks; the gradient of a sum is the sum of the ranks' gradients."""
+class _SharedNormalisation(torch.autograd.Function):
+    """What torch's `batch_norm` does in training, over the images of all ranks.
+
+    Ranks meet for the mean, for the mean square of what differs from it, and for the gradient; torch's own kernels do
+    the rest, so that a rank keeps no more for the backward pass than one process does.
+    """
 
     @staticmethod
-    def forward(ctx: Any, tensor: Tensor) -> Tensor:
-        return _sum_over_ranks(tensor)
+    def forward(
+        ctx: Any, values: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return the normalised values, the mean, the variance and how many values are behind each of them."""
+        others = [dimension for dimension in range(values.dim()) if dimension != 1]
+        own_count = values.new_tensor([values.numel() / values.shape[1]])
+        sums = _sum_over_ranks(torch.cat([values.sum(others), own_count]))
+        count = sums[-1]
+        mean = sums[:-1] / count
+        variance = _sum_over_ranks((values - _align(mean, values)).square_().sum(others)) / count
+        scale = torch.ones_like(mean) if weight is None else weight
+        ctx.save_for_backward(values, scale, mean, variance, count)
+        ctx.eps, ctx.has_weight, ctx.has_bias = eps, weight is not None, bias is not None
+        ctx.mark_non_differentiable(mean, variance, count)
+        return functional.batch_norm(values, mean, variance, weight, bias, False, 0.0, eps), mean, variance, count
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        return _sum_over_ranks(gradients[0])
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
+        """Return the gradients of the values (of all ranks' losses), and of weight and bias (of this rank's)."""
+        values, scale, mean, variance, count = ctx.saved_tensors
+        # As if mean and variance did not depend on the values; then what comes of that they do.
+        value_gradient, scale_gradient, shift_gradient = torch.ops.aten.native_batch_norm_backward(
+            gradient, values, scale, mean, variance, None, None, False, ctx.eps, [True, True, True]
+        )
+        scale_mean, shift_mean = (_sum_over_ranks(torch.cat([scale_gradient, shift_gradient])) / count).chunk(2)
+        inverse_deviation = torch.rsqrt(variance + ctx.eps)
+        factor = scale * inverse_deviation
+        centred = values - _align(mean, values)
+        value_gradient.addcmul_(centred, _align(factor * inverse_deviation * scale_mean, values), value=-1)
+        value_gradient.sub_(_align(factor * shift_mean, values))
+        return (
+            value_gradient, scale_gradient if ctx.has_weight else None, shift_gradient if ctx.has_bias else None, None
+        )  # fmt: skip
 
 
 def _sum_over_ranks(tensor: Tensor) -> Tensor:
-    total = tensor.detach().clone(memory_format=torch.contiguous_format)
-    distributed.all_reduce(total)
-    return total
+    distributed.all_reduce(tensor)
+    return tensor
+
+
+def _align(channel_values: Tensor, values: Tensor) -> Tensor:
+    """Return a value for each channel as a tensor that broadcasts over `values`, (N, C, ...)."""
+    return channel_values.view([1, -1, *[1] * (values.dim() - 2)])
 
 
 def _normalise_batch(
@@ -51,29 +89,14 @@ def _normalise_batch(
     momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> Tensor:
-    """Do what torch's `batch_norm` does, with statistics over all ranks where it takes those of the batch.
-
-    Two passes, as torch's own: the mean first, then the mean square of what differs from it.
-    """
+    """Do what torch's `batch_norm` does, with statistics over all ranks where it takes those of the batch."""
     if not training:
-        return torch.nn.functional.batch_norm(images, running_mean, running_var, weight, bias, training, momentum, eps)
+        return functional.batch_norm(images, running_mean, running_var, weight, bias, training, momentum, eps)
     values = images if images.dtype in (torch.float32, torch.float64) else images.float()
-    others = [dimension for dimension in range(values.dim()) if dimension != 1]
-    shape = [1, -1, *[1] * (values.dim() - 2)]
-    own_count = values.new_tensor([values.numel() / values.shape[1]])
-    sums: Tensor = _SumOverRanks.apply(torch.cat([values.sum(others), own_count]))
-    count = sums[-1].detach()
-    mean = sums[:-1] / count
-    centred = values - mean.view(shape)
-    square_sums: Tensor = _SumOverRanks.apply(centred.square().sum(others))
-    variance = square_sums / count
+    outputs: tuple[Tensor, ...] = _SharedNormalisation.apply(values, weight, bias, eps)
+    result, mean, variance, count = outputs
     _update(running_mean, mean, momentum)
     _update(running_var, variance * (count / (count - 1)), momentum)
-    result = centred * torch.rsqrt(variance + eps).view(shape)
-    if weight is not None:
-        result = result * weight.view(shape)
-    if bias is not None:
-        result = result + bias.view(shape)
     return result.to(images.dtype)
 
 
