@@ -28,8 +28,8 @@ class SharedStatistics(TorchFunctionMode):
 class _SharedNormalisation(torch.autograd.Function):
     """What torch's `batch_norm` does in training, over the images of all ranks.
 
-    Ranks meet for the mean, for the mean square of what differs from it, and for the gradient; torch's own kernels do
-    the rest, so that a rank keeps no more for the backward pass than one process does.
+    Ranks meet once on the way forward and once on the way back; torch's own kernels do the rest, so that a rank keeps
+    no more for the backward pass than one process does.
     """
 
     @staticmethod
@@ -37,12 +37,7 @@ class _SharedNormalisation(torch.autograd.Function):
         ctx: Any, values: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return the normalised values, the mean, the variance and how many values are behind each of them."""
-        others = [dimension for dimension in range(values.dim()) if dimension != 1]
-        own_count = values.new_tensor([values.numel() / values.shape[1]])
-        sums = _sum_over_ranks(torch.cat([values.sum(others), own_count]))
-        count = sums[-1]
-        mean = sums[:-1] / count
-        variance = _sum_over_ranks((values - _align(mean, values)).square_().sum(others)) / count
+        mean, variance, count = _compute_statistics(values)
         scale = torch.ones_like(mean) if weight is None else weight
         ctx.save_for_backward(values, scale, mean, variance, count)
         ctx.eps, ctx.has_weight, ctx.has_bias = eps, weight is not None, bias is not None
@@ -58,7 +53,9 @@ class _SharedNormalisation(torch.autograd.Function):
         value_gradient, scale_gradient, shift_gradient = torch.ops.aten.native_batch_norm_backward(
             gradient, values, scale, mean, variance, None, None, False, ctx.eps, [True, True, True]
         )
-        scale_mean, shift_mean = (_sum_over_ranks(torch.cat([scale_gradient, shift_gradient])) / count).chunk(2)
+        sums = torch.cat([scale_gradient, shift_gradient])
+        distributed.all_reduce(sums)
+        scale_mean, shift_mean = (sums / count).chunk(2)
         inverse_deviation = torch.rsqrt(variance + ctx.eps)
         factor = scale * inverse_deviation
         centred = values - _align(mean, values)
@@ -69,9 +66,24 @@ class _SharedNormalisation(torch.autograd.Function):
         )  # fmt: skip
 
 
-def _sum_over_ranks(tensor: Tensor) -> Tensor:
-    distributed.all_reduce(tensor)
-    return tensor
+def _compute_statistics(values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return mean and variance of each channel over all ranks, and how many values are behind each of them.
+
+    Each rank's mean and squares of what differs from it are joined as by Chan, Golub and LeVeque (1983): sums of plain
+    squares lose all digits where the mean is far from 0.
+    """
+    channels = values.shape[1]
+    others = [dimension for dimension in range(values.dim()) if dimension != 1]
+    own_mean = values.mean(others)
+    own_squares = (values - _align(own_mean, values)).square_().sum(others)
+    own = torch.cat([own_mean, own_squares, values.new_tensor([values.numel() / channels])])
+    gathered = [torch.empty_like(own) for _ in range(distributed.get_world_size())]
+    distributed.all_gather(gathered, own)
+    means, squares, counts = torch.split(torch.stack(gathered), [channels, channels, 1], dim=1)
+    count = counts.sum()
+    mean = (means * counts).sum(0) / count
+    variance = (squares + counts * (means - mean).square()).sum(0) / count
+    return mean, variance, count
 
 
 def _align(channel_values: Tensor, values: Tensor) -> Tensor:
