@@ -21,7 +21,9 @@ def launch_ranks() -> None:
 
     folder, count = sys.argv[1:]
     command = [*build_python_command(RANK_CODE), folder, str(os.getpid())]
-    how = ["--standalone", f"--nproc-per-node={count}", f"--monitor-interval={MONITOR_SECONDS}", "--no-python"]
+    # Without an address they look for each other by the host's name, which need not lead to it.
+    address = ["--standalone", "--local-addr=127.0.0.1"]
+    how = [*address, f"--nproc-per-node={count}", f"--monitor-interval={MONITOR_SECONDS}", "--no-python"]
     launcher: Any = torch.distributed.run
     try:
         launcher.run(launcher.parse_args([*how, *command]))
