@@ -11,7 +11,7 @@ from convarium.store.store import Store
 from convarium.workers.backend import Job
 from convarium.workers.lease import LeaseLost, LeaseManager
 from convarium.workers.lease_file import LEASE_PREFIX
-from convarium.workers.open_plan import PLAN_NAME_PATTERN
+from convarium.workers.open_plan import PLAN_NAME_PATTERN, Version
 from convarium.workers.open_run import OpenRun, OpenRunSettings
 from convarium.workers.places import take_place
 from convarium.workers.plan_follower import PlanFollower
@@ -58,6 +58,7 @@ class ControllerSchedule:
         self._has_looked: dict[Actor, bool] = {}
         self._is_complete = False
         self._followed: dict[str, Plan] = {}
+        self._newest_seen: dict[tuple[str, str], Version] = {}  # when an actor listed a run's folder last
 
     def run(self) -> None:
         """Run to the end.
@@ -140,6 +141,8 @@ class ControllerSchedule:
             follower.follow()
             if follower._version < version:
                 self.schedule.break_off(f"{name} goes back from {version} to {follower._version}")
+            if follower._version < self._newest_seen.get((name, str(run.folder)), version):
+                self.schedule.break_off(f"{name} follows {follower._version}, and has seen a newer plan")
             version = follower._version
             self._followed[name] = follower.plan
             if len(follower.plan.nodes) == NODES:
@@ -153,6 +156,10 @@ class ControllerSchedule:
         if folder == str(self.owner_folder) and actor in self._lease_numbers:
             numbers = [int(name.removeprefix(LEASE_PREFIX)) for name in names if name.startswith(LEASE_PREFIX)]
             self._has_looked[actor] = max(numbers, default=None) == self._lease_numbers[actor]
+        matches = filter(None, map(PLAN_NAME_PATTERN.fullmatch, names))
+        versions = [(int(match[1]), int(match[2])) for match in matches]
+        if actor is not None and versions:
+            self._newest_seen[actor.name, folder] = max(versions)
 
     def _watch_change(self, operation: str, path: str) -> None:
         """Check that who changes the plan has looked since the last change, and saw that the run is its own."""

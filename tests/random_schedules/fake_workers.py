@@ -33,6 +33,7 @@ HOSTS = ("a", "b")
 WORKERS = 3
 EPOCHS = 2
 KILL_SHARE = 0.2
+MARKER_SHARE = 0.5
 FREE_NAMES = (".", "work.", LEASE_PREFIX, "log.txt")  # drafts, an owner's own folder, leases, a log of all attempts
 
 
@@ -207,8 +208,11 @@ class WorkerSchedule:
             self.run_file = Run.begin(self.plan, self.store, WORKERS)
             for number in range(WORKERS):
                 self._add_worker(number, HOSTS[number % len(HOSTS)], delay=self.schedule.random.uniform(0, 2))
-            self.schedule.add("supervisor", HOSTS[0], self._supervise)
-            self.schedule.add("job watch", HOSTS[1], self._watch_jobs)
+            # Not always: where they mark every dead owner's lease nobody takes one over for its silence.
+            if self.schedule.random.random() < MARKER_SHARE:
+                self.schedule.add("supervisor", HOSTS[0], self._supervise)
+            if self.schedule.random.random() < MARKER_SHARE:
+                self.schedule.add("job watch", HOSTS[1], self._watch_jobs)
             self.schedule.run()
         self._check_end()
 
