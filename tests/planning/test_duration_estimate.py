@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from convarium.planning.duration_estimate import estimate_default_seconds, summarize_plan
+from convarium.planning.duration_estimate import estimate_default_seconds, estimate_plan_seconds, summarize_plan
 from convarium.planning.plan import Node, Plan, PlannedPoint
 from convarium.store import disk
 from convarium.store.store import Store
@@ -94,6 +94,17 @@ def test_workers_share_the_work_but_a_chain_stays_a_chain(tmp_path: Path, worker
         _store(tmp_path, node, spent)
     plan = _plan(*(_chain(seed) for seed in range(1, 5)))
     assert summarize_plan(plan, Store(tmp_path), [], workers)["estimated_seconds"] == seconds
+
+
+def test_what_runs_for_longer_than_it_should_takes_nothing_from_what_others_need(tmp_path: Path) -> None:
+    for node, seconds in zip(_chain(0)[0], (100.0, 30.0, 7.0), strict=True):
+        _store(tmp_path, node, seconds)
+    plan = _plan(_chain(1))
+    train = next(node for node in plan.nodes.values() if node.stage == "train")
+    for spent_seconds, seconds in ((0.0, 137.0), (40.0, 97.0), (1000.0, 37.0)):
+        spent = {train.signature: spent_seconds}
+        left = estimate_plan_seconds(plan, Store(tmp_path), list(plan.nodes.values()), 1, spent)
+        assert left == pytest.approx(seconds)
 
 
 def test_all_stored_costs_nothing(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Sequence
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -123,13 +124,12 @@ def summarise_status(plan: "Plan", store: "Store") -> Json:
     running = [stage for stage in running_stages if stage is not None]
     failures = [_describe_failure(node, store) for signature, node in plan.nodes.items() if signature in needed]
     workers = max(1, len(running))
-    seconds_spent = sum(stage["seconds"] for stage in running) / workers
-    seconds_left = estimate_plan_seconds(plan, store, open_nodes, workers) - seconds_spent
+    spent_seconds = {stage["signature"]: stage["seconds"] for stage in running}
     return {
         "points": len(plan.points),
         "done": sum(plan_state.done.issuperset(point.figure_signatures) for point in plan.points),
         "stages_left": len(open_nodes),
-        "seconds_left": round(max(0.0, seconds_left)),
+        "seconds_left": ceil(estimate_plan_seconds(plan, store, open_nodes, workers, spent_seconds)),
         "running": running,
         "failed": sorted(filter(None, failures), key=lambda failure: str(failure["ended"])),
     }
@@ -188,7 +188,7 @@ def _print_status(status: Json) -> None:
     from convarium import terminal_table
     from convarium.cli import output
     from convarium.workers.lease import LEASE_TIMEOUT_SECONDS
-    from convarium.workers.progress import format_duration, format_report
+    from convarium.workers.progress import format_duration, format_report, format_time_left
 
     console = output.build_console()
     for search in status.get("searches", ()):
@@ -197,7 +197,7 @@ def _print_status(status: Json) -> None:
     line = f"{status['done']} of {format_noun_count(status['points'], 'point')} done"
     if status["stages_left"]:
         stages = format_noun_count(status["stages_left"], "stage")
-        line += f", {stages} left, about {format_duration(status['seconds_left'])}"
+        line += f", {stages} left, {format_time_left(status['seconds_left'])}"
     console.print(line)
     name, figures = Column("name", overflow="fold"), Column("figures", overflow="fold")
     table = Table("running", name, "phase", "epoch", figures, "since", "where", box=None)

@@ -11,6 +11,7 @@ from convarium.stages.declaration import find_stages
 from convarium.store.store import Store
 
 DEFAULT_SECONDS_PER_WORK = 2e-4  # LeNet-5, one image of one epoch, one core
+NOTHING_SPENT: Mapping[str, float] = {}
 
 Json = dict[str, Any]
 RateKey = tuple[str, ...]
@@ -53,11 +54,15 @@ def summarize_plan(plan: Plan, store: Store, invalid: Sequence[Json], workers: i
     }
 
 
-def estimate_plan_seconds(plan: Plan, store: Store, missing: Sequence[Node], workers: int) -> float:
+def estimate_plan_seconds(
+    plan: Plan, store: Store, missing: Sequence[Node], workers: int, spent_seconds: Mapping[str, float] = NOTHING_SPENT
+) -> float:
     """Return the seconds that the missing nodes take: their work shared evenly, or their longest chain if it is longer.
 
     Args:
         missing: parents first.
+        spent_seconds: by signature, for how long a node has run already. One that runs for longer than it should takes
+            nothing from what the others need.
     """
     if not missing:
         return 0.0
@@ -66,6 +71,7 @@ def estimate_plan_seconds(plan: Plan, store: Store, missing: Sequence[Node], wor
     total_seconds = 0.0
     for node in missing:
         seconds = rates.estimate_seconds(node, _find_node_architecture(node, plan))
+        seconds = max(0.0, seconds - spent_seconds.get(node.signature, 0.0))
         total_seconds += seconds
         start_seconds = max((end_seconds.get(parent, 0.0) for parent in node.parents), default=0.0)
         end_seconds[node.signature] = seconds + start_seconds

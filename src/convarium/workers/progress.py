@@ -175,17 +175,17 @@ class ProgressTable:
         failures = f", {len(plan_state.failed)} failed" if plan_state.failed else ""
         missing = self._plan.select_needed(plan_state.done) - plan_state.blocked - plan_state.failed.keys()
         missing_nodes = [node for signature, node in self._plan.nodes.items() if signature in missing]
-        remaining = format_duration(self._estimate_remaining_seconds(missing_nodes, running))
+        time_left = format_time_left(self._estimate_remaining_seconds(missing_nodes, running))
         done = f"{points_done} of {format_noun_count(len(points), 'point')} done"
-        return f"{done}{failures}, {format_noun_count(len(missing), 'stage')} left, about {remaining}"
+        return f"{done}{failures}, {format_noun_count(len(missing), 'stage')} left, {time_left}"
 
     def _estimate_remaining_seconds(self, missing_nodes: list[Node], running: list[Node]) -> float:
         """Return the estimate for all missing nodes, less the time for which the running ones have run."""
-        seconds = estimate_plan_seconds(self._plan, self._store, missing_nodes, self._workers)
-        spent_seconds = sum(
-            self._draw_time - self._first_seen_times.get(node.signature, self._draw_time) for node in running
-        )
-        return max(0.0, seconds - spent_seconds / self._workers)
+        spent_seconds = {
+            node.signature: self._draw_time - self._first_seen_times.get(node.signature, self._draw_time)
+            for node in running
+        }
+        return estimate_plan_seconds(self._plan, self._store, missing_nodes, self._workers, spent_seconds)
 
     def _is_running(self, node: Node) -> bool:
         lease_info = self._leases.read(self._store.folder_of(node))
@@ -230,6 +230,11 @@ def format_figures(values: Mapping[str, Any], keys: tuple[str, ...]) -> str:
             number = f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
             figures.append(f"{key.replace('_', ' ')} {number}")
     return ", ".join(figures)
+
+
+def format_time_left(seconds: float) -> str:
+    """Return an estimate of the time left as text; 0 where all that is left runs for longer than was estimated."""
+    return f"about {format_duration(seconds)}" if seconds > 0 else "which take longer than estimated"
 
 
 def format_duration(seconds: float) -> str:
