@@ -142,7 +142,9 @@ def test_only_the_first_rank_writes_and_equal_ranks_resume_bit_for_bit(
         return Run(splits, tmp_path / "whole.ckpt")(plain(), ranks=ranks).state_dict()
 
     def resume(ranks: Ranks) -> Weights:
-        return Run(splits, shared)(plain(), ranks=ranks).state_dict()
+        network = plain()
+        nn.init.constant_(network[0].weight, ranks.rank)  # type: ignore[index, arg-type]  # as what each rank draws
+        return Run(splits, shared)(network, ranks=ranks).state_dict()
 
     undisturbed, _ = call_in_ranks(2, train_whole, tmp_path)
     left, told = call_in_ranks(2, leave, tmp_path)

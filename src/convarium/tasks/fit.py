@@ -42,8 +42,11 @@ def fit_network(network: nn.Module, splits: Splits, recipe: Mapping[str, Any], j
         raise StageFailed(f"{job.checkpoint} holds another network structure: remove it to train this phase anew")
     ranks = runtime.ranks or SINGLE
     if ranks.count > 1:
-        progress = [] if state is None else [state.epoch, state.part.steps]
-        ranks.check_equal("network", compute_digest(f"{job.structure_text} {progress}", network.state_dict()))
+        # Where the fit goes on from a checkpoint, each rank may have drawn what it is given: those values are replaced.
+        progress, tensors = [], network.state_dict()
+        if state is not None:
+            progress, tensors = [state.epoch, state.part.steps], state.network
+        ranks.check_equal("network", compute_digest(f"{job.structure_text} {progress}", tensors))
     if recipe["epochs"] > 0 and (state is None or not state.finished):
         # Lightning takes seconds to import; a finished fit needs none of it.
         from convarium.tasks.lightning_fit import run_lightning_fit
