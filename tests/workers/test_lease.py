@@ -240,13 +240,19 @@ def test_no_lease_is_left_of_an_owner_that_has_stored_its_result_meanwhile(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     owner = _take(LeaseManager("run"), tmp_path)
+    late: list[Lease] = []
 
     def create_after_the_owners_end(folder: Path, number: int, content: dict[str, Any]) -> bool:
         owner.remove()
+        monkeypatch.undo()
+        late.append(_take(LeaseManager("run"), folder))  # with the same number
         return create_lease_file(folder, number, content)
 
     monkeypatch.setattr(lease_module, "create_lease_file", create_after_the_owners_end)
     assert not LeaseManager("run").mark_dead(tmp_path, owner.token)
+    assert list_lease_numbers(tmp_path) == [late[0].number]
+    late[0].check()
+    late[0].remove()
     assert list_lease_numbers(tmp_path) == []
 
 

@@ -259,8 +259,8 @@ class LeaseManager:
         }  # fmt: skip
         if not create_lease_file(folder, lease_info.number + 1, content):
             return False
-        # An owner that was not dead after all may have stored the result since, and removed its leases.
-        if lease_info.number not in list_lease_numbers(folder):
+        # The result may have been stored since it was read, and leases removed: their numbers begin anew.
+        if _read_token(folder, lease_info.number) != token:
             build_lease_path(folder, lease_info.number + 1).unlink(missing_ok=True)
             return False
         return True
@@ -304,3 +304,13 @@ class LeaseManager:
             self._last_changes[path] = (data, now)
             return "alive"
         return "dead" if now - changed_at >= self._timeout_seconds else "alive"
+
+
+def _read_token(folder: Path, number: int) -> str | None:
+    """Return the token of a lease, "" where its content can't be read, None where it is gone."""
+    try:
+        data = read_lease_bytes(build_lease_path(folder, number))
+    except OSError:
+        return None
+    token: str = parse_content(data).get("token", "")
+    return token
